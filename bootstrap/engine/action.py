@@ -1,0 +1,70 @@
+"""The one object that serves plan, dry run, apply, resume and progress.
+
+A step offers *all* actions of its capability; the planner asks each one's `check` with the facts and keeps
+those that have a reason to be done. The engine knows nothing of Kubernetes: facts are a type parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from bootstrap.transport.base import Transport
+
+Facts = TypeVar("Facts")
+
+
+class Context(Protocol):
+    """What an action may use while it runs."""
+
+    def on(self, node: str) -> Transport:
+        """The way into a node, opened (again) if need be. Raises TransportError."""
+        ...
+
+    def reopen(self, node: str) -> Transport:
+        """A new way into a node that was rebooted or reinstalled; the old one is closed first."""
+        ...
+
+    def progress(self, done: int, total: int) -> None:
+        """Bytes done and in all, of a transfer that this action makes."""
+        ...
+
+    def say(self, text: str) -> None:
+        """What the action is waiting for or doing now, for the live line (a few words)."""
+        ...
+
+    def wait_until(self, condition: Callable[[], bool], *, what: str, timeout: float, every: float) -> None:
+        """Poll `condition` every `every` seconds. Raises ClusterupError naming `what` after `timeout`
+        seconds; errors that the condition raises are kept and shown then."""
+        ...
+
+    def limit(self, name: str) -> AbstractContextManager[None]:
+        """Hold one of the named slots (e.g. "transfer"), so that heavy work is bounded."""
+        ...
+
+
+def nothing_to_verify(_: Context) -> None:
+    """For actions whose `apply` ends only when its effect was seen."""
+
+
+@dataclass(frozen=True)
+class Action(Generic[Facts]):
+    """One thing that may have to be done.
+
+    `id` is unique ("s1/install.image"); `node` is the inventory's name or None for the cluster; `step` the
+    capability ("install"); `title` one line in the imperative for the plan. `needs` are ids of actions that
+    must be done before, where they are planned at all. `check` returns why it has to be done, or None when
+    it is already true. Actions with the same `exclusive` name never run at the same time.
+    """
+
+    id: str
+    node: str | None
+    step: str
+    title: str
+    check: Callable[[Facts], str | None]
+    apply: Callable[[Context], None]
+    verify: Callable[[Context], None] = nothing_to_verify
+    needs: tuple[str, ...] = ()
+    exclusive: str | None = None

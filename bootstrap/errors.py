@@ -1,0 +1,84 @@
+"""What can go wrong, said the way a person can act on it.
+
+Every failure that reaches a user names, in this order: the node, the step, what was tried, what came
+back, and what to do next. Exit codes are those of docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class ClusterupError(Exception):
+    """A failure with everything a person needs to act on it.
+
+    `problem` is one sentence. `node` and `step` say where, `tried` what was attempted, `got` what came
+    back (the last lines of an output, an error of the system), `hint` what to do next.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        hint: str,
+        node: str | None = None,
+        step: str | None = None,
+        tried: str | None = None,
+        got: str | None = None,
+    ) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.hint = hint
+        self.node = node
+        self.step = step
+        self.tried = tried
+        self.got = got
+
+    def __str__(self) -> str:
+        where = ": ".join(part for part in (self.node, self.step) if part)
+        lines = [f"{where}: {self.problem}" if where else self.problem]
+        if self.tried:
+            lines.append(f"  tried: {self.tried}")
+        if self.got:
+            lines.append(f"  got: {self.got}")
+        lines.append(f"  next: {self.hint}")
+        return "\n".join(lines)
+
+
+class BadUse(ClusterupError):
+    """The command line or the inventory is wrong; nothing was attempted."""
+
+    exit_code = 2
+
+
+class PartlyDone(ClusterupError):
+    """Some nodes are done, others failed or were not reached."""
+
+    exit_code = 3
+
+
+class Refused(ClusterupError):
+    """Doing it would erase a used disk, break quorum, or act on something that is not ours."""
+
+    exit_code = 4
+
+
+class Interrupted(ClusterupError):
+    """The person pressed Ctrl-C."""
+
+    exit_code = 130
+
+
+class Several(ClusterupError):
+    """Several failures that were found together and are reported together."""
+
+    def __init__(self, errors: Sequence[ClusterupError]) -> None:
+        first = errors[0]
+        super().__init__(f"{len(errors)} problems", hint=first.hint)
+        self.errors = tuple(errors)
+        self.exit_code = max(error.exit_code for error in errors)
+
+    def __str__(self) -> str:
+        return "\n".join(str(error) for error in self.errors)

@@ -1,0 +1,198 @@
+"""The inventory: what a person writes down about a cluster. Everything not written has a default here.
+
+Only shapes and single-value rules stand here; what needs two places of the file at once (duplicate names,
+an even number of servers) is in `bootstrap.inventory.rules`, reading the file with positions in `load`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Strict(BaseModel):
+    """A section of the inventory: no unknown keys, immutable once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Role(StrEnum):
+    SERVER = "server"
+    AGENT = "agent"
+
+
+DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Cluster(Strict):
+    """What is true of the cluster as a whole."""
+
+    name: DnsLabel = Field(description="Name of the cluster; also of its kubeconfig context.")
+    endpoint: str | None = Field(
+        default=None,
+        description="host or host:port under which operators reach the API servers (a load balancer, a virtual "
+        "IP, a DNS name). Default: the first server's address, port 6443.",
+    )
+    pod_cidr: IPv4Network = Field(default=IPv4Network("10.244.0.0/16"), description="Addresses of pods.")
+    service_cidr: IPv4Network = Field(
+        default=IPv4Network("10.96.0.0/16"), description="Addresses of services."
+    )
+    domain: str = Field(default="cluster.local", description="DNS domain of services.")
+    cni: Literal["bridge", "none"] = Field(
+        default="bridge",
+        description="bridge: the built-in pod network. none: a manifest of yours brings one.",
+    )
+    allow_even_servers: bool = Field(
+        default=False,
+        description="Accept an even number of servers. It tolerates no more failures than one server fewer, and "
+        "needs one more vote for each decision.",
+    )
+    certificate_names: tuple[str, ...] = Field(
+        default=(), description="More host names or IP addresses for the API server's certificate."
+    )
+
+
+class Kubernetes(Strict):
+    """Where Kubernetes comes from, and which version."""
+
+    source: str = Field(
+        default="debian",
+        description="debian (built from Debian's source package), upstream (release tarballs), or a path to binaries.",
+    )
+    version: str | None = Field(default=None, description="For upstream: the release, as in 1.31.2.")
+    api_server_args: dict[str, str] = Field(default_factory=dict, description="More flags of kube-apiserver.")
+    controller_manager_args: dict[str, str] = Field(
+        default_factory=dict, description="More flags of kube-controller-manager."
+    )
+    scheduler_args: dict[str, str] = Field(default_factory=dict, description="More flags of kube-scheduler.")
+    kubelet_args: dict[str, str] = Field(default_factory=dict, description="More flags of the kubelet.")
+
+
+class OperatingSystem(Strict):
+    """The micro OS."""
+
+    bundle: str | None = Field(
+        default=None,
+        description="Directory of the bundle to install. Default: the newest made by `clusterup image build`.",
+    )
+
+
+class Jump(Strict):
+    """A host on the way."""
+
+    host: str = Field(description="Host name or address.")
+    port: Port = Field(default=22, description="Port of its SSH server.")
+    user: str | None = Field(default=None, description="User to log in as. Default: the operator's own name.")
+    key: str | None = Field(default=None, description="Path to a private key.")
+
+
+class Ssh(Strict):
+    """The way in over SSH. What is not written comes from ~/.ssh/config, then from the defaults."""
+
+    host: str | None = Field(default=None, description="Host name or address. Default: the node's address.")
+    port: Port | None = Field(default=None, description="Port. Default: 22.")
+    user: str | None = Field(default=None, description="User; not root: sudo is used. Default: root.")
+    key: str | None = Field(
+        default=None, description="Path to a private key. Default: the agent, ~/.ssh/id_*."
+    )
+    password_from: str | None = Field(
+        default=None,
+        description="Where the password is: env:NAME, file:PATH or prompt. Never the password itself.",
+        pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|prompt)$",
+    )
+    passphrase_from: str | None = Field(
+        default=None,
+        description="Where the key's passphrase is: env:NAME, file:PATH or prompt.",
+        pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|prompt)$",
+    )
+    jump: tuple[Jump, ...] = Field(default=(), description="Hosts on the way, the nearest first.")
+    host_key: str | None = Field(
+        default=None,
+        description="The host key of the live environment, as in 'ssh-ed25519 AAAA...'. Default: ask once, then pinned.",
+    )
+    use_config: bool = Field(default=True, description="Honour ~/.ssh/config.")
+
+
+class Taint(Strict):
+    key: str = Field(description="As in node-role.kubernetes.io/master.")
+    value: str = Field(default="", description="May be empty.")
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = Field(
+        description="What it does to pods."
+    )
+
+
+class Interface(Strict):
+    """A network card of the installed system, named by its hardware address."""
+
+    mac: str = Field(
+        description="Hardware address, as in 52:54:00:12:34:56.",
+        pattern=r"^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$",
+    )
+    addresses: tuple[IPv4Interface, ...] = Field(
+        default=(), description="Static addresses with prefix length."
+    )
+    dhcp: bool = Field(default=False, description="Take an address by DHCP as well.")
+    gateway: IPv4Address | None = Field(default=None, description="Default route.")
+    dns: tuple[IPv4Address, ...] = Field(default=(), description="Name servers.")
+
+
+class NodeSettings(Strict):
+    """What `defaults` may set for all nodes, and a node for itself."""
+
+    ssh: Ssh = Field(default=Ssh(), description="The way in.")
+    disk: str | None = Field(
+        default=None,
+        description="The disk to install to: /dev/vda, /dev/disk/by-id/..., or serial:SERIAL. It is erased.",
+    )
+    labels: dict[str, str] = Field(default_factory=dict, description="Labels of the Node.")
+    taints: tuple[Taint, ...] = Field(default=(), description="Taints of the Node.")
+    ssh_authorized_keys: tuple[str, ...] = Field(
+        default=(), description="More public keys that may log in as root. clusterup's own is always there."
+    )
+    ntp: tuple[str, ...] = Field(default=(), description="Time servers.")
+    dns: tuple[IPv4Address, ...] = Field(default=(), description="Name servers of all cards.")
+    sysctls: dict[str, str] = Field(default_factory=dict, description="Kernel settings, as in sysctl.d.")
+    modules: tuple[str, ...] = Field(default=(), description="Kernel modules to load at boot.")
+
+
+class Node(NodeSettings):
+    """A machine."""
+
+    name: DnsLabel = Field(description="Name of the node, its host name and its Node object.")
+    role: Role = Field(default=Role.AGENT, description="server or agent.")
+    address: IPv4Address = Field(description="The address other nodes reach it at.")
+    interfaces: tuple[Interface, ...] = Field(
+        default=(),
+        description="Network cards. Default: DHCP on every wired card, as the live environment does.",
+    )
+
+
+class Inventory(Strict):
+    """A whole inventory."""
+
+    cluster: Cluster = Field(description="What is true of the cluster as a whole.")
+    kubernetes: Kubernetes = Field(default=Kubernetes(), description="Where Kubernetes comes from.")
+    os: OperatingSystem = Field(default=OperatingSystem(), description="The micro OS.")
+    defaults: NodeSettings = Field(
+        default=NodeSettings(), description="For all nodes; a node's own value wins, labels are merged."
+    )
+    nodes: tuple[Node, ...] = Field(description="The machines.", min_length=1)
+
+    @property
+    def servers(self) -> tuple[Node, ...]:
+        return tuple(node for node in self.nodes if node.role is Role.SERVER)
+
+    @property
+    def agents(self) -> tuple[Node, ...]:
+        return tuple(node for node in self.nodes if node.role is Role.AGENT)
+
+    def node(self, name: str) -> Node:
+        """The node of that name. Raises KeyError."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(name)
