@@ -38,9 +38,7 @@ class Cluster(Strict):
         "IP, a DNS name). Default: the first server's address, port 6443.",
     )
     pod_cidr: IPv4Network = Field(default=IPv4Network("10.244.0.0/16"), description="Addresses of pods.")
-    service_cidr: IPv4Network = Field(
-        default=IPv4Network("10.96.0.0/16"), description="Addresses of services."
-    )
+    service_cidr: IPv4Network = Field(default=IPv4Network("10.96.0.0/16"), description="Addresses of services.")
     domain: str = Field(default="cluster.local", description="DNS domain of services.")
     cni: Literal["bridge", "none"] = Field(
         default="bridge",
@@ -61,7 +59,7 @@ class Kubernetes(Strict):
 
     source: str = Field(
         default="debian",
-        description="debian (built from Debian's source package), upstream (release tarballs), or a path to binaries.",
+        description="debian (built from Debian's source package), upstream (release tarballs), or a path.",
     )
     version: str | None = Field(default=None, description="For upstream: the release, as in 1.31.2.")
     api_server_args: dict[str, str] = Field(default_factory=dict, description="More flags of kube-apiserver.")
@@ -96,9 +94,7 @@ class Ssh(Strict):
     host: str | None = Field(default=None, description="Host name or address. Default: the node's address.")
     port: Port | None = Field(default=None, description="Port. Default: 22.")
     user: str | None = Field(default=None, description="User; not root: sudo is used. Default: root.")
-    key: str | None = Field(
-        default=None, description="Path to a private key. Default: the agent, ~/.ssh/id_*."
-    )
+    key: str | None = Field(default=None, description="Path to a private key. Default: the agent, ~/.ssh/id_*.")
     password_from: str | None = Field(
         default=None,
         description="Where the password is: env:NAME, file:PATH or prompt. Never the password itself.",
@@ -112,7 +108,7 @@ class Ssh(Strict):
     jump: tuple[Jump, ...] = Field(default=(), description="Hosts on the way, the nearest first.")
     host_key: str | None = Field(
         default=None,
-        description="The host key of the live environment, as in 'ssh-ed25519 AAAA...'. Default: ask once, then pinned.",
+        description="The host key of the live environment, as in 'ssh-ed25519 AAAA...'. Default: asked once, then pinned.",
     )
     use_config: bool = Field(default=True, description="Honour ~/.ssh/config.")
 
@@ -120,9 +116,7 @@ class Ssh(Strict):
 class Taint(Strict):
     key: str = Field(description="As in node-role.kubernetes.io/master.")
     value: str = Field(default="", description="May be empty.")
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = Field(
-        description="What it does to pods."
-    )
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = Field(description="What it does to pods.")
 
 
 class Interface(Strict):
@@ -132,9 +126,7 @@ class Interface(Strict):
         description="Hardware address, as in 52:54:00:12:34:56.",
         pattern=r"^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$",
     )
-    addresses: tuple[IPv4Interface, ...] = Field(
-        default=(), description="Static addresses with prefix length."
-    )
+    addresses: tuple[IPv4Interface, ...] = Field(default=(), description="Static addresses with prefix length.")
     dhcp: bool = Field(default=False, description="Take an address by DHCP as well.")
     gateway: IPv4Address | None = Field(default=None, description="Default route.")
     dns: tuple[IPv4Address, ...] = Field(default=(), description="Name servers.")
