@@ -108,7 +108,7 @@ class Ssh(Strict):
     jump: tuple[Jump, ...] = Field(default=(), description="Hosts on the way, the nearest first.")
     host_key: str | None = Field(
         default=None,
-        description="The host key of the live environment, as in 'ssh-ed25519 AAAA...'. Default: asked once, then pinned.",
+        description="The live environment's host key: 'ssh-ed25519 AAAA...'. Default: asked once, then pinned.",
     )
     use_config: bool = Field(default=True, description="Honour ~/.ssh/config.")
 

@@ -1,0 +1,78 @@
+"""The configuration partition CLUSTERUP: a small FAT file system made on the operator's side with mtools.
+
+It holds `etc.tar` (what the node's initrd lays over the image's /etc) and `etc.sha256`. The node needs no
+FAT tools to be configured: the finished file system is written to the partition's offset.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootstrap.errors import ClusterupError
+
+LABEL = "CLUSTERUP"
+
+
+@dataclass(frozen=True, slots=True)
+class EtcFile:
+    """A file below /etc: `path` relative to it, `mode` as in chmod; owned by root."""
+
+    path: str
+    content: bytes
+    mode: int = 0o644
+
+
+def etc_tar(files: Sequence[EtcFile]) -> bytes:
+    """An uncompressed tar of the files, the same bytes for the same files in any order."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for file in sorted(files, key=lambda file: file.path):
+            entry = tarfile.TarInfo(file.path)
+            entry.size = len(file.content)
+            entry.mode = file.mode
+            archive.addfile(entry, io.BytesIO(file.content))
+    return buffer.getvalue()
+
+
+def configuration_image(files: Sequence[EtcFile], *, size: int) -> bytes:
+    """A FAT file system of `size` bytes, labelled CLUSTERUP, with the files as `etc.tar`.
+
+    Raises ClusterupError when mtools is missing or the files don't fit.
+    """
+    if shutil.which("mformat") is None:
+        raise ClusterupError(
+            "mtools is needed to make configuration partitions",
+            tried="looked for mformat on PATH",
+            hint="install it: apt-get install mtools",
+        )
+    archive = etc_tar(files)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        image = place / "fat"
+        with image.open("wb") as handle:
+            handle.truncate(size)
+        (place / "etc.tar").write_bytes(archive)
+        (place / "etc.sha256").write_text(f"{hashlib.sha256(archive).hexdigest()}  etc.tar\n")
+        # A serial number of its own would make two images of the same files differ.
+        _mtools(["mformat", "-i", str(image), "-v", LABEL, "-N", "c1057e00", "-T", str(size // 512), "::"])
+        _mtools(["mcopy", "-i", str(image), str(place / "etc.tar"), str(place / "etc.sha256"), "::"])
+        return image.read_bytes()
+
+
+def _mtools(argv: Sequence[str]) -> None:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ClusterupError(
+            "the configuration partition could not be made",
+            tried=argv[0],
+            got=done.stderr.strip()[-300:],
+            hint="too much configuration for its partition, or a full temporary folder",
+        )

@@ -1,0 +1,150 @@
+"""Tools trees: small Debian systems in folders, so that every host builds the same with the same tools.
+
+A tree is made by mmdebstrap and entered with bubblewrap. Its mirror is the one the host's own apt uses;
+on a host without apt, mmdebstrap's default.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from bootstrap.errors import ClusterupError
+from bootstrap.image.cache import cached, content_key
+
+Log = Callable[[str], None]
+
+MIRROR_FORMAT = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(CREATED_BY)"
+
+
+def require_host_tools(*names: str) -> None:
+    """Raise a ClusterupError that names every missing program and the Debian packages that bring them."""
+    packages = {"bwrap": "bubblewrap", "mcopy": "mtools", "mformat": "mtools"}
+    missing = [name for name in names if shutil.which(name) is None]
+    if missing:
+        install = " ".join(sorted({packages.get(name, name) for name in missing}))
+        raise ClusterupError(
+            f"this needs {', '.join(missing)}, not found on this machine",
+            step="image build",
+            tried="looked on PATH",
+            hint=f"install it: apt-get install {install}",
+        )
+
+
+@cache
+def debian_mirror() -> str | None:
+    """The mirror of the host's own apt for Debian's main archive, or None where apt names none."""
+    if shutil.which("apt-get") is None:
+        return None
+    answer = subprocess.run(
+        ["apt-get", "indextargets", "--format", MIRROR_FORMAT], capture_output=True, text=True, check=False
+    )
+    candidates = []
+    for line in answer.stdout.splitlines():
+        uri, release, component, created_by = line.split("|")
+        if component == "main" and created_by == "Packages" and re.fullmatch(r"[a-z]+", release):
+            candidates.append(uri.rstrip("/"))
+    return next((uri for uri in candidates if uri.endswith("/debian")), candidates[0] if candidates else None)
+
+
+def ensure_tree(
+    name: str, suite: str, packages: Sequence[str], *, log: Log, components: Sequence[str] = ("deb",)
+) -> Path:
+    """A folder with a Debian `suite` and `packages`, made once and kept in the cache.
+
+    `components` are the kinds of apt lines ("deb", "deb-src"). Raises ClusterupError with mmdebstrap's last
+    lines when it fails.
+    """
+    key = content_key({"suite": suite, "packages": " ".join(sorted(packages)), "kinds": " ".join(components)})
+
+    def build(folder: Path) -> None:
+        require_host_tools("mmdebstrap", "bwrap")
+        log(f"making the {name} tree ({suite}, {len(packages)} packages)")
+        mirror = debian_mirror()
+        lines = [f"{kind} {mirror} {suite} main" for kind in components] if mirror else []
+        run(
+            # The lists stay, because the version of a source package is read from them.
+            [
+                "mmdebstrap",
+                "--quiet",
+                "--variant=apt",
+                "--skip=cleanup/apt/lists",
+                f"--include={','.join(packages)}",
+                suite,
+                str(folder),
+                *lines,
+            ],
+            what=f"making the {name} tree",
+            log=log,
+        )
+
+    return cached(f"tree-{name}", key, build)
+
+
+def bwrap_argv(
+    tree: Path,
+    argv: Sequence[str],
+    *,
+    binds: Mapping[Path, str],
+    environment: Mapping[str, str],
+    folder: str = "/",
+) -> list[str]:
+    """The argument vector that runs `argv` inside `tree`, with host folders bound at `binds`' targets."""
+    command = ["bwrap", "--bind", str(tree), "/", "--dev-bind", "/dev", "/dev", "--proc", "/proc"]
+    command += ["--bind", "/sys", "/sys", "--tmpfs", "/run", "--tmpfs", "/tmp", "--die-with-parent"]  # noqa: S108
+    for resolver in ("/etc/resolv.conf", "/etc/hosts"):
+        if Path(resolver).exists():
+            command += ["--ro-bind", str(Path(resolver).resolve()), resolver]
+    for source, target in binds.items():
+        command += ["--bind", str(source), target]
+    command += ["--clearenv", "--setenv", "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+    command += ["--setenv", "LANG", "C.UTF-8"]
+    for name, value in environment.items():
+        command += ["--setenv", name, value]
+    return [*command, "--chdir", folder, *argv]
+
+
+def run_in(
+    tree: Path,
+    argv: Sequence[str],
+    *,
+    log: Log,
+    binds: Mapping[Path, str] | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: str = "/",
+    what: str | None = None,
+) -> str:
+    """Run a program inside a tree and return its standard output. Raises ClusterupError when it fails."""
+    command = bwrap_argv(tree, argv, binds=binds or {}, environment=env or {}, folder=cwd)
+    return run(command, what=what or " ".join(argv[:2]), log=log)
+
+
+def run(argv: Sequence[str], *, what: str, log: Log) -> str:
+    """Run a program on the host, its output logged line by line and returned.
+
+    Raises ClusterupError with the last lines when it ends with another status than 0.
+    """
+    lines: list[str] = []
+    with subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        try:
+            for line in process.stdout or ():
+                lines.append(line.rstrip("\n"))
+                log(lines[-1])
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode:
+        raise ClusterupError(
+            f"{what} failed",
+            step="image build",
+            tried=" ".join(argv[-4:]),
+            got=f"exit status {process.returncode}: " + " | ".join(lines[-8:]),
+            hint="run it again with -v for the whole output; what was built before is kept",
+        )
+    return "\n".join(lines)

@@ -1,0 +1,52 @@
+"""SSH key pairs in OpenSSH's own format, for operators, hosts and labs."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class SshKey:
+    """A key pair: `private` in OpenSSH's PEM format, `public` as one line of authorized_keys, no comment."""
+
+    private: bytes
+    public: str
+
+    def __repr__(self) -> str:
+        return f"SshKey({fingerprint(self.public)})"
+
+
+def new_ssh_key() -> SshKey:
+    """A new Ed25519 key pair without a passphrase."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return SshKey(private, public.decode())
+
+
+def kept_ssh_key(path: Path) -> SshKey:
+    """The key pair at `path` and `path`.pub, made (mode 0600) where there is none yet."""
+    public = path.with_name(path.name + ".pub")
+    if path.exists() and public.exists():
+        return SshKey(path.read_bytes(), public.read_text().strip())
+    key = new_ssh_key()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as handle:  # noqa: PTH123
+        handle.write(key.private)
+    public.write_text(key.public + "\n")
+    return key
+
+
+def fingerprint(public: str) -> str:
+    """The SHA-256 fingerprint of a public key line, as `ssh-keygen -l` prints it."""
+    blob = base64.b64decode(public.split()[1])
+    return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
