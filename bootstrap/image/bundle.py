@@ -1,0 +1,251 @@
+"""A bundle: the folder with everything an installation needs, and the manifest that says what is in it.
+
+The manifest (`manifest.json`, format 1, described in docs/bundle.md) names every file with its size and
+SHA-256. Reading it is cheap; `verify_bundle` reads the files themselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from bootstrap.errors import ClusterupError, Refused
+from bootstrap.paths import cache_dir
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+BUILD_HINT = "make one with: clusterup image build"
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A partition inside a disk image; `offset` and `size` in bytes from the start of the unpacked image."""
+
+    label: str
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file of a bundle, with its size in bytes and its SHA-256 in hexadecimal.
+
+    `raw_size` and `raw_sha256` are those of the unpacked contents, where the file is compressed.
+    `components` are versions by name; `reference` is the name of a container image.
+    """
+
+    name: str
+    file: Path
+    size: int
+    sha256: str
+    raw_size: int | None = None
+    raw_sha256: str | None = None
+    partitions: tuple[Partition, ...] = ()
+    components: dict[str, str] = field(default_factory=dict)
+    reference: str | None = None
+
+    def partition(self, label: str) -> Partition:
+        """The partition with that label. Raises ClusterupError where the image has none."""
+        for partition in self.partitions:
+            if partition.label == label:
+                return partition
+        raise ClusterupError(
+            f"the bundle's image {self.file.name} has no partition {label}",
+            got=", ".join(partition.label for partition in self.partitions) or "no partition at all",
+            hint=f"the bundle is damaged or made by another version; {BUILD_HINT}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What `directory` holds: the operating system's `version`, and artifacts by name ("os", "image/pause")."""
+
+    directory: Path
+    version: str
+    artifacts: dict[str, Artifact]
+
+    def artifact(self, name: str) -> Artifact:
+        """The artifact of that name. Raises ClusterupError where the bundle has none."""
+        if name not in self.artifacts:
+            raise ClusterupError(
+                f"the bundle has no artifact {name}",
+                tried=str(self.directory / MANIFEST),
+                got=", ".join(sorted(self.artifacts)) or "an empty list",
+                hint=BUILD_HINT,
+            )
+        return self.artifacts[name]
+
+    @property
+    def images(self) -> tuple[Artifact, ...]:
+        """The container images, ordered by name."""
+        return tuple(self.artifacts[name] for name in sorted(self.artifacts) if name.startswith("image/"))
+
+
+def bundles_dir() -> Path:
+    """Where built bundles are kept, one folder each, the newest under the name `current`."""
+    return cache_dir() / "bundle"
+
+
+def find_bundle(configured: str | None) -> Bundle:
+    """The bundle in the folder `configured`, or the one built last.
+
+    Raises ClusterupError where there is none, or where its manifest can't be read.
+    """
+    if configured is not None:
+        return load_bundle(Path(configured).expanduser())
+    current = bundles_dir() / "current"
+    if not current.is_dir():
+        raise ClusterupError("there is no bundle yet", tried=str(current), got="nothing there", hint=BUILD_HINT)
+    return load_bundle(current.resolve())
+
+
+def load_bundle(directory: Path) -> Bundle:
+    """Read the manifest in `directory`.
+
+    Raises ClusterupError where the folder or its manifest is missing, or is not what this version understands.
+    """
+    manifest = directory / MANIFEST
+    try:
+        data = json.loads(manifest.read_bytes())
+    except OSError as error:
+        raise ClusterupError(
+            f"{directory} holds no bundle", tried=f"read {manifest}", got=error.strerror or str(error), hint=BUILD_HINT
+        ) from None
+    except ValueError as error:
+        raise _damaged(manifest, f"no JSON: {error}") from None
+    found = data.get("format") if isinstance(data, dict) else None
+    if found != FORMAT:
+        raise ClusterupError(
+            f"the bundle's manifest has a format that this clusterup doesn't know ({found})",
+            tried=f"read {manifest}",
+            hint=f"use the clusterup that made it, or {BUILD_HINT}",
+        )
+    try:
+        artifacts = {name: _artifact(directory, name, entry) for name, entry in data["artifacts"].items()}
+        return Bundle(directory=directory, version=str(data["version"]), artifacts=artifacts)
+    except KeyError as error:
+        raise _damaged(manifest, f"{error} is missing") from None
+    except (AttributeError, TypeError, ValueError) as error:
+        raise _damaged(manifest, str(error)) from None
+
+
+def verify_bundle(bundle: Bundle, names: Iterable[str]) -> None:
+    """Read the files of the named artifacts and compare size and SHA-256 with the manifest.
+
+    Raises Refused, naming the file and both hashes, at the first that differs or is missing.
+    """
+    for name in names:
+        artifact = bundle.artifact(name)
+        try:
+            size, found = file_sha256(artifact.file)
+        except OSError as error:
+            raise Refused(
+                f"the bundle's file {artifact.file.name} can't be read",
+                tried=f"read {artifact.file}",
+                got=error.strerror or str(error),
+                hint=f"the bundle is incomplete; {BUILD_HINT}",
+            ) from None
+        if found != artifact.sha256:
+            raise Refused(
+                f"the bundle's file {artifact.file.name} is not the one its manifest names",
+                tried=f"SHA-256 of {artifact.file}, expected {artifact.sha256} ({artifact.size} bytes)",
+                got=f"{found} ({size} bytes)",
+                hint=f"don't use this bundle: fetch it again, or remove {bundle.directory} and build it again",
+            )
+
+
+def file_sha256(path: Path) -> tuple[int, str]:
+    """Size in bytes and SHA-256 (hexadecimal) of a file. Raises OSError."""
+    with path.open("rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256")
+        return handle.tell(), digest.hexdigest()
+
+
+def described(
+    name: str,
+    file: Path,
+    *,
+    components: Mapping[str, str] | None = None,
+    reference: str | None = None,
+    partitions: tuple[Partition, ...] = (),
+) -> Artifact:
+    """The artifact that a finished, uncompressed file is: its size and hash are read from it. Raises OSError."""
+    size, sha256 = file_sha256(file)
+    return Artifact(
+        name, file, size, sha256, partitions=partitions, components=dict(components or {}), reference=reference
+    )
+
+
+def write_manifest(bundle: Bundle) -> Path:
+    """Write the bundle's manifest into its directory, whole or not at all, and return its path.
+
+    Raises ValueError where an artifact's file is not inside the directory.
+    """
+    artifacts = {name: _entry(bundle.directory, artifact) for name, artifact in sorted(bundle.artifacts.items())}
+    data = {"format": FORMAT, "version": bundle.version, "artifacts": artifacts}
+    manifest = bundle.directory / MANIFEST
+    unfinished = manifest.with_suffix(".json.new")
+    with unfinished.open("w", encoding="utf-8") as handle:
+        handle.write(json.dumps(data, indent=2) + "\n")
+        handle.flush()
+        os.fsync(handle.fileno())
+    unfinished.replace(manifest)
+    return manifest
+
+
+def _entry(directory: Path, artifact: Artifact) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "file": artifact.file.relative_to(directory).as_posix(),
+        "size": artifact.size,
+        "sha256": artifact.sha256,
+    }
+    if artifact.raw_size is not None:
+        entry |= {"raw_size": artifact.raw_size, "raw_sha256": artifact.raw_sha256}
+    if artifact.partitions:
+        entry["partitions"] = [
+            {"label": part.label, "offset": part.offset, "size": part.size} for part in artifact.partitions
+        ]
+    if artifact.components:
+        entry["components"] = dict(sorted(artifact.components.items()))
+    if artifact.reference is not None:
+        entry["reference"] = artifact.reference
+    return entry
+
+
+def _artifact(directory: Path, name: str, entry: dict[str, Any]) -> Artifact:
+    relative = PurePosixPath(entry["file"])
+    # A manifest may come from elsewhere, and its names are written to disks and to other machines' files.
+    if relative.is_absolute() or ".." in relative.parts:
+        raise ValueError(f"{name}: the file {relative} is outside the bundle")
+    raw_size, raw_sha256 = entry.get("raw_size"), entry.get("raw_sha256")
+    return Artifact(
+        name=name,
+        file=directory / relative,
+        size=int(entry["size"]),
+        sha256=_hash(name, entry["sha256"]),
+        raw_size=None if raw_size is None else int(raw_size),
+        raw_sha256=None if raw_sha256 is None else _hash(name, raw_sha256),
+        partitions=tuple(
+            Partition(str(part["label"]), int(part["offset"]), int(part["size"]))
+            for part in entry.get("partitions", ())
+        ),
+        components={str(key): str(value) for key, value in entry.get("components", {}).items()},
+        reference=entry.get("reference"),
+    )
+
+
+def _hash(name: str, value: object) -> str:
+    if not isinstance(value, str) or len(value) != 64 or set(value) - set("0123456789abcdef"):
+        raise ValueError(f"{name}: {value!r} is no SHA-256")
+    return value
+
+
+def _damaged(manifest: Path, what: str) -> ClusterupError:
+    return ClusterupError(
+        "the bundle's manifest can't be understood", tried=f"read {manifest}", got=what, hint=BUILD_HINT
+    )
