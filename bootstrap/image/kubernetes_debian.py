@@ -31,6 +31,8 @@ mkdir -p $GOPATH/src/k8s.io
 cd /build
 ln -sfn /build/source $GOPATH/src/k8s.io/kubernetes
 cd $GOPATH/src/k8s.io/kubernetes
+echo "generating code"
+make generated_files
 p=k8s.io/component-base/version
 c=k8s.io/client-go/pkg/version
 stamp=""
