@@ -1,0 +1,31 @@
+"""`clusterup-node`: what runs on a node. Standard library only; see docs/architecture.md."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+USAGE = """\
+usage: clusterup-node COMMAND
+
+  network FILE   keep this node's CNI configuration and the routes to the other nodes as the cluster has them
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a command; 2 for a command line that names none."""
+    match list(argv):
+        case ["network", path]:
+            import network  # the folder of this file is what Python runs
+
+            return int(network.main(path))
+        case ["--help" | "-h"]:
+            sys.stdout.write(USAGE)
+            return 0
+        case _:
+            sys.stderr.write(USAGE)
+            return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

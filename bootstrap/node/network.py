@@ -1,0 +1,116 @@
+"""The pod network's agent: reads the cluster's nodes through the local balancer and keeps this node's routes,
+its CNI configuration and the masquerading of traffic that leaves the cluster.
+
+It polls, because a list of nodes is small, and a watch that dies in silence leaves stale routes behind.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from routes import PROTOCOL, Peer, Route, conflist, parse_cards, parse_routes, peer_of, wanted_routes
+
+CNI_FILE = Path("/etc/cni/net.d/10-clusterup.conflist")
+EVERY_SECONDS = 5.0
+
+
+def main(path: str) -> int:
+    """Keep the node's network as the settings in the file at `path` ask, until SIGTERM."""
+    settings = json.loads(Path(path).read_text())
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    said = ""
+    while not stop.is_set():
+        try:
+            problem = keep(settings)
+        except (OSError, ValueError, KeyError, http.client.HTTPException, subprocess.SubprocessError) as error:
+            problem = f"{type(error).__name__}: {error}"
+        # The same trouble every five seconds would fill the journal and say nothing new.
+        if problem != said:
+            sys.stderr.write((problem or "the pod network is as the cluster has it") + "\n")
+            said = problem
+        stop.wait(EVERY_SECONDS)
+    return 0
+
+
+def keep(settings: dict[str, str]) -> str:
+    """One round. Returns what could not be done, or an empty text."""
+    peers = [peer for node in nodes(settings) if (peer := peer_of(node))]
+    own = next((peer for peer in peers if peer.name == settings["node"]), None)
+    if own is None:
+        return f"node {settings['node']} has no pod network yet"
+    cards = parse_cards(ip("-4", "address", "show"))
+    wanted, unreached = wanted_routes(own.name, peers, cards)
+    write_conflist(own)
+    masquerade(own.pods, IPv4Network(settings["pods"]))
+    change_routes(wanted, parse_routes(ip("-4", "route", "show", "proto", PROTOCOL)))
+    return "".join(f"{peer.name} ({peer.address}) is on no network of this node; " for peer in unreached)
+
+
+def nodes(settings: dict[str, str]) -> list[dict[str, Any]]:
+    """All Node objects. Raises OSError while there is no certificate or no server."""
+    server = urlsplit(settings["server"])
+    context = ssl.create_default_context(cafile=settings["ca"])
+    context.load_cert_chain(settings["certificate"])
+    connection = http.client.HTTPSConnection(server.hostname or "", server.port, timeout=10, context=context)
+    try:
+        connection.request("GET", "/api/v1/nodes?resourceVersion=0", headers={"Accept": "application/json"})
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.status != 200:
+            raise ValueError(f"the API server says {answer.status}: {body[:200].decode(errors='replace')}")
+        items: list[dict[str, Any]] = json.loads(body)["items"]
+        return items
+    finally:
+        connection.close()
+
+
+def ip(*arguments: str) -> list[dict[str, Any]]:
+    """What `ip -json` says; it says nothing at all where there is nothing to say."""
+    answer = run("ip", "-json", *arguments).stdout
+    found: list[dict[str, Any]] = json.loads(answer) if answer.strip() else []
+    return found
+
+
+def run(*argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=30)
+
+
+def change_routes(wanted: frozenset[Route], there: frozenset[Route]) -> None:
+    """Add what is missing and take away what is no longer wanted; nothing that stays is touched."""
+    for route in sorted(there - wanted):
+        run("ip", "route", "del", str(route.pods), "via", str(route.via), "proto", PROTOCOL)
+    for route in sorted(wanted - there):
+        run("ip", "route", "replace", str(route.pods), "via", str(route.via), "proto", PROTOCOL)
+
+
+def write_conflist(own: Peer) -> None:
+    """Write the CNI configuration where it differs; whole or not at all, as the runtime watches the folder."""
+    text = json.dumps(conflist(own.pods, 1500), indent=1) + "\n"
+    if CNI_FILE.exists() and CNI_FILE.read_text() == text:
+        return
+    CNI_FILE.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = CNI_FILE.with_name("." + CNI_FILE.name)
+    unfinished.write_text(text)
+    os.replace(unfinished, CNI_FILE)  # noqa: PTH105
+
+
+def masquerade(own: IPv4Network, pods: IPv4Network) -> None:
+    """Give packets from this node's pods to the world outside the pod network the node's own address."""
+    rule = ("-s", str(own), "!", "-d", str(pods), "-m", "comment", "--comment", "clusterup", "-j", "MASQUERADE")
+    check = subprocess.run(
+        ("iptables", "-w", "-t", "nat", "-C", "POSTROUTING", *rule), check=False, capture_output=True, timeout=30
+    )
+    if check.returncode:
+        run("iptables", "-w", "-t", "nat", "-A", "POSTROUTING", *rule)

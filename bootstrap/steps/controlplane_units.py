@@ -1,0 +1,112 @@
+"""The control plane of a server: kube-apiserver, kube-controller-manager and kube-scheduler as services.
+
+Flags are those that kubeadm gives its static pods, where both know the flag.
+Source: https://kubernetes.io/docs/reference/command-line-tools-reference/
+"""
+
+from __future__ import annotations
+
+from bootstrap.steps.etcd_units import CLIENT_PORT
+from bootstrap.steps.layout import NodeFile, Unit, flags
+from bootstrap.steps.shape import API_PORT, Shape
+
+PKI = "/etc/kubernetes/pki"
+CONTROLLER_MANAGER_CONF = "/etc/kubernetes/controller-manager.conf"
+SCHEDULER_CONF = "/etc/kubernetes/scheduler.conf"
+# From 1.24 on, the flags that closed the unauthenticated ports are gone, and the ports with them.
+INSECURE_PORTS_GONE = 24
+
+
+def api_server_unit(shape: Shape, pki: tuple[NodeFile, ...]) -> Unit:
+    """kube-apiserver, talking to the etcd member beside it."""
+    given = {
+        "advertise-address": str(shape.node.address),
+        "allow-privileged": "true",
+        "authorization-mode": "Node,RBAC",
+        "client-ca-file": f"{PKI}/ca.crt",
+        "enable-admission-plugins": "NodeRestriction",
+        "enable-bootstrap-token-auth": "true",
+        "etcd-cafile": f"{PKI}/etcd/ca.crt",
+        "etcd-certfile": f"{PKI}/apiserver-etcd-client.crt",
+        "etcd-keyfile": f"{PKI}/apiserver-etcd-client.key",
+        "etcd-servers": f"https://127.0.0.1:{CLIENT_PORT}",
+        "kubelet-client-certificate": f"{PKI}/apiserver-kubelet-client.crt",
+        "kubelet-client-key": f"{PKI}/apiserver-kubelet-client.key",
+        "kubelet-preferred-address-types": "InternalIP,ExternalIP,Hostname",
+        "proxy-client-cert-file": f"{PKI}/front-proxy-client.crt",
+        "proxy-client-key-file": f"{PKI}/front-proxy-client.key",
+        "requestheader-allowed-names": "front-proxy-client",
+        "requestheader-client-ca-file": f"{PKI}/front-proxy-ca.crt",
+        "requestheader-extra-headers-prefix": "X-Remote-Extra-",
+        "requestheader-group-headers": "X-Remote-Group",
+        "requestheader-username-headers": "X-Remote-User",
+        "secure-port": str(API_PORT),
+        "service-account-issuer": f"https://kubernetes.default.svc.{shape.inventory.cluster.domain}",
+        "service-account-key-file": f"{PKI}/sa.pub",
+        "service-account-signing-key-file": f"{PKI}/sa.key",
+        "service-cluster-ip-range": str(shape.service_cidr),
+        "tls-cert-file": f"{PKI}/apiserver.crt",
+        "tls-private-key-file": f"{PKI}/apiserver.key",
+    }
+    return Unit(
+        name="kube-apiserver.service",
+        description="Kubernetes API server",
+        kind="notify",
+        argv=("/usr/bin/kube-apiserver", *flags(given, shape.inventory.kubernetes.api_server_args)),
+        files=pki,
+        after=("etcd.service", "network-online.target", "systemd-sysext.service"),
+        wants=("etcd.service", "network-online.target"),
+        settings=("LimitNOFILE=65536", "TimeoutStartSec=infinity"),
+    )
+
+
+def controller_manager_unit(shape: Shape, files: tuple[NodeFile, ...]) -> Unit:
+    """kube-controller-manager, which hands out pod ranges and signs kubelets' certificates."""
+    given = {
+        "allocate-node-cidrs": "true",
+        "authentication-kubeconfig": CONTROLLER_MANAGER_CONF,
+        "authorization-kubeconfig": CONTROLLER_MANAGER_CONF,
+        "bind-address": "127.0.0.1",
+        "client-ca-file": f"{PKI}/ca.crt",
+        "cluster-cidr": str(shape.pod_cidr),
+        "cluster-name": shape.inventory.cluster.name,
+        "cluster-signing-cert-file": f"{PKI}/ca.crt",
+        "cluster-signing-key-file": f"{PKI}/ca.key",
+        "controllers": "*,bootstrapsigner,tokencleaner",
+        "kubeconfig": CONTROLLER_MANAGER_CONF,
+        "leader-elect": "true",
+        "requestheader-client-ca-file": f"{PKI}/front-proxy-ca.crt",
+        "root-ca-file": f"{PKI}/ca.crt",
+        "service-account-private-key-file": f"{PKI}/sa.key",
+        "service-cluster-ip-range": str(shape.service_cidr),
+        "use-service-account-credentials": "true",
+    }
+    if shape.minor < INSECURE_PORTS_GONE:
+        given["port"] = "0"
+    return Unit(
+        name="kube-controller-manager.service",
+        description="Kubernetes controller manager",
+        argv=("/usr/bin/kube-controller-manager", *flags(given, shape.inventory.kubernetes.controller_manager_args)),
+        files=files,
+        after=("kube-apiserver.service",),
+    )
+
+
+def scheduler_unit(shape: Shape, files: tuple[NodeFile, ...]) -> Unit:
+    """kube-scheduler."""
+    given = {
+        "authentication-kubeconfig": SCHEDULER_CONF,
+        "authorization-kubeconfig": SCHEDULER_CONF,
+        "bind-address": "127.0.0.1",
+        "kubeconfig": SCHEDULER_CONF,
+        "leader-elect": "true",
+    }
+    if shape.minor < INSECURE_PORTS_GONE:
+        given["port"] = "0"
+    return Unit(
+        name="kube-scheduler.service",
+        description="Kubernetes scheduler",
+        argv=("/usr/bin/kube-scheduler", *flags(given, shape.inventory.kubernetes.scheduler_args)),
+        files=files,
+        after=("kube-apiserver.service",),
+    )

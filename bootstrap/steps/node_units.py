@@ -1,0 +1,159 @@
+"""What every node runs: the container runtime, the balancer in front of all API servers, the kubelet, kube-proxy
+and the node's agent for the pod network.
+"""
+
+from __future__ import annotations
+
+import json
+
+from bootstrap.steps.layout import NodeFile, Unit, flags
+from bootstrap.steps.render import render
+from bootstrap.steps.shape import API_PORT, LOCAL_API_PORT, Shape
+
+PAUSE = "clusterup.local/pause:1"
+CA = "/etc/kubernetes/pki/ca.crt"
+KUBELET_YAML = "/etc/kubernetes/kubelet.yaml"
+# Below /var, because it holds the paths of a certificate that outlives a reboot; /etc is made anew at each boot.
+KUBELET_CONF = "/var/lib/kubelet/kubelet.conf"
+BOOTSTRAP_CONF = "/var/lib/kubelet/bootstrap-kubelet.conf"
+CLIENT_CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+PROXY_YAML = "/etc/kubernetes/kube-proxy.yaml"
+PROXY_CONF = "/etc/kubernetes/kube-proxy.conf"
+NETWORK_JSON = "/etc/clusterup/network.json"
+# The kubelet speaks CRI alone from 1.24 on, and the flag that chose it is gone with 1.27.
+RUNTIME_FLAG_GONE = 27
+
+
+def containerd_unit(_: Shape) -> Unit:
+    """containerd with systemd's cgroups and the bundle's own pause image."""
+    config = NodeFile("/etc/containerd/config.toml", render("kubernetes/containerd.toml.j2", pause=PAUSE))
+    return Unit(
+        name="containerd.service",
+        description="containerd, the container runtime",
+        kind="notify",
+        argv=("/usr/bin/containerd", "--config", config.path),
+        files=(config,),
+        after=("network.target", "systemd-sysext.service"),
+        before_start=("-/sbin/modprobe overlay",),
+        settings=(
+            "Delegate=yes",
+            "KillMode=process",
+            "LimitNOFILE=1048576",
+            "TasksMax=infinity",
+            "OOMScoreAdjust=-999",
+        ),
+    )
+
+
+def images_unit(_: Shape) -> Unit:
+    """The import of the images that came with the bundle: a node needs no registry to come up."""
+    script = (
+        "for image in /var/lib/clusterup/images/*.tar; do ctr --namespace k8s.io images import $image || exit 1; done; "
+        f"ctr --namespace k8s.io images label {PAUSE} io.cri-containerd.pinned=pinned"
+    )
+    return Unit(
+        name="clusterup-images.service",
+        description="Container images of the bundle",
+        kind="oneshot",
+        argv=("/bin/sh", "-c", script),
+        after=("containerd.service",),
+        wants=("containerd.service",),
+    )
+
+
+def balancer_unit(shape: Shape) -> Unit:
+    """HAProxy on 127.0.0.1:6444 in front of every API server: no node depends on one server."""
+    config = NodeFile(
+        "/etc/clusterup/haproxy.cfg",
+        render("kubernetes/haproxy.cfg.j2", port=LOCAL_API_PORT, api_port=API_PORT, servers=shape.servers, ca=CA),
+    )
+    return Unit(
+        name="clusterup-balancer.service",
+        description="Load balancer in front of the API servers",
+        kind="notify",
+        argv=("/usr/sbin/haproxy", "-Ws", "-f", config.path),
+        files=(config,),
+        after=("network-online.target", "systemd-sysext.service"),
+        wants=("network-online.target",),
+        settings=("KillMode=mixed",),
+    )
+
+
+def kubelet_unit(shape: Shape, ca: NodeFile) -> Unit:
+    """The kubelet; its client certificate comes from TLS bootstrap and is renewed by itself."""
+    config = NodeFile(
+        KUBELET_YAML,
+        render(
+            "kubernetes/kubelet.yaml.j2",
+            ca=CA,
+            dns=shape.dns_service,
+            domain=shape.inventory.cluster.domain,
+        ),
+    )
+    given = {
+        "bootstrap-kubeconfig": BOOTSTRAP_CONF,
+        "cert-dir": "/var/lib/kubelet/pki",
+        "config": KUBELET_YAML,
+        "container-runtime-endpoint": "unix:///run/containerd/containerd.sock",
+        "hostname-override": shape.node.name,
+        "kubeconfig": KUBELET_CONF,
+        "node-ip": str(shape.node.address),
+    }
+    if shape.minor < RUNTIME_FLAG_GONE:
+        given |= {"container-runtime": "remote", "pod-infra-container-image": PAUSE, "network-plugin": "cni"}
+    if shape.node.labels:
+        given["node-labels"] = ",".join(f"{key}={value}" for key, value in sorted(shape.node.labels.items()))
+    if shape.node.taints:
+        given["register-with-taints"] = ",".join(
+            f"{taint.key}={taint.value}:{taint.effect}" for taint in shape.node.taints
+        )
+    return Unit(
+        name="kubelet.service",
+        description="Kubernetes' agent on this node",
+        kind="notify",
+        argv=("/usr/bin/kubelet", *flags(given, shape.inventory.kubernetes.kubelet_args)),
+        files=(config, ca),
+        after=("containerd.service", "clusterup-images.service", "clusterup-balancer.service"),
+        wants=("containerd.service", "clusterup-images.service", "clusterup-balancer.service"),
+        settings=("Delegate=yes", "OOMScoreAdjust=-999"),
+    )
+
+
+def proxy_unit(shape: Shape, ca: NodeFile) -> Unit:
+    """kube-proxy, as the node that it runs on: it uses the kubelet's client certificate."""
+    config = NodeFile(
+        PROXY_YAML,
+        render("kubernetes/kube-proxy.yaml.j2", node=shape.node.name, pods=shape.pod_cidr, kubeconfig=PROXY_CONF),
+    )
+    kubeconfig = NodeFile(
+        PROXY_CONF,
+        render("kubernetes/node.conf.j2", ca=CA, port=LOCAL_API_PORT, certificate=CLIENT_CERTIFICATE),
+        0o600,
+    )
+    return Unit(
+        name="kube-proxy.service",
+        description="Kubernetes' services on this node",
+        argv=("/usr/bin/kube-proxy", f"--config={PROXY_YAML}"),
+        files=(config, kubeconfig, ca),
+        after=("kubelet.service",),
+        wants=("kubelet.service",),
+    )
+
+
+def network_unit(shape: Shape, ca: NodeFile) -> Unit:
+    """The node's agent: this node's CNI configuration and the routes to the others."""
+    settings = {
+        "node": shape.node.name,
+        "server": f"https://127.0.0.1:{LOCAL_API_PORT}",
+        "ca": CA,
+        "certificate": CLIENT_CERTIFICATE,
+        "pods": str(shape.pod_cidr),
+    }
+    config = NodeFile(NETWORK_JSON, (json.dumps(settings, indent=1, sort_keys=True) + "\n").encode())
+    return Unit(
+        name="clusterup-network.service",
+        description="Pod network between the nodes",
+        argv=("/usr/bin/clusterup-node", "network", NETWORK_JSON),
+        files=(config, ca),
+        after=("kubelet.service",),
+    )

@@ -1,0 +1,42 @@
+"""Objects that clusterup keeps in every cluster, under the names that kubeadm gives them where it has them.
+
+Source: https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Manifest = dict[str, Any]
+BOOTSTRAP_GROUP = "system:bootstrappers:kubeadm:default-node-token"
+NODES = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:nodes"}
+BOOTSTRAPPERS = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": BOOTSTRAP_GROUP}
+
+
+def _binding(name: str, role: str, subject: dict[str, str]) -> Manifest:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [subject],
+    }
+
+
+def base_objects() -> tuple[Manifest, ...]:
+    """What lets a kubelet with a bootstrap token get and renew its certificate, and a node run kube-proxy."""
+    signing = "system:certificates.k8s.io:certificatesigningrequests"
+    return (
+        _binding("kubeadm:kubelet-bootstrap", "system:node-bootstrapper", BOOTSTRAPPERS),
+        _binding("kubeadm:node-autoapprove-bootstrap", f"{signing}:nodeclient", BOOTSTRAPPERS),
+        _binding("kubeadm:node-autoapprove-certificate-rotation", f"{signing}:selfnodeclient", NODES),
+        # kube-proxy and the pod network's agent use the kubelet's certificate: one identity a node.
+        _binding("clusterup:node-proxier", "system:node-proxier", NODES),
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRole",
+            "metadata": {"name": "clusterup:node-network"},
+            "rules": [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]}],
+        },
+        _binding("clusterup:node-network", "clusterup:node-network", NODES),
+    )

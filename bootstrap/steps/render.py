@@ -1,0 +1,31 @@
+"""Templates to bytes: a name that a template uses and nobody gave is an error, never an empty string."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from bootstrap.paths import templates_dir
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(templates_dir()),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 -- unit files and YAML, not HTML
+    )
+
+
+def render(template: str, **values: object) -> bytes:
+    """The file `template` (relative to templates/) filled with `values`. Raises jinja2.UndefinedError for a
+    name that was not given."""
+    return _environment().get_template(template).render(**values).encode()

@@ -1,0 +1,84 @@
+"""What of the inventory the units of a node are made of, in one place and with nothing left to look up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from bootstrap.inventory.model import Inventory, Node, Role
+
+LOCAL_API_PORT = 6444
+API_PORT = 6443
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The cluster as one node sees it.
+
+    `minor` is Kubernetes' minor version (20 for 1.20.2): flags come and go with it. `servers` maps names to
+    addresses.
+    """
+
+    inventory: Inventory
+    node: Node
+    minor: int
+
+    @property
+    def server(self) -> bool:
+        return self.node.role is Role.SERVER
+
+    @property
+    def servers(self) -> Mapping[str, IPv4Address]:
+        return {server.name: server.address for server in self.inventory.servers}
+
+    @property
+    def pod_cidr(self) -> IPv4Network:
+        return self.inventory.cluster.pod_cidr
+
+    @property
+    def service_cidr(self) -> IPv4Network:
+        return self.inventory.cluster.service_cidr
+
+    @property
+    def api_service(self) -> IPv4Address:
+        """The address of the service `kubernetes`: the first of the range."""
+        return self.service_cidr[1]
+
+    @property
+    def dns_service(self) -> IPv4Address:
+        """Where kubeadm puts cluster DNS: the tenth address of the range."""
+        return self.service_cidr[10]
+
+
+def minor_of(version: str) -> int:
+    """20 for "1.20.2" or "v1.20.2". Raises ValueError for what is no version."""
+    return int(version.removeprefix("v").split(".")[1])
+
+
+def endpoint_of(inventory: Inventory) -> tuple[str, int]:
+    """Host and port under which operators reach the API servers."""
+    configured = inventory.cluster.endpoint
+    if configured is None:
+        return str(inventory.servers[0].address), API_PORT
+    host, colon, port = configured.rpartition(":")
+    return (host, int(port)) if colon else (configured, API_PORT)
+
+
+def api_server_names(shape: Shape) -> tuple[str, ...]:
+    """Host names and addresses that the API server's certificate has to carry."""
+    cluster = shape.inventory.cluster
+    names = [
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        f"kubernetes.default.svc.{cluster.domain}",
+        "localhost",
+        shape.node.name,
+        "127.0.0.1",
+        str(shape.node.address),
+        str(shape.api_service),
+        endpoint_of(shape.inventory)[0],
+        *cluster.certificate_names,
+    ]
+    return tuple(dict.fromkeys(names))

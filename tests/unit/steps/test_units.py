@@ -1,0 +1,167 @@
+"""Units of a node: what they run, what they read, and when they have to be restarted."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import yaml
+
+from bootstrap.inventory.model import Inventory
+from bootstrap.steps.controlplane_units import api_server_unit, controller_manager_unit, scheduler_unit
+from bootstrap.steps.etcd_units import birth_file, etcd_unit, peer_url
+from bootstrap.steps.layout import NodeFile, Unit, all_files, systemd_quoted
+from bootstrap.steps.node_units import (
+    balancer_unit,
+    containerd_unit,
+    images_unit,
+    kubelet_unit,
+    network_unit,
+    proxy_unit,
+)
+from bootstrap.steps.shape import Shape, api_server_names, endpoint_of, minor_of
+
+CA = NodeFile("/etc/kubernetes/pki/ca.crt", b"a certificate")
+
+
+def inventory(**cluster: object) -> Inventory:
+    return Inventory.model_validate(
+        {
+            "cluster": {"name": "lab", **cluster},
+            "kubernetes": {"api_server_args": {"v": "4"}},
+            "nodes": [{"name": f"s{n}", "role": "server", "address": f"10.77.0.{10 + n}"} for n in (1, 2, 3)]
+            + [
+                {
+                    "name": "a1",
+                    "address": "10.77.0.21",
+                    "labels": {"disk": "ssd", "arch": "x"},
+                    "taints": [{"key": "lab", "value": "yes", "effect": "NoSchedule"}],
+                }
+            ],
+        }
+    )
+
+
+def shape(node: str, minor: int = 20, **cluster: object) -> Shape:
+    whole = inventory(**cluster)
+    return Shape(whole, whole.node(node), minor)
+
+
+def text(unit: Unit) -> str:
+    return unit.file.content.decode()
+
+
+def test_a_unit_leaves_the_digest_it_started_with_where_facts_find_it() -> None:
+    unit = etcd_unit(shape("s1"), (CA,))
+    assert f"echo {unit.digest} >/run/clusterup/applied/%n" in text(unit)
+
+
+def test_a_changed_file_changes_the_digest_of_the_units_that_read_it() -> None:
+    before = etcd_unit(shape("s1"), (CA,))
+    after = etcd_unit(shape("s1"), (dataclasses.replace(CA, content=b"another"),))
+    assert before.digest != after.digest
+    assert before.file.sha256 != after.file.sha256
+
+
+def test_the_same_inputs_give_the_same_bytes() -> None:
+    assert kubelet_unit(shape("a1"), CA) == kubelet_unit(shape("a1"), CA)
+    assert kubelet_unit(shape("a1"), CA).file == kubelet_unit(shape("a1"), CA).file
+
+
+def test_every_unit_of_a_server_renders_and_shares_files_without_contradiction() -> None:
+    server = shape("s2")
+    units = [
+        etcd_unit(server, (CA,)),
+        api_server_unit(server, (CA,)),
+        controller_manager_unit(server, (CA,)),
+        scheduler_unit(server, (CA,)),
+        containerd_unit(server),
+        images_unit(server),
+        balancer_unit(server),
+        kubelet_unit(server, CA),
+        proxy_unit(server, CA),
+        network_unit(server, CA),
+    ]
+    paths = [file.path for file in all_files(units)]
+    assert paths == sorted(set(paths))
+    assert "/etc/systemd/system/kube-apiserver.service" in paths
+    assert "/etc/kubernetes/kubelet.yaml" in paths
+
+
+def test_two_units_that_want_one_path_with_two_contents_are_a_mistake() -> None:
+    one = Unit("a.service", "a", ("/bin/true",), files=(CA,))
+    two = Unit("b.service", "b", ("/bin/true",), files=(dataclasses.replace(CA, content=b"other"),))
+    with pytest.raises(ValueError, match=r"ca\.crt"):
+        all_files([one, two])
+
+
+def test_the_balancer_stands_in_front_of_every_server_and_checks_its_certificate() -> None:
+    (config,) = balancer_unit(shape("a1")).files
+    lines = [line.strip() for line in config.content.decode().splitlines()]
+    assert [line for line in lines if line.startswith("server ")] == [
+        f"server s{n} 10.77.0.{10 + n}:6443 verifyhost 10.77.0.{10 + n}" for n in (1, 2, 3)
+    ]
+    assert "bind 127.0.0.1:6444" in lines
+
+
+def test_a_user_s_own_flag_wins_over_ours_and_stands_once() -> None:
+    argv = api_server_unit(shape("s1"), ()).argv
+    assert argv.count("--v=4") == 1
+    assert "--advertise-address=10.77.0.11" in argv
+
+
+def test_flags_that_a_release_no_longer_knows_are_not_given_to_it() -> None:
+    assert "--port=0" in controller_manager_unit(shape("s1", 20), ()).argv
+    assert "--port=0" not in controller_manager_unit(shape("s1", 31), ()).argv
+    assert "--container-runtime=remote" in kubelet_unit(shape("a1", 20), CA).argv
+    assert "--container-runtime=remote" not in kubelet_unit(shape("a1", 31), CA).argv
+
+
+def test_labels_and_taints_reach_the_kubelet() -> None:
+    argv = kubelet_unit(shape("a1"), CA).argv
+    assert "--node-labels=arch=x,disk=ssd" in argv
+    assert "--register-with-taints=lab=yes:NoSchedule" in argv
+
+
+def test_the_kubelet_s_configuration_names_cluster_dns_and_systemd_s_cgroups() -> None:
+    config = yaml.safe_load(kubelet_unit(shape("a1"), CA).files[0].content)
+    assert config["clusterDNS"] == ["10.96.0.10"]
+    assert config["cgroupDriver"] == "systemd"
+    assert config["authentication"]["anonymous"] == {"enabled": False}
+
+
+def test_a_learner_is_born_into_an_existing_cluster() -> None:
+    members = {"s1": "https://10.77.0.11:2380", "s2": peer_url(inventory().node("s2").address)}
+    lines = birth_file(members, state="existing").content.decode().splitlines()
+    assert lines == [
+        "ETCD_INITIAL_CLUSTER=s1=https://10.77.0.11:2380,s2=https://10.77.0.12:2380",
+        "ETCD_INITIAL_CLUSTER_STATE=existing",
+    ]
+
+
+def test_the_api_server_s_certificate_carries_every_name_it_is_reached_by() -> None:
+    names = api_server_names(shape("s1", endpoint="127.0.0.1:7443", certificate_names=["api.example"]))
+    assert {"127.0.0.1", "10.96.0.1", "10.77.0.11", "api.example", "kubernetes.default.svc.cluster.local"} <= {*names}
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("configured", "found"),
+    [(None, ("10.77.0.11", 6443)), ("api.example", ("api.example", 6443)), ("10.0.0.9:443", ("10.0.0.9", 443))],
+)
+def test_operators_reach_the_endpoint_or_else_the_first_server(configured: str | None, found: tuple[str, int]) -> None:
+    assert endpoint_of(inventory(endpoint=configured)) == found
+
+
+def test_systemd_s_specials_in_an_argument_are_made_harmless() -> None:
+    assert systemd_quoted("a b") == '"a b"'
+    assert systemd_quoted("100%$x") == "100%%$$x"
+    assert systemd_quoted("") == '""'
+
+
+def test_a_minor_version_is_read_from_a_release() -> None:
+    assert (minor_of("1.20.2"), minor_of("v1.31.0")) == (20, 31)
+
+
+def test_a_file_s_content_never_shows_in_its_representation() -> None:
+    assert "certificate" not in repr(CA)
