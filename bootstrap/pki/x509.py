@@ -1,0 +1,212 @@
+"""Certificates as kubeadm makes them, on P-256: authorities, leaves, and what is read back out of them.
+
+Source: https://kubernetes.io/docs/setup/best-practices/certificates/
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
+# A node whose clock is a little behind must not refuse a certificate that was made just now.
+BACKDATED = timedelta(hours=1)
+
+
+class Usage(Enum):
+    """What a leaf certificate may be used for. A peer is both ends at once, as an etcd member is."""
+
+    SERVER = "server"
+    CLIENT = "client"
+    PEER = "peer"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A certificate and its private key, both PEM. The key never shows in a representation."""
+
+    cert_pem: bytes
+    key_pem: bytes = field(repr=False)
+
+
+def new_authority(common_name: str, *, years: int = 10) -> KeyPair:
+    """A self-signed certificate authority, valid for `years` years."""
+    from cryptography import x509
+
+    key = _new_key()
+    name = _name(common_name, ())
+    builder = _builder(name, name, key, timedelta(days=365 * years)).add_extension(
+        x509.BasicConstraints(ca=True, path_length=None), critical=True
+    )
+    builder = builder.add_extension(_key_usage(authority=True), critical=True)
+    return _signed(builder, key, key)
+
+
+def issue(
+    authority: KeyPair,
+    *,
+    common_name: str,
+    usage: Usage,
+    organizations: Sequence[str] = (),
+    hosts: Sequence[str] = (),
+    days: int = 365,
+) -> KeyPair:
+    """A certificate signed by `authority`. `hosts` are the names and IP addresses it is valid for,
+    `organizations` the groups that Kubernetes reads out of it."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    signer = x509.load_pem_x509_certificate(authority.cert_pem)
+    signing_key = load_pem_private_key(authority.key_pem, None)
+    key = _new_key()
+    purposes = {
+        Usage.SERVER: [ExtendedKeyUsageOID.SERVER_AUTH],
+        Usage.CLIENT: [ExtendedKeyUsageOID.CLIENT_AUTH],
+        Usage.PEER: [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
+    }
+    builder = (
+        _builder(_name(common_name, organizations), signer.subject, key, timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(authority=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(purposes[usage]), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()),  # type: ignore[arg-type]
+            critical=False,
+        )
+    )
+    if hosts:
+        names = [_general_name(host) for host in hosts]
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    return _signed(builder, key, signing_key)  # type: ignore[arg-type]
+
+
+def expires(cert_pem: bytes) -> datetime:
+    """When a certificate ends, in UTC."""
+    from cryptography import x509
+
+    return x509.load_pem_x509_certificate(cert_pem).not_valid_after_utc
+
+
+def hosts_of(cert_pem: bytes) -> frozenset[str]:
+    """The names and addresses a certificate is valid for."""
+    from cryptography import x509
+
+    certificate = x509.load_pem_x509_certificate(cert_pem)
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return frozenset()
+    return frozenset(str(name.value) for name in names)
+
+
+def signed_by(cert_pem: bytes, authority_pem: bytes) -> bool:
+    """Whether the authority's key signed the certificate."""
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+
+    certificate = x509.load_pem_x509_certificate(cert_pem)
+    try:
+        certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority_pem))
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True
+
+
+def public_key_pin(cert_pem: bytes) -> str:
+    """The pin that `kubeadm join --discovery-token-ca-cert-hash` takes: sha256 over the public key (SPKI, DER)."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    key = x509.load_pem_x509_certificate(cert_pem).public_key()
+    return "sha256:" + hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+def new_service_account_key() -> tuple[bytes, bytes]:
+    """The pair (private, public), PEM, with which service account tokens are signed: RSA 2048, as kubeadm's."""
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return (
+        key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()),
+        key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
+    )
+
+
+def _new_key() -> EllipticCurvePrivateKey:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def _name(common_name: str, organizations: Sequence[str]) -> x509.Name:
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
+    groups = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in organizations]
+    return x509.Name([*groups, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    from cryptography import x509
+
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _key_usage(*, authority: bool) -> x509.KeyUsage:
+    from cryptography import x509
+
+    return x509.KeyUsage(
+        digital_signature=True,
+        key_encipherment=not authority,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        content_commitment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: EllipticCurvePrivateKey, valid: timedelta
+) -> x509.CertificateBuilder:
+    from cryptography import x509
+
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - BACKDATED)
+        .not_valid_after(now + valid)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _signed(
+    builder: x509.CertificateBuilder, key: EllipticCurvePrivateKey, signing_key: EllipticCurvePrivateKey
+) -> KeyPair:
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    certificate = builder.sign(signing_key, hashes.SHA256())
+    return KeyPair(
+        certificate.public_bytes(Encoding.PEM),
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+    )
