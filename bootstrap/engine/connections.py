@@ -1,0 +1,47 @@
+"""One way into each node, opened when first needed and kept."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+
+from bootstrap.transport.base import Transport
+
+
+class Connections:
+    """The transports of a run. Safe between threads: nodes are opened at the same time, one node only once."""
+
+    def __init__(self, open_node: Callable[[str], Transport]) -> None:
+        self._open = open_node
+        self._guard = threading.Lock()
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._transports: dict[str, Transport] = {}
+
+    def on(self, node: str) -> Transport:
+        """The way into `node`. Raises TransportError when it can't be opened; the next call tries again."""
+        with self._lock(node):
+            if node not in self._transports:
+                self._transports[node] = self._open(node)
+            return self._transports[node]
+
+    def reopen(self, node: str) -> Transport:
+        """A new way into `node`; the old one is closed first."""
+        self.drop(node)
+        return self.on(node)
+
+    def drop(self, node: str) -> None:
+        """Close the way into `node`, if there is one."""
+        with self._lock(node):
+            transport = self._transports.pop(node, None)
+        if transport is not None:
+            transport.close()
+
+    def close_all(self) -> None:
+        """Close every way in."""
+        for node in list(self._transports):
+            self.drop(node)
+
+    def _lock(self, node: str) -> threading.Lock:
+        with self._guard:
+            return self._locks[node]

@@ -1,0 +1,95 @@
+"""What an action may use while it runs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from bootstrap.engine.action import Action
+from bootstrap.engine.connections import Connections
+from bootstrap.engine.events import ActionProgress, ActionSays, Observer
+from bootstrap.errors import ClusterupError, Interrupted
+from bootstrap.transport.base import Transport
+
+# A live line that changes more often than this is only harder to read.
+PROGRESS_EVERY_SECONDS = 0.2
+
+
+@dataclass
+class RunContext:
+    """The context of one action of a run; see `bootstrap.engine.action.Context`."""
+
+    action: Action[Any]
+    connections: Connections
+    observe: Observer
+    slots: Mapping[str, threading.Semaphore]
+    abort: threading.Event
+    _shown: float = field(default=0.0, init=False)
+
+    def on(self, node: str) -> Transport:
+        return self.connections.on(node)
+
+    def reopen(self, node: str) -> Transport:
+        return self.connections.reopen(node)
+
+    def progress(self, done: int, total: int) -> None:
+        if self.abort.is_set():
+            raise self._interrupted("a transfer")
+        now = time.monotonic()
+        if done < total and now - self._shown < PROGRESS_EVERY_SECONDS:
+            return
+        self._shown = now
+        self.observe(ActionProgress(**self._who(), done=done, total=total))
+
+    def say(self, text: str) -> None:
+        self.observe(ActionSays(**self._who(), text=text))
+
+    def wait_until(self, condition: Callable[[], bool], *, what: str, timeout: float, every: float) -> None:
+        end = time.monotonic() + timeout
+        last: ClusterupError | None = None
+        self.say(f"waiting for {what}")
+        while True:
+            try:
+                if condition():
+                    return
+                last = None
+            except ClusterupError as error:
+                last = error
+            if time.monotonic() >= end:
+                break
+            if self.abort.wait(every):
+                raise self._interrupted(what)
+        raise ClusterupError(
+            f"{what} did not come about within {timeout:.0f} s",
+            node=self.action.node,
+            step=self.action.step,
+            tried=self.action.title,
+            got=(last.problem + (f" ({last.got})" if last.got else "")) if last else "not yet",
+            hint=last.hint if last else "look at the node's journal, then apply again: it goes on from here",
+        )
+
+    @contextmanager
+    def limit(self, name: str) -> Iterator[None]:
+        with self.slots[name]:
+            yield
+
+    def _who(self) -> dict[str, Any]:
+        return {
+            "id": self.action.id,
+            "node": self.action.node,
+            "step": self.action.step,
+            "title": self.action.title,
+        }
+
+    def _interrupted(self, what: str) -> Interrupted:
+        return Interrupted(
+            f"stopped while waiting for {what}",
+            node=self.action.node,
+            step=self.action.step,
+            tried=self.action.title,
+            hint="apply again: it goes on from what is true by then",
+        )

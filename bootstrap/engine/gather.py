@@ -1,0 +1,53 @@
+"""Reading facts from all nodes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from bootstrap.engine.connections import Connections
+from bootstrap.engine.events import FactsRead, Observer
+from bootstrap.errors import ClusterupError
+from bootstrap.transport.base import Transport
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Gathered(Generic[T]):
+    """What each node answered, and what went wrong on those that did not."""
+
+    values: dict[str, T]
+    errors: dict[str, ClusterupError]
+
+
+def gather(
+    nodes: Sequence[str],
+    read: Callable[[Transport], T],
+    connections: Connections,
+    *,
+    parallel: int,
+    observe: Observer,
+) -> Gathered[T]:
+    """Call `read` with the way into each node, at most `parallel` at a time. A node that can't be reached is in
+    `errors` and stops nobody else."""
+    gathered: Gathered[T] = Gathered({}, {})
+    if not nodes:
+        return gathered
+    with ThreadPoolExecutor(min(parallel, len(nodes)), thread_name_prefix="facts") as pool:
+        asked = {pool.submit(_ask, node, read, connections): node for node in nodes}
+        for answer in as_completed(asked):
+            node = asked[answer]
+            try:
+                gathered.values[node] = answer.result()
+                observe(FactsRead(node=node))
+            except ClusterupError as error:
+                gathered.errors[node] = error
+                observe(FactsRead(node=node, error=error))
+    return gathered
+
+
+def _ask(node: str, read: Callable[[Transport], T], connections: Connections) -> T:
+    return read(connections.on(node))

@@ -1,0 +1,107 @@
+"""What was found: the facts of every node, of the etcd cluster and of the API. Values, read once, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bootstrap.errors import ClusterupError
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFacts:
+    """A disk. `size` in bytes; `contents` says in words what is on it, empty for a bare disk."""
+
+    path: str
+    size: int
+    model: str = ""
+    serial: str = ""
+    aliases: tuple[str, ...] = ()
+    contents: str = ""
+    in_use: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceFacts:
+    """A network card: its addresses with prefix lengths."""
+
+    name: str
+    mac: str
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFacts:
+    """A unit: systemd's ActiveState, and the digest it was started with (None when it never was)."""
+
+    active: str
+    applied: str | None
+    since: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """A machine as it is. `kind`: our live environment, our installed system, or another Linux.
+
+    `memory` in bytes; `skew` in seconds, positive when the node's clock is ahead of the operator's. `files`
+    maps each path that was asked for and is there to its SHA-256. `payload` is the SHA-256 of the payload that is
+    linked for systemd-sysext.
+    """
+
+    hostname: str
+    kind: Literal["live", "installed", "other"]
+    machine_id: str
+    boot_id: str
+    skew: float
+    memory: int
+    cpus: int
+    architecture: str
+    uefi: bool
+    os_version: str | None = None
+    cluster_id: str | None = None
+    configuration: str | None = None
+    payload: str | None = None
+    interfaces: tuple[InterfaceFacts, ...] = ()
+    disks: tuple[DiskFacts, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, UnitFacts] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdMemberFacts:
+    """A member of the quorum; `name` is empty until it has started once."""
+
+    id: int
+    name: str
+    peer_urls: tuple[str, ...]
+    learner: bool
+    healthy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdFacts:
+    """The etcd cluster as one of its members sees it."""
+
+    members: tuple[EtcdMemberFacts, ...]
+
+    def named(self, name: str) -> EtcdMemberFacts | None:
+        return next((member for member in self.members if member.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiFacts:
+    """What the API server says: which nodes are Ready, and the objects of ours that are there, by kind/name."""
+
+    ready: Mapping[str, bool]
+    objects: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything that is known. `etcd` and `api` are None where nothing answers (yet)."""
+
+    nodes: Mapping[str, NodeFacts]
+    unreachable: Mapping[str, ClusterupError] = field(default_factory=dict)
+    etcd: EtcdFacts | None = None
+    api: ApiFacts | None = None

@@ -1,0 +1,110 @@
+"""The journal, the lock beside the state, and facts of many nodes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from bootstrap.engine.connections import Connections
+from bootstrap.engine.events import ActionFailed, ActionProgress, Event, FactsRead, nobody
+from bootstrap.engine.gather import gather
+from bootstrap.engine.journal import Journal
+from bootstrap.engine.lock import file_lock
+from bootstrap.errors import ClusterupError, Refused
+from bootstrap.transport.base import Transport
+from bootstrap.transport.errors import TransportError
+
+
+class Way:
+    """A way into a node that does nothing but be closed."""
+
+    def __init__(self, node: str) -> None:
+        self.node = node
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def open_way(node: str) -> Transport:
+    if node.startswith("down"):
+        raise TransportError("no answer", node=node, hint="is it on?")
+    return cast(Transport, Way(node))
+
+
+def test_an_unreachable_node_stops_nobody_else() -> None:
+    seen: list[Event] = []
+    found = gather(
+        ["s1", "down1", "s2"], lambda way: way.node.upper(), Connections(open_way), parallel=8, observe=seen.append
+    )
+    assert found.values == {"s1": "S1", "s2": "S2"}
+    assert set(found.errors) == {"down1"}
+    assert sorted(event.node for event in seen if isinstance(event, FactsRead)) == ["down1", "s1", "s2"]
+
+
+def test_facts_of_several_nodes_are_read_at_the_same_time() -> None:
+    together = threading.Barrier(3, timeout=20)
+    found = gather(["a", "b", "c"], lambda _: together.wait() >= 0, Connections(open_way), parallel=3, observe=nobody)
+    assert found.values == {"a": True, "b": True, "c": True}
+
+
+def test_a_way_in_is_opened_once_and_closed_before_it_is_opened_again() -> None:
+    connections = Connections(open_way)
+    first = cast(Way, connections.on("s1"))
+    assert cast(Way, connections.on("s1")) is first
+    second = cast(Way, connections.reopen("s1"))
+    assert first.closed
+    assert second is not first
+    connections.close_all()
+    assert second.closed
+
+
+def test_the_journal_has_a_line_for_each_event_but_progress(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "state" / "journal.jsonl")
+    journal(ActionProgress(id="a", node="s1", step="install", title="write", done=1, total=2))
+    error = ClusterupError("it broke", hint="mend it")
+    journal(ActionFailed(id="a", node="s1", step="install", title="write", seconds=1.5, error=error))
+    journal.close()
+    (line,) = (tmp_path / "state" / "journal.jsonl").read_text().splitlines()
+    entry = json.loads(line)
+    assert entry["event"] == "ActionFailed"
+    assert "mend it" in entry["error"]
+
+
+def test_the_second_clusterup_is_told_who_is_at_work(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with (
+        file_lock(lock, "apply lab.yaml"),
+        pytest.raises(Refused, match="another clusterup") as refused,
+        file_lock(lock, "apply again"),
+    ):
+        raise AssertionError("both are in")
+    assert "apply lab.yaml" in str(refused.value)
+    with file_lock(lock, "apply again"):
+        assert lock.exists()
+
+
+def test_a_killed_holder_s_lock_is_free(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    script = (
+        "import sys, pathlib\nfrom bootstrap.engine.lock import file_lock\n"
+        "with file_lock(pathlib.Path(sys.argv[1]), 'apply'):\n print('in', flush=True)\n sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "in\n"
+        with pytest.raises(Refused, match="another clusterup") as refused, file_lock(lock, "apply"):
+            raise AssertionError("both are in")
+        assert f"process {holder.pid}" in str(refused.value)
+        holder.kill()
+        holder.wait()
+    with file_lock(lock, "apply"):
+        assert lock.exists()
