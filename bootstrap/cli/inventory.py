@@ -1,0 +1,91 @@
+"""clusterup validate, schema, init."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+class Output(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands about inventories to `app`."""
+    app.command()(validate)
+    app.command()(schema)
+    app.command()(init)
+
+
+def validate(
+    files: Annotated[list[Path], typer.Argument(help="Inventories to check.", show_default=False)],
+    output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.TEXT,
+) -> None:
+    """Check inventories without touching any node: every problem with file, line and column."""
+    from bootstrap.errors import ClusterupError
+    from bootstrap.inventory.load import InventoryErrors, load_inventory
+
+    results: list[dict[str, Any]] = []
+    for file in files:
+        try:
+            inventory = load_inventory(file)
+        except InventoryErrors as error:
+            problems = [
+                {"line": p.line, "column": p.column, "found": p.found, "allowed": p.allowed, "nearest": p.nearest}
+                for p in error.problems
+            ]
+            results.append({"file": str(file), "problems": problems, "text": str(error)})
+        except ClusterupError as error:
+            results.append({"file": str(file), "problems": [{"found": error.got or error.problem}], "text": str(error)})
+        else:
+            text = f"{file}: fine: {len(inventory.servers)} servers, {len(inventory.agents)} agents"
+            results.append({"file": str(file), "problems": [], "text": text})
+    if output is Output.JSON:
+        typer.echo(json.dumps([{k: v for k, v in r.items() if k != "text"} for r in results], indent=1))
+    else:
+        for result in results:
+            typer.echo(result["text"], err=bool(result["problems"]))
+    if any(result["problems"] for result in results):
+        raise typer.Exit(2)
+
+
+def schema() -> None:
+    """Print the inventory's JSON Schema, with which editors complete and check.
+
+    In an inventory's first line: # yaml-language-server: $schema=clusterup.schema.json
+    """
+    from bootstrap.inventory.model import Inventory
+
+    document = {"$schema": SCHEMA_DIALECT, **Inventory.model_json_schema(), "title": "clusterup inventory"}
+    typer.echo(json.dumps(document, indent=1))
+
+
+def init(
+    file: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("inventory.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a commented inventory to start from."""
+    from bootstrap.errors import BadUse
+    from bootstrap.paths import templates_dir
+
+    if file.exists() and not force:
+        raise BadUse(
+            f"{file} is there already",
+            step="init",
+            tried=f"write {file}",
+            hint="name another file, or --force to replace it",
+        )
+    try:
+        file.write_text((templates_dir() / "inventory" / "inventory.yaml").read_text())
+    except OSError as error:
+        raise BadUse(
+            f"{file} can't be written", step="init", got=str(error.strerror), hint="name a file in a folder of yours"
+        ) from None
+    typer.echo(f"wrote {file}; put your machines into it, then: clusterup plan {file}")

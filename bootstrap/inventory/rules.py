@@ -1,0 +1,107 @@
+"""Rules that need two places of an inventory at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from bootstrap.inventory.model import Inventory, Node
+from bootstrap.inventory.positions import Document, Place, Problem
+
+
+def broken_rules(inventory: Inventory, document: Document) -> list[Problem]:
+    """Every rule that the inventory breaks, at the place that breaks it."""
+    rules = (_unique, _servers, _addresses, _ranges, _release)
+    found = [problem for rule in rules for problem in rule(inventory, document)]
+    return sorted(found, key=lambda problem: (problem.line, problem.column))
+
+
+def _unique(inventory: Inventory, document: Document) -> Iterator[Problem]:
+    yield from _twice(inventory, document, "name", lambda node: node.name)
+    yield from _twice(inventory, document, "address", lambda node: str(node.address))
+    # The names in /dev depend on the machine; a serial number is one disk in the world.
+    yield from _twice(
+        inventory, document, "disk", lambda node: node.disk if (node.disk or "").startswith("serial:") else None
+    )
+    seen: dict[str, Place] = {}
+    for number, node in enumerate(inventory.nodes):
+        for card, interface in enumerate(node.interfaces):
+            place: Place = ("nodes", number, "interfaces", card, "mac")
+            mac = interface.mac.lower()
+            if mac in seen:
+                yield _second(document, place, seen[mac], f"two cards have the hardware address {mac}")
+            seen.setdefault(mac, place)
+
+
+def _twice(
+    inventory: Inventory, document: Document, key: str, value_of: Callable[[Node], str | None]
+) -> Iterator[Problem]:
+    seen: dict[str, Place] = {}
+    for number, node in enumerate(inventory.nodes):
+        place: Place = ("nodes", number, key)
+        value = value_of(node)
+        if value is None:
+            continue
+        if value in seen:
+            yield _second(document, place, seen[value], f"two nodes have the {key} {value!r}")
+        seen.setdefault(value, place)
+
+
+def _second(document: Document, place: Place, first: Place, what: str) -> Problem:
+    return Problem(document.file, *document.at(place), f"{what} (first in line {document.at(first)[0]})", "one each")
+
+
+def _servers(inventory: Inventory, document: Document) -> Iterator[Problem]:
+    count = len(inventory.servers)
+    if count == 0:
+        yield Problem(document.file, *document.at(("nodes",)), "no node has role: server", "1, 3 or 5 servers")
+    elif count % 2 == 0 and not inventory.cluster.allow_even_servers:
+        quorum = count // 2 + 1
+        yield Problem(
+            document.file,
+            *document.at(("nodes",)),
+            f"{count} servers: {quorum} of them have to be up, so that {count - quorum} may fail, no more than with "
+            f"{count - 1}, and there is one more that can",
+            f"an odd number ({count - 1} or {count + 1}), or cluster.allow_even_servers: true",
+        )
+
+
+def _addresses(inventory: Inventory, document: Document) -> Iterator[Problem]:
+    cluster = inventory.cluster
+    for number, node in enumerate(inventory.nodes):
+        for name, network in (("pod_cidr", cluster.pod_cidr), ("service_cidr", cluster.service_cidr)):
+            if node.address in network:
+                yield Problem(
+                    document.file,
+                    *document.at(("nodes", number, "address")),
+                    f"{node.name}'s address {node.address} lies in cluster.{name} ({network})",
+                    "an address outside of pods' and services' networks",
+                )
+
+
+def _ranges(inventory: Inventory, document: Document) -> Iterator[Problem]:
+    cluster = inventory.cluster
+    place = document.at(("cluster", "pod_cidr" if "pod_cidr" in cluster.model_fields_set else "service_cidr"))
+    if cluster.pod_cidr.overlaps(cluster.service_cidr):
+        yield Problem(
+            document.file,
+            *place,
+            f"pods' network {cluster.pod_cidr} and services' network {cluster.service_cidr} overlap",
+            "two networks apart",
+        )
+    # Every node's pods get a /24 of it.
+    if cluster.pod_cidr.prefixlen > 24 or 2 ** (24 - cluster.pod_cidr.prefixlen) < len(inventory.nodes):
+        yield Problem(
+            document.file, *place, f"pods' network {cluster.pod_cidr} has no /24 for each node", "a larger network"
+        )
+    if cluster.service_cidr.prefixlen > 28:
+        yield Problem(document.file, *place, f"services' network {cluster.service_cidr} is too small", "/28 or larger")
+
+
+def _release(inventory: Inventory, document: Document) -> Iterator[Problem]:
+    if inventory.kubernetes.source == "upstream" and inventory.kubernetes.version is None:
+        yield Problem(
+            document.file,
+            *document.at(("kubernetes", "source")),
+            "kubernetes.source: upstream, and no version",
+            "kubernetes.version, as in 1.31.2",
+        )

@@ -1,0 +1,70 @@
+"""clusterup validate, schema and init, as a user types them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+
+def clusterup(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    program = "from bootstrap.cli.main import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def test_init_writes_an_inventory_that_validate_finds_fine(tmp_path: Path) -> None:
+    assert clusterup("init", folder=tmp_path).returncode == 0
+    checked = clusterup("validate", "inventory.yaml", folder=tmp_path)
+    assert checked.stdout == "inventory.yaml: fine: 3 servers, 1 agents\n"
+    assert checked.returncode == 0
+
+
+def test_init_replaces_nothing_unless_told_to(tmp_path: Path) -> None:
+    (tmp_path / "inventory.yaml").write_text("mine")
+    refused = clusterup("init", folder=tmp_path)
+    assert refused.returncode == 2
+    assert "--force" in refused.stderr
+    assert (tmp_path / "inventory.yaml").read_text() == "mine"
+    assert clusterup("init", "--force", folder=tmp_path).returncode == 0
+
+
+def test_validate_shows_the_problems_of_all_files_and_exits_2(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("cluster: {nam: x}\nnodes: []\n")
+    checked = clusterup("validate", "a.yaml", "b.yaml", folder=tmp_path)
+    assert checked.returncode == 2
+    assert "a.yaml:1:11: unknown key 'nam' in cluster" in checked.stderr
+    assert "b.yaml" in checked.stderr
+    assert "Traceback" not in checked.stderr
+
+
+def test_validate_speaks_json(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("cluster: {nam: x}\nnodes: []\n")
+    (result,) = json.loads(clusterup("validate", "-o", "json", "a.yaml", folder=tmp_path).stdout)
+    assert result["file"] == "a.yaml"
+    assert {key: result["problems"][1][key] for key in ("line", "column")} == {"line": 1, "column": 11}
+
+
+def test_the_schema_describes_every_key(tmp_path: Path) -> None:
+    document = json.loads(clusterup("schema", folder=tmp_path).stdout)
+    assert document["$schema"].startswith("https://json-schema.org/")
+    described = [
+        (section, key, "description" in value)
+        for section, schema in document["$defs"].items()
+        for key, value in schema.get("properties", {}).items()
+    ]
+    assert described
+    assert [entry for entry in described if not entry[2]] == []
+
+
+def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom bootstrap.cli.main import main\nsys.argv = ['clusterup', '--help']\n"
+        "try:\n main()\nexcept SystemExit as end:\n assert end.code == 0\n"
+        "print('heavy:', sorted({'paramiko', 'etcd3', 'pydantic', 'cryptography', 'httpx', 'jinja2', 'yaml'}"
+        " & set(sys.modules)))"
+    )
+    shown = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "heavy: []" in shown.stdout
