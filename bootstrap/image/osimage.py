@@ -40,11 +40,9 @@ TOOLS = (
     "xz-utils",
     "zstd",
 )
-LIVE_ROOT = "clusterup/root.erofs"
 # The UUID is that of templates/image/live.repart/10-configuration.conf: a stick and a disk must not be mistaken.
 LIVE_COMMAND_LINE = (
-    f"console=tty0 console=ttyS0,115200 panic=10 net.ifnames=1 loglevel=5 systemd.firstboot=off systemd.gpt_auto=no "
-    f"root=/{LIVE_ROOT} rootfstype=erofs rootflags=loop ro "
+    "console=tty0 console=ttyS0,115200 panic=10 net.ifnames=1 loglevel=5 systemd.firstboot=off systemd.gpt_auto=no ro "
     "clusterup.live clusterup.configuration=9e2b6f0c-5d0f-4d0b-9f39-6b2f3c1d7a02"
 )
 LIVE_RECIPE = """\
