@@ -1,0 +1,180 @@
+"""The quorum, as its members tell it: who is in it, who leads, who lags; adding, promoting and removing members.
+
+Everything goes over the client library's own channel, with mutual TLS and a bounded time for each call.
+Source: https://etcd.io/docs/v3.5/op-guide/runtime-configuration/, https://etcd.io/docs/v3.5/learning/design-learner/
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from bootstrap.errors import ClusterupError
+from bootstrap.pki.x509 import KeyPair
+from bootstrap.steps.etcd_messages import message_classes
+
+
+class EtcdError(ClusterupError):
+    """etcd can't be reached or refused what was asked."""
+
+
+class NotSettled(EtcdError):
+    """The cluster has not got over its last change of members yet: ask again later."""
+
+
+class LearnerNotReady(EtcdError):
+    """The learner has not caught up with the leader yet: promote it later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member; `name` is empty until it has started once."""
+
+    id: int
+    name: str
+    peer_urls: tuple[str, ...]
+    client_urls: tuple[str, ...]
+    learner: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MemberStatus:
+    """What a member says of itself: raft indexes are counts of entries, `db_size` is bytes, `leader` a member's id
+    (0 while there is none)."""
+
+    version: str
+    leader: int
+    raft_index: int
+    raft_applied: int
+    raft_term: int
+    db_size: int
+    learner: bool
+    errors: tuple[str, ...]
+
+
+class EtcdClient:
+    """A connection to one member. Use it as a context manager.
+
+    `host` and `port` are where the member is reached, `ca_pem` the authority of its certificate, `client` what
+    we show it. `timeout` (seconds) bounds each call.
+    """
+
+    def __init__(
+        self, host: str, port: int, *, ca_pem: bytes, client: KeyPair, node: str | None = None, timeout: float = 10.0
+    ) -> None:
+        # gRPC writes to the terminal by itself; what went wrong is in our errors.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+        import etcd3
+        import grpc
+
+        credentials = grpc.ssl_channel_credentials(ca_pem, client.key_pem, client.cert_pem)
+        endpoint = etcd3.Endpoint(host, port, creds=credentials, time_retry=0.0)
+        self._client = etcd3.MultiEndpointEtcd3Client(endpoints=[endpoint], timeout=timeout)
+        self._channel = endpoint.channel
+        self._where = f"{host}:{port}"
+        self._node = node
+        self._timeout = timeout
+
+    def __enter__(self) -> EtcdClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._client.close()
+
+    def members(self) -> tuple[Member, ...]:
+        """All members, learners included. Raises EtcdError."""
+        answer = self._call("Cluster", "MemberList", linearizable=False)
+        return tuple(_member(member) for member in answer.members)
+
+    def add_learner(self, peer_url: str) -> Member:
+        """Add a member that has no vote yet, reached by its peers at `peer_url`. Raises EtcdError."""
+        return _member(self._call("Cluster", "MemberAdd", peerURLs=[peer_url], isLearner=True).member)
+
+    def promote(self, member_id: int) -> None:
+        """Give a learner its vote. Raises LearnerNotReady while it lags behind, or EtcdError."""
+        self._call("Cluster", "MemberPromote", ID=member_id)
+
+    def remove(self, member_id: int) -> None:
+        """Take a member out of the cluster. Raises EtcdError, as when it would lose quorum."""
+        self._call("Cluster", "MemberRemove", ID=member_id)
+
+    def status(self) -> MemberStatus:
+        """The state of the member that answers. Raises EtcdError."""
+        answer = self._call("Maintenance", "Status")
+        return MemberStatus(
+            version=answer.version,
+            leader=answer.leader,
+            raft_index=answer.raftIndex,
+            raft_applied=answer.raftAppliedIndex,
+            raft_term=answer.raftTerm,
+            db_size=answer.dbSize,
+            learner=answer.isLearner,
+            errors=tuple(answer.errors),
+        )
+
+    def get(self, key: str) -> bytes | None:
+        """The value of a key, read through the quorum. Raises EtcdError."""
+        value, _ = self._guarded(lambda: self._client.get(key), f"get {key}")
+        return value if value is None else bytes(value)
+
+    def put(self, key: str, value: str | bytes) -> None:
+        """Write a key. Raises EtcdError."""
+        self._guarded(lambda: self._client.put(key, value), f"put {key}")
+
+    def healthy(self) -> bool:
+        """Whether the quorum answers a linearizable read, as `etcdctl endpoint health` asks."""
+        try:
+            self.get("health")
+        except EtcdError:
+            return False
+        return True
+
+    def _call(self, service: str, method: str, **fields: object) -> Any:
+        classes = message_classes()
+        call = self._channel.unary_unary(
+            f"/etcdserverpb.{service}/{method}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=classes[f"{method}Response"].FromString,
+        )
+        request = classes[f"{method}Request"](**fields)
+        return self._guarded(lambda: call(request, timeout=self._timeout), method)
+
+    def _guarded(self, call: Any, what: str) -> Any:
+        import etcd3.exceptions
+        import grpc
+
+        try:
+            return call()
+        except grpc.RpcError as error:
+            details = error.details() or error.code().name
+            if "in sync with leader" in details:
+                raise self._error(LearnerNotReady, what, details) from None
+            if "unhealthy cluster" in details or "re-configuration failed" in details:
+                raise self._error(NotSettled, what, details) from None
+            raise self._error(EtcdError, what, f"{error.code().name}: {details}") from None
+        except etcd3.exceptions.Etcd3Exception as error:
+            raise self._error(EtcdError, what, str(error) or type(error).__name__) from None
+
+    def _error(self, kind: type[EtcdError], what: str, got: str) -> EtcdError:
+        return kind(
+            "etcd did not do what it was asked",
+            node=self._node,
+            step="etcd",
+            tried=f"{what} at {self._where}",
+            got=got,
+            hint="look at `journalctl -u etcd` on the node; applying again goes on from here",
+        )
+
+
+def _member(message: Any) -> Member:
+    return Member(
+        message.ID, message.name, tuple(message.peerURLs), tuple(message.clientURLs), learner=message.isLearner
+    )

@@ -1,0 +1,178 @@
+"""A small client of the Kubernetes API: read, apply, delete. Always over verified TLS, always in bounded time."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from bootstrap.errors import ClusterupError
+from bootstrap.pki.x509 import KeyPair
+
+FIELD_MANAGER = "clusterup"
+# kind -> (path of its API, plural, whether it lives in a namespace)
+KINDS: dict[str, tuple[str, str, bool]] = {
+    "ClusterRole": ("apis/rbac.authorization.k8s.io/v1", "clusterroles", False),
+    "ClusterRoleBinding": ("apis/rbac.authorization.k8s.io/v1", "clusterrolebindings", False),
+    "ConfigMap": ("api/v1", "configmaps", True),
+    "DaemonSet": ("apis/apps/v1", "daemonsets", True),
+    "Deployment": ("apis/apps/v1", "deployments", True),
+    "Namespace": ("api/v1", "namespaces", False),
+    "Node": ("api/v1", "nodes", False),
+    "Pod": ("api/v1", "pods", True),
+    "Role": ("apis/rbac.authorization.k8s.io/v1", "roles", True),
+    "RoleBinding": ("apis/rbac.authorization.k8s.io/v1", "rolebindings", True),
+    "Secret": ("api/v1", "secrets", True),
+    "Service": ("api/v1", "services", True),
+    "ServiceAccount": ("api/v1", "serviceaccounts", True),
+}
+
+
+class KubeError(ClusterupError):
+    """The API server can't be reached or refused what was asked."""
+
+
+def path_of(kind: str, name: str | None = None, namespace: str | None = None) -> str:
+    """The path of an object, or of all objects of a kind when no name is given."""
+    api, plural, namespaced = KINDS[kind]
+    middle = f"/namespaces/{namespace}" if namespaced and namespace else ""
+    return f"/{api}{middle}/{plural}" + (f"/{name}" if name else "")
+
+
+class KubeClient:
+    """A connection to one API server. Use it as a context manager; safe between threads.
+
+    `host` and `port` are where it is reached (perhaps a tunnel), `server_name` the name its certificate is checked
+    for. `timeout` (seconds) bounds each call.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        ca_pem: bytes,
+        client: KeyPair | None,
+        server_name: str = "kubernetes",
+        timeout: float = 10.0,
+    ) -> None:
+        import httpx
+
+        context = ssl.create_default_context(cadata=ca_pem.decode())
+        if client is not None:
+            _show(context, client)
+        self._where = f"https://{host}:{port}"
+        self._extensions = {"sni_hostname": server_name}
+        self._client = httpx.Client(base_url=self._where, verify=context, timeout=timeout, trust_env=False)
+
+    def __enter__(self) -> KubeClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+    def get(self, kind: str, name: str, namespace: str | None = None) -> dict[str, Any] | None:
+        """An object, or None where there is none of that name. Raises KubeError."""
+        return self._json("GET", path_of(kind, name, namespace))
+
+    def list(self, kind: str, namespace: str | None = None) -> list[dict[str, Any]]:
+        """All objects of a kind, in one namespace or in all. Raises KubeError."""
+        found = self._json("GET", path_of(kind, None, namespace))
+        items: list[dict[str, Any]] = (found or {}).get("items") or []
+        return items
+
+    def apply(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Make an object what `manifest` says, created where it is not there; what is so already stays untouched.
+
+        Raises KubeError. Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/
+        """
+        metadata = manifest["metadata"]
+        found = self._json(
+            "PATCH",
+            path_of(manifest["kind"], metadata["name"], metadata.get("namespace", "default")),
+            parameters={"fieldManager": FIELD_MANAGER, "force": "true"},
+            content=json.dumps(manifest).encode(),
+            content_type="application/apply-patch+yaml",
+        )
+        return found or {}
+
+    def delete(self, kind: str, name: str, namespace: str | None = None) -> bool:
+        """Delete an object. False when there is none of that name. Raises KubeError."""
+        return self._json("DELETE", path_of(kind, name, namespace)) is not None
+
+    def ready(self) -> bool:
+        """Whether the server says that it is ready."""
+        import httpx
+
+        try:
+            return self._client.get("/readyz", extensions=self._extensions).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def version(self) -> str:
+        """The server's version, as in "v1.20.2". Raises KubeError."""
+        found = self._json("GET", "/version") or {}
+        return str(found["gitVersion"])
+
+    def _json(
+        self,
+        method: str,
+        path: str,
+        *,
+        parameters: dict[str, str] | None = None,
+        content: bytes | None = None,
+        content_type: str = "application/json",
+    ) -> dict[str, Any] | None:
+        import httpx
+
+        try:
+            answer = self._client.request(
+                method,
+                path,
+                params=parameters,
+                content=content,
+                headers={"Content-Type": content_type} if content else {},
+                extensions=self._extensions,
+            )
+        except httpx.HTTPError as error:
+            raise self._error(f"{method} {path}", str(error) or type(error).__name__) from None
+        if answer.status_code == 404 and method in ("GET", "DELETE"):
+            return None
+        if not answer.is_success:
+            raise self._error(f"{method} {path}", f"{answer.status_code}: {_message(answer.text)}")
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def _error(self, tried: str, got: str) -> KubeError:
+        return KubeError(
+            "the API server did not do what it was asked",
+            step="kubernetes",
+            tried=f"{tried} at {self._where}",
+            got=got,
+            hint="look at `journalctl -u kube-apiserver` on a server; applying again goes on from here",
+        )
+
+
+def _show(context: ssl.SSLContext, client: KeyPair) -> None:
+    """Make the context show a certificate. ssl reads it from files only: one that nobody else reads, for a moment."""
+    with tempfile.TemporaryDirectory() as folder:
+        pair = Path(folder) / "pair.pem"
+        pair.touch(mode=0o600)
+        pair.write_bytes(client.cert_pem + b"\n" + client.key_pem)
+        context.load_cert_chain(pair)
+
+
+def _message(text: str) -> str:
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        return text[:300]

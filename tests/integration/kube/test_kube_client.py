@@ -1,0 +1,125 @@
+"""Our client, our objects, our tokens and our kubeconfigs against a real API server."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bootstrap.pki.kubeconfig import client_kubeconfig, token_kubeconfig, write_kubeconfig
+from bootstrap.pki.token import cluster_info, new_token, token_secret
+from bootstrap.pki.x509 import Usage, issue, new_authority
+from bootstrap.steps.kube_client import KubeClient, KubeError
+from bootstrap.steps.objects import base_objects
+from tests.integration.kube.conftest import ApiServer
+
+
+def kubectl(server: ApiServer, kubeconfig: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(server.programs / "kubectl"), f"--kubeconfig={kubeconfig}", "--request-timeout=20s", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_what_was_applied_is_read_back_and_a_second_apply_changes_nothing(api_server: ApiServer) -> None:
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "twice", "namespace": "default"},
+        "data": {"a": "1"},
+    }
+    with api_server.client() as client:
+        first = client.apply(manifest)
+        second = client.apply(manifest)
+        assert second["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+        found = client.get("ConfigMap", "twice", "default")
+        assert found is not None
+        assert found["data"] == {"a": "1"}
+        assert "twice" in [item["metadata"]["name"] for item in client.list("ConfigMap", "default")]
+        assert client.delete("ConfigMap", "twice", "default")
+        assert not client.delete("ConfigMap", "twice", "default")
+        assert client.get("ConfigMap", "twice", "default") is None
+
+
+def test_the_objects_of_every_cluster_are_accepted(api_server: ApiServer) -> None:
+    with api_server.client() as client:
+        for manifest in base_objects():
+            client.apply(manifest)
+        assert client.get("ClusterRoleBinding", "kubeadm:kubelet-bootstrap") is not None
+
+
+def test_a_refusal_says_what_the_server_said(api_server: ApiServer) -> None:
+    with api_server.client() as client, pytest.raises(KubeError) as refused:
+        client.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "NOT", "namespace": "default"}})
+    assert "422" in str(refused.value)
+    assert "lowercase" in str(refused.value)
+
+
+def test_a_server_of_another_authority_is_not_believed(api_server: ApiServer) -> None:
+    stranger = new_authority("kubernetes")
+    with KubeClient("127.0.0.1", api_server.port, ca_pem=stranger.cert_pem, client=None) as client:
+        assert not client.ready()
+        with pytest.raises(KubeError, match="did not do") as refused:
+            client.version()
+    assert "certificate" in str(refused.value).lower()
+
+
+def test_a_server_whose_certificate_carries_another_name_is_not_believed(api_server: ApiServer) -> None:
+    with api_server.client(server_name="elsewhere") as client, pytest.raises(KubeError):
+        client.version()
+
+
+def test_the_version_is_debian_s_release(api_server: ApiServer) -> None:
+    with api_server.client() as client:
+        assert client.version() == "v1.20.2"
+
+
+def test_kubectl_works_with_our_kubeconfig_and_verifies_tls(api_server: ApiServer, tmp_path: Path) -> None:
+    admin = issue(api_server.pki.ca, common_name="admin", usage=Usage.CLIENT, organizations=["system:masters"])
+    url = f"https://127.0.0.1:{api_server.port}"
+    write_kubeconfig(tmp_path / "good", client_kubeconfig("lab", url, api_server.pki.ca.cert_pem, "admin", admin))
+    assert kubectl(api_server, tmp_path / "good", "get", "--raw", "/readyz").stdout == "ok"
+    stranger = new_authority("kubernetes")
+    write_kubeconfig(tmp_path / "bad", client_kubeconfig("lab", url, stranger.cert_pem, "admin", admin))
+    refused = kubectl(api_server, tmp_path / "bad", "get", "--raw", "/readyz")
+    assert refused.returncode != 0
+    assert "x509" in refused.stderr
+
+
+def test_a_bootstrap_token_lets_a_node_ask_for_a_certificate_and_nothing_else(
+    api_server: ApiServer, tmp_path: Path
+) -> None:
+    token = new_token()
+    url = f"https://127.0.0.1:{api_server.port}"
+    with api_server.client() as client:
+        for manifest in base_objects():
+            client.apply(manifest)
+        client.apply(token_secret(token, expires=datetime.now(UTC) + timedelta(hours=1), description="a test"))
+    file = tmp_path / "bootstrap"
+    write_kubeconfig(file, token_kubeconfig("lab", url, api_server.pki.ca.cert_pem, token.reveal()))
+    assert kubectl(api_server, file, "auth", "can-i", "create", "csr").stdout.strip() == "yes"
+    assert kubectl(api_server, file, "auth", "can-i", "get", "secrets").stdout.strip() == "no"
+
+
+def test_an_expired_token_is_refused(api_server: ApiServer, tmp_path: Path) -> None:
+    token = new_token()
+    with api_server.client() as client:
+        client.apply(token_secret(token, expires=datetime.now(UTC) - timedelta(hours=1), description="too late"))
+    file = tmp_path / "bootstrap"
+    url = f"https://127.0.0.1:{api_server.port}"
+    write_kubeconfig(file, token_kubeconfig("lab", url, api_server.pki.ca.cert_pem, token.reveal()))
+    assert "Unauthorized" in kubectl(api_server, file, "auth", "can-i", "create", "csr").stderr
+
+
+def test_cluster_info_is_what_a_joining_node_reads(api_server: ApiServer) -> None:
+    manifest = cluster_info(f"https://127.0.0.1:{api_server.port}", api_server.pki.ca.cert_pem)
+    with api_server.client() as client:
+        client.apply(manifest)
+        found = client.get("ConfigMap", "cluster-info", "kube-public")
+    assert found is not None
+    assert json.loads(found["data"]["kubeconfig"])["clusters"][0]["cluster"]["server"].startswith("https://127.0.0.1:")
