@@ -1,0 +1,156 @@
+"""One command over one SSH channel: fed, drained and bounded in time at once (RFC 4254, section 6)."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import paramiko
+
+KEPT_OUTPUT = 8 * 1024 * 1024
+"""Bytes of each output that are kept, the newest ones."""
+OPENING = 30.0
+"""Seconds a server may take to open a channel."""
+SETTLING = 5.0
+"""Seconds a channel may take to close before the whole connection counts as dead."""
+MORE_THAN_OURS = 5
+"""Seconds the far side's own time-out is longer than ours, which says more when it strikes."""
+
+# Closing a channel ends nothing that doesn't read or write; timeout(1) on the far side does, even when the
+# connection is gone. A far side without it runs the script as it is.
+_BOUNDED = 'if command -v timeout >/dev/null 2>&1; then exec timeout -k 5 "$1" sh -c "$2"; fi; exec sh -c "$2"'
+
+
+class ChannelTimeout(Exception):
+    """The command did not end in its time. `stderr`: what it had said by then."""
+
+    def __init__(self, stderr: bytes) -> None:
+        super().__init__("time-out")
+        self.stderr = stderr
+
+
+class ChannelLost(Exception):
+    """The command has no exit status: it could not be started, was killed, or the connection broke."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Exit status and both outputs (the last 8 MiB of each)."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+
+def command_line(script: str, *, prefix: str, timeout: float) -> str:
+    """What the login shell gets: `script` run by sh, behind `prefix` (sudo or nothing), ended after `timeout`."""
+    seconds = str(math.ceil(timeout) + MORE_THAN_OURS)
+    return f"{prefix}sh -c {shlex.quote(_BOUNDED)} sh {seconds} {shlex.quote(script)}"
+
+
+def execute(transport: paramiko.Transport, line: str, chunks: Iterable[bytes], *, timeout: float) -> Outcome:
+    """Run a command line, feed it the chunks, return what came back. `timeout` in seconds, for all of it.
+
+    Raises ChannelTimeout, ChannelLost, and whatever `chunks` raises.
+    """
+    import paramiko
+
+    started = monotonic()
+    try:
+        channel = transport.open_session(timeout=min(timeout, OPENING))
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        raise ChannelLost(str(error) or "the connection is closed") from None
+    watchdog = _Watchdog(transport, channel, max(0.0, timeout - (monotonic() - started)))
+    outputs = (_Drain(channel.recv), _Drain(channel.recv_stderr))
+    try:
+        _converse(channel, line, chunks, outputs)
+    finally:
+        watchdog.stop()
+        channel.close()
+    if watchdog.struck:
+        raise ChannelTimeout(outputs[1].data())
+    if channel.exit_status < 0:
+        told = "it was killed" if transport.is_active() else "the connection broke"
+        raise ChannelLost(f"no exit status: {told}")
+    return Outcome(channel.exit_status, outputs[0].data(), outputs[1].data())
+
+
+def _converse(channel: paramiko.Channel, line: str, chunks: Iterable[bytes], outputs: tuple[_Drain, ...]) -> None:
+    import paramiko
+
+    try:
+        channel.exec_command(line)
+    except (paramiko.SSHException, EOFError, OSError):
+        return  # there is no exit status then, and the caller says so
+    for output in outputs:
+        output.start()
+    if _feed(channel, chunks):
+        try:
+            channel.shutdown_write()
+        except (paramiko.SSHException, EOFError, OSError):
+            channel.close()
+    for output in outputs:
+        output.join()
+    channel.status_event.wait()
+
+
+def _feed(channel: paramiko.Channel, chunks: Iterable[bytes]) -> bool:
+    """Send the chunks; False when the command ended before it had read them all, which its status explains."""
+    import paramiko
+
+    for chunk in chunks:
+        try:
+            channel.sendall(chunk)
+        except (paramiko.SSHException, EOFError, OSError):
+            return False
+    return True
+
+
+class _Drain(threading.Thread):
+    """Reads one output to its end, so that the far side never waits for us, and keeps the newest part."""
+
+    def __init__(self, receive: Callable[[int], bytes]) -> None:
+        super().__init__(daemon=True)
+        self._receive = receive
+        self._kept: deque[bytes] = deque()
+        self._size = 0
+
+    def run(self) -> None:
+        while data := self._receive(65536):
+            self._kept.append(data)
+            self._size += len(data)
+            while self._size - len(self._kept[0]) >= KEPT_OUTPUT:
+                self._size -= len(self._kept.popleft())
+
+    def data(self) -> bytes:
+        return b"".join(tuple(self._kept))[-KEPT_OUTPUT:]
+
+
+class _Watchdog:
+    """Closes the channel when its time is up; and the connection, when even that doesn't free its user."""
+
+    def __init__(self, transport: paramiko.Transport, channel: paramiko.Channel, timeout: float) -> None:
+        self.struck = False
+        self._transport = transport
+        self._channel = channel
+        self._stopped = threading.Event()
+        threading.Thread(target=self._watch, args=(timeout,), daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _watch(self, timeout: float) -> None:
+        if self._stopped.wait(timeout):
+            return
+        self.struck = True
+        # A dead peer's full socket blocks this call too.
+        threading.Thread(target=self._channel.close, daemon=True).start()
+        if not self._stopped.wait(SETTLING):
+            self._transport.close()

@@ -1,0 +1,182 @@
+"""The way into a node over SSH, with Paramiko (RFC 4251 to 4254)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from bootstrap.transport.base import Command, Progress, Result
+from bootstrap.transport.connect import Trust
+from bootstrap.transport.errors import CommandFailed, CommandTimeout, TransportError
+from bootstrap.transport.hostkeys import HostKeys
+from bootstrap.transport.sudo import Root
+from bootstrap.transport.target import Hop, SshTarget
+
+if TYPE_CHECKING:
+    import paramiko
+
+__all__ = ["SshTarget", "SshTransport", "Trust", "open_ssh"]
+
+SESSIONS = 8
+"""Commands at once over one connection; sshd allows 10 (MaxSessions of sshd_config(5))."""
+
+
+def open_ssh(target: SshTarget, host_keys: HostKeys, trust: Trust, *, connect_timeout: float = 15.0) -> SshTransport:
+    """Connect, check every host key on the way, log in, and find out how to be root.
+
+    `connect_timeout` (seconds) bounds each of: connection, handshake, each attempt to log in, becoming root.
+    Raises TransportError, AuthenticationFailed, HostKeyMismatch, Refused (host key not trusted) or BadUse (SSH
+    configuration or a secret's source).
+    """
+    from bootstrap.transport.authenticate import authenticate
+    from bootstrap.transport.connect import greet, quiet_paramiko
+    from bootstrap.transport.sshconfig import route
+    from bootstrap.transport.sudo import find_root
+
+    quiet_paramiko()
+    opened: list[paramiko.Transport] = []
+    try:
+        hops = route(target)
+        for hop in hops:
+            greeted = greet(hop, opened[-1] if opened else None, host_keys, trust, connect_timeout)
+            opened.append(greeted.transport)
+            authenticate(greeted.transport, hop, connect_timeout)
+        way = SshTransport(hops[-1], opened, host_key=greeted.host_key, host_key_kind=greeted.host_key_kind)
+        way.become(find_root(hops[-1], lambda prefix, script, stdin: way.probe(prefix, script, stdin, connect_timeout)))
+    except BaseException:
+        _close(opened)
+        raise
+    return way
+
+
+class SshTransport:
+    """A `Transport` over one SSH connection (and those of the jump hosts before it).
+
+    `host_key` is the public key line the node showed, `host_key_kind` the kind of the pin it matched.
+    """
+
+    def __init__(
+        self, hop: Hop, transports: Sequence[paramiko.Transport], *, host_key: str, host_key_kind: str
+    ) -> None:
+        self.host_key = host_key
+        self.host_key_kind = host_key_kind
+        self._hop = hop
+        self._transports = tuple(transports)
+        self._root = Root("", b"")
+        self._sessions = threading.Semaphore(SESSIONS)
+
+    @property
+    def node(self) -> str:
+        return self._hop.node
+
+    def become(self, root: Root) -> None:
+        """Run what follows as root in this way."""
+        self._root = root
+
+    def probe(self, prefix: str, script: str, stdin: bytes, timeout: float) -> Result:
+        """Run a script as the user who logged in, behind `prefix`; else as `run`."""
+        return self._execute(Command("become root", script), Root(prefix, b""), (stdin,), timeout)
+
+    def run(self, command: Command, *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
+        """See `Transport.run`. The last 8 MiB of each output are kept."""
+        return self._execute(command, self._root, (stdin,), timeout)
+
+    def check(self, command: Command, *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
+        """See `Transport.check`."""
+        return self._succeeded(self.run(command, stdin=stdin, timeout=timeout))
+
+    def stream(
+        self,
+        command: Command,
+        chunks: Iterator[bytes],
+        *,
+        total: int,
+        progress: Progress,
+        timeout: float = 3600.0,
+    ) -> Result:
+        """See `Transport.stream`."""
+        return self._succeeded(self._execute(command, self._root, _counted(chunks, total, progress), timeout))
+
+    def upload(self, source: Path, destination: str, *, sha256: str, mode: int, progress: Progress) -> None:
+        """See `Transport.upload`."""
+        from bootstrap.transport.upload import upload
+
+        upload(self, source, destination, sha256=sha256, mode=mode, progress=progress)
+
+    def forward(self, host: str, port: int) -> AbstractContextManager[tuple[str, int]]:
+        """See `Transport.forward`."""
+        from bootstrap.transport.forward import forward
+
+        return forward(self._transports[-1], host, port)
+
+    def close(self) -> None:
+        """See `Transport.close`."""
+        _close(self._transports)
+
+    def _execute(self, command: Command, root: Root, chunks: Iterable[bytes], timeout: float) -> Result:
+        from bootstrap.transport.channel import ChannelLost, ChannelTimeout, command_line, execute
+
+        line = command_line(command.script, prefix=root.prefix, timeout=timeout)
+        with self._sessions:
+            started = monotonic()
+            try:
+                outcome = execute(self._transports[-1], line, _after(root.first_input, chunks), timeout=timeout)
+            except ChannelTimeout as error:
+                raise CommandTimeout(
+                    f"'{command.name}' did not end within {timeout:.0f} s and was stopped",
+                    node=self.node,
+                    step=command.name,
+                    tried=f"to run it on {self._hop.address}",
+                    got=_last_lines(error.stderr) or "no error output",
+                    hint="look at the node's load and console; then try again",
+                ) from None
+            except ChannelLost as error:
+                raise TransportError(
+                    f"'{command.name}' was cut off",
+                    node=self.node,
+                    step=command.name,
+                    tried=f"to run it on {self._hop.address}",
+                    got=str(error),
+                    hint="see whether the node is up and reachable; then run again: what is done is not done twice",
+                ) from None
+        return Result(command, outcome.status, outcome.stdout, outcome.stderr, monotonic() - started)
+
+    def _succeeded(self, result: Result) -> Result:
+        if result.status == 0:
+            return result
+        raise CommandFailed(
+            f"'{result.command.name}' ended with exit status {result.status}",
+            node=self.node,
+            step=result.command.name,
+            tried=f"to run it on {self._hop.address}",
+            got=_last_lines(result.stderr) or _last_lines(result.stdout) or "no output",
+            hint="mend what the node says there, then run again",
+        )
+
+
+def _after(first: bytes, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    if first:
+        yield first
+    yield from chunks
+
+
+def _counted(chunks: Iterator[bytes], total: int, progress: Progress) -> Iterator[bytes]:
+    """The chunks, with progress told when each is on its way."""
+    done = 0
+    for chunk in chunks:
+        yield chunk
+        done += len(chunk)
+        progress(done, total)
+
+
+def _last_lines(output: bytes) -> str:
+    return "\n".join(output.decode("utf-8", "replace").strip().splitlines()[-8:])[-1500:]
+
+
+def _close(transports: Sequence[paramiko.Transport]) -> None:
+    for transport in reversed(transports):
+        transport.close()

@@ -1,0 +1,61 @@
+"""Where to connect to, as the operator said it (`SshTarget`) and with everything decided (`Hop`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+def _default_config() -> Path:
+    return Path.home() / ".ssh" / "config"
+
+
+@dataclass(frozen=True, slots=True)
+class SshTarget:
+    """The way to a node as the inventory says it; what is None comes from the ssh_config(5), then defaults.
+
+    `jumps` are the hosts on the way, the nearest first. `agent`: keys of the agent at $SSH_AUTH_SOCK are used.
+    """
+
+    node: str
+    host: str
+    port: int | None = None
+    user: str | None = None
+    keys: tuple[Path, ...] = ()
+    password: Callable[[], str] | None = None
+    passphrase: Callable[[], str] | None = None
+    jumps: tuple[SshTarget, ...] = ()
+    use_config: bool = True
+    config_file: Path = field(default_factory=_default_config)
+    agent: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One SSH server on the way, the node's own being the last.
+
+    `pin_name` is the name its host key is pinned under; `node` is whom the way leads to, for messages.
+    `only_keys`: of the agent's keys only those in `keys` are offered (IdentitiesOnly of ssh_config(5)).
+    """
+
+    pin_name: str
+    node: str
+    host: str
+    port: int
+    user: str
+    keys: tuple[Path, ...]
+    password: Callable[[], str] | None
+    passphrase: Callable[[], str] | None
+    agent: bool
+    only_keys: bool
+
+    @property
+    def address(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.user}@{host}:{self.port}"
+
+    @property
+    def described(self) -> str:
+        """The address, said to be a jump host's where it is one."""
+        return self.address if self.pin_name == self.node else f"jump host {self.address}"

@@ -1,0 +1,67 @@
+"""A TCP proxy on loopback that counts what passes and can be told to cut every connection."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from contextlib import suppress
+
+
+class CuttingProxy:
+    """Passes connections on to `target`; cuts them on `cut()`, or once `limit` bytes went towards the target."""
+
+    def __init__(self, target: int, limit: int | None = None) -> None:
+        self.sent = 0
+        self._target = target
+        self._limit = limit
+        self._ends: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+
+    def __enter__(self) -> CuttingProxy:
+        self._acceptor.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._acceptor.join()
+        self.cut()
+
+    def cut(self) -> None:
+        """Reset every connection."""
+        for end in self._ends:
+            with suppress(OSError):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        self._ends.clear()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            far = socket.create_connection(("127.0.0.1", self._target))
+            self._ends += [near, far]
+            threading.Thread(target=self._towards, args=(near, far), daemon=True).start()
+            threading.Thread(target=self._back, args=(far, near), daemon=True).start()
+
+    def _towards(self, near: socket.socket, far: socket.socket) -> None:
+        with suppress(OSError):
+            while data := near.recv(65536):
+                self.sent += len(data)
+                if self._limit is not None and self.sent > self._limit:
+                    self.cut()
+                    return
+                far.sendall(data)
+            far.shutdown(socket.SHUT_WR)
+
+    def _back(self, far: socket.socket, near: socket.socket) -> None:
+        with suppress(OSError):
+            while data := far.recv(65536):
+                near.sendall(data)
+            near.shutdown(socket.SHUT_WR)
