@@ -20,6 +20,7 @@ class DiskFacts:
     aliases: tuple[str, ...] = ()
     contents: str = ""
     in_use: bool = False
+    readonly: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,106 @@
+# What this machine is, in lines of fields between tabs. Needs a POSIX shell, /proc and /sys; takes what else is there.
+# Standard input: lines of "file PATH" and "unit NAME" that are asked for.
+export LC_ALL=C
+tab=$(printf '\t')
+say() {
+    first=1
+    for field; do
+        [ $first = 1 ] || printf '\t'
+        printf '%s' "$field" | tr '\t\n' '  '
+        first=0
+    done
+    printf '\n'
+}
+has() { command -v "$1" >/dev/null 2>&1; }
+first_line() { [ -r "$1" ] && head -n 1 "$1" 2>/dev/null | tr -d '\0' | sed 's/^ *//; s/ *$//'; }
+# Whether anything but zeros is in COUNT blocks of 64 KiB from block SKIP of DEVICE on.
+filled() { [ "$(dd if="$1" bs=65536 skip="$2" count="$3" 2>/dev/null | tr -d '\0' | head -c 1 | wc -c)" != 0 ]; }
+
+say hostname "$(cat /proc/sys/kernel/hostname)"
+say machine_id "$(first_line /etc/machine-id)"
+say boot_id "$(cat /proc/sys/kernel/random/boot_id)"
+say clock "$(date +%s)"
+say memory "$(sed -n 's/^MemTotal: *\([0-9]*\) kB$/\1/p' /proc/meminfo)"
+say cpus "$(grep -c '^processor' /proc/cpuinfo)"
+say architecture "$(uname -m)"
+[ -d /sys/firmware/efi ] && say uefi yes
+for release in /etc/os-release /usr/lib/os-release; do
+    [ -r $release ] || continue
+    say image "$(. $release && echo "${IMAGE_ID:-}")" "$(. $release && echo "${VARIANT_ID:-}")" "$(. $release && echo "${IMAGE_VERSION:-}")"
+    break
+done
+[ -r /etc/clusterup/cluster.json ] && say cluster "$(cat /etc/clusterup/cluster.json)"
+[ -r /run/clusterup/configuration ] && say configuration "$(first_line /run/clusterup/configuration)"
+[ -L /var/lib/extensions/clusterup.raw ] && say payload "$(basename "$(readlink /var/lib/extensions/clusterup.raw)" .raw)"
+
+for card in /sys/class/net/*; do
+    [ -e "$card/device" ] || continue
+    name=${card##*/}
+    addresses=
+    has ip && addresses=$(ip -o -4 address show dev "$name" | sed 's/.* inet \([0-9./]*\).*/\1/' | tr '\n' ' ')
+    say interface "$name" "$(cat "$card/address")" "$addresses"
+done
+
+for disk in /sys/block/*; do
+    name=${disk##*/}
+    case $name in loop* | ram* | zram* | sr* | fd* | dm-* | md* | nbd* | mtd*) continue ;; esac
+    size=$(($(cat "$disk/size") * 512))
+    [ "$size" -gt 0 ] || continue
+    device=/dev/$name
+    serial=$(first_line "$disk/serial")
+    [ -n "$serial" ] || serial=$(first_line "$disk/device/serial")
+    if [ -z "$serial" ] && has lsblk; then serial=$(lsblk -dno SERIAL "$device" 2>/dev/null); fi
+    contents=
+    for part in "$disk/$name"*; do
+        [ -e "$part/partition" ] || continue
+        what="${part##*/}"
+        if has blkid; then
+            what="$what $(blkid -p -s TYPE -o value "/dev/${part##*/}" 2>/dev/null) $(blkid -p -s LABEL -o value "/dev/${part##*/}" 2>/dev/null)"
+        fi
+        contents="$contents${contents:+, }$(echo "$what" | sed 's/ *$//')"
+    done
+    [ -z "$contents" ] || contents="partitions: $contents"
+    if [ -z "$contents" ] && has blkid; then
+        kind=$(blkid -p -s TYPE -o value "$device" 2>/dev/null)
+        [ -z "$kind" ] || contents="a file system: $kind"
+    fi
+    if [ -z "$contents" ]; then
+        if filled "$device" 0 16 || filled "$device" $((size / 65536 - 1)) 2; then contents="data without a partition table"; fi
+    fi
+    use=
+    grep -q "^$device" /proc/mounts && use=mounted
+    grep -q "^$device" /proc/swaps && use=swap
+    for holder in "$disk"/holders/* "$disk/$name"*/holders/*; do [ -e "$holder" ] && use=held; done
+    aliases=
+    for link in /dev/disk/by-id/*; do
+        [ "$(readlink -f "$link")" = "$device" ] && aliases="$aliases $link"
+    done
+    say disk "$device" "$size" "$serial" "$(first_line "$disk/device/model")" "$(cat "$disk/ro")" "$use" "$contents" "$aliases"
+done
+
+set --
+units=
+while read -r kind value; do
+    case $kind in
+    file) [ -f "$value" ] && set -- "$@" "$value" ;;
+    unit) units="$units $value" ;;
+    esac
+done
+[ $# = 0 ] || sha256sum -- "$@" 2>/dev/null | while read -r hash path; do say file "$hash" "$path"; done
+if [ -n "$units" ] && has systemctl; then
+    # shellcheck disable=SC2086 # names of units hold no spaces
+    systemctl show --property=Id --property=ActiveState --property=ActiveEnterTimestampMonotonic $units 2>/dev/null |
+        while IFS='=' read -r key value; do
+            case $key in
+            Id) id=$value ;;
+            ActiveState) active=$value ;;
+            ActiveEnterTimestampMonotonic) since=$value ;;
+            esac
+            # Properties come in no promised order: a unit is whole when all three are there.
+            if [ -n "${id:-}" ] && [ -n "${active:-}" ] && [ -n "${since:-}" ]; then
+                say unit "$id" "$active" "$since" "$(first_line "/run/clusterup/applied/$id")"
+                id= active= since=
+            fi
+        done
+fi
+say end
