@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import getpass
-import io
+import re
 from dataclasses import replace
 from glob import glob
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from bootstrap.errors import BadUse
 from bootstrap.transport.target import Hop, SshTarget
 
-if TYPE_CHECKING:
-    import paramiko
-
 DEEPEST_INCLUDE = 16
 LONGEST_WAY = 8
 DEFAULT_PORT = 22
+MATCH_EXEC = re.compile(r"\s*match\s(.*\s)?!?exec\s", re.IGNORECASE)
 
 
 def route(target: SshTarget) -> tuple[Hop, ...]:
@@ -104,17 +102,13 @@ def _settings(target: SshTarget) -> dict[str, object]:
     import paramiko
 
     try:
-        return dict(_parsed(target.config_file).lookup(target.host))
+        lines = _lines(target.config_file, target.config_file.parent, 0)
+        if any(MATCH_EXEC.match(line) for line in lines):
+            # Paramiko would run it with our standard input, and have it eat what a person types for us.
+            raise _unusable(target, "it uses 'Match exec', which is not supported")
+        return dict(paramiko.SSHConfig.from_text("\n".join(lines)).lookup(target.host))
     except (paramiko.SSHException, OSError, UnicodeDecodeError, IndexError) as error:
         raise _unusable(target, str(error)) from None
-    except ImportError:
-        raise _unusable(target, "it uses 'Match exec', which is not supported") from None
-
-
-def _parsed(path: Path) -> paramiko.SSHConfig:
-    import paramiko
-
-    return paramiko.SSHConfig.from_file(io.StringIO("\n".join(_lines(path, path.parent, 0))))
 
 
 def _lines(path: Path, folder: Path, depth: int) -> list[str]:

@@ -33,7 +33,7 @@ if [ -f "$final.part" ]; then
     echo "part $(wc -c <"$final.part") $(sha256sum <"$final.part")"
 fi
 """
-_BEGIN = 'umask 077; mkdir -p "$(dirname {0})" && cat >{0}.part'
+_BEGIN = 'mkdir -p "$(dirname {0})" && umask 077 && cat >{0}.part'
 _CONTINUE = "umask 077; cat >>{0}.part"
 _HASH = "sha256sum <{0}.part"
 _PLACE = "chmod {1} {0}.part && mv -f {0}.part {0}"

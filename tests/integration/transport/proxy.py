@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that counts what passes and can be told to cut every connection."""
+"""A TCP proxy on loopback that counts what passes and can be told to cut or to stall every connection."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ class CuttingProxy:
         self.sent = 0
         self._target = target
         self._limit = limit
+        self._flowing = threading.Event()
+        self._flowing.set()
         self._ends: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -30,8 +32,13 @@ class CuttingProxy:
         self._acceptor.join()
         self.cut()
 
+    def stall(self) -> None:
+        """Pass nothing on any more, in either direction, and leave the connections open."""
+        self._flowing.clear()
+
     def cut(self) -> None:
         """Reset every connection."""
+        self._flowing.set()
         for end in self._ends:
             with suppress(OSError):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -57,11 +64,13 @@ class CuttingProxy:
                 if self._limit is not None and self.sent > self._limit:
                     self.cut()
                     return
+                self._flowing.wait()
                 far.sendall(data)
             far.shutdown(socket.SHUT_WR)
 
     def _back(self, far: socket.socket, near: socket.socket) -> None:
         with suppress(OSError):
             while data := far.recv(65536):
+                self._flowing.wait()
                 near.sendall(data)
             near.shutdown(socket.SHUT_WR)

@@ -139,6 +139,26 @@ def test_a_lost_connection_is_said_and_later_commands_fail_at_once(world: World,
             way_out.run(Command("tidy", f"kill {path.parent.name}"))
 
 
+def test_a_node_that_stops_answering_in_the_middle_of_a_stream_is_given_up(world: World, sshd: Server) -> None:
+    with CuttingProxy(sshd.port) as proxy:
+        way = world.open(world.target(sshd, port=proxy.port))
+
+        def stall_soon(done: int, total: int) -> None:
+            if done == 1_000_000:
+                proxy.stall()
+
+        with pytest.raises(CommandTimeout, match="'fill' did not end within 3 s"):
+            way.stream(
+                Command("fill", "cat >/dev/null"),
+                iter([bytes(1_000_000)] * 100),
+                total=100_000_000,
+                progress=stall_soon,
+                timeout=3.0,
+            )
+        with pytest.raises(TransportError):
+            way.run(Command("next", "true"), timeout=1.0)
+
+
 def test_closing_twice_is_fine(way: SshTransport) -> None:
     way.close()
     way.close()

@@ -214,6 +214,14 @@ def test_a_peer_that_says_nothing_is_given_up(world: World, sshd: Server) -> Non
     assert f"root@127.0.0.1:{port}" in str(failed.value)
 
 
+def test_a_server_that_falls_silent_while_logging_in_is_given_up(world: World, start_sshd: StartSshd) -> None:
+    slow = start_sshd("AuthorizedKeysCommand /bin/sleep 8", "AuthorizedKeysCommandUser root")
+    write_key(world.folder / "stranger")
+    with pytest.raises(TransportError, match="fell silent while logging in, for 1 s") as failed:
+        world.open(world.target(slow, keys=(world.folder / "stranger",)), connect_timeout=1.0)
+    assert not isinstance(failed.value, AuthenticationFailed)
+
+
 def test_a_refused_connection_an_unknown_name_and_a_foreign_service_are_told_apart(world: World, sshd: Server) -> None:
     with pytest.raises(TransportError, match="nothing listens on port"):
         world.open(world.target(sshd, port=free_port()))
