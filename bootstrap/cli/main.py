@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from bootstrap.cli import inventory
+from bootstrap.cli import apply, inventory
 from bootstrap.errors import ClusterupError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 inventory.register(app)
+apply.register(app)
 
 
 def main() -> None:

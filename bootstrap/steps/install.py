@@ -74,7 +74,7 @@ def _node_actions(node: Node, disk: DiskFacts | None, installation: Installation
             step="install",
             title=f"write the micro OS {version} to {target}",
             check=bare(node),
-            apply=lambda context: write_image(context, name, path, installation.bundle.artifacts["os"]),
+            apply=lambda context: write_image(context, name, path, installation.bundle.artifact("os")),
         ),
         Action(
             id=f"{name}/install.configuration",
@@ -117,7 +117,7 @@ def write_image(context: Context, node: str, disk: str, image: Artifact) -> None
 def configure(context: Context, node: str, disk: str, installation: Installation) -> None:
     """Write the configuration partition, read it back, then the partition table. Raises ClusterupError."""
     transport = context.on(node)
-    place = next(part for part in installation.bundle.artifacts["os"].partitions if part.label == CONFIGURATION)
+    place = next(part for part in installation.bundle.artifact("os").partitions if part.label == CONFIGURATION)
     content = configuration_image(installation.etc[node], size=place.size)
     written = transport.check(commands.write_range(disk, place.offset, place.size), stdin=content, timeout=300)
     expected = hashlib.sha256(content).hexdigest()

@@ -1,0 +1,219 @@
+"""clusterup plan, apply."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bootstrap.engine.events import Event, Observer
+    from bootstrap.engine.run import Brakes
+    from bootstrap.inventory.model import Inventory
+    from bootstrap.steps.apply import Prepared
+    from bootstrap.ui.plain import Detail
+
+
+class Output(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+InventoryFile = Annotated[Path, typer.Argument(help="The inventory.")]
+WipeOption = Annotated[
+    list[str] | None,
+    typer.Option("--wipe", help="Name of a node whose disk may be erased though it holds data. Repeatable."),
+]
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text, or json: one object a line.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show each command that runs on a node.")]
+ParallelOption = Annotated[int, typer.Option("--parallel", min=1, help="How much is done at the same time.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add plan and apply to `app`."""
+    app.command()(plan)
+    app.command()(apply)
+
+
+def plan(
+    inventory: InventoryFile = Path("inventory.yaml"),
+    wipe: WipeOption = None,
+    output: OutputOption = Output.TEXT,
+    verbose: VerboseOption = False,
+    parallel: ParallelOption = 32,
+) -> None:
+    """Show what apply would do, node by node, and why. Changes nothing."""
+    from bootstrap.engine.plan import plan_as_data
+    from bootstrap.ui.words import plan_lines
+
+    loaded = _loaded(inventory)
+    with _observed(loaded, output, _detail(verbose)) as observe:
+        prepared = _prepared(loaded, frozenset(wipe or ()), parallel, observe)
+    if output is Output.JSON:
+        typer.echo(json.dumps({"actions": plan_as_data(prepared.plan)}))
+    else:
+        typer.echo("\n".join(plan_lines(prepared.plan)))
+    _stop_for_problems(prepared)
+
+
+def apply(
+    inventory: InventoryFile = Path("inventory.yaml"),
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Erase disks without asking, for scripts.")] = False,
+    wipe: WipeOption = None,
+    output: OutputOption = Output.TEXT,
+    verbose: VerboseOption = False,
+    parallel: ParallelOption = 16,
+) -> None:
+    """Make the machines what the inventory says. What is so already is left alone.
+
+    Every problem that can be seen beforehand is reported before anything is changed. Run it again after any
+    interruption: it goes on from what is true by then.
+    """
+    from bootstrap.engine.connections import Connections
+    from bootstrap.engine.journal import Journal
+    from bootstrap.engine.lock import file_lock
+    from bootstrap.engine.logged import LoggedTransport
+    from bootstrap.engine.run import State, run_plan
+    from bootstrap.steps.reach import opener
+    from bootstrap.steps.state import cluster_state
+    from bootstrap.ui.words import plan_lines, report_lines
+
+    loaded = _loaded(inventory)
+    state = cluster_state(loaded.cluster.name)
+    with file_lock(state.lock, f"apply {inventory}"):
+        with _observed(loaded, output, _detail(verbose)) as observe:
+            prepared = _prepared(loaded, frozenset(wipe or ()), parallel, observe)
+        if output is Output.TEXT:
+            typer.echo("\n".join(plan_lines(prepared.plan)))
+        _stop_for_problems(prepared)
+        if not prepared.plan.empty:
+            if not yes:
+                _confirm_erasing()
+            journal = Journal(state.journal)
+            with _observed(loaded, output, _detail(verbose)) as show, _brakes() as brakes:
+
+                def observe_all(event: Event) -> None:
+                    journal(event)
+                    show(event)
+
+                open_node = opener(loaded, state, None)
+                connections = Connections(lambda name: LoggedTransport(open_node(name), observe_all))
+                try:
+                    report = run_plan(prepared.plan, connections, observe=observe_all, parallel=parallel, brakes=brakes)
+                finally:
+                    connections.close_all()
+                    journal.close()
+            again = f"clusterup apply {shlex.quote(str(inventory))}"
+            typer.echo("\n".join(report_lines(report, again)), err=output is Output.JSON)
+            if brakes.interrupted.is_set():
+                raise typer.Exit(130)
+            if report.of(State.FAILED):
+                raise typer.Exit(3 if report.of(State.DONE) else 1)
+    if prepared.world.unreachable:
+        raise typer.Exit(3 if prepared.world.nodes else 1)
+
+
+def _loaded(path: Path) -> Inventory:
+    from bootstrap.inventory.load import load_inventory
+
+    return load_inventory(path)
+
+
+def _detail(verbose: bool) -> Detail:
+    from bootstrap.ui.plain import Detail
+
+    return Detail.COMMANDS if verbose else Detail.STEPS
+
+
+def _prepared(inventory: Inventory, wipe: frozenset[str], parallel: int, observe: Observer) -> Prepared:
+    from bootstrap.engine.connections import Connections
+    from bootstrap.engine.logged import LoggedTransport
+    from bootstrap.image.bundle import find_bundle
+    from bootstrap.steps.apply import look, prepare
+    from bootstrap.steps.reach import opener
+    from bootstrap.steps.state import cluster_state
+
+    state = cluster_state(inventory.cluster.name)
+    bundle = find_bundle(inventory.os.bundle)
+    open_node = opener(inventory, state, typer.confirm if sys.stdin.isatty() else None)
+    connections = Connections(lambda name: LoggedTransport(open_node(name), observe))
+    try:
+        world = look(inventory, connections, parallel=parallel, observe=observe)
+    finally:
+        connections.close_all()
+    return prepare(inventory, state, bundle, world, wipe=wipe)
+
+
+def _stop_for_problems(prepared: Prepared) -> None:
+    """Say which nodes can't be reached, and stop when something speaks against going on."""
+    from bootstrap.errors import Several
+
+    for error in prepared.world.unreachable.values():
+        typer.echo(str(error), err=True)
+    if prepared.problems:
+        raise Several(prepared.problems)
+    if not prepared.world.nodes:
+        raise typer.Exit(1)
+
+
+def _confirm_erasing() -> None:
+    from bootstrap.errors import Refused
+
+    if not sys.stdin.isatty():
+        raise Refused(
+            "disks would be erased and nobody is there to ask",
+            step="apply",
+            tried="ask on the terminal",
+            got="standard input is none",
+            hint="read the plan, then run it with --yes",
+        )
+    if not typer.confirm("The disks named above are erased. Go on?"):
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _observed(inventory: Inventory, output: Output, detail: Detail) -> Iterator[Observer]:
+    """Who shows what happens: live lines on a terminal, plain ones elsewhere, JSON for machines."""
+    from bootstrap.ui.jsonl import JsonObserver
+    from bootstrap.ui.plain import PlainObserver
+
+    if output is Output.JSON:
+        yield JsonObserver(sys.stdout.write)
+    elif sys.stdout.isatty():
+        from rich.console import Console
+
+        from bootstrap.ui.live import LiveObserver
+
+        with LiveObserver(Console(), [node.name for node in inventory.nodes], detail) as live:
+            yield live
+    else:
+        yield PlainObserver(sys.stdout.write, detail)
+
+
+@contextmanager
+def _brakes() -> Iterator[Brakes]:
+    """Ctrl-C once: begin nothing new. Twice: end waits and transfers too."""
+    from bootstrap.engine.run import Brakes
+
+    brakes = Brakes()
+
+    def pressed(*_: object) -> None:
+        if brakes.interrupted.is_set():
+            brakes.abort.set()
+        else:
+            brakes.interrupted.set()
+            sys.stderr.write("\nfinishing what has begun; press Ctrl-C again to stop now\n")
+
+    before = signal.signal(signal.SIGINT, pressed)
+    try:
+        yield brakes
+    finally:
+        signal.signal(signal.SIGINT, before)

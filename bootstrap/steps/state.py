@@ -1,0 +1,63 @@
+"""What the operator's machine keeps of a cluster: keys, identities, pinned host keys, the journal and the lock.
+
+All of it below the XDG state folder, readable by its owner alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootstrap.paths import state_dir
+from bootstrap.pki.sshkeys import SshKey, kept_ssh_key
+from bootstrap.steps.identity import NodeIdentity, kept_id, kept_identity
+from bootstrap.transport.hostkeys import HostKeys
+
+LIVE = "live"
+INSTALLED = "installed"
+
+
+@dataclass(frozen=True)
+class ClusterState:
+    """The folder of one cluster; everything in it is made when it is first asked for."""
+
+    folder: Path
+
+    @property
+    def cluster_id(self) -> str:
+        return kept_id(self.folder / "cluster-id")
+
+    @property
+    def ssh_key_file(self) -> Path:
+        return self.folder / "ssh" / "id_ed25519"
+
+    @property
+    def ssh_key(self) -> SshKey:
+        """The operator's own key, which every installed node lets in."""
+        return kept_ssh_key(self.ssh_key_file)
+
+    @property
+    def host_keys(self) -> HostKeys:
+        return HostKeys(self.folder / "hostkeys.json")
+
+    @property
+    def pki_folder(self) -> Path:
+        return self.folder / "pki"
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / "lock"
+
+    def identity(self, node: str) -> NodeIdentity:
+        return kept_identity(self.folder / "nodes" / node)
+
+
+def cluster_state(cluster: str) -> ClusterState:
+    """The state of the cluster of that name."""
+    folder = state_dir() / "clusters" / cluster
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return ClusterState(folder)

@@ -1,0 +1,119 @@
+"""A run on a terminal: one live line a node, with step, progress, rate and time; failures stay above."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from bootstrap.engine.events import (
+    ActionDone,
+    ActionEvent,
+    ActionFailed,
+    ActionProgress,
+    ActionSays,
+    ActionSkipped,
+    ActionStarted,
+    CommandRan,
+    Event,
+)
+from bootstrap.ui.plain import Detail
+
+BAR = 16
+
+
+@dataclass
+class _Line:
+    """What a node's line shows: what it does now, and how it stands."""
+
+    running: dict[str, str] = field(default_factory=dict)
+    says: str = ""
+    done: int = 0
+    total: int = 0
+    since: float = 0.0
+    transfer_since: float = 0.0
+    mark: str = " "
+
+
+class LiveObserver:
+    """Shows events on `console`. A context manager; safe between threads."""
+
+    def __init__(self, console: Console, nodes: Iterable[str], detail: Detail = Detail.STEPS) -> None:
+        self._console = console
+        self._detail = detail
+        self._lines = {name: _Line() for name in (*nodes, "cluster")}
+        self._lock = threading.Lock()
+        self._live = Live(console=console, get_renderable=self._table, refresh_per_second=5, transient=False)
+
+    def __enter__(self) -> LiveObserver:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        with self._lock:
+            if isinstance(event, ActionEvent):
+                self._shown(self._lines.setdefault(event.node or "cluster", _Line()), event)
+        if isinstance(event, ActionFailed):
+            self._console.print(Text(str(event.error), style="red"))
+        if isinstance(event, CommandRan) and self._detail >= Detail.COMMANDS:
+            text = f"{event.node}: ran '{event.name}': status {event.status}, {event.seconds:.2f} s"
+            self._console.print(Text(text, style="dim"))
+
+    def _shown(self, line: _Line, event: ActionEvent) -> None:
+        match event:
+            case ActionStarted():
+                line.running[event.id] = f"{event.step}: {event.title}"
+                line.says, line.total, line.since = "", 0, event.time
+                line.mark = ">"
+            case ActionSays():
+                line.says = event.text
+            case ActionProgress():
+                if not line.total:
+                    line.transfer_since = event.time
+                line.done, line.total = event.done, event.total
+            case ActionDone():
+                line.running.pop(event.id, None)
+                line.says, line.total = "", 0
+                line.mark = ">" if line.running else "✓"
+            case ActionFailed():
+                line.running.pop(event.id, None)
+                line.says, line.total, line.mark = event.error.problem, 0, "✗"
+            case ActionSkipped():
+                line.mark = "✗" if line.mark == "✗" else "-"
+
+    def _table(self) -> Table:
+        table = Table.grid(padding=(0, 1))
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        table.add_column(no_wrap=True, justify="right")
+        now = time.time()
+        with self._lock:
+            for name, line in self._lines.items():
+                if name == "cluster" and not line.since:
+                    continue
+                elapsed = f"{now - line.since:.0f} s" if line.running else ""
+                table.add_row(line.mark, Text(name, style="bold"), Text(_doing(line, now)), elapsed)
+        return table
+
+
+def _doing(line: _Line, now: float) -> str:
+    if line.total:
+        full = BAR * line.done // line.total
+        rate = line.done / 1e6 / max(0.1, now - line.transfer_since)
+        bar = "#" * full + "." * (BAR - full)
+        return f"[{bar}] {line.done / 1e6:.0f}/{line.total / 1e6:.0f} MB {rate:.1f} MB/s"
+    words = [next(iter(line.running.values()), ""), line.says]
+    return " - ".join(word for word in words if word)

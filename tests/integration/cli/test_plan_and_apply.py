@@ -1,0 +1,158 @@
+"""clusterup plan and apply, as a user types them, against machines that must not be touched."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bootstrap.image.bundle import Bundle, Partition, described, write_manifest
+from bootstrap.pki.sshkeys import fingerprint, new_ssh_key
+from tests.helpers.daemons import free_ports
+from tests.integration.transport.conftest import Server
+
+
+@dataclass
+class Operator:
+    """A person with an inventory, a bundle and a state folder of their own."""
+
+    folder: Path
+    sshd: Server
+
+    def inventory(self, *, host_key: str | None = None, disk: str = "/dev/nonesuch", port: int | None = None) -> None:
+        (self.folder / "lab.yaml").write_text(
+            json.dumps(
+                {
+                    "cluster": {"name": "lab"},
+                    "os": {"bundle": str(self.folder / "bundle")},
+                    "nodes": [
+                        {
+                            "name": "s1",
+                            "role": "server",
+                            "address": "10.0.0.1",
+                            "disk": disk,
+                            "ssh": {
+                                "host": "127.0.0.1",
+                                "port": port or self.sshd.port,
+                                "user": "root",
+                                "key": str(self.sshd.key),
+                                "use_config": False,
+                                **({"host_key": host_key} if host_key else {}),
+                            },
+                        }
+                    ],
+                }
+            )
+        )
+
+    def types(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {name: value for name, value in os.environ.items() if name != "SSH_AUTH_SOCK"}
+        environment |= {"XDG_STATE_HOME": str(self.folder / "state"), "HOME": str(self.folder)}
+        done = subprocess.run(
+            [sys.executable, "-c", "from bootstrap.cli.main import main; main()", *arguments],
+            cwd=self.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr
+        return done
+
+
+@pytest.fixture
+def operator(tmp_path: Path, sshd: Server) -> Operator:
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    (folder / "os.raw.zst").write_bytes(b"an image")
+    image = described("os", folder / "os.raw.zst", partitions=(Partition("CLUSTERUP", 65536, 65536),))
+    image = dataclasses.replace(image, raw_size=image.size, raw_sha256=image.sha256)
+    write_manifest(Bundle(folder, "1", {"os": image}))
+    return Operator(tmp_path, sshd)
+
+
+def test_a_machine_that_can_t_be_installed_is_refused_with_everything_that_speaks_against_it(
+    operator: Operator,
+) -> None:
+    operator.inventory(host_key=operator.sshd.host_key)
+    refused = operator.types("apply", "lab.yaml", "--yes")
+    assert refused.returncode == 4
+    assert "s1: preflight: it has no disk /dev/nonesuch" in refused.stderr
+    assert "got: disks: /dev/" in refused.stderr
+    assert "because it runs another system, not the installed micro OS" in refused.stdout
+
+
+def test_the_disk_that_this_system_runs_from_is_never_erased(operator: Operator) -> None:
+    root = next(line.split()[0] for line in Path("/proc/mounts").read_text().splitlines() if line.startswith("/dev/"))
+    disk = root.rstrip("0123456789")
+    operator.inventory(host_key=operator.sshd.host_key, disk=disk)
+    refused = operator.types("apply", "lab.yaml", "--yes", "--wipe", "s1")
+    assert refused.returncode == 4
+    assert f"the system that it runs now uses {disk}" in refused.stderr
+
+
+def test_plan_says_the_same_and_speaks_json(operator: Operator) -> None:
+    operator.inventory(host_key=operator.sshd.host_key)
+    planned = operator.types("plan", "lab.yaml", "-o", "json")
+    assert planned.returncode == 4
+    lines = [json.loads(line) for line in planned.stdout.splitlines()]
+    assert [line["node"] for line in lines if line.get("event") == "FactsRead"] == ["s1"]
+    assert [action["id"] for action in lines[-1]["actions"]] == [
+        "s1/install.image",
+        "s1/install.configuration",
+        "s1/install.boot",
+    ]
+
+
+def test_a_host_key_that_nobody_vouched_for_is_refused_with_its_fingerprint(operator: Operator) -> None:
+    operator.inventory()
+    refused = operator.types("plan", "lab.yaml")
+    assert refused.returncode == 1
+    assert fingerprint(operator.sshd.host_key) in refused.stderr
+    assert "host_key: ssh-ed25519" in refused.stderr
+
+
+def test_another_host_key_than_the_inventory_s_is_refused_with_both_fingerprints(operator: Operator) -> None:
+    expected = new_ssh_key().public
+    operator.inventory(host_key=expected)
+    refused = operator.types("plan", "lab.yaml")
+    assert refused.returncode == 1
+    assert fingerprint(operator.sshd.host_key) in refused.stderr
+    assert fingerprint(expected) in refused.stderr
+
+
+def test_a_machine_that_is_not_there_is_named_with_what_was_tried(operator: Operator) -> None:
+    (port,) = free_ports(1)
+    operator.inventory(host_key=operator.sshd.host_key, port=port)
+    failed = operator.types("plan", "lab.yaml")
+    assert failed.returncode == 1
+    assert f"root@127.0.0.1:{port}" in failed.stderr
+
+
+def test_verbose_names_the_commands_that_ran(operator: Operator) -> None:
+    operator.inventory(host_key=operator.sshd.host_key)
+    assert "s1: ran 'read facts': status 0" in operator.types("plan", "lab.yaml", "-v").stdout
+
+
+def test_a_bundle_whose_hash_does_not_match_is_refused(operator: Operator) -> None:
+    operator.inventory(host_key=operator.sshd.host_key)
+    (operator.folder / "bundle" / "os.raw.zst").write_bytes(b"an imagE")
+    refused = operator.types("apply", "lab.yaml", "--yes")
+    assert refused.returncode == 4
+    assert "os.raw.zst" in refused.stderr
+
+
+def test_without_a_bundle_the_error_says_how_to_make_one(operator: Operator) -> None:
+    operator.inventory(host_key=operator.sshd.host_key)
+    for file in (operator.folder / "bundle").iterdir():
+        file.unlink()
+    failed = operator.types("plan", "lab.yaml")
+    assert failed.returncode != 0
+    assert "clusterup image build" in failed.stderr
