@@ -42,8 +42,8 @@ TOOLS = (
 )
 # The UUID is that of templates/image/live.repart/10-configuration.conf: a stick and a disk must not be mistaken.
 LIVE_COMMAND_LINE = (
-    "console=tty0 console=ttyS0,115200 panic=10 net.ifnames=1 loglevel=5 systemd.firstboot=off systemd.gpt_auto=no ro "
-    "clusterup.live clusterup.configuration=9e2b6f0c-5d0f-4d0b-9f39-6b2f3c1d7a02"
+    "console=tty0 console=ttyS0,115200 oops=panic panic=10 net.ifnames=1 loglevel=5 systemd.firstboot=off "
+    "systemd.gpt_auto=no ro clusterup.live clusterup.configuration=9e2b6f0c-5d0f-4d0b-9f39-6b2f3c1d7a02"
 )
 LIVE_RECIPE = """\
 set -eu
@@ -65,12 +65,12 @@ SEED = "0b7c4f8e-5b0c-4d68-9a1f-2f6d5f0e9c22"
 class OsImages:
     """What `build_os` made: `os` and `live` are raw disk images in `folder`.
 
-    `packages` counts the Debian packages in the root file system.
+    `packages` maps the Debian packages in the root file system to their versions.
     """
 
     folder: Path
     version: str
-    packages: int
+    packages: dict[str, str]
     os_partitions: tuple[GptPartition, ...]
     live_partitions: tuple[GptPartition, ...]
 
@@ -98,6 +98,7 @@ def build_os(log: Log) -> OsImages:
             "definitions": definitions,
             "live": LIVE_RECIPE + LIVE_COMMAND_LINE + SEED,
             "suite": SUITE,
+            "summary": "packages with versions",
             "tools": " ".join(TOOLS),
             "version": bootstrap.__version__,
         }
@@ -113,7 +114,8 @@ def build_os(log: Log) -> OsImages:
         for name in ("os.raw", "live.raw"):
             (work / "out" / name).rename(folder / name)
         manifest = json.loads((work / "out" / "os.manifest").read_text())
-        summary = {"version": version, "packages": [package["name"] for package in manifest["packages"]]}
+        packages = {package["name"]: package["version"] for package in manifest["packages"]}
+        summary = {"version": version, "packages": packages}
         (folder / "os.json").write_text(json.dumps(summary, indent=1) + "\n")
         shutil.rmtree(work)
 
@@ -125,7 +127,7 @@ def _load(folder: Path) -> OsImages:
     return OsImages(
         folder=folder,
         version=summary["version"],
-        packages=len(summary["packages"]),
+        packages=summary["packages"],
         os_partitions=read_gpt(folder / "os.raw"),
         live_partitions=read_gpt(folder / "live.raw"),
     )

@@ -17,6 +17,8 @@ from bootstrap.errors import ClusterupError
 from bootstrap.image.cache import cached, content_key
 
 Log = Callable[[str], None]
+# Before what a tool says, so that its lines can be told from clusterup's own.
+TOOL_SAYS = "  | "
 
 MIRROR_FORMAT = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(CREATED_BY)"
 
@@ -92,10 +94,14 @@ def bwrap_argv(
     binds: Mapping[Path, str],
     environment: Mapping[str, str],
     folder: str = "/",
+    options: Sequence[str] = ("--die-with-parent",),
 ) -> list[str]:
-    """The argument vector that runs `argv` inside `tree`, with host folders bound at `binds`' targets."""
+    """The argument vector that runs `argv` inside `tree`, with host folders bound at `binds`' targets.
+
+    `options` are more options of bubblewrap; as they are, the program ends with the one that started it.
+    """
     command = ["bwrap", "--bind", str(tree), "/", "--dev-bind", "/dev", "/dev", "--proc", "/proc"]
-    command += ["--bind", "/sys", "/sys", "--tmpfs", "/run", "--tmpfs", "/tmp", "--die-with-parent"]  # noqa: S108
+    command += ["--bind", "/sys", "/sys", "--tmpfs", "/run", "--tmpfs", "/tmp", *options]  # noqa: S108
     for resolver in ("/etc/resolv.conf", "/etc/hosts"):
         if Path(resolver).exists():
             command += ["--ro-bind", str(Path(resolver).resolve()), resolver]
@@ -135,7 +141,7 @@ def run(argv: Sequence[str], *, what: str, log: Log) -> str:
         try:
             for line in process.stdout or ():
                 lines.append(line.rstrip("\n"))
-                log(lines[-1])
+                log(f"{TOOL_SAYS}{lines[-1]}")
         except BaseException:
             process.terminate()
             raise

@@ -1,0 +1,88 @@
+"""clusterup image build, show."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bootstrap.image.bundle import Bundle
+
+
+class Output(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text or json.")]
+
+images = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make the micro OS, the payload and the bundle.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands about images to `app`."""
+    app.add_typer(images, name="image")
+
+
+@images.command()
+def build(
+    source: Annotated[
+        str, typer.Option("--source", help="Kubernetes from: debian, upstream, or a folder with its binaries.")
+    ] = "debian",
+    version: Annotated[
+        str | None, typer.Option("--version", help="The release, as in 1.31.2; for --source upstream.")
+    ] = None,
+    output: OutputOption = Output.TEXT,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show all that the tools say.")] = False,
+) -> None:
+    """Make everything an installation needs: micro OS, live environment, payload, container images, manifest.
+
+    What was built before is taken from the cache: with nothing changed this takes seconds. The bundle becomes the one
+    that `apply` and `lab up` use where no other is named.
+    """
+    from bootstrap.image.build import Source, build_bundle
+    from bootstrap.image.trees import TOOL_SAYS
+
+    began = time.monotonic()
+
+    def log(line: str) -> None:
+        if verbose or not line.startswith(TOOL_SAYS):
+            typer.echo(f"[{time.monotonic() - began:6.1f}s] {line}", err=True)
+
+    built = build_bundle(Source(source, version), log)
+    _show(built.bundle, output)
+    if output is Output.TEXT:
+        typer.echo(f"in {time.monotonic() - began:.1f} s")
+
+
+@images.command()
+def show(
+    folder: Annotated[Path | None, typer.Argument(help="A bundle. Default: the one built last.")] = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Show what a bundle holds: versions, sizes, hashes, the number of Debian packages."""
+    from bootstrap.image.bundle import find_bundle
+
+    _show(find_bundle(str(folder) if folder else None), output)
+
+
+def _show(bundle: Bundle, output: Output) -> None:
+    from bootstrap.image.bundle import MANIFEST
+
+    if output is Output.JSON:
+        sys.stdout.write(json.dumps(json.loads((bundle.directory / MANIFEST).read_text()), indent=1) + "\n")
+        return
+    typer.echo(f"bundle {bundle.version} in {bundle.directory}")
+    for name, artifact in sorted(bundle.artifacts.items()):
+        unpacked = f" ({artifact.raw_size / 1e6:.1f} MB unpacked)" if artifact.raw_size else ""
+        typer.echo(f"  {name:<14} {artifact.size / 1e6:8.1f} MB  sha256 {artifact.sha256[:16]}...{unpacked}")
+        if artifact.components:
+            typer.echo("      " + ", ".join(f"{key} {value}" for key, value in sorted(artifact.components.items())))
+        if artifact.reference:
+            typer.echo(f"      {artifact.reference}")

@@ -1,0 +1,207 @@
+"""From nothing to a bundle: the micro OS, the live environment, the payload, container images and the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootstrap.errors import BadUse, ClusterupError
+from bootstrap.image.bundle import Artifact, Bundle, Partition, bundles_dir, described, load_bundle, write_manifest
+from bootstrap.image.cache import cached, content_key
+from bootstrap.image.containers import ContainerImage, build_containers
+from bootstrap.image.gpt import GptPartition
+from bootstrap.image.kubernetes_debian import BINARIES, build_kubernetes
+from bootstrap.image.osimage import OsImages, build_os
+from bootstrap.image.payload import Payload, build_payload
+from bootstrap.image.trees import Log
+
+LEVEL = 9
+PIECE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where Kubernetes comes from: "debian", "upstream" (then with a version), or a folder with binaries."""
+
+    kind: str = "debian"
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A bundle, and the number of Debian packages in the micro OS."""
+
+    bundle: Bundle
+    packages: int
+
+
+def build_bundle(source: Source, log: Log) -> Built:
+    """The bundle for a source of Kubernetes; what is built already is taken from the cache. It becomes the one that
+    `find_bundle` finds.
+
+    Raises ClusterupError with the last lines of the tool that failed, BadUse for a source that is none.
+    """
+    system = build_os(log)
+    binaries, version = kubernetes_from(source, log)
+    payload = build_payload(binaries, version, system.packages, log)
+    containers = build_containers(log)
+    packed = _packed(system, log)
+    parts = {
+        "os": system.version,
+        "payload": payload.file.parent.name,
+        "containers": containers[0].file.parent.name,
+        "level": str(LEVEL),
+    }
+    key = content_key(parts)
+
+    def assemble(folder: Path) -> None:
+        log("putting the bundle together")
+        _assemble(folder, system, packed, payload, containers)
+
+    folder = cached("bundle", key, assemble)
+    _make_current(folder)
+    return Built(load_bundle(folder), len(system.packages))
+
+
+def kubernetes_from(source: Source, log: Log) -> tuple[Path, str]:
+    """The folder with Kubernetes' binaries and their version, fetched or built where need be."""
+    if source.kind == "debian":
+        return build_kubernetes(log)
+    if source.kind == "upstream":
+        from bootstrap.image.kubernetes_upstream import fetch_kubernetes
+
+        if source.version is None:
+            raise BadUse(
+                "Kubernetes from upstream, and no version",
+                step="image build",
+                hint="name one: --source upstream --version 1.31.2",
+            )
+        return fetch_kubernetes(source.version, log)
+    return own_binaries(Path(source.kind).expanduser())
+
+
+def own_binaries(folder: Path) -> tuple[Path, str]:
+    """A copy, kept in the cache, of Kubernetes' binaries in a folder of the user's, and their version.
+
+    Raises BadUse where one is missing, ClusterupError where the kubelet does not say its version.
+    """
+    missing = [name for name in BINARIES if not (folder / name).is_file()]
+    if missing:
+        raise BadUse(
+            f"{folder} does not hold Kubernetes",
+            step="image build",
+            tried=f"look for {', '.join(BINARIES)}",
+            got=f"{', '.join(missing)} missing",
+            hint="name a folder with all of them, or --source debian or upstream",
+        )
+    key = content_key({name: folder / name for name in BINARIES})
+
+    def copy(place: Path) -> None:
+        (place / "bin").mkdir()
+        for name in BINARIES:
+            shutil.copy(folder / name, place / "bin" / name)
+
+    kept = cached("kubernetes-own", key, copy) / "bin"
+    return kept, kubelet_version(kept / "kubelet")
+
+
+def kubelet_version(kubelet: Path) -> str:
+    """What a kubelet says its version is, as in "1.20.2". Raises ClusterupError."""
+    try:
+        said = subprocess.run([kubelet, "--version"], capture_output=True, text=True, check=False, timeout=60).stdout
+    except OSError as error:
+        said = str(error)
+    found = re.fullmatch(r"Kubernetes v(\d+\.\d+\.\d+\S*)", said.strip())
+    if found is None:
+        raise ClusterupError(
+            "the kubelet does not say which version it is",
+            step="image build",
+            tried=f"{kubelet} --version",
+            got=said.strip()[-200:] or "nothing",
+            hint="name a folder with Kubernetes' own binaries for linux/amd64",
+        )
+    return found[1]
+
+
+def _packed(system: OsImages, log: Log) -> Path:
+    """The folder with the compressed disk image (`os.raw.zst`) and its unpacked SHA-256 (`os.sha256`)."""
+
+    def build(folder: Path) -> None:
+        import zstandard
+
+        log("compressing the disk image")
+        digest = hashlib.sha256()
+        packer = zstandard.ZstdCompressor(level=LEVEL, threads=-1, write_checksum=True)
+        with (
+            system.os.open("rb") as raw,
+            (folder / "os.raw.zst").open("wb") as sink,
+            packer.stream_writer(sink, size=system.os.stat().st_size) as stream,
+        ):
+            while piece := raw.read(PIECE):
+                digest.update(piece)
+                stream.write(piece)
+        (folder / "os.sha256").write_text(digest.hexdigest())
+
+    return cached("os-packed", content_key({"os": system.version, "level": str(LEVEL)}), build)
+
+
+def _assemble(
+    folder: Path, system: OsImages, packed: Path, payload: Payload, containers: tuple[ContainerImage, ...]
+) -> None:
+    (folder / "images").mkdir()
+    for source, name in (
+        (packed / "os.raw.zst", "os.raw.zst"),
+        (system.live, "live.raw"),
+        (payload.file, "payload.raw"),
+        *((image.file, f"images/{image.name}.tar") for image in containers),
+    ):
+        _link(source, folder / name)
+    disk = described("os", folder / "os.raw.zst", partitions=_partitions(system.os_partitions))
+    artifacts = [
+        Artifact(
+            name="os",
+            file=disk.file,
+            size=disk.size,
+            sha256=disk.sha256,
+            raw_size=system.os.stat().st_size,
+            raw_sha256=(packed / "os.sha256").read_text(),
+            partitions=disk.partitions,
+            components={"packages": str(len(system.packages)), "linux": _kernel(system)},
+        ),
+        described("live", folder / "live.raw", partitions=_partitions(system.live_partitions)),
+        described("payload", folder / "payload.raw", components=payload.components),
+        *(
+            described(f"image/{image.name}", folder / f"images/{image.name}.tar", reference=image.reference)
+            for image in containers
+        ),
+    ]
+    write_manifest(Bundle(folder, system.version, {artifact.name: artifact for artifact in artifacts}))
+
+
+def _kernel(system: OsImages) -> str:
+    versions = [version for name, version in system.packages.items() if re.fullmatch(r"linux-image-\d.*", name)]
+    return versions[0] if versions else "unknown"
+
+
+def _partitions(found: tuple[GptPartition, ...]) -> tuple[Partition, ...]:
+    return tuple(Partition(part.label, part.offset, part.size) for part in found)
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under another name, where the file system can do that; a copy elsewhere."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy(source, target)
+
+
+def _make_current(folder: Path) -> None:
+    link = bundles_dir() / ".current"
+    link.unlink(missing_ok=True)
+    link.symlink_to(folder.name)
+    link.replace(bundles_dir() / "current")

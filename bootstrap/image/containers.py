@@ -1,0 +1,149 @@
+"""Container images that a node needs without a registry, made of Debian's static binaries.
+
+`pause` holds a pod's namespaces (it is catatonit, https://github.com/openSUSE/catatonit); `busybox` is for tests and
+for looking around. Both are OCI image layouts in a tar, as `ctr images import` takes them.
+Source: https://github.com/opencontainers/image-spec/blob/main/image-layout.md
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootstrap.image.cache import cached, content_key
+from bootstrap.image.trees import Log, ensure_tree, run_in
+
+SUITE = "trixie"
+PACKAGES = ("busybox-static", "catatonit")
+REGISTRY = "clusterup.local"
+RECIPE_VERSION = "1"
+MEDIA = "application/vnd.oci.image"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerImage:
+    """An image in `file`, known to the runtime as `reference`."""
+
+    name: str
+    file: Path
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file (`content`) or a symbolic link (`target`) of an image's only layer; owned by root."""
+
+    path: str
+    content: bytes = b""
+    target: str = ""
+    mode: int = 0o755
+
+
+def build_containers(log: Log) -> tuple[ContainerImage, ...]:
+    """The images, made where they are not in the cache yet. Raises ClusterupError when Debian's packages can't be
+    fetched."""
+    key = content_key({"suite": SUITE, "packages": " ".join(PACKAGES), "recipe": RECIPE_VERSION})
+    names = {"pause": f"{REGISTRY}/pause:1", "busybox": f"{REGISTRY}/busybox:1"}
+
+    def build(folder: Path) -> None:
+        tree = ensure_tree("containers", SUITE, PACKAGES, log=log)
+        log("making container images: pause, busybox")
+        applets = run_in(tree, ["busybox", "--list"], log=lambda _: None, what="listing busybox's programs").split()
+        # /bin leads to /usr/bin inside the tree; a path outside of it would be the host's.
+        programs = tree / "usr" / "bin"
+        write_image(
+            folder / "pause.tar",
+            names["pause"],
+            [Entry("pause", (programs / "catatonit").read_bytes())],
+            ["/pause", "-P"],
+            user="65535:65535",
+        )
+        entries = busybox_entries((programs / "busybox").read_bytes(), applets)
+        write_image(folder / "busybox.tar", names["busybox"], entries, ["sh"])
+
+    folder = cached("containers", key, build)
+    return tuple(ContainerImage(name, folder / f"{name}.tar", reference) for name, reference in names.items())
+
+
+def busybox_entries(program: bytes, applets: Sequence[str]) -> list[Entry]:
+    """busybox with a link for each of its programs, and the few files that they look for."""
+    return [
+        Entry("bin/busybox", program),
+        *(Entry(f"bin/{name}", target="busybox") for name in applets if name != "busybox"),
+        Entry("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n", mode=0o644),
+        Entry("etc/group", b"root:x:0:\nnogroup:x:65534:\n", mode=0o644),
+        Entry("tmp/.keep", mode=0o644),
+        Entry("root/.keep", mode=0o644),
+    ]
+
+
+def write_image(
+    file: Path, reference: str, entries: Sequence[Entry], command: Sequence[str], *, user: str = ""
+) -> None:
+    """Write an image of one layer to `file`: the same bytes for the same arguments. Raises OSError."""
+    layer = _layer(entries)
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"Entrypoint": list(command), "Env": ["PATH=/bin"], **({"User": user} if user else {})},
+        "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
+    }
+    config_blob = _json(config)
+    manifest = _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": f"{MEDIA}.manifest.v1+json",
+            "config": _described(f"{MEDIA}.config.v1+json", config_blob),
+            "layers": [_described(f"{MEDIA}.layer.v1.tar", layer)],
+        }
+    )
+    index = {
+        "schemaVersion": 2,
+        "manifests": [
+            {
+                **_described(f"{MEDIA}.manifest.v1+json", manifest),
+                # containerd's own annotation: the whole name, where OCI's knows only a tag.
+                "annotations": {
+                    "io.containerd.image.name": reference,
+                    "org.opencontainers.image.ref.name": reference.rsplit(":", 1)[1],
+                },
+            }
+        ],
+    }
+    files = {f"blobs/sha256/{_digest(blob).removeprefix('sha256:')}": blob for blob in (layer, config_blob, manifest)}
+    files |= {"index.json": _json(index), "oci-layout": _json({"imageLayoutVersion": "1.0.0"})}
+    file.write_bytes(_tar([Entry(path, content, mode=0o644) for path, content in sorted(files.items())]))
+
+
+def _layer(entries: Sequence[Entry]) -> bytes:
+    return _tar(sorted(entries, key=lambda entry: entry.path))
+
+
+def _tar(entries: Sequence[Entry]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for entry in entries:
+            member = tarfile.TarInfo(entry.path)
+            member.mode = entry.mode
+            if entry.target:
+                member.type, member.linkname = tarfile.SYMTYPE, entry.target
+            member.size = len(entry.content)
+            archive.addfile(member, io.BytesIO(entry.content))
+    return buffer.getvalue()
+
+
+def _described(media: str, blob: bytes) -> Mapping[str, object]:
+    return {"mediaType": media, "digest": _digest(blob), "size": len(blob)}
+
+
+def _digest(blob: bytes) -> str:
+    return f"sha256:{hashlib.sha256(blob).hexdigest()}"
+
+
+def _json(data: object) -> bytes:
+    return json.dumps(data, sort_keys=True, separators=(",", ":")).encode()

@@ -1,0 +1,158 @@
+"""The payload: a system extension with Kubernetes, etcd, the container runtime, the CNI plugins and HAProxy.
+
+They travel together because they depend on each other: a kubelet speaks one version of the container runtime's
+interface (docs/image.md). What the micro OS has already is left out: apt resolves the packages against a list of what
+is installed there.
+Source: systemd-sysext(8), https://uapi-group.org/specifications/specs/extension_image/
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootstrap.image.cache import cached, content_key
+from bootstrap.image.osimage import SUITE, TOOLS, apt_sources, security_mirror
+from bootstrap.image.trees import Log, debian_mirror, ensure_tree, run_in
+
+PACKAGES = ("containerd", "containernetworking-plugins", "etcd-client", "etcd-server", "haproxy", "runc")
+# The name under which systemd-sysext finds it; the file with its release is named after it.
+NAME = "clusterup"
+# Debian's units go too: clusterup's own say what runs. The shims are those of runtimes that nobody starts.
+NOT_NEEDED = (
+    "usr/bin/containerd-shim",
+    "usr/bin/containerd-shim-runc-v1",
+    "usr/bin/containerd-stress",
+    "usr/include",
+    "usr/lib/systemd",
+    "usr/lib/sysusers.d",
+    "usr/lib/tmpfiles.d",
+    "usr/share/bash-completion",
+    "usr/share/bug",
+    "usr/share/doc",
+    "usr/share/doc-base",
+    "usr/share/lintian",
+    "usr/share/locale",
+    "usr/share/man",
+    "usr/share/vim",
+    "usr/share/zsh",
+)
+RECIPE = """\
+set -eu
+cd /work
+apt="apt-get -qq -o Dir::Etc::sourcelist=/work/sources.list -o Dir::Etc::sourceparts=/dev/null"
+apt="$apt -o Dir::State=/work/state -o Dir::State::status=/work/status -o Dir::Cache=/work/cache"
+apt="$apt -o Dir::Cache::archives=/packages -o APT::Sandbox::User=root -o APT::Install-Recommends=false"
+mkdir -p state/lists/partial cache /packages/partial root/usr/bin
+$apt update
+$apt --download-only --yes install $PACKAGES
+$apt --yes --simulate install $PACKAGES | sed -n 's/^Inst \\([^ ]*\\) (\\([^ ]*\\) .*/\\1 \\2/p' >installed
+while read -r package version; do
+    file=$(echo "$version" | sed 's/:/%3a/')
+    dpkg-deb --extract /packages/"$package"_"$file"_*.deb root
+done <installed
+for path in $NOT_NEEDED; do rm -rf "root/$path"; done
+# Debian's trees are merged: what a package still puts beside /usr belongs into it.
+for folder in bin sbin lib; do
+    [ ! -d root/$folder ] || { mkdir -p root/usr/$folder; cp -a root/$folder/. root/usr/$folder/; }
+done
+find root -mindepth 1 -maxdepth 1 ! -name usr -exec rm -rf {} +
+install -m 0755 kubernetes/* root/usr/bin/
+release=root/usr/lib/extension-release.d
+mkdir -p $release
+printf 'ID=debian\\nVERSION_ID=13\\nCLUSTERUP_PAYLOAD=%s\\n' "$KEY" >$release/extension-release.$NAME
+mkfs.erofs --quiet -zzstd,level=6 -C65536 -Efragments,ztailpacking --all-root -T1735689600 \\
+    -U 5f3c9b61-7f0e-4f52-9d6b-3f7a0d2f6c11 payload.raw root
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """`file` is the extension's image (erofs), `components` the versions of what is in it, by name."""
+
+    file: Path
+    components: dict[str, str]
+
+
+def build_payload(kubernetes: Path, version: str, os_packages: Mapping[str, str], log: Log) -> Payload:
+    """The payload with Kubernetes' binaries out of the folder `kubernetes`, made where it is not in the cache yet.
+
+    `os_packages` are the packages of the micro OS with their versions. Raises ClusterupError with the last lines of
+    the tool that failed.
+    """
+    base = "".join(f"{name} {found}\n" for name, found in sorted(os_packages.items()))
+    key = content_key(
+        {
+            # Built once and kept under a name that says what went into it: reading its bytes would take seconds.
+            "kubernetes": f"{kubernetes.parent.parent.name}/{kubernetes.parent.name} {version}",
+            "base": base,
+            "packages": " ".join(PACKAGES),
+            "recipe": RECIPE + " ".join(NOT_NEEDED),
+            "suite": SUITE,
+        }
+    )
+
+    def build(folder: Path) -> None:
+        tree = ensure_tree("image", SUITE, TOOLS, log=log)
+        work = folder / ".work"
+        work.mkdir()
+        (work / "sources.list").write_text(_one_line_sources())
+        (work / "status").write_text(installed_status(os_packages))
+        packages = folder.parent.parent / "payload-packages"
+        packages.mkdir(exist_ok=True)
+        log(f"building the payload: Kubernetes {version}, {', '.join(PACKAGES)}")
+        run_in(
+            tree,
+            ["sh", "-c", RECIPE],
+            binds={work: "/work", packages: "/packages", kubernetes: "/work/kubernetes"},
+            env={"PACKAGES": " ".join(PACKAGES), "NOT_NEEDED": " ".join(NOT_NEEDED), "KEY": key, "NAME": NAME},
+            log=log,
+            what="building the payload",
+        )
+        (work / "payload.raw").rename(folder / "payload.raw")
+        installed = dict(line.split() for line in (work / "installed").read_text().splitlines())
+        components = {"kubernetes": version} | {
+            name: release_of(installed[package])
+            for name, package in (
+                ("cni-plugins", "containernetworking-plugins"),
+                ("containerd", "containerd"),
+                ("etcd", "etcd-server"),
+                ("haproxy", "haproxy"),
+                ("runc", "runc"),
+            )
+        }
+        (folder / "payload.json").write_text(json.dumps(components, indent=1) + "\n")
+        shutil.rmtree(work)
+
+    folder = cached("payload", key, build)
+    return Payload(folder / "payload.raw", json.loads((folder / "payload.json").read_text()))
+
+
+def installed_status(packages: Mapping[str, str]) -> str:
+    """A list of installed packages as dpkg keeps it (deb-status(5)), so that apt leaves out what is there."""
+    return "".join(
+        f"Package: {name}\nStatus: install ok installed\nPriority: optional\nSection: misc\n"
+        f"Maintainer: clusterup\nArchitecture: amd64\nMulti-Arch: foreign\nVersion: {version}\n"
+        f"Description: part of the micro OS\n\n"
+        for name, version in sorted(packages.items())
+    )
+
+
+def release_of(version: str) -> str:
+    """The release that a Debian version stands for: "1.7.24~ds1-6+b4" is 1.7.24, "3.5.16-4" is 3.5.16."""
+    plain = version.split(":", 1)[-1].rsplit("-", 1)[0]
+    return plain.split("+")[0].split("~")[0]
+
+
+def _one_line_sources() -> str:
+    """The image's APT sources in the one-line format, which needs no file name of a certain ending."""
+    lines = []
+    for stanza in apt_sources(debian_mirror(), security_mirror()).split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line)
+        lines.append(
+            f"deb [signed-by={fields['Signed-By']}] {fields['URIs']} {fields['Suites']} {fields['Components']}"
+        )
+    return "\n".join(lines) + "\n"
