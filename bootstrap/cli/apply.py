@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bootstrap.engine.events import Event, Observer
     from bootstrap.engine.run import Brakes
     from bootstrap.inventory.model import Inventory
-    from bootstrap.steps.apply import Prepared
+    from bootstrap.steps.apply import Intent, Prepared
     from bootstrap.ui.plain import Detail
 
 
@@ -35,6 +35,10 @@ WipeOption = Annotated[
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text, or json: one object a line.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show each command that runs on a node.")]
 ParallelOption = Annotated[int, typer.Option("--parallel", min=1, help="How much is done at the same time.")]
+KubeconfigOption = Annotated[
+    Path | None,
+    typer.Option("--kubeconfig", help="Where to write the kubeconfig. Default: NAME.kubeconfig beside the inventory."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -46,6 +50,7 @@ def register(app: typer.Typer) -> None:
 def plan(
     inventory: InventoryFile = Path("inventory.yaml"),
     wipe: WipeOption = None,
+    kubeconfig: KubeconfigOption = None,
     output: OutputOption = Output.TEXT,
     verbose: VerboseOption = False,
     parallel: ParallelOption = 32,
@@ -54,9 +59,9 @@ def plan(
     from bootstrap.engine.plan import plan_as_data
     from bootstrap.ui.words import plan_lines
 
-    loaded = _loaded(inventory)
-    with _observed(loaded, output, _detail(verbose)) as observe:
-        prepared = _prepared(loaded, frozenset(wipe or ()), parallel, observe)
+    intent = _intent(inventory, kubeconfig)
+    with _observed(intent.inventory, output, _detail(verbose)) as observe:
+        prepared = _prepared(intent, frozenset(wipe or ()), parallel, observe)
     if output is Output.JSON:
         typer.echo(json.dumps({"actions": plan_as_data(prepared.plan)}))
     else:
@@ -68,6 +73,10 @@ def apply(
     inventory: InventoryFile = Path("inventory.yaml"),
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Erase disks without asking, for scripts.")] = False,
     wipe: WipeOption = None,
+    kubeconfig: KubeconfigOption = None,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Put the cluster into your own kubeconfig too, as its current context.")
+    ] = False,
     output: OutputOption = Output.TEXT,
     verbose: VerboseOption = False,
     parallel: ParallelOption = 16,
@@ -83,19 +92,18 @@ def apply(
     from bootstrap.engine.logged import LoggedTransport
     from bootstrap.engine.run import State, run_plan
     from bootstrap.steps.reach import opener
-    from bootstrap.steps.state import cluster_state
     from bootstrap.ui.words import plan_lines, report_lines
 
-    loaded = _loaded(inventory)
-    state = cluster_state(loaded.cluster.name)
+    intent = _intent(inventory, kubeconfig)
+    loaded, state = intent.inventory, intent.state
     with file_lock(state.lock, f"apply {inventory}"):
         with _observed(loaded, output, _detail(verbose)) as observe:
-            prepared = _prepared(loaded, frozenset(wipe or ()), parallel, observe)
+            prepared = _prepared(intent, frozenset(wipe or ()), parallel, observe)
         if output is Output.TEXT:
             typer.echo("\n".join(plan_lines(prepared.plan)))
         _stop_for_problems(prepared)
         if not prepared.plan.empty:
-            if not yes:
+            if not yes and any(item.action.step == "install" for item in prepared.plan.items):
                 _confirm_erasing()
             journal = Journal(state.journal)
             with _observed(loaded, output, _detail(verbose)) as show, _brakes() as brakes:
@@ -117,6 +125,10 @@ def apply(
                 raise typer.Exit(130)
             if report.of(State.FAILED):
                 raise typer.Exit(3 if report.of(State.DONE) else 1)
+        if output is Output.TEXT:
+            typer.echo(f"the cluster is there: kubectl --kubeconfig {shlex.quote(str(intent.kubeconfig))} get nodes")
+        if merge:
+            _merge(intent)
     if prepared.world.unreachable:
         raise typer.Exit(3 if prepared.world.nodes else 1)
 
@@ -133,23 +145,39 @@ def _detail(verbose: bool) -> Detail:
     return Detail.COMMANDS if verbose else Detail.STEPS
 
 
-def _prepared(inventory: Inventory, wipe: frozenset[str], parallel: int, observe: Observer) -> Prepared:
-    from bootstrap.engine.connections import Connections
-    from bootstrap.engine.logged import LoggedTransport
+def _intent(path: Path, kubeconfig: Path | None) -> Intent:
     from bootstrap.image.bundle import find_bundle
-    from bootstrap.steps.apply import look, prepare
-    from bootstrap.steps.reach import opener
+    from bootstrap.steps.apply import intent_of
     from bootstrap.steps.state import cluster_state
 
-    state = cluster_state(inventory.cluster.name)
+    inventory = _loaded(path)
     bundle = find_bundle(inventory.os.bundle)
-    open_node = opener(inventory, state, typer.confirm if sys.stdin.isatty() else None)
+    place = kubeconfig or path.parent / f"{inventory.cluster.name}.kubeconfig"
+    return intent_of(inventory, cluster_state(inventory.cluster.name), bundle, place)
+
+
+def _merge(intent: Intent) -> None:
+    from bootstrap.pki.kubeconfig import merge_kubeconfig, own_kubeconfig
+    from bootstrap.steps.kubeconfig import admin_kubeconfig
+
+    place = own_kubeconfig()
+    merge_kubeconfig(place, admin_kubeconfig(intent.inventory, intent.keys))
+    typer.echo(f"{place}: its current context is {intent.inventory.cluster.name} now")
+
+
+def _prepared(intent: Intent, wipe: frozenset[str], parallel: int, observe: Observer) -> Prepared:
+    from bootstrap.engine.connections import Connections
+    from bootstrap.engine.logged import LoggedTransport
+    from bootstrap.steps.apply import look, prepare
+    from bootstrap.steps.reach import opener
+
+    open_node = opener(intent.inventory, intent.state, typer.confirm if sys.stdin.isatty() else None)
     connections = Connections(lambda name: LoggedTransport(open_node(name), observe))
     try:
-        world = look(inventory, connections, parallel=parallel, observe=observe)
+        world = look(intent, connections, parallel=parallel, observe=observe)
     finally:
         connections.close_all()
-    return prepare(inventory, state, bundle, world, wipe=wipe)
+    return prepare(intent, world, wipe=wipe)
 
 
 def _stop_for_problems(prepared: Prepared) -> None:

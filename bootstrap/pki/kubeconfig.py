@@ -6,6 +6,7 @@ Source: https://kubernetes.io/docs/concepts/configuration/organize-cluster-acces
 from __future__ import annotations
 
 import base64
+import os
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,12 @@ def merge_kubeconfig(path: Path, new: Kubeconfig) -> None:
         return
     write_private(path.with_name(path.name + ".bak"), before)
     write_private(path, after)
+
+
+def own_kubeconfig() -> Path:
+    """The kubeconfig that kubectl reads by itself: the first of $KUBECONFIG, or ~/.kube/config."""
+    first = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
+    return Path(first) if first else Path.home() / ".kube" / "config"
 
 
 def _parsed(path: Path, content: bytes) -> Kubeconfig:

@@ -3,20 +3,50 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from bootstrap.engine.action import Action
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import Observer
 from bootstrap.engine.gather import gather
 from bootstrap.engine.plan import Plan, make_plan
-from bootstrap.errors import ClusterupError
+from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.bundle import Bundle, verify_bundle
 from bootstrap.inventory.model import Inventory
 from bootstrap.steps.configuration import node_etc
-from bootstrap.steps.facts import Wanted, read_node
+from bootstrap.steps.controlplane import control_plane_actions, object_actions
+from bootstrap.steps.deploy import deploy_actions
+from bootstrap.steps.desired import Desired, desired_nodes
+from bootstrap.steps.etcd import Quorum, etcd_actions, founder_of
+from bootstrap.steps.facts import read_node
 from bootstrap.steps.install import Installation, install_actions
+from bootstrap.steps.join import join_actions
+from bootstrap.steps.kubeconfig import kubeconfig_actions
+from bootstrap.steps.objects import Manifest, cluster_objects
+from bootstrap.steps.observe import read_api, read_etcd
 from bootstrap.steps.preflight import preflight
+from bootstrap.steps.shape import endpoint_of
 from bootstrap.steps.state import INSTALLED, ClusterState
+from bootstrap.steps.ways import ApiServers, OperatorKeys, operator_keys
 from bootstrap.steps.world import World
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What an inventory comes to: every node as it should be, the cluster's own objects, and where the kubeconfig
+    goes."""
+
+    inventory: Inventory
+    state: ClusterState
+    bundle: Bundle
+    keys: OperatorKeys
+    nodes: dict[str, Desired]
+    objects: tuple[Manifest, ...]
+    kubeconfig: Path
+
+    @property
+    def servers(self) -> list[str]:
+        return [node.name for node in self.inventory.servers]
 
 
 @dataclass(frozen=True)
@@ -28,34 +58,83 @@ class Prepared:
     plan: Plan[World]
 
 
-def look(inventory: Inventory, connections: Connections, *, parallel: int, observe: Observer) -> World:
-    """Read the facts of every node at once. Nodes that can't be reached are in the world's `unreachable`."""
-    names = [node.name for node in inventory.nodes]
-    found = gather(names, lambda way: read_node(way, Wanted()), connections, parallel=parallel, observe=observe)
-    ordered = {name: found.values[name] for name in names if name in found.values}
-    return World(ordered, {name: found.errors[name] for name in names if name in found.errors})
+def intent_of(inventory: Inventory, state: ClusterState, bundle: Bundle, kubeconfig: Path) -> Intent:
+    """What the inventory comes to. Keys and certificates that are not there yet are made; no node is touched."""
+    keys = operator_keys(state)
+    host, port = endpoint_of(inventory)
+    return Intent(
+        inventory=inventory,
+        state=state,
+        bundle=bundle,
+        keys=keys,
+        nodes=desired_nodes(inventory, state, bundle, keys),
+        objects=cluster_objects(f"https://{host}:{port}", keys.pki.ca.cert_pem),
+        kubeconfig=kubeconfig,
+    )
 
 
-def prepare(
-    inventory: Inventory, state: ClusterState, bundle: Bundle, world: World, *, wipe: frozenset[str]
-) -> Prepared:
+def look(intent: Intent, connections: Connections, *, parallel: int, observe: Observer) -> World:
+    """Read the facts of every node at once, then those of etcd and of the API. Nodes that can't be reached are in the
+    world's `unreachable`."""
+    names = [node.name for node in intent.inventory.nodes]
+    found = gather(
+        names,
+        lambda way: read_node(way, intent.nodes[way.node].wanted),
+        connections,
+        parallel=parallel,
+        observe=observe,
+    )
+    nodes = {name: found.values[name] for name in names if name in found.values}
+    return World(
+        nodes,
+        {name: found.errors[name] for name in names if name in found.errors},
+        read_etcd(nodes, intent.servers, connections, intent.keys),
+        read_api(nodes, intent.servers, connections, intent.keys, intent.objects),
+    )
+
+
+def prepare(intent: Intent, world: World, *, wipe: frozenset[str]) -> Prepared:
     """What would make reality match the inventory, and all that speaks against it; the bundle is among that when it
     would be used and is not what its manifest says."""
-    image = bundle.artifact("os")
+    image = intent.bundle.artifact("os")
     problems = preflight(
-        inventory, world, cluster_id=state.cluster_id, image_size=image.raw_size or image.size, wipe=wipe
+        intent.inventory,
+        world,
+        cluster_id=intent.state.cluster_id,
+        image_size=image.raw_size or image.size,
+        wipe=wipe,
     )
-    plan = make_plan(install_actions(inventory, world, installation_of(inventory, state, bundle)), world)
-    if not plan.empty:
-        try:
-            verify_bundle(bundle, ["os"])
-        except ClusterupError as error:
-            problems.append(error)
+    problems += _second_cluster(intent, world)
+    plan = make_plan(all_actions(intent, world), world)
+    try:
+        verify_bundle(intent.bundle, _used(plan, intent.bundle))
+    except ClusterupError as error:
+        problems.append(error)
     return Prepared(world, tuple(problems), plan)
 
 
-def installation_of(inventory: Inventory, state: ClusterState, bundle: Bundle) -> Installation:
+def all_actions(intent: Intent, world: World) -> list[Action[World]]:
+    """Everything that may have to be done, in the order in which a person would tell it."""
+    inventory, servers = intent.inventory, intent.servers
+    quorum = Quorum(inventory.servers, intent.keys, founder_of(inventory.servers, world), intent.state.note_founded)
+    api = ApiServers(inventory.cluster.name, tuple(servers), intent.keys)
+    reachable = [name for name in servers if name in world.nodes]
+    actions = install_actions(inventory, world, installation_of(intent))
+    for desired in intent.nodes.values():
+        actions += deploy_actions(desired)
+    for name in servers:
+        actions += etcd_actions(intent.nodes[name], quorum)
+    for name in servers:
+        actions += control_plane_actions(intent.nodes[name], intent.keys, world)
+    actions += object_actions(intent.objects, api, reachable)
+    for desired in intent.nodes.values():
+        actions += join_actions(desired, api)
+    return actions + kubeconfig_actions(inventory, intent.kubeconfig, intent.keys, reachable)
+
+
+def installation_of(intent: Intent) -> Installation:
     """What is installed on which node."""
+    inventory, state = intent.inventory, intent.state
     identities = {node.name: state.identity(node.name) for node in inventory.nodes}
     etc = {
         node.name: node_etc(
@@ -68,4 +147,29 @@ def installation_of(inventory: Inventory, state: ClusterState, bundle: Bundle) -
         for node in inventory.nodes
     }
     host_keys = state.host_keys
-    return Installation(bundle, etc, identities, lambda node, key: host_keys.pin(node, INSTALLED, key))
+    return Installation(intent.bundle, etc, identities, lambda node, key: host_keys.pin(node, INSTALLED, key))
+
+
+def _used(plan: Plan[World], bundle: Bundle) -> list[str]:
+    """The artifacts that the plan would put on nodes."""
+    steps = {item.action.id.split("/", 1)[1] for item in plan.items}
+    names = [name for name, action in (("os", "install.image"), ("payload", "payload")) if action in steps]
+    return names + ([image.name for image in bundle.images] if "images" in steps else [])
+
+
+def _second_cluster(intent: Intent, world: World) -> list[ClusterupError]:
+    """Founding etcd anew beside servers that have its data would make two clusters out of one."""
+    founder = founder_of(intent.inventory.servers, world)
+    if founder is None or not intent.state.founded:
+        return []
+    away = [name for name in intent.servers if name in world.unreachable]
+    return [
+        Refused(
+            "this cluster's etcd was founded before, and no server that can be reached has its data",
+            step="preflight",
+            tried=f"look for etcd's data on {', '.join(name for name in intent.servers if name in world.nodes)}",
+            got=f"none; not reached: {', '.join(away) or 'no server'}",
+            hint=f"start the servers that have it; if all of it is lost and a new cluster is wanted, remove "
+            f"{intent.state.founded_note}",
+        )
+    ]

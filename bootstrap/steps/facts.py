@@ -64,6 +64,7 @@ def parse_facts(text: str, *, node: str, at: float) -> NodeFacts:
         cluster_id=_cluster(_one(lines, "cluster")),
         configuration=_one(lines, "configuration") or None,
         payload=_one(lines, "payload") or None,
+        etcd_data="etcd_data" in lines,
         interfaces=tuple(_interfaces(lines.get("interface", []))),
         disks=tuple(_disks(lines.get("disk", []))),
         files={path: digest for digest, path in lines.get("file", [])},

@@ -61,7 +61,7 @@ def images_unit(_: Shape) -> Unit:
     )
 
 
-def balancer_unit(shape: Shape) -> Unit:
+def balancer_unit(shape: Shape, ca: NodeFile) -> Unit:
     """HAProxy on 127.0.0.1:6444 in front of every API server: no node depends on one server."""
     config = NodeFile(
         "/etc/clusterup/haproxy.cfg",
@@ -72,7 +72,7 @@ def balancer_unit(shape: Shape) -> Unit:
         description="Load balancer in front of the API servers",
         kind="notify",
         argv=("/usr/sbin/haproxy", "-Ws", "-f", config.path),
-        files=(config,),
+        files=(config, ca),
         after=("network-online.target", "systemd-sysext.service"),
         wants=("network-online.target",),
         settings=("KillMode=mixed",),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from bootstrap.pki.token import cluster_info
+
 Manifest = dict[str, Any]
 BOOTSTRAP_GROUP = "system:bootstrappers:kubeadm:default-node-token"
 NODES = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:nodes"}
@@ -39,4 +41,29 @@ def base_objects() -> tuple[Manifest, ...]:
             "rules": [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]}],
         },
         _binding("clusterup:node-network", "clusterup:node-network", NODES),
+    )
+
+
+def cluster_objects(server_url: str, ca_pem: bytes) -> tuple[Manifest, ...]:
+    """All objects that clusterup keeps: `base_objects`, and the description of the cluster that joining nodes read
+    without having shown who they are; each token signs it (kubeadm's cluster-info)."""
+    role = "kubeadm:bootstrap-signer-clusterinfo"
+    return (
+        *base_objects(),
+        cluster_info(server_url, ca_pem),
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "Role",
+            "metadata": {"name": role, "namespace": "kube-public"},
+            "rules": [
+                {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["cluster-info"], "verbs": ["get"]}
+            ],
+        },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": role, "namespace": "kube-public"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "system:anonymous"}],
+        },
     )

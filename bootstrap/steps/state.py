@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bootstrap.paths import state_dir
 from bootstrap.pki.sshkeys import SshKey, kept_ssh_key
+from bootstrap.pki.store import write_private
 from bootstrap.steps.identity import NodeIdentity, kept_id, kept_identity
 from bootstrap.transport.hostkeys import HostKeys
 
@@ -51,6 +52,20 @@ class ClusterState:
     @property
     def lock(self) -> Path:
         return self.folder / "lock"
+
+    @property
+    def founded_note(self) -> Path:
+        return self.folder / "etcd-founded"
+
+    @property
+    def founded(self) -> bool:
+        """Whether the cluster's etcd was founded from this machine before."""
+        return self.founded_note.exists()
+
+    def note_founded(self) -> None:
+        """Remember that etcd has been founded: it must not be founded a second time."""
+        if not self.founded:
+            write_private(self.founded_note, b"")
 
     def identity(self, node: str) -> NodeIdentity:
         return kept_identity(self.folder / "nodes" / node)

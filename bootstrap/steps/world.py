@@ -47,7 +47,7 @@ class NodeFacts:
 
     `memory` in bytes; `skew` in seconds, positive when the node's clock is ahead of the operator's. `files`
     maps each path that was asked for and is there to its SHA-256. `payload` is the SHA-256 of the payload that is
-    linked for systemd-sysext.
+    linked for systemd-sysext. `etcd_data`: etcd has been started here and keeps its data.
     """
 
     hostname: str
@@ -63,6 +63,7 @@ class NodeFacts:
     cluster_id: str | None = None
     configuration: str | None = None
     payload: str | None = None
+    etcd_data: bool = False
     interfaces: tuple[InterfaceFacts, ...] = ()
     disks: tuple[DiskFacts, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
@@ -77,7 +78,6 @@ class EtcdMemberFacts:
     name: str
     peer_urls: tuple[str, ...]
     learner: bool
-    healthy: bool
 
 
 @dataclass(frozen=True, slots=True)

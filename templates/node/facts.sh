@@ -31,6 +31,7 @@ for release in /etc/os-release /usr/lib/os-release; do
 done
 [ -r /etc/clusterup/cluster.json ] && say cluster "$(cat /etc/clusterup/cluster.json)"
 [ -r /run/clusterup/configuration ] && say configuration "$(first_line /run/clusterup/configuration)"
+[ -d /var/lib/etcd/member ] && say etcd_data yes
 [ -L /var/lib/extensions/clusterup.raw ] && say payload "$(basename "$(readlink /var/lib/extensions/clusterup.raw)" .raw)"
 
 for card in /sys/class/net/*; do

@@ -74,7 +74,9 @@ def operator(tmp_path: Path, sshd: Server) -> Operator:
     (folder / "os.raw.zst").write_bytes(b"an image")
     image = described("os", folder / "os.raw.zst", partitions=(Partition("CLUSTERUP", 65536, 65536),))
     image = dataclasses.replace(image, raw_size=image.size, raw_sha256=image.sha256)
-    write_manifest(Bundle(folder, "1", {"os": image}))
+    (folder / "payload.raw").write_bytes(b"a payload")
+    payload = described("payload", folder / "payload.raw", components={"kubernetes": "1.20.2"})
+    write_manifest(Bundle(folder, "1", {"os": image, "payload": payload}))
     return Operator(tmp_path, sshd)
 
 
@@ -104,11 +106,11 @@ def test_plan_says_the_same_and_speaks_json(operator: Operator) -> None:
     assert planned.returncode == 4
     lines = [json.loads(line) for line in planned.stdout.splitlines()]
     assert [line["node"] for line in lines if line.get("event") == "FactsRead"] == ["s1"]
-    assert [action["id"] for action in lines[-1]["actions"]] == [
-        "s1/install.image",
-        "s1/install.configuration",
-        "s1/install.boot",
-    ]
+    ids = [action["id"] for action in lines[-1]["actions"]]
+    assert ids[:3] == ["s1/install.image", "s1/install.configuration", "s1/install.boot"]
+    after = {action["id"]: action["after"] for action in lines[-1]["actions"]}
+    assert after["s1/control-plane"] == ["s1/etcd.member"]
+    assert after["s1/join"] == ["s1/runtime", "cluster/objects", "s1/control-plane"]
 
 
 def test_a_host_key_that_nobody_vouched_for_is_refused_with_its_fingerprint(operator: Operator) -> None:

@@ -77,7 +77,7 @@ def test_every_unit_of_a_server_renders_and_shares_files_without_contradiction()
         scheduler_unit(server, (CA,)),
         containerd_unit(server),
         images_unit(server),
-        balancer_unit(server),
+        balancer_unit(server, CA),
         kubelet_unit(server, CA),
         proxy_unit(server, CA),
         network_unit(server, CA),
@@ -96,7 +96,7 @@ def test_two_units_that_want_one_path_with_two_contents_are_a_mistake() -> None:
 
 
 def test_the_balancer_stands_in_front_of_every_server_and_checks_its_certificate() -> None:
-    (config,) = balancer_unit(shape("a1")).files
+    config, _ = balancer_unit(shape("a1"), CA).files
     lines = [line.strip() for line in config.content.decode().splitlines()]
     assert [line for line in lines if line.startswith("server ")] == [
         f"server s{n} 10.77.0.{10 + n}:6443 verifyhost 10.77.0.{10 + n}" for n in (1, 2, 3)

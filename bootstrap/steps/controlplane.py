@@ -1,0 +1,107 @@
+"""The control plane of each server: API server, controller manager and scheduler, and the objects that every cluster
+has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bootstrap.engine.action import Action, Context
+from bootstrap.steps.checks import judged, not_running
+from bootstrap.steps.desired import Desired
+from bootstrap.steps.objects import Manifest
+from bootstrap.steps.units import ensure_units
+from bootstrap.steps.ways import ApiServers, OperatorKeys, any_api, api_at
+from bootstrap.steps.world import World
+
+READY_SECONDS = 600.0
+
+
+def control_plane_actions(desired: Desired, keys: OperatorKeys, world: World) -> list[Action[World]]:
+    """The action that starts, or restarts, what a server of the control plane runs."""
+    name = desired.node.name
+    return [
+        Action(
+            id=f"{name}/control-plane",
+            node=name,
+            step="control plane",
+            title="start the API server, the controller manager and the scheduler",
+            check=judged(name, lambda facts, _: not_running(desired.control_plane, facts)),
+            apply=lambda context: start_control_plane(context, desired, keys),
+            needs=(f"{name}/etcd.member",),
+            # A control plane that serves is never restarted on two servers at once; a new one starts everywhere.
+            exclusive=None if world.api is None else "control plane",
+        )
+    ]
+
+
+def start_control_plane(context: Context, desired: Desired, keys: OperatorKeys) -> None:
+    """Start it and wait until this server's own API server is ready. Raises ClusterupError."""
+    name = desired.node.name
+    ensure_units(context, name, desired.control_plane)
+
+    def ready() -> bool:
+        with api_at(context.on(name), keys) as api:
+            return api.ready()
+
+    context.wait_until(ready, what="the API server's readiness", timeout=READY_SECONDS, every=2.0)
+
+
+def object_actions(objects: Sequence[Manifest], servers: ApiServers, reachable: Sequence[str]) -> list[Action[World]]:
+    """The action that keeps clusterup's own objects in the cluster. It goes on with the first of the reachable servers
+    that has a control plane."""
+    return [
+        Action(
+            id="cluster/objects",
+            node=None,
+            step="objects",
+            title="keep the roles and the cluster's description that joining nodes need",
+            check=lambda world: _objects_reason(objects, world),
+            apply=lambda context: put_objects(context, objects, servers),
+            needs=tuple(f"{name}/control-plane" for name in reachable[:1]),
+        )
+    ]
+
+
+def put_objects(context: Context, objects: Sequence[Manifest], servers: ApiServers) -> None:
+    """Apply the objects. Raises ClusterupError."""
+    with any_api(context, servers) as api:
+        for manifest in objects:
+            context.say(object_key(manifest))
+            api.apply(manifest)
+
+
+def object_key(manifest: Mapping[str, Any]) -> str:
+    """How an object is named in the facts: "Kind/name" or "Kind/namespace/name"."""
+    metadata = manifest["metadata"]
+    parts = [manifest["kind"], metadata.get("namespace"), metadata["name"]]
+    return "/".join(part for part in parts if part)
+
+
+def says_the_same(wanted: object, found: object) -> bool:
+    """Whether everything that is wanted is found; what the server adds of its own does not count."""
+    if isinstance(wanted, Mapping):
+        return isinstance(found, Mapping) and all(says_the_same(value, found.get(key)) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        return (
+            isinstance(found, list)
+            and len(wanted) == len(found)
+            and all(says_the_same(one, other) for one, other in zip(wanted, found, strict=True))
+        )
+    return wanted == found
+
+
+def _objects_reason(objects: Sequence[Manifest], world: World) -> str | None:
+    if world.api is None:
+        return "no API server answers"
+    for manifest in objects:
+        found = world.api.objects.get(object_key(manifest))
+        if found is None:
+            return f"{object_key(manifest)} is missing"
+        if not says_the_same(_contents(manifest), found):
+            return f"{object_key(manifest)} differs"
+    return None
+
+
+def _contents(manifest: Manifest) -> Manifest:
+    return {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind", "metadata")}

@@ -1,0 +1,93 @@
+"""What every node gets before anything is started: the payload, the container images and all its files; and what every
+node runs before it is part of a cluster: the container runtime and the balancer.
+"""
+
+from __future__ import annotations
+
+from bootstrap.engine.action import Action, Context
+from bootstrap.steps import deploy_commands as commands
+from bootstrap.steps.checks import differing, judged, not_running
+from bootstrap.steps.desired import KEPT_ETC, Desired, image_files
+from bootstrap.steps.units import ensure_units, put_files
+from bootstrap.steps.world import NodeFacts, World
+
+
+def deploy_actions(desired: Desired) -> list[Action[World]]:
+    """The actions that bring one node's payload, images and files, and start its runtime."""
+    name = desired.node.name
+    return [
+        Action(
+            id=f"{name}/payload",
+            node=name,
+            step="payload",
+            title=f"bring the payload: {_components(desired)}",
+            check=judged(name, lambda facts, _: _payload_reason(desired, facts)),
+            apply=lambda context: bring_payload(context, desired),
+            needs=(f"{name}/install.boot",),
+        ),
+        Action(
+            id=f"{name}/images",
+            node=name,
+            step="payload",
+            title="bring the container images",
+            check=judged(name, lambda facts, _: differing(_image_hashes(desired), facts.files)),
+            apply=lambda context: bring_images(context, desired),
+            needs=(f"{name}/install.boot",),
+        ),
+        Action(
+            id=f"{name}/files",
+            node=name,
+            step="files",
+            title="write certificates, settings and units",
+            check=judged(name, lambda facts, _: differing(_file_hashes(desired), facts.files)),
+            apply=lambda context: put_files(context, name, desired.files),
+            needs=(f"{name}/install.boot",),
+        ),
+        Action(
+            id=f"{name}/runtime",
+            node=name,
+            step="runtime",
+            title="start the container runtime and the balancer",
+            check=judged(name, lambda facts, _: not_running(desired.runtime, facts)),
+            apply=lambda context: ensure_units(context, name, desired.runtime),
+            needs=(f"{name}/payload", f"{name}/images", f"{name}/files"),
+        ),
+    ]
+
+
+def bring_payload(context: Context, desired: Desired) -> None:
+    """Upload the payload, checked on arrival, and merge it into /usr. Raises ClusterupError."""
+    transport = context.on(desired.node.name)
+    path = f"{commands.PAYLOADS}/{desired.payload.sha256}.raw"
+    with context.limit("transfer"):
+        transport.upload(
+            desired.payload.file, path, sha256=desired.payload.sha256, mode=0o644, progress=context.progress
+        )
+    context.say("merging it into /usr")
+    transport.check(commands.use_payload(path), timeout=120)
+
+
+def bring_images(context: Context, desired: Desired) -> None:
+    """Upload the container images. Raises ClusterupError."""
+    transport = context.on(desired.node.name)
+    for path, image in image_files(desired.images).items():
+        transport.upload(image.file, path, sha256=image.sha256, mode=0o644, progress=context.progress)
+
+
+def _components(desired: Desired) -> str:
+    return ", ".join(f"{name} {version}" for name, version in sorted(desired.payload.components.items()))
+
+
+def _payload_reason(desired: Desired, facts: NodeFacts) -> str | None:
+    if facts.payload == desired.payload.sha256:
+        return None
+    return "it has none" if facts.payload is None else f"it has another one ({facts.payload[:12]})"
+
+
+def _image_hashes(desired: Desired) -> dict[str, str]:
+    return {path: image.sha256 for path, image in image_files(desired.images).items()}
+
+
+def _file_hashes(desired: Desired) -> dict[str, str]:
+    hashes = {file.path: file.sha256 for file in desired.files}
+    return hashes | {f"{KEPT_ETC}{path}": digest for path, digest in hashes.items()}

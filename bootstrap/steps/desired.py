@@ -1,0 +1,117 @@
+"""What a node should hold and run: all its files, and its units in the groups in which they are started."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bootstrap.image.bundle import Artifact, Bundle
+from bootstrap.inventory.model import Inventory, Node, Role
+from bootstrap.steps.certificates import ca_file, server_files
+from bootstrap.steps.controlplane_units import api_server_unit, controller_manager_unit, scheduler_unit
+from bootstrap.steps.etcd_units import BIRTH, etcd_unit
+from bootstrap.steps.facts import Wanted
+from bootstrap.steps.layout import NodeFile, Unit, all_files
+from bootstrap.steps.node_units import (
+    CLIENT_CERTIFICATE,
+    balancer_unit,
+    containerd_unit,
+    images_unit,
+    kubelet_unit,
+    network_unit,
+    proxy_unit,
+)
+from bootstrap.steps.shape import Shape, minor_of
+from bootstrap.steps.state import ClusterState
+from bootstrap.steps.ways import OperatorKeys
+
+IMAGES_FOLDER = "/var/lib/clusterup/images"
+# What is below /etc is made anew at each boot out of the image and this folder.
+KEPT_ETC = "/var/lib/clusterup"
+PAYLOAD_FILE = "/etc/clusterup/payload"
+WANTS_FILE = "/etc/systemd/system/multi-user.target.d/10-clusterup.conf"
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """A node as it should be. `runtime`, `etcd`, `control_plane` and `kubelet` are its units, each group in the order
+    in which they start; `files` everything below /etc, units included."""
+
+    node: Node
+    runtime: tuple[Unit, ...]
+    etcd: tuple[Unit, ...]
+    control_plane: tuple[Unit, ...]
+    kubelet: tuple[Unit, ...]
+    files: tuple[NodeFile, ...]
+    payload: Artifact
+    images: tuple[Artifact, ...]
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        return (*self.runtime, *self.etcd, *self.control_plane, *self.kubelet)
+
+    @property
+    def wanted(self) -> Wanted:
+        """What has to be known of the node to see whether it is so."""
+        kept = [f"{KEPT_ETC}{file.path}" for file in self.files]
+        return Wanted(
+            files=(*(file.path for file in self.files), *kept, *image_files(self.images), CLIENT_CERTIFICATE, BIRTH),
+            units=tuple(unit.name for unit in self.units),
+        )
+
+
+def desired_nodes(inventory: Inventory, state: ClusterState, bundle: Bundle, keys: OperatorKeys) -> dict[str, Desired]:
+    """Every node of the inventory as it should be, by name. Raises ClusterupError for a bundle that lacks a part."""
+    return {node.name: desired_node(inventory, node, state, bundle, keys) for node in inventory.nodes}
+
+
+def desired_node(inventory: Inventory, node: Node, state: ClusterState, bundle: Bundle, keys: OperatorKeys) -> Desired:
+    """One node as it should be."""
+    payload = bundle.artifact("payload")
+    shape = Shape(inventory, node, minor_of(payload.components["kubernetes"]))
+    # Every unit runs out of the payload: another one restarts them.
+    release = NodeFile(PAYLOAD_FILE, f"{payload.sha256}\n".encode())
+    ca = ca_file(keys.pki)
+
+    def of_payload(*units: Unit) -> tuple[Unit, ...]:
+        return tuple(dataclasses.replace(unit, files=(*unit.files, release)) for unit in units)
+
+    runtime = of_payload(containerd_unit(shape), _images(shape, bundle), balancer_unit(shape, ca))
+    etcd: tuple[Unit, ...] = ()
+    control_plane: tuple[Unit, ...] = ()
+    if node.role is Role.SERVER:
+        files = server_files(shape, keys.pki, state)
+        etcd = of_payload(etcd_unit(shape, files.etcd))
+        control_plane = of_payload(
+            api_server_unit(shape, files.api_server),
+            controller_manager_unit(shape, files.controller_manager),
+            scheduler_unit(shape, files.scheduler),
+        )
+    kubelet = of_payload(kubelet_unit(shape, ca), proxy_unit(shape, ca))
+    if inventory.cluster.cni == "bridge":
+        kubelet = (*kubelet, *of_payload(network_unit(shape, ca)))
+    units = (*runtime, *etcd, *control_plane, *kubelet)
+    return Desired(
+        node, runtime, etcd, control_plane, kubelet, (*all_files(units), _wants(units)), payload, bundle.images
+    )
+
+
+def image_files(images: tuple[Artifact, ...]) -> Mapping[str, Artifact]:
+    """Where the container images lie on a node."""
+    return {f"{IMAGES_FOLDER}/{image.name.removeprefix('image/')}.tar": image for image in images}
+
+
+def _images(shape: Shape, bundle: Bundle) -> Unit:
+    """The import of the images, made anew when they change."""
+    hashes = {image.reference: image.sha256 for image in bundle.images}
+    listed = NodeFile("/etc/clusterup/images.json", (json.dumps(hashes, indent=1, sort_keys=True) + "\n").encode())
+    unit = images_unit(shape)
+    return dataclasses.replace(unit, files=(*unit.files, listed))
+
+
+def _wants(units: tuple[Unit, ...]) -> NodeFile:
+    """What is started at boot: a file, where `systemctl enable` would make links that a boot forgets."""
+    names = " ".join(unit.name for unit in units)
+    return NodeFile(WANTS_FILE, f"[Unit]\nWants={names}\n".encode())

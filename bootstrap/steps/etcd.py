@@ -1,0 +1,201 @@
+"""The quorum: a first member that founds it, and all others as learners that are promoted when they have caught up.
+
+A member that was added is never added twice, and one whose data is gone is replaced: the action looks at the members
+when it runs, so that it goes on from whatever an interruption left.
+Source: https://etcd.io/docs/v3.5/learning/design-learner/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from bootstrap.engine.action import Action, Context
+from bootstrap.errors import ClusterupError
+from bootstrap.inventory.model import Node
+from bootstrap.steps import deploy_commands as commands
+from bootstrap.steps.checks import judged, not_running
+from bootstrap.steps.desired import Desired
+from bootstrap.steps.etcd_client import EtcdClient, LearnerNotReady, Member, NotSettled
+from bootstrap.steps.etcd_units import DATA, birth_file, peer_url
+from bootstrap.steps.units import begin_units, ensure_units, put_files
+from bootstrap.steps.ways import OperatorKeys, etcd_at
+from bootstrap.steps.world import NodeFacts, World
+
+SETTLE_SECONDS = 120.0
+PROMOTE_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Quorum:
+    """The servers, what opens their etcd, who founds the cluster (None when it has been founded), and what notes that
+    it was."""
+
+    servers: tuple[Node, ...]
+    keys: OperatorKeys
+    founder: str | None
+    note_founded: Callable[[], None]
+
+
+def founder_of(servers: Sequence[Node], world: World) -> str | None:
+    """Who founds the cluster: the first server that can be reached, when none of those has data of etcd."""
+    reached = [server.name for server in servers if server.name in world.nodes]
+    if world.etcd is not None or any(world.nodes[name].etcd_data for name in reached):
+        return None
+    return reached[0] if reached else None
+
+
+def etcd_actions(desired: Desired, quorum: Quorum) -> list[Action[World]]:
+    """The actions that make a server a voting member."""
+    name = desired.node.name
+    founds = name == quorum.founder
+    others = () if founds or quorum.founder is None else (f"{quorum.founder}/etcd.member",)
+    return [
+        Action(
+            id=f"{name}/etcd.start",
+            node=name,
+            step="etcd",
+            title="start etcd with the data that is there",
+            check=judged(name, lambda facts, _: _stopped(desired, facts)),
+            apply=lambda context: begin_units(context, name, desired.etcd),
+            needs=(f"{name}/payload", f"{name}/files"),
+        ),
+        Action(
+            id=f"{name}/etcd.member",
+            node=name,
+            step="etcd",
+            title="found the etcd cluster" if founds else "join etcd as a learner and become a voting member",
+            check=judged(name, lambda facts, world: _reason(desired, facts, world)),
+            apply=lambda context: become_member(context, desired, quorum),
+            needs=(f"{name}/payload", f"{name}/files", f"{name}/etcd.start", *others),
+            # One change of the membership, and one restart of a member, at a time.
+            exclusive="etcd",
+        ),
+    ]
+
+
+def become_member(context: Context, desired: Desired, quorum: Quorum) -> None:
+    """Make a server a voting member from whatever state it is in. Raises ClusterupError."""
+    node = desired.node
+    if context.on(node.name).check(commands.is_there(f"{DATA}/member")).text.strip() == "no":
+        if node.name == quorum.founder:
+            birth = birth_file({node.name: peer_url(node.address)}, state="new")
+        else:
+            birth = birth_file(_members_with(context, node, quorum), state="existing")
+        put_files(context, node.name, [birth])
+    ensure_units(context, node.name, desired.etcd)
+    with etcd_at(context.on(node.name), quorum.keys) as own:
+        learner = own.status().learner
+    if learner:
+        _promote(context, node, quorum)
+    with etcd_at(context.on(node.name), quorum.keys) as own:
+        context.wait_until(own.healthy, what="etcd's answer through the quorum", timeout=SETTLE_SECONDS, every=1.0)
+    quorum.note_founded()
+
+
+def _members_with(context: Context, node: Node, quorum: Quorum) -> Mapping[str, str]:
+    """Names and peer URLs of all members, `node` added as a learner when it is none yet."""
+    url = peer_url(node.address)
+    with _voter(context, node, quorum) as client:
+        mine = [member for member in client.members() if member.name == node.name or url in member.peer_urls]
+        for stale in mine:
+            # It has started before, and its data is gone: the quorum must not wait for what it promised.
+            if stale.name:
+                context.say(f"removing the member whose data is gone ({stale.id:x})")
+                client.remove(stale.id)
+        if not any(not member.name for member in mine):
+            _settled(context, lambda: client.add_learner(url), "etcd to take a new member")
+        members = client.members()
+    names = {peer_url(server.address): server.name for server in quorum.servers}
+    return {member.name or names.get(member.peer_urls[0], f"{member.id:x}"): member.peer_urls[0] for member in members}
+
+
+def _promote(context: Context, node: Node, quorum: Quorum) -> None:
+    with _voter(context, node, quorum) as client:
+        member = _named(client.members(), node)
+
+        def promoted() -> bool:
+            try:
+                client.promote(member.id)
+            except (LearnerNotReady, NotSettled):
+                return False
+            return True
+
+        context.wait_until(promoted, what="the learner to catch up", timeout=PROMOTE_SECONDS, every=1.0)
+
+
+def _named(members: Sequence[Member], node: Node) -> Member:
+    for member in members:
+        if member.name == node.name:
+            return member
+    raise ClusterupError(
+        "it runs etcd and is no member of the cluster",
+        node=node.name,
+        step="etcd",
+        tried="look for it among the members",
+        got=", ".join(member.name or f"{member.id:x}" for member in members),
+        hint=f"its data is that of a removed member: move {DATA} away on it, then apply again",
+    )
+
+
+def _settled(context: Context, change: Callable[[], object], what: str) -> None:
+    """Make a change of the membership as soon as the cluster has got over the one before."""
+
+    def done() -> bool:
+        try:
+            change()
+        except NotSettled:
+            return False
+        return True
+
+    context.wait_until(done, what=what, timeout=SETTLE_SECONDS, every=1.0)
+
+
+@contextmanager
+def _voter(context: Context, node: Node, quorum: Quorum) -> Iterator[EtcdClient]:
+    """A client of a voting member on another server. Raises ClusterupError where none answers."""
+    said: list[str] = []
+    for server in quorum.servers:
+        if server.name == node.name:
+            continue
+        with ExitStack() as stack:
+            try:
+                client = stack.enter_context(etcd_at(context.on(server.name), quorum.keys))
+                voter = client.healthy() and not client.status().learner
+            except ClusterupError as error:
+                said.append(f"{server.name}: {error.problem}")
+                continue
+            if voter:
+                yield client
+                return
+            said.append(f"{server.name}: does not answer through the quorum")
+    raise ClusterupError(
+        "no member of the quorum answers",
+        node=node.name,
+        step="etcd",
+        tried="ask the other servers",
+        got="; ".join(said) or "there is no other server",
+        hint="a majority of the servers has to be up: start them, look at `journalctl -u etcd`, then apply again",
+    )
+
+
+def _stopped(desired: Desired, facts: NodeFacts) -> str | None:
+    (unit,) = desired.etcd
+    found = facts.units.get(unit.name)
+    active = found.active if found else "not there"
+    return f"etcd is {active}" if facts.etcd_data and active not in ("active", "activating") else None
+
+
+def _reason(desired: Desired, facts: NodeFacts, world: World) -> str | None:
+    name = desired.node.name
+    if world.etcd is None:
+        return "no etcd answers"
+    member = world.etcd.named(name)
+    if member is None:
+        return "it is no member of the etcd cluster"
+    if member.learner:
+        return "it is a learner without a vote"
+    if not facts.etcd_data:
+        return "its etcd data is gone"
+    return not_running(desired.etcd, facts)

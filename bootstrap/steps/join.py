@@ -1,0 +1,128 @@
+"""From a node with a container runtime to a Ready Node: the kubelet joins by TLS bootstrap.
+
+The token that it joins with is made for this node alone, lives for an hour at most, and is deleted when the node is
+Ready.
+Source: https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bootstrap.engine.action import Action, Context
+from bootstrap.inventory.model import Node, Role
+from bootstrap.pki.kubeconfig import to_yaml, token_kubeconfig
+from bootstrap.pki.token import Token, new_token, token_secret
+from bootstrap.steps import deploy_commands as commands
+from bootstrap.steps.checks import judged, not_running
+from bootstrap.steps.desired import Desired
+from bootstrap.steps.layout import NodeFile
+from bootstrap.steps.node_units import BOOTSTRAP_CONF, CLIENT_CERTIFICATE
+from bootstrap.steps.shape import LOCAL_API_PORT
+from bootstrap.steps.units import begin_units, put_files, units_run
+from bootstrap.steps.ways import ApiServers, any_api
+from bootstrap.steps.world import NodeFacts, World
+
+TOKEN_LIFE = timedelta(hours=1)
+READY_SECONDS = 900.0
+SERVER_LABEL = "node-role.kubernetes.io/control-plane"
+
+
+def join_actions(desired: Desired, servers: ApiServers) -> list[Action[World]]:
+    """The action that makes a node a Ready member of the cluster."""
+    name = desired.node.name
+    own = (f"{name}/control-plane",) if desired.node.role is Role.SERVER else ()
+    return [
+        Action(
+            id=f"{name}/join",
+            node=name,
+            step="join",
+            title="join the kubelet to the cluster",
+            check=judged(name, lambda facts, world: _reason(desired, facts, world)),
+            apply=lambda context: join(context, desired, servers),
+            needs=(f"{name}/runtime", "cluster/objects", *own),
+        )
+    ]
+
+
+def join(context: Context, desired: Desired, servers: ApiServers) -> None:
+    """Start the kubelet, with a token of its own where it has no certificate yet, and wait until the Node is Ready and
+    labelled. Raises ClusterupError."""
+    name = desired.node.name
+    token = None
+    if context.on(name).check(commands.is_there(CLIENT_CERTIFICATE)).text.strip() == "no":
+        token = new_token()
+        _give_token(context, name, token, servers)
+    try:
+        begin_units(context, name, desired.kubelet)
+        context.wait_until(
+            lambda: units_run(context, name, desired.kubelet) and _ready(context, name, servers),
+            what=f"Node {name} to be Ready",
+            timeout=READY_SECONDS,
+            every=2.0,
+        )
+    finally:
+        if token is not None:
+            _take_token_back(context, name, token, servers)
+    with any_api(context, servers) as api:
+        api.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": {"name": name, "labels": labels_of(desired.node)},
+            }
+        )
+
+
+def labels_of(node: Node) -> dict[str, str]:
+    """The labels of a Node: the inventory's, and a server's role, which a kubelet may not give itself."""
+    return {**({SERVER_LABEL: ""} if node.role is Role.SERVER else {}), **node.labels}
+
+
+def is_ready(node: Mapping[str, Any]) -> bool:
+    """Whether a Node object says that it is Ready."""
+    conditions = node.get("status", {}).get("conditions") or []
+    return any(entry.get("type") == "Ready" and entry.get("status") == "True" for entry in conditions)
+
+
+def _give_token(context: Context, name: str, token: Token, servers: ApiServers) -> None:
+    expires = datetime.now(UTC) + TOKEN_LIFE
+    with any_api(context, servers) as api:
+        api.apply(
+            token_secret(token, expires=expires, description=f"clusterup: {name} joins", usages=("authentication",))
+        )
+    server = f"https://127.0.0.1:{LOCAL_API_PORT}"
+    kubeconfig = token_kubeconfig(servers.cluster, server, servers.keys.pki.ca.cert_pem, token.reveal())
+    put_files(context, name, [NodeFile(BOOTSTRAP_CONF, to_yaml(kubeconfig), 0o600)])
+
+
+def _take_token_back(context: Context, name: str, token: Token, servers: ApiServers) -> None:
+    with any_api(context, servers) as api:
+        api.delete("Secret", f"bootstrap-token-{token.id}", "kube-system")
+    context.on(name).check(commands.remove_file(BOOTSTRAP_CONF))
+
+
+def _ready(context: Context, name: str, servers: ApiServers) -> bool:
+    with any_api(context, servers) as api:
+        node = api.get("Node", name)
+    return node is not None and is_ready(node)
+
+
+def _reason(desired: Desired, facts: NodeFacts, world: World) -> str | None:
+    name = desired.node.name
+    if CLIENT_CERTIFICATE not in facts.files:
+        return "its kubelet has no certificate yet"
+    if world.api is None:
+        return "no API server answers"
+    node = world.api.objects.get(f"Node/{name}")
+    if node is None:
+        return "the cluster has no Node of its name"
+    if not is_ready(node):
+        return "its Node is not Ready"
+    labels = node.get("metadata", {}).get("labels") or {}
+    for key, value in labels_of(desired.node).items():
+        if labels.get(key) != value:
+            return f"its Node lacks the label {key}={value}"
+    return not_running(desired.kubelet, facts)

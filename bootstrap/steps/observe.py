@@ -1,0 +1,82 @@
+"""What etcd and the API servers say of themselves, read through the servers that run them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from bootstrap.engine.connections import Connections
+from bootstrap.errors import ClusterupError
+from bootstrap.steps.controlplane import object_key
+from bootstrap.steps.join import is_ready
+from bootstrap.steps.objects import Manifest
+from bootstrap.steps.ways import OperatorKeys, api_at, etcd_at
+from bootstrap.steps.world import ApiFacts, EtcdFacts, EtcdMemberFacts, NodeFacts
+from bootstrap.transport.base import Transport
+
+T = TypeVar("T")
+
+
+def read_etcd(
+    nodes: Mapping[str, NodeFacts], servers: Sequence[str], ways: Connections, keys: OperatorKeys
+) -> EtcdFacts | None:
+    """The members of the quorum as the first server tells them whose etcd answers; None where none does."""
+
+    def ask(transport: Transport) -> EtcdFacts:
+        with etcd_at(transport, keys) as client:
+            members = client.members()
+        return EtcdFacts(
+            tuple(EtcdMemberFacts(member.id, member.name, member.peer_urls, member.learner) for member in members)
+        )
+
+    return _first(_running(nodes, servers, "etcd.service"), ways, ask)
+
+
+def read_api(
+    nodes: Mapping[str, NodeFacts],
+    servers: Sequence[str],
+    ways: Connections,
+    keys: OperatorKeys,
+    objects: Sequence[Manifest],
+) -> ApiFacts | None:
+    """The Nodes and those of `objects` that are there, as the first server tells them whose API server is ready; None
+    where none is."""
+
+    def ask(transport: Transport) -> ApiFacts | None:
+        with api_at(transport, keys) as api:
+            if not api.ready():
+                return None
+            found: dict[str, Mapping[str, Any]] = {}
+            listed = {f"Node/{node['metadata']['name']}": node for node in api.list("Node")}
+            with ThreadPoolExecutor(8) as pool:
+                answers = pool.map(
+                    lambda item: api.get(item["kind"], item["metadata"]["name"], item["metadata"].get("namespace")),
+                    objects,
+                )
+                for manifest, answer in zip(objects, answers, strict=True):
+                    if answer is not None:
+                        found[object_key(manifest)] = answer
+        ready = {name.removeprefix("Node/"): is_ready(node) for name, node in listed.items()}
+        return ApiFacts(ready, {**listed, **found})
+
+    return _first(_running(nodes, servers, "kube-apiserver.service"), ways, ask)
+
+
+def _running(nodes: Mapping[str, NodeFacts], servers: Sequence[str], unit: str) -> list[str]:
+    return [
+        name
+        for name in servers
+        if name in nodes and unit in nodes[name].units and nodes[name].units[unit].active == "active"
+    ]
+
+
+def _first(servers: Sequence[str], ways: Connections, ask: Callable[[Transport], T | None]) -> T | None:
+    for name in servers:
+        try:
+            answer = ask(ways.on(name))
+        except ClusterupError:
+            continue
+        if answer is not None:
+            return answer
+    return None

@@ -1,0 +1,103 @@
+"""Ways to etcd and to the API servers: through the node that they run on, with the operator's own certificates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from bootstrap.engine.action import Context
+from bootstrap.errors import ClusterupError
+from bootstrap.pki.store import ClusterPki, kept_leaf, kept_pki
+from bootstrap.pki.x509 import KeyPair, Usage
+from bootstrap.steps.etcd_client import EtcdClient
+from bootstrap.steps.etcd_units import CLIENT_PORT
+from bootstrap.steps.kube_client import KubeClient
+from bootstrap.steps.shape import API_PORT
+from bootstrap.steps.state import ClusterState
+from bootstrap.transport.base import Transport
+
+# In emulation, a first request to an API server that has just started takes its time.
+API_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorKeys:
+    """The cluster's authorities, and what the operator shows to etcd and to the API servers."""
+
+    pki: ClusterPki
+    etcd: KeyPair
+    admin: KeyPair
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServers:
+    """The servers of a cluster that run the API server, by name, and the keys that open them."""
+
+    cluster: str
+    names: tuple[str, ...]
+    keys: OperatorKeys
+
+
+def operator_keys(state: ClusterState) -> OperatorKeys:
+    """The keys kept in the cluster's state, made where there are none yet."""
+    pki = kept_pki(state.pki_folder)
+    folder = state.pki_folder / "operator"
+    return OperatorKeys(
+        pki=pki,
+        etcd=kept_leaf(folder / "etcd", pki.etcd, common_name="clusterup", usage=Usage.CLIENT),
+        admin=kept_leaf(
+            folder / "admin",
+            pki.ca,
+            common_name="kubernetes-admin",
+            usage=Usage.CLIENT,
+            organizations=["system:masters"],
+        ),
+    )
+
+
+@contextmanager
+def etcd_at(transport: Transport, keys: OperatorKeys) -> Iterator[EtcdClient]:
+    """A client of the etcd member on the node that `transport` leads to."""
+    with (
+        transport.forward("127.0.0.1", CLIENT_PORT) as (host, port),
+        EtcdClient(host, port, ca_pem=keys.pki.etcd.cert_pem, client=keys.etcd, node=transport.node) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def api_at(transport: Transport, keys: OperatorKeys) -> Iterator[KubeClient]:
+    """A client of the API server on the node that `transport` leads to."""
+    with (
+        transport.forward("127.0.0.1", API_PORT) as (host, port),
+        KubeClient(host, port, ca_pem=keys.pki.ca.cert_pem, client=keys.admin, timeout=API_SECONDS) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def any_api(context: Context, servers: ApiServers) -> Iterator[KubeClient]:
+    """A client of the first API server that says that it is ready.
+
+    Raises ClusterupError where none does.
+    """
+    said: list[str] = []
+    for server in servers.names:
+        with ExitStack() as stack:
+            try:
+                client = stack.enter_context(api_at(context.on(server), servers.keys))
+                ready = client.ready()
+            except ClusterupError as error:
+                said.append(f"{server}: {error.problem}")
+                continue
+            if ready:
+                yield client
+                return
+            said.append(f"{server}: not ready")
+    raise ClusterupError(
+        "no API server answers",
+        tried=f"/readyz on {', '.join(servers.names)}",
+        got="; ".join(said),
+        hint="look at `journalctl -u kube-apiserver -u etcd` on a server; applying again goes on from here",
+    )
