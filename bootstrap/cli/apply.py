@@ -56,10 +56,11 @@ def plan(
     parallel: ParallelOption = 32,
 ) -> None:
     """Show what apply would do, node by node, and why. Changes nothing."""
+    from bootstrap.cli.common import intent_of_file
     from bootstrap.engine.plan import plan_as_data
     from bootstrap.ui.words import plan_lines
 
-    intent = _intent(inventory, kubeconfig)
+    intent = intent_of_file(inventory, kubeconfig)
     with _observed(intent.inventory, output, _detail(verbose)) as observe:
         prepared = _prepared(intent, frozenset(wipe or ()), parallel, observe)
     if output is Output.JSON:
@@ -86,15 +87,13 @@ def apply(
     Every problem that can be seen beforehand is reported before anything is changed. Run it again after any
     interruption: it goes on from what is true by then.
     """
-    from bootstrap.engine.connections import Connections
+    from bootstrap.cli.common import connections_of, intent_of_file, merge_into_own
     from bootstrap.engine.journal import Journal
     from bootstrap.engine.lock import file_lock
-    from bootstrap.engine.logged import LoggedTransport
     from bootstrap.engine.run import State, run_plan
-    from bootstrap.steps.reach import opener
     from bootstrap.ui.words import plan_lines, report_lines
 
-    intent = _intent(inventory, kubeconfig)
+    intent = intent_of_file(inventory, kubeconfig)
     loaded, state = intent.inventory, intent.state
     with file_lock(state.lock, f"apply {inventory}"):
         with _observed(loaded, output, _detail(verbose)) as observe:
@@ -112,12 +111,12 @@ def apply(
                     journal(event)
                     show(event)
 
-                open_node = opener(loaded, state, None)
-                connections = Connections(lambda name: LoggedTransport(open_node(name), observe_all))
                 try:
-                    report = run_plan(prepared.plan, connections, observe=observe_all, parallel=parallel, brakes=brakes)
+                    with connections_of(intent, observe_all) as connections:
+                        report = run_plan(
+                            prepared.plan, connections, observe=observe_all, parallel=parallel, brakes=brakes
+                        )
                 finally:
-                    connections.close_all()
                     journal.close()
             again = f"clusterup apply {shlex.quote(str(inventory))}"
             typer.echo("\n".join(report_lines(report, again)), err=output is Output.JSON)
@@ -128,15 +127,9 @@ def apply(
         if output is Output.TEXT:
             typer.echo(f"the cluster is there: kubectl --kubeconfig {shlex.quote(str(intent.kubeconfig))} get nodes")
         if merge:
-            _merge(intent)
+            merge_into_own(intent)
     if prepared.world.unreachable:
         raise typer.Exit(3 if prepared.world.nodes else 1)
-
-
-def _loaded(path: Path) -> Inventory:
-    from bootstrap.inventory.load import load_inventory
-
-    return load_inventory(path)
 
 
 def _detail(verbose: bool) -> Detail:
@@ -145,38 +138,12 @@ def _detail(verbose: bool) -> Detail:
     return Detail.COMMANDS if verbose else Detail.STEPS
 
 
-def _intent(path: Path, kubeconfig: Path | None) -> Intent:
-    from bootstrap.image.bundle import find_bundle
-    from bootstrap.steps.apply import intent_of
-    from bootstrap.steps.state import cluster_state
-
-    inventory = _loaded(path)
-    bundle = find_bundle(inventory.os.bundle)
-    place = kubeconfig or path.parent / f"{inventory.cluster.name}.kubeconfig"
-    return intent_of(inventory, cluster_state(inventory.cluster.name), bundle, place)
-
-
-def _merge(intent: Intent) -> None:
-    from bootstrap.pki.kubeconfig import merge_kubeconfig, own_kubeconfig
-    from bootstrap.steps.kubeconfig import admin_kubeconfig
-
-    place = own_kubeconfig()
-    merge_kubeconfig(place, admin_kubeconfig(intent.inventory, intent.keys))
-    typer.echo(f"{place}: its current context is {intent.inventory.cluster.name} now")
-
-
 def _prepared(intent: Intent, wipe: frozenset[str], parallel: int, observe: Observer) -> Prepared:
-    from bootstrap.engine.connections import Connections
-    from bootstrap.engine.logged import LoggedTransport
+    from bootstrap.cli.common import connections_of
     from bootstrap.steps.apply import look, prepare
-    from bootstrap.steps.reach import opener
 
-    open_node = opener(intent.inventory, intent.state, typer.confirm if sys.stdin.isatty() else None)
-    connections = Connections(lambda name: LoggedTransport(open_node(name), observe))
-    try:
+    with connections_of(intent, observe) as connections:
         world = look(intent, connections, parallel=parallel, observe=observe)
-    finally:
-        connections.close_all()
     return prepare(intent, world, wipe=wipe)
 
 

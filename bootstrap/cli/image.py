@@ -1,4 +1,4 @@
-"""clusterup image build, show."""
+"""clusterup image build, show, path."""
 
 from __future__ import annotations
 
@@ -70,6 +70,16 @@ def show(
     from bootstrap.image.bundle import find_bundle
 
     _show(find_bundle(str(folder) if folder else None), output)
+
+
+@images.command()
+def path(
+    artifact: Annotated[str, typer.Argument(help="Its name, as in os, payload, image/pause, tool/kubectl.")],
+) -> None:
+    """Print where the file of an artifact of the current bundle is."""
+    from bootstrap.image.bundle import find_bundle
+
+    typer.echo(str(find_bundle(None).artifact(artifact).file))
 
 
 def _show(bundle: Bundle, output: Output) -> None:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from bootstrap.cli import apply, image, inventory
+from bootstrap.cli import apply, image, inventory, status
 from bootstrap.errors import ClusterupError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 inventory.register(app)
 apply.register(app)
+status.register(app)
 image.register(app)
 
 

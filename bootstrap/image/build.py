@@ -40,6 +40,31 @@ class Built:
     packages: int
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a bundle is made of: `packed` is the folder of the compressed disk image, `kubernetes` a version."""
+
+    system: OsImages
+    packed: Path
+    payload: Payload
+    containers: tuple[ContainerImage, ...]
+    kubectl: Path
+    kubernetes: str
+
+    @property
+    def key(self) -> str:
+        """What the bundle is kept under: it changes with every part."""
+        return content_key(
+            {
+                "os": self.system.version,
+                "payload": self.payload.file.parent.name,
+                "containers": self.containers[0].file.parent.name,
+                "level": str(LEVEL),
+                "layout": "kubectl beside the manifest",
+            }
+        )
+
+
 def build_bundle(source: Source, log: Log) -> Built:
     """The bundle for a source of Kubernetes; what is built already is taken from the cache. It becomes the one that
     `find_bundle` finds.
@@ -48,22 +73,20 @@ def build_bundle(source: Source, log: Log) -> Built:
     """
     system = build_os(log)
     binaries, version = kubernetes_from(source, log)
-    payload = build_payload(binaries, version, system.packages, log)
-    containers = build_containers(log)
-    packed = _packed(system, log)
-    parts = {
-        "os": system.version,
-        "payload": payload.file.parent.name,
-        "containers": containers[0].file.parent.name,
-        "level": str(LEVEL),
-    }
-    key = content_key(parts)
+    parts = Parts(
+        system=system,
+        packed=_packed(system, log),
+        payload=build_payload(binaries, version, system.packages, log),
+        containers=build_containers(log),
+        kubectl=binaries / "kubectl",
+        kubernetes=version,
+    )
 
     def assemble(folder: Path) -> None:
         log("putting the bundle together")
-        _assemble(folder, system, packed, payload, containers)
+        _assemble(folder, parts)
 
-    folder = cached("bundle", key, assemble)
+    folder = cached("bundle", parts.key, assemble)
     _make_current(folder)
     return Built(load_bundle(folder), len(system.packages))
 
@@ -150,15 +173,15 @@ def _packed(system: OsImages, log: Log) -> Path:
     return cached("os-packed", content_key({"os": system.version, "level": str(LEVEL)}), build)
 
 
-def _assemble(
-    folder: Path, system: OsImages, packed: Path, payload: Payload, containers: tuple[ContainerImage, ...]
-) -> None:
+def _assemble(folder: Path, parts: Parts) -> None:
+    system = parts.system
     (folder / "images").mkdir()
     for source, name in (
-        (packed / "os.raw.zst", "os.raw.zst"),
+        (parts.packed / "os.raw.zst", "os.raw.zst"),
         (system.live, "live.raw"),
-        (payload.file, "payload.raw"),
-        *((image.file, f"images/{image.name}.tar") for image in containers),
+        (parts.payload.file, "payload.raw"),
+        (parts.kubectl, "kubectl"),
+        *((image.file, f"images/{image.name}.tar") for image in parts.containers),
     ):
         _link(source, folder / name)
     disk = described("os", folder / "os.raw.zst", partitions=_partitions(system.os_partitions))
@@ -169,15 +192,17 @@ def _assemble(
             size=disk.size,
             sha256=disk.sha256,
             raw_size=system.os.stat().st_size,
-            raw_sha256=(packed / "os.sha256").read_text(),
+            raw_sha256=(parts.packed / "os.sha256").read_text(),
             partitions=disk.partitions,
             components={"packages": str(len(system.packages)), "linux": _kernel(system)},
         ),
         described("live", folder / "live.raw", partitions=_partitions(system.live_partitions)),
-        described("payload", folder / "payload.raw", components=payload.components),
+        described("payload", folder / "payload.raw", components=parts.payload.components),
+        # For the operator's machine, in the cluster's own version.
+        described("tool/kubectl", folder / "kubectl", components={"kubernetes": parts.kubernetes}),
         *(
             described(f"image/{image.name}", folder / f"images/{image.name}.tar", reference=image.reference)
-            for image in containers
+            for image in parts.containers
         ),
     ]
     write_manifest(Bundle(folder, system.version, {artifact.name: artifact for artifact in artifacts}))

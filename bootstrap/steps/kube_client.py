@@ -7,10 +7,13 @@ import ssl
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bootstrap.errors import ClusterupError
 from bootstrap.pki.x509 import KeyPair
+
+if TYPE_CHECKING:
+    import httpx
 
 FIELD_MANAGER = "clusterup"
 # kind -> (path of its API, plural, whether it lives in a namespace)
@@ -109,6 +112,10 @@ class KubeClient:
         """Delete an object. False when there is none of that name. Raises KubeError."""
         return self._json("DELETE", path_of(kind, name, namespace)) is not None
 
+    def log(self, pod: str, namespace: str) -> str:
+        """What the only container of a pod has written. Raises KubeError."""
+        return self._answer("GET", path_of("Pod", pod, namespace) + "/log").text
+
     def ready(self) -> bool:
         """Whether the server says that it is ready."""
         import httpx
@@ -132,6 +139,22 @@ class KubeClient:
         content: bytes | None = None,
         content_type: str = "application/json",
     ) -> dict[str, Any] | None:
+        answer = self._answer(method, path, parameters=parameters, content=content, content_type=content_type)
+        if answer.status_code == 404:
+            return None
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        parameters: dict[str, str] | None = None,
+        content: bytes | None = None,
+        content_type: str = "application/json",
+    ) -> httpx.Response:
+        """The answer, which is a success, or says that there is no such thing to read or to delete."""
         import httpx
 
         try:
@@ -145,12 +168,9 @@ class KubeClient:
             )
         except httpx.HTTPError as error:
             raise self._error(f"{method} {path}", str(error) or type(error).__name__) from None
-        if answer.status_code == 404 and method in ("GET", "DELETE"):
-            return None
-        if not answer.is_success:
+        if not answer.is_success and not (answer.status_code == 404 and method in ("GET", "DELETE")):
             raise self._error(f"{method} {path}", f"{answer.status_code}: {_message(answer.text)}")
-        found: dict[str, Any] = answer.json()
-        return found
+        return answer
 
     def _error(self, tried: str, got: str) -> KubeError:
         return KubeError(

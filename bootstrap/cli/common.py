@@ -1,0 +1,63 @@
+"""What several commands do before and after their own work: read the inventory, open the ways, merge a kubeconfig.
+
+Imported by commands when they run: it is not quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+from bootstrap.engine.connections import Connections
+from bootstrap.engine.events import Observer
+from bootstrap.engine.logged import LoggedTransport
+from bootstrap.image.bundle import find_bundle
+from bootstrap.inventory.load import load_inventory
+from bootstrap.pki.kubeconfig import merge_kubeconfig, own_kubeconfig
+from bootstrap.steps.apply import Intent, intent_of
+from bootstrap.steps.kube_client import KubeClient
+from bootstrap.steps.kubeconfig import admin_kubeconfig
+from bootstrap.steps.reach import opener
+from bootstrap.steps.shape import endpoint_of
+from bootstrap.steps.state import cluster_state
+
+
+def intent_of_file(path: Path, kubeconfig: Path | None) -> Intent:
+    """What the inventory at `path` comes to. Raises ClusterupError for an inventory or a bundle that can't be used."""
+    inventory = load_inventory(path)
+    bundle = find_bundle(inventory.os.bundle)
+    place = kubeconfig or path.parent / f"{inventory.cluster.name}.kubeconfig"
+    return intent_of(inventory, cluster_state(inventory.cluster.name), bundle, place)
+
+
+@contextmanager
+def connections_of(intent: Intent, observe: Observer) -> Iterator[Connections]:
+    """The ways into the nodes; on a terminal the person is asked about host keys that nothing is known of."""
+    open_node = opener(intent.inventory, intent.state, typer.confirm if sys.stdin.isatty() else None)
+    connections = Connections(lambda name: LoggedTransport(open_node(name), observe))
+    try:
+        yield connections
+    finally:
+        connections.close_all()
+
+
+@contextmanager
+def endpoint_client(intent: Intent) -> Iterator[KubeClient]:
+    """A client of the API at the endpoint of the kubeconfig, verified for that name, as kubectl does it."""
+    host, port = endpoint_of(intent.inventory)
+    keys = intent.keys
+    with KubeClient(
+        host, port, ca_pem=keys.pki.ca.cert_pem, client=keys.admin, server_name=host, timeout=30.0
+    ) as client:
+        yield client
+
+
+def merge_into_own(intent: Intent) -> None:
+    """Put the cluster into the person's own kubeconfig, as its current context, and say so."""
+    place = own_kubeconfig()
+    merge_kubeconfig(place, admin_kubeconfig(intent.inventory, intent.keys))
+    typer.echo(f"{place}: its current context is {intent.inventory.cluster.name} now", err=True)

@@ -1,0 +1,110 @@
+"""clusterup status, verify, kubeconfig."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Output(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+InventoryFile = Annotated[Path, typer.Argument(help="The inventory.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add status and kubeconfig to `app`."""
+    app.command()(status)
+    app.command()(verify)
+    app.command()(kubeconfig)
+
+
+def status(
+    inventory: InventoryFile = Path("inventory.yaml"),
+    output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.TEXT,
+    parallel: Annotated[int, typer.Option("--parallel", min=1, help="How many nodes are asked at once.")] = 32,
+) -> None:
+    """Show what is there: nodes, roles, versions, the quorum with leader and lag, the API servers.
+
+    Exit code 0 when all of it is healthy, 3 when some of it is not, 1 when no node can be reached.
+    """
+    from bootstrap.cli.common import connections_of, intent_of_file
+    from bootstrap.engine.events import nobody
+    from bootstrap.steps.status import cluster_status
+
+    intent = intent_of_file(inventory, None)
+    with connections_of(intent, nobody) as connections:
+        found = cluster_status(intent, connections, parallel=parallel)
+    if output is Output.JSON:
+        sys.stdout.write(json.dumps(found.as_data(), indent=1) + "\n")
+    else:
+        from rich.console import Console
+
+        from bootstrap.ui.status import print_status
+
+        print_status(found, Console())
+    if not found.healthy:
+        raise typer.Exit(1 if all(node.state == "unreachable" for node in found.nodes) else 3)
+
+
+def verify(
+    inventory: InventoryFile = Path("inventory.yaml"),
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds that pods may take to come up.")] = 300.0,
+    output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.TEXT,
+) -> None:
+    """Prove that the cluster works: a pod on each Ready node fetches a page from a pod on each of them, and the API
+    through the service address.
+
+    Goes the way that your kubectl goes: over the kubeconfig's endpoint, with TLS verified. Removes its pods at the end.
+    """
+    from bootstrap.cli.common import endpoint_client, intent_of_file
+    from bootstrap.steps.join import is_ready
+    from bootstrap.steps.verify import verify_cluster
+
+    intent = intent_of_file(inventory, None)
+
+    def say(text: str) -> None:
+        typer.echo(text, err=True)
+
+    with endpoint_client(intent) as client:
+        nodes = [node["metadata"]["name"] for node in client.list("Node") if is_ready(node)]
+        fetches = verify_cluster(client, nodes, timeout=timeout, say=say)
+    if output is Output.JSON:
+        rows = [{"from": fetch.source, "to": fetch.target, "fetched": fetch.fetched} for fetch in fetches]
+        sys.stdout.write(json.dumps(rows, indent=1) + "\n")
+    else:
+        for fetch in fetches:
+            target = "the API's service address" if fetch.target == "api" else f"the pod on {fetch.target}"
+            typer.echo(f"the pod on {fetch.source} {'reaches' if fetch.fetched else 'DOES NOT REACH'} {target}")
+    if len(fetches) != len(nodes) * (len(nodes) + 1) or not all(fetch.fetched for fetch in fetches):
+        raise typer.Exit(1)
+
+
+def kubeconfig(
+    inventory: InventoryFile = Path("inventory.yaml"),
+    file: Annotated[Path | None, typer.Option("--output", "-o", help="Write it to this file, mode 0600.")] = None,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Put it into your own kubeconfig ($KUBECONFIG or ~/.kube/config).")
+    ] = False,
+) -> None:
+    """Print the kubeconfig, write it to a file, or merge it into your own. Reaches no node."""
+    from bootstrap.cli.common import intent_of_file, merge_into_own
+    from bootstrap.pki.kubeconfig import to_yaml, write_kubeconfig
+    from bootstrap.steps.kubeconfig import admin_kubeconfig
+
+    intent = intent_of_file(inventory, None)
+    made = admin_kubeconfig(intent.inventory, intent.keys)
+    if merge:
+        merge_into_own(intent)
+    if file is not None:
+        write_kubeconfig(file, made)
+        typer.echo(f"wrote {file}")
+    elif not merge:
+        sys.stdout.write(to_yaml(made).decode())

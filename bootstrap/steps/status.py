@@ -1,0 +1,183 @@
+"""What there is of a cluster now: nodes, the quorum with its leader and the lag of each member, the API servers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bootstrap.engine.connections import Connections
+from bootstrap.engine.events import nobody
+from bootstrap.errors import ClusterupError
+from bootstrap.inventory.model import Node
+from bootstrap.steps.apply import Intent, look
+from bootstrap.steps.etcd_client import EtcdClient
+from bootstrap.steps.ways import api_at, etcd_at
+from bootstrap.steps.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """A node: `state` is Ready, NotReady, installed, live, bare or unreachable; `problem` says what is wrong with the
+    way into it. Versions are None where they can't be known."""
+
+    name: str
+    role: str
+    address: str
+    state: str
+    os: str | None
+    kubelet: str | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberHealth:
+    """An etcd member. `lag` counts the raft entries by which it is behind the furthest member, `db_size` is bytes; None
+    where it does not answer."""
+
+    name: str
+    voter: bool
+    leader: bool
+    lag: int | None
+    db_size: int | None
+    version: str | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiHealth:
+    """An API server, asked through its own node."""
+
+    node: str
+    ready: bool
+    version: str | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStatus:
+    """A whole cluster."""
+
+    cluster: str
+    nodes: tuple[NodeStatus, ...]
+    etcd: tuple[MemberHealth, ...]
+    api: tuple[ApiHealth, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Every node Ready, every member a voter that answers, every API server ready."""
+        return (
+            all(node.state == "Ready" for node in self.nodes)
+            and bool(self.etcd)
+            and all(member.voter and member.lag is not None for member in self.etcd)
+            and all(server.ready for server in self.api)
+        )
+
+    def as_data(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {**asdict(self), "healthy": self.healthy}
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What one member says of itself."""
+
+    member_id: int
+    leader: int
+    raft_index: int
+    db_size: int
+    version: str
+
+
+def cluster_status(intent: Intent, connections: Connections, *, parallel: int) -> ClusterStatus:
+    """Ask every node, every etcd member and every API server at once. What can't be reached is in the answer."""
+    world = look(intent, connections, parallel=parallel, observe=nobody)
+    servers = [node for node in intent.inventory.servers if node.name in world.nodes]
+    with ThreadPoolExecutor(max(1, min(parallel, 2 * len(servers)))) as pool:
+        members = pool.map(lambda node: (node.name, _ask_member(intent, connections, node)), servers)
+        api = pool.map(lambda node: _ask_api(intent, connections, node), servers)
+        return ClusterStatus(
+            cluster=intent.inventory.cluster.name,
+            nodes=tuple(_node(node, world) for node in intent.inventory.nodes),
+            etcd=_members(world, dict(members)),
+            api=(*api, *_silent_api(intent, world)),
+        )
+
+
+def _node(node: Node, world: World) -> NodeStatus:
+    facts, failure = world.nodes.get(node.name), world.unreachable.get(node.name)
+    found = (world.api.objects.get(f"Node/{node.name}") if world.api else None) or {}
+    kubelet = found.get("status", {}).get("nodeInfo", {}).get("kubeletVersion")
+    known = world.api.ready.get(node.name) if world.api else None
+    if known is not None:
+        state = "Ready" if known else "NotReady"
+    elif facts is None:
+        state = "unreachable"
+    else:
+        state = "bare" if facts.kind == "other" else facts.kind
+    return NodeStatus(
+        name=node.name,
+        role=node.role.value,
+        address=str(node.address),
+        state=state,
+        os=facts.os_version if facts else None,
+        kubelet=kubelet,
+        problem=failure.problem if failure else None,
+    )
+
+
+def _ask_member(intent: Intent, connections: Connections, node: Node) -> _Answer | ClusterupError:
+    def ask(client: EtcdClient) -> _Answer:
+        status = client.status()
+        own = next((member.id for member in client.members() if member.name == node.name), 0)
+        return _Answer(own, status.leader, status.raft_index, status.db_size, status.version)
+
+    try:
+        with etcd_at(connections.on(node.name), intent.keys) as client:
+            return ask(client)
+    except ClusterupError as error:
+        return error
+
+
+def _members(world: World, answers: Mapping[str, _Answer | ClusterupError]) -> tuple[MemberHealth, ...]:
+    told = [answer for answer in answers.values() if isinstance(answer, _Answer)]
+    furthest = max((answer.raft_index for answer in told), default=0)
+    leaders = {answer.leader for answer in told}
+    health = []
+    for member in world.etcd.members if world.etcd else ():
+        answer = answers.get(member.name)
+        fine = isinstance(answer, _Answer)
+        health.append(
+            MemberHealth(
+                name=member.name or f"{member.id:x}",
+                voter=not member.learner,
+                leader=member.id in leaders,
+                lag=furthest - answer.raft_index if isinstance(answer, _Answer) else None,
+                db_size=answer.db_size if isinstance(answer, _Answer) else None,
+                version=answer.version if isinstance(answer, _Answer) else None,
+                problem=None if fine else _problem(answer),
+            )
+        )
+    return tuple(health)
+
+
+def _problem(answer: _Answer | ClusterupError | None) -> str:
+    return answer.got or answer.problem if isinstance(answer, ClusterupError) else "its node can't be reached"
+
+
+def _ask_api(intent: Intent, connections: Connections, node: Node) -> ApiHealth:
+    try:
+        with api_at(connections.on(node.name), intent.keys) as api:
+            ready = api.ready()
+            return ApiHealth(node.name, ready, api.version() if ready else None, None if ready else "not ready")
+    except ClusterupError as error:
+        return ApiHealth(node.name, ready=False, version=None, problem=error.problem)
+
+
+def _silent_api(intent: Intent, world: World) -> tuple[ApiHealth, ...]:
+    return tuple(
+        ApiHealth(name, ready=False, version=None, problem="its node can't be reached")
+        for name in intent.servers
+        if name not in world.nodes
+    )
