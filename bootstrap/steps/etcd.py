@@ -57,7 +57,7 @@ def etcd_actions(desired: Desired, quorum: Quorum) -> list[Action[World]]:
             node=name,
             step="etcd",
             title="start etcd with the data that is there",
-            check=judged(name, lambda facts, _: _stopped(desired, facts)),
+            check=lambda world: _stopped(desired, world.nodes.get(name)),
             apply=lambda context: begin_units(context, name, desired.etcd),
             needs=(f"{name}/payload", f"{name}/files"),
         ),
@@ -180,11 +180,14 @@ def _voter(context: Context, node: Node, quorum: Quorum) -> Iterator[EtcdClient]
     )
 
 
-def _stopped(desired: Desired, facts: NodeFacts) -> str | None:
+def _stopped(desired: Desired, facts: NodeFacts | None) -> str | None:
+    """Why etcd has to be started at once, all servers together: a quorum that was off needs several to answer."""
     (unit,) = desired.etcd
+    if facts is None or not facts.etcd_data:
+        return None
     found = facts.units.get(unit.name)
     active = found.active if found else "not there"
-    return f"etcd is {active}" if facts.etcd_data and active not in ("active", "activating") else None
+    return None if active in ("active", "activating") else f"etcd is {active}"
 
 
 def _reason(desired: Desired, facts: NodeFacts, world: World) -> str | None:

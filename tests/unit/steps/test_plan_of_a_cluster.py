@@ -1,0 +1,165 @@
+"""From what was found to what would be done: the whole plan of a cluster."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bootstrap.engine.plan import Plan, Planned
+from bootstrap.errors import ClusterupError, Refused
+from bootstrap.pki.kubeconfig import write_kubeconfig
+from bootstrap.steps.apply import Intent, prepare
+from bootstrap.steps.etcd import founder_of
+from bootstrap.steps.kubeconfig import admin_kubeconfig
+from bootstrap.steps.world import DiskFacts, UnitFacts, World
+from tests.unit.steps.worlds import bundle, facts, finished_world, intent
+
+DISK = DiskFacts("/dev/vda", 8 << 30)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Intent:
+    return intent(tmp_path)
+
+
+def bare_world(lab: Intent) -> World:
+    return World({name: facts(machine_id=name, disks=(DISK,)) for name in lab.nodes})
+
+
+def plan_of(lab: Intent, world: World) -> Plan[World]:
+    prepared = prepare(lab, world, wipe=frozenset())
+    assert prepared.problems == ()
+    return prepared.plan
+
+
+def items(plan: Plan[World]) -> dict[str, Planned[World]]:
+    return {item.action.id: item for item in plan.items}
+
+
+def changed(world: World, node: str, **changes: Any) -> World:
+    return dataclasses.replace(world, nodes={**world.nodes, node: dataclasses.replace(world.nodes[node], **changes)})
+
+
+def done_world(lab: Intent) -> World:
+    write_kubeconfig(lab.kubeconfig, admin_kubeconfig(lab.inventory, lab.keys))
+    return finished_world(lab)
+
+
+def test_a_bare_machine_goes_all_the_way_from_its_disk_to_a_ready_node(lab: Intent) -> None:
+    planned = [name.removeprefix("s2/") for name in items(plan_of(lab, bare_world(lab))) if name.startswith("s2/")]
+    assert planned == [
+        "install.image",
+        "install.configuration",
+        "install.boot",
+        "payload",
+        "images",
+        "files",
+        "runtime",
+        "etcd.member",
+        "control-plane",
+        "join",
+    ]
+
+
+def test_an_agent_has_no_part_in_the_quorum_nor_in_the_control_plane(lab: Intent) -> None:
+    planned = {name for name in items(plan_of(lab, bare_world(lab))) if name.startswith("a1/")}
+    assert not planned & {"a1/etcd.member", "a1/control-plane"}
+    assert "a1/join" in planned
+
+
+def test_nothing_waits_for_what_it_does_not_need(lab: Intent) -> None:
+    planned = items(plan_of(lab, bare_world(lab)))
+    assert planned["s1/etcd.member"].after == ("s1/payload", "s1/files")
+    assert planned["s3/etcd.member"].after == ("s3/payload", "s3/files", "s1/etcd.member")
+    assert planned["a1/join"].after == ("a1/runtime", "cluster/objects")
+    assert planned["cluster/objects"].after == ("s1/control-plane",)
+
+
+def test_a_cluster_that_is_as_wanted_needs_nothing(lab: Intent) -> None:
+    assert plan_of(lab, done_world(lab)).empty
+
+
+def test_a_changed_file_and_the_unit_that_reads_it_are_mended_and_nothing_else(lab: Intent) -> None:
+    world = done_world(lab)
+    files = {**world.nodes["s2"].files, "/etc/clusterup/haproxy.cfg": "other"}
+    units = {**world.nodes["s2"].units, "clusterup-balancer.service": UnitFacts("active", "older")}
+    planned = items(plan_of(lab, changed(world, "s2", files=files, units=units)))
+    assert list(planned) == ["s2/files", "s2/runtime"]
+    assert planned["s2/files"].why == "/etc/clusterup/haproxy.cfg is missing or different"
+    assert planned["s2/runtime"].why == "clusterup-balancer.service runs with older settings"
+
+
+def test_a_stopped_unit_is_started_again(lab: Intent) -> None:
+    world = done_world(lab)
+    units = {**world.nodes["a1"].units, "kubelet.service": UnitFacts("failed", None)}
+    planned = items(plan_of(lab, changed(world, "a1", units=units)))
+    assert {name: item.why for name, item in planned.items()} == {"a1/join": "kubelet.service is failed"}
+
+
+def test_another_payload_restarts_what_runs_out_of_it(lab: Intent, tmp_path: Path) -> None:
+    world = done_world(lab)
+    newer = bundle(tmp_path / "newer", b"another payload")
+    from bootstrap.steps.apply import intent_of
+
+    planned = items(plan_of(intent_of(lab.inventory, lab.state, newer, lab.kubeconfig), world))
+    for name in ("payload", "files", "runtime", "etcd.member", "control-plane", "join"):
+        assert f"s1/{name}" in planned
+    assert "s1/images" not in planned
+
+
+def test_restarts_of_a_serving_control_plane_and_of_etcd_come_one_at_a_time(lab: Intent, tmp_path: Path) -> None:
+    from bootstrap.steps.apply import all_actions
+
+    exclusive = {action.id: action.exclusive for action in all_actions(lab, done_world(lab))}
+    assert exclusive["s1/control-plane"] == exclusive["s2/control-plane"] == "control plane"
+    assert exclusive["s1/etcd.member"] == exclusive["s2/etcd.member"] == "etcd"
+
+
+def test_the_first_server_that_can_be_reached_founds_the_quorum(lab: Intent) -> None:
+    world = bare_world(lab)
+    assert founder_of(lab.inventory.servers, world) == "s1"
+    without = World({name: found for name, found in world.nodes.items() if name != "s1"})
+    assert founder_of(lab.inventory.servers, without) == "s2"
+
+
+def test_nobody_founds_a_quorum_beside_one_whose_data_is_there(lab: Intent) -> None:
+    world = bare_world(lab)
+    assert founder_of(lab.inventory.servers, changed(world, "s3", kind="installed", etcd_data=True)) is None
+
+
+def test_a_quorum_that_was_founded_before_is_not_founded_again_while_its_data_is_away(lab: Intent) -> None:
+    lab.state.note_founded()
+    world = bare_world(lab)
+    nodes = {name: found for name, found in world.nodes.items() if name != "s1"}
+    away = World(nodes, {"s1": ClusterupError("no answer", hint="start it")})
+    (problem,) = prepare(lab, away, wipe=frozenset()).problems
+    assert isinstance(problem, Refused)
+    assert "founded before" in str(problem)
+    assert "not reached: s1" in str(problem)
+    assert str(lab.state.founded_note) in problem.hint
+
+
+def test_a_node_that_can_t_be_reached_is_left_alone_and_the_others_go_on(lab: Intent) -> None:
+    world = bare_world(lab)
+    nodes = {name: found for name, found in world.nodes.items() if name != "s2"}
+    planned = items(plan_of(lab, World(nodes, {"s2": ClusterupError("no answer", hint="start it")})))
+    assert not [name for name in planned if name.startswith("s2/")]
+    assert {"s1/join", "s3/join", "a1/join"} <= set(planned)
+
+
+def test_a_kubeconfig_that_others_can_read_is_written_again(lab: Intent) -> None:
+    world = done_world(lab)
+    lab.kubeconfig.chmod(0o644)
+    assert items(plan_of(lab, world))["cluster/kubeconfig"].why == "others can read it"
+
+
+def test_servers_that_were_all_off_start_their_etcd_together(lab: Intent) -> None:
+    world = dataclasses.replace(done_world(lab), etcd=None, api=None)
+    for name in lab.servers:
+        units = {**world.nodes[name].units, "etcd.service": UnitFacts("failed", None)}
+        world = changed(world, name, units=units)
+    planned = items(plan_of(lab, world))
+    assert [planned[f"{name}/etcd.start"].after for name in lab.servers] == [(), (), ()]
