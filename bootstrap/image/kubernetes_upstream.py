@@ -1,9 +1,8 @@
 """Kubernetes as its project releases it: the server tarball, checked against the published SHA-512.
 
 A release is two files of one folder, `{base}/v{version}/kubernetes-server-linux-amd64.tar.gz` and the same
-name with `.sha512`. The base is https://dl.k8s.io, which redirects to the project's CDN; the environment variable
-`CLUSTERUP_KUBERNETES_URL` names another one, such as a mirror inside a closed network.
-Source: https://kubernetes.io/releases/download/
+name with `.sha512`. The base is https://dl.k8s.io, unless the environment variable `CLUSTERUP_KUBERNETES_URL` names
+another one, such as a mirror inside a closed network.
 """
 
 from __future__ import annotations
@@ -72,9 +71,8 @@ def fetch_kubernetes(version: str, log: Log, *, base_url: str | None = None) -> 
         part.parent.mkdir(parents=True, exist_ok=True)
         log(f"fetching Kubernetes {release} from {url}")
         timeout = httpx.Timeout(CONNECT_TIMEOUT, read=READ_TIMEOUT)
-        # The tarball is wanted as it is stored, because that is what the checksum is of.
-        headers = {"Accept-Encoding": "identity"}
-        with httpx.Client(timeout=timeout, headers=headers, follow_redirects=True) as client:
+        as_stored = {"Accept-Encoding": "identity"}  # because that is what the checksum is of
+        with httpx.Client(timeout=timeout, headers=as_stored, follow_redirects=True) as client:
             published = _patiently(lambda: _published_hash(client, f"{url}.sha512"), f"{url}.sha512", log)
             _patiently(lambda: _download(client, url, part, log), url, log)
         _check(part, published, url)
@@ -148,9 +146,8 @@ def _require_answer(answer: httpx.Response, url: str, *good: int) -> None:
         return
     if code in WORTH_ANOTHER_TRY:
         raise _Again(f"the server answered {code}")
-    missing = code == 404
     raise ClusterupError(
-        f"there is no {url}: this version may not exist" if missing else f"{url} can't be fetched",
+        f"there is no {url}: this version may not exist" if code == 404 else f"{url} can't be fetched",
         step="image build",
         tried=f"GET {url}" if answer.url == url else f"GET {url}, which led to {answer.url}",
         got=f"{code} {answer.reason_phrase}".strip(),
@@ -198,13 +195,12 @@ def _download(client: httpx.Client, url: str, part: Path, log: Log) -> None:
             log(f"going on after {have >> 20} MiB")
         length = answer.headers.get("Content-Length", "")
         total = have + int(length) if length.isdecimal() else 0
-        # Without a length, there is a line for every 64 MiB.
-        unit = total / 10 if total else 1 << 26
+        whole = total or 640 << 20  # a line for every tenth of it
         with part.open("ab" if have else "wb") as handle:
             for piece in answer.iter_raw():
                 handle.write(piece)
                 before, have = have, have + len(piece)
-                if have // unit > before // unit:
+                if have * 10 // whole > before * 10 // whole:
                     log(
                         f"{have >> 20} of {total >> 20} MiB ({have * 100 // total} %)" if total else f"{have >> 20} MiB"
                     )
@@ -228,7 +224,7 @@ def _unpack(tarball: Path, folder: Path, url: str) -> None:
     """The binaries, and nothing else, of a tarball into `folder`, whatever the tarball calls its other members."""
     folder.mkdir()
     missing = {INSIDE + binary: binary for binary in BINARIES}
-    problem = ""
+    problem = None
     try:
         with tarfile.open(tarball, "r|gz") as archive:
             for member in archive:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import threading
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -113,15 +115,23 @@ def test_a_build_that_failed_leaves_nothing_and_can_be_repeated(place: Path) -> 
     assert cached("thing", "k", lambda folder: (folder / "result").touch()).is_dir()
 
 
-def test_two_builders_of_one_key_build_once(place: Path) -> None:
-    begun, go_on = threading.Event(), threading.Event()
+def test_two_builders_of_one_key_build_once(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, second_at_the_lock = threading.Event(), threading.Event()
     built: list[Path] = []
     results: list[Path] = []
+    lock = fcntl.flock
+
+    def noted_lock(handle: IO[str], operation: int) -> None:
+        if begun.is_set():
+            second_at_the_lock.set()
+        lock(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", noted_lock)
 
     def build(folder: Path) -> None:
         built.append(folder)
         begun.set()
-        assert go_on.wait(timeout=60)
+        assert second_at_the_lock.wait(timeout=60)
         (folder / "result").touch()
 
     def ask() -> None:
@@ -131,8 +141,6 @@ def test_two_builders_of_one_key_build_once(place: Path) -> None:
     builders[0].start()
     assert begun.wait(timeout=60)
     builders[1].start()
-    # Whether the second waits already or comes later, it must find the finished folder.
-    go_on.set()
     for builder in builders:
         builder.join(timeout=60)
     assert results == [place / "k"] * 2

@@ -1,0 +1,107 @@
+"""One lab of bare virtual machines for all end-to-end tests: made into a cluster once, as a user does it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bootstrap.cli.common import connections_of, intent_of_file
+from bootstrap.engine.events import nobody
+from bootstrap.steps.apply import Intent, look
+from bootstrap.steps.world import World
+
+NAME = "e2e"
+SERVERS = ("server-1", "server-2", "server-3")
+AGENTS = ("agent-1",)
+
+
+@dataclass
+class Operator:
+    """A person in a folder of their own, with a state folder of their own and the machine's cache."""
+
+    folder: Path
+    state: Path
+
+    @property
+    def inventory(self) -> Path:
+        return self.folder / "lab.yaml"
+
+    def runs(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """clusterup, as typed; whatever its exit code. What it says is also in the test's output."""
+        done = subprocess.run(
+            [sys.executable, "-c", "from bootstrap.cli.main import main; main()", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "XDG_STATE_HOME": str(self.state)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        sys.stdout.write(f"$ clusterup {' '.join(arguments)}\n{done.stdout}{done.stderr}")
+        assert "Traceback" not in done.stderr
+        return done
+
+    def clusterup(self, *arguments: str) -> str:
+        """clusterup, as typed; it has to succeed. Returns its standard output."""
+        done = self.runs(*arguments)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    def status(self) -> dict[str, Any]:
+        """What `clusterup status` says, whether healthy or not."""
+        found: dict[str, Any] = json.loads(self.runs("status", "lab.yaml", "-o", "json").stdout)
+        return found
+
+    def kubectl(self, *arguments: str) -> str:
+        """kubectl with the kubeconfig that apply has written; it has to succeed."""
+        program = self.clusterup("image", "path", "tool/kubectl").strip()
+        done = subprocess.run(
+            [program, "--kubeconfig", f"{NAME}.kubeconfig", *arguments],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        sys.stdout.write(f"$ kubectl {' '.join(arguments)}\n{done.stdout}{done.stderr}")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def looks(self) -> tuple[Intent, World]:
+        """Everything that clusterup knows of the nodes."""
+        intent = intent_of_file(self.inventory, self.folder / f"{NAME}.kubeconfig")
+        with connections_of(intent, nobody) as connections:
+            return intent, look(intent, connections, parallel=8, observe=nobody)
+
+
+@pytest.fixture(scope="session")
+def bare_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """Machines with empty disks that run the live environment."""
+    folder = tmp_path_factory.mktemp("e2e")
+    operator = Operator(folder, folder / "state")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("XDG_STATE_HOME", str(operator.state))
+    try:
+        operator.clusterup("image", "build")
+        counts = ("--servers", str(len(SERVERS)), "--agents", str(len(AGENTS)))
+        operator.clusterup("lab", "up", "--name", NAME, *counts, "--inventory", "lab.yaml")
+        yield operator
+    finally:
+        for log in sorted(operator.state.glob("clusterup/labs/*/*/console.log")):
+            sys.stdout.write(f"--- {log.parent.name}\n{log.read_text(errors='replace')[-2000:]}\n")
+        operator.runs("lab", "down", "--name", NAME)
+        patch.undo()
+
+
+@pytest.fixture(scope="session")
+def cluster(bare_lab: Operator) -> Operator:
+    """A cluster of all machines: what `clusterup apply` makes of the bare lab."""
+    bare_lab.clusterup("apply", "lab.yaml", "--yes")
+    return bare_lab
