@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from bootstrap.cli import apply, image, inventory, status
+from bootstrap.cli import apply, image, inventory, lab, status
 from bootstrap.errors import ClusterupError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ inventory.register(app)
 apply.register(app)
 status.register(app)
 image.register(app)
+lab.register(app)
 
 
 def main() -> None:

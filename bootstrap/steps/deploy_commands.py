@@ -53,8 +53,11 @@ while read -r unit digest; do
 done
 """
 
+# A start that is under way is waited for on the node, for a while: asking again and again costs it more.
 _STATES = """\
-while read -r unit digest; do
+listed=$(cat)
+timeout 15 systemctl start $(echo "$listed" | cut -d' ' -f1) >/dev/null 2>&1
+echo "$listed" | while read -r unit digest; do
     applied=
     [ ! -r {0}/"$unit" ] || applied=$(cat {0}/"$unit")
     state=$(systemctl is-active "$unit")
@@ -84,7 +87,8 @@ def start_units() -> Command:
 
 
 def unit_states() -> Command:
-    """The first unit that does not run as it should: a line "unit NAME STATE", then the end of its journal when it
+    """Wait up to 15 seconds for units that are starting, then say which is the first that does not run as it should: a
+    line "unit NAME STATE", then the end of its journal when it
     has failed before. Nothing where all run."""
     return Command.of("look at units", _STATES, APPLIED_FOLDER)
 

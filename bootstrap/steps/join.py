@@ -21,7 +21,7 @@ from bootstrap.steps.desired import Desired
 from bootstrap.steps.layout import NodeFile
 from bootstrap.steps.node_units import BOOTSTRAP_CONF, CLIENT_CERTIFICATE
 from bootstrap.steps.shape import LOCAL_API_PORT
-from bootstrap.steps.units import begin_units, put_files, units_run
+from bootstrap.steps.units import ensure_units, put_files
 from bootstrap.steps.ways import ApiServers, any_api
 from bootstrap.steps.world import NodeFacts, World
 
@@ -56,9 +56,9 @@ def join(context: Context, desired: Desired, servers: ApiServers) -> None:
         token = new_token()
         _give_token(context, name, token, servers)
     try:
-        begin_units(context, name, desired.kubelet)
+        ensure_units(context, name, desired.kubelet)
         context.wait_until(
-            lambda: units_run(context, name, desired.kubelet) and _ready(context, name, servers),
+            lambda: _ready(context, name, servers),
             what=f"Node {name} to be Ready",
             timeout=READY_SECONDS,
             every=2.0,

@@ -99,7 +99,7 @@ def test_the_balancer_stands_in_front_of_every_server_and_checks_its_certificate
     config, _ = balancer_unit(shape("a1"), CA).files
     lines = [line.strip() for line in config.content.decode().splitlines()]
     assert [line for line in lines if line.startswith("server ")] == [
-        f"server s{n} 10.77.0.{10 + n}:6443 verifyhost 10.77.0.{10 + n}" for n in (1, 2, 3)
+        f"server s{n} 10.77.0.{10 + n}:6443 verifyhost s{n}" for n in (1, 2, 3)
     ]
     assert "bind 127.0.0.1:6444" in lines
 

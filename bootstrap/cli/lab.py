@@ -1,0 +1,188 @@
+"""clusterup lab: up, status, console, stop, down."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bootstrap.lab.spec import Lab, LabSpec
+
+
+class Output(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+class Acceleration(StrEnum):
+    AUTO = "auto"
+    KVM = "kvm"
+    TCG = "tcg"
+
+
+NameOption = Annotated[str, typer.Option("--name", help="Name of the lab. Several can be there at once.")]
+NodeArgument = Annotated[str, typer.Argument(help="A machine of the lab, as in server-1.", show_default=False)]
+
+lab = typer.Typer(
+    help="Bare machines in QEMU to try things on: UEFI, an empty disk, the live environment on a USB stick. No root, "
+    "no real machine needed.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the lab's commands to `app`."""
+    lab.command()(up)
+    lab.command()(status)
+    lab.command()(console)
+    lab.command()(stop)
+    lab.command()(down)
+    app.add_typer(lab, name="lab")
+
+
+def up(
+    servers: Annotated[int | None, typer.Option(help="Machines for servers. Default: 3.", show_default=False)] = None,
+    agents: Annotated[int | None, typer.Option(help="Machines for agents. Default: 0.", show_default=False)] = None,
+    memory: Annotated[
+        int | None, typer.Option(help="Memory of each machine in MiB. Default: 2048.", show_default=False)
+    ] = None,
+    cpus: Annotated[int | None, typer.Option(help="CPUs of each machine. Default: 2.", show_default=False)] = None,
+    disk: Annotated[
+        int | None,
+        typer.Option(help="Disk of each machine in GiB; takes what is written to it. Default: 8.", show_default=False),
+    ] = None,
+    name: NameOption = "lab",
+    inventory: Annotated[Path, typer.Option(help="Where to write the inventory.")] = Path("lab.yaml"),
+    bundle: Annotated[
+        str | None, typer.Option(help="Folder of the bundle to boot. Default: the newest.", show_default=False)
+    ] = None,
+    accel: Annotated[
+        Acceleration, typer.Option(help="kvm, tcg (emulation), or auto: KVM where a trial boot works.")
+    ] = Acceleration.AUTO,
+) -> None:
+    """Start bare machines and write their inventory.
+
+    It waits until every machine can be reached over SSH; then `clusterup apply` makes a cluster of them. Run it again
+    to start what does not run; disks are kept. An existing lab keeps its shape: options can be left out.
+    """
+    from bootstrap.lab.up import lab_up
+
+    spec = _spec(
+        {"servers": servers, "agents": agents, "memory": memory, "cpus": cpus, "disk": disk},
+        name=name,
+        inventory=inventory,
+        bundle=bundle,
+        accel=accel,
+    )
+    made = lab_up(spec, say=typer.echo)
+    named = "" if name == "lab" else f" --name {name}"
+    commands = (
+        (f"clusterup apply {shlex.quote(str(inventory))}", "make a cluster of it"),
+        (f"clusterup lab console server-1{named}", "watch a machine; Ctrl-] leaves"),
+        (f"clusterup lab stop server-1{named}", f"cut its power; clusterup lab up{named} brings it back"),
+        (f"clusterup lab down{named}", "end the lab and remove its disks"),
+    )
+    typer.echo(f"\nThe lab is up: {made.words}; {made.accel.words}. Next:")
+    width = max(len(command) for command, _ in commands)
+    for command, what in commands:
+        typer.echo(f"  {command.ljust(width)}   # {what}")
+
+
+def status(
+    name: NameOption = "lab",
+    output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.TEXT,
+) -> None:
+    """Show the machines: running or not, address, port."""
+    from bootstrap.lab.status import lab_as_data, lab_lines
+
+    found = _existing(name)
+    typer.echo(json.dumps(lab_as_data(found), indent=1) if output is Output.JSON else "\n".join(lab_lines(found)))
+
+
+def console(node: NodeArgument, name: NameOption = "lab") -> None:
+    """Show a machine's serial console; Ctrl-] leaves.
+
+    Where standard input or output is no terminal, print the last 100 lines that were written to it.
+    """
+    from bootstrap.lab.console import attach_console, console_tail
+
+    found = _existing(name)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        typer.echo(console_tail(found, node, 100))
+        return
+    typer.echo(console_tail(found, node, 20))
+    typer.echo(f"-- console of {node}; Ctrl-] leaves --", err=True)
+    attach_console(found, node)
+    typer.echo(f"\n-- left the console of {node} --", err=True)
+
+
+def stop(node: NodeArgument, name: NameOption = "lab") -> None:
+    """Cut a machine's power, as pulling the plug would.
+
+    Nothing in it gets to finish. `clusterup lab up` switches it on again, with its disk.
+    """
+    from bootstrap.lab.machine import stop_machine
+    from bootstrap.lab.store import lab_locked
+
+    with lab_locked(name, f"lab stop {node}"):
+        stopped = stop_machine(_existing(name), node)
+    typer.echo(f"{node}: switched off" if stopped else f"{node} is off already")
+
+
+def down(name: NameOption = "lab") -> None:
+    """End the machines and remove their disks.
+
+    What clusterup keeps of the cluster that ran in it (keys, certificates) stays, and so does the inventory.
+    """
+    from bootstrap.lab.down import lab_down
+
+    if lab_down(name, say=typer.echo):
+        typer.echo(f"the lab {name} is gone")
+    else:
+        typer.echo(f"there is no lab {name}")
+
+
+def _spec(
+    asked: dict[str, int | None], *, name: str, inventory: Path, bundle: str | None, accel: Acceleration
+) -> LabSpec:
+    """What was asked for; what was not asked for is as in the lab that is there, or the default."""
+    from dataclasses import replace
+
+    from bootstrap.lab.spec import Accel, LabSpec
+    from bootstrap.lab.store import load_lab
+
+    spec = LabSpec(name=name, inventory=inventory, bundle=bundle, accel=Accel(accel.value))
+    there = load_lab(name)
+    if there is not None:
+        spec = replace(
+            spec,
+            servers=len(there.servers),
+            agents=len(there.agents),
+            memory=there.memory,
+            cpus=there.cpus,
+            disk=there.disk,
+        )
+    return replace(spec, **{key: value for key, value in asked.items() if value is not None})  # type: ignore[arg-type]
+
+
+def _existing(name: str) -> Lab:
+    """The lab of that name. Raises BadUse that names the labs there are."""
+    from bootstrap.errors import BadUse
+    from bootstrap.lab.store import known_labs, load_lab
+
+    found = load_lab(name)
+    if found is None:
+        raise BadUse(
+            f"there is no lab {name}",
+            step="lab",
+            got=", ".join(known_labs()) or "no lab at all",
+            hint="clusterup lab up makes one; --name chooses among several",
+        )
+    return found

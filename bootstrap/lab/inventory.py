@@ -1,0 +1,85 @@
+"""The inventory of a lab, as `clusterup apply` takes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bootstrap.errors import BadUse
+from bootstrap.lab.spec import Lab, Machine
+from bootstrap.lab.stick import cards
+
+MARK = "# Written by `clusterup lab up` for the lab "
+
+
+def inventory_text(lab: Lab, bundle: str | None) -> str:
+    """The inventory with a first line that says whose it is. `bundle` is the folder that was named, if any."""
+    cluster: dict[str, Any] = {"name": lab.name, "endpoint": f"127.0.0.1:{lab.endpoint_port}"}
+    if len(lab.servers) % 2 == 0:
+        cluster["allow_even_servers"] = True
+    document: dict[str, Any] = {"cluster": cluster}
+    if bundle is not None:
+        document["os"] = {"bundle": str(Path(bundle).expanduser().resolve())}
+    document["nodes"] = [_node(lab, machine) for machine in lab.machines]
+    return f"{_first_line(lab.name)}\n" + yaml.safe_dump(document, sort_keys=False, width=200)
+
+
+def _first_line(name: str) -> str:
+    return f"{MARK}{name}."
+
+
+def _node(lab: Lab, machine: Machine) -> dict[str, Any]:
+    return {
+        "name": machine.name,
+        "role": machine.role,
+        "address": machine.address,
+        "disk": f"serial:{machine.serial}",
+        "interfaces": [card.model_dump(mode="json", exclude_defaults=True) for card in cards(machine)],
+        "ssh": {
+            "host": "127.0.0.1",
+            "port": machine.ssh_port,
+            "user": "root",
+            "key": str(lab.key_file),
+            "host_key": machine.host_key,
+            "use_config": False,
+        },
+    }
+
+
+def check_inventory_place(path: Path, name: str) -> None:
+    """Raise BadUse where `path` is a file that isn't the inventory of a lab of that name, or can't become one."""
+    try:
+        with path.open() as handle:
+            first = handle.readline().rstrip("\n")
+    except FileNotFoundError:
+        if path.parent.is_dir():
+            return
+        got = f"there is no folder {path.parent}"
+    except (OSError, UnicodeDecodeError) as error:
+        got = str(error)
+    else:
+        if first == _first_line(name):
+            return
+        got = f"its first line is not {_first_line(name)!r}"
+    raise BadUse(
+        f"{path} can't become the inventory of the lab {name}",
+        step="lab up",
+        tried=f"look whether {path} is free or the lab's own",
+        got=got,
+        hint="name another file with --inventory; a file that is not the lab's own is never replaced",
+    )
+
+
+def write_inventory(path: Path, text: str) -> None:
+    """Write the inventory. Raises BadUse where it can't be written."""
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise BadUse(
+            f"{path} can't be written",
+            step="lab up",
+            got=error.strerror or str(error),
+            hint="name a file in a folder of yours with --inventory",
+        ) from None

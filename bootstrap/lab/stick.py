@@ -1,0 +1,71 @@
+"""A machine's USB stick: the bundle's live environment, with a configuration for this one machine."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+from collections.abc import Sequence
+from ipaddress import IPv4Interface
+from pathlib import Path
+
+from bootstrap.errors import ClusterupError
+from bootstrap.image.bundle import Artifact
+from bootstrap.image.configuration import LABEL, EtcFile, configuration_image
+from bootstrap.inventory.model import Interface
+from bootstrap.lab.spec import PREFIX_LENGTH, Machine
+from bootstrap.pki.sshkeys import SshKey
+from bootstrap.steps.render import render
+
+
+def cards(machine: Machine) -> tuple[Interface, Interface]:
+    """The machine's network cards: a fixed address between the machines, DHCP where the ports lead to."""
+    return (
+        Interface(mac=machine.private_mac, addresses=(IPv4Interface(f"{machine.address}/{PREFIX_LENGTH}"),)),
+        Interface(mac=machine.access_mac, dhcp=True),
+    )
+
+
+def live_etc(machine: Machine, host_key: SshKey, authorized_keys: Sequence[str]) -> list[EtcFile]:
+    """What the live environment finds in its /etc."""
+    return [
+        EtcFile("machine-id", f"{secrets.token_hex(16)}\n".encode(), 0o444),
+        EtcFile("ssh/ssh_host_ed25519_key", host_key.private, 0o600),
+        EtcFile("ssh/ssh_host_ed25519_key.pub", f"{host_key.public}\n".encode()),
+        EtcFile("ssh/authorized_keys.d/root", "".join(f"{key}\n" for key in authorized_keys).encode(), 0o600),
+        *(
+            EtcFile(
+                f"systemd/network/10-{card.mac.replace(':', '')}.network",
+                render("node/card.network.j2", interface=card),
+            )
+            for card in cards(machine)
+        ),
+    ]
+
+
+def write_stick(live: Artifact, target: Path, files: Sequence[EtcFile]) -> None:
+    """Make the stick `target` (mode 0600) out of the live image. Raises ClusterupError where there is no room."""
+    partition = live.partition(LABEL)
+    copy_image(live.file, target)
+    with target.open("r+b") as handle:
+        handle.seek(partition.offset)
+        handle.write(configuration_image(files, size=partition.size))
+
+
+def copy_image(source: Path, target: Path) -> None:
+    """A copy of a disk image of mode 0600 that takes no room for its holes, nor any where the file system can
+    share it. Raises ClusterupError where it can't be made."""
+    target.touch(mode=0o600)
+    done = subprocess.run(
+        ["cp", "--reflink=auto", "--sparse=always", "--", str(source), str(target)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ClusterupError(
+            "the USB stick with the live environment can't be made",
+            step="lab up",
+            tried=f"copy {source} to {target}",
+            got=done.stderr.strip()[-300:],
+            hint="make room in the state folder (XDG_STATE_HOME), then run it again",
+        )

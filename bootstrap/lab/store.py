@@ -1,0 +1,124 @@
+"""Where labs are kept: one folder each below the state folder, with lab.json in it, readable by its owner alone.
+
+lab.json says what a lab consists of and is written once. Which process a machine is stands in a file of its own
+beside its disk (process.json), so that starting one machine never touches what is known of another.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from bootstrap.errors import ClusterupError, Refused
+from bootstrap.lab.process import write_whole
+from bootstrap.lab.spec import Accel, Lab, Machine, check_name
+from bootstrap.paths import state_dir
+
+LAB_FILE = "lab.json"
+FORMAT = 1
+
+
+def labs_dir() -> Path:
+    """The folder of all labs."""
+    folder = state_dir() / "labs"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def load_lab(name: str) -> Lab | None:
+    """The lab of that name, or None where there is none. Raises ClusterupError where lab.json can't be understood."""
+    check_name(name)
+    folder = labs_dir() / name
+    try:
+        data = json.loads((folder / LAB_FILE).read_text())
+        if data.pop("format") != FORMAT:
+            raise ValueError("written by another version")
+        machines = tuple(Machine(**machine) for machine in data.pop("machines"))
+        return Lab(
+            folder=folder,
+            machines=machines,
+            accel=Accel(data.pop("accel")),
+            inventory=Path(data.pop("inventory")),
+            qemu_options=tuple(data.pop("qemu_options")),
+            **data,
+        )
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ClusterupError(
+            f"what is known of the lab {name} can't be read",
+            step="lab",
+            tried=f"read {folder / LAB_FILE}",
+            got=str(error),
+            hint=f"its machines can't be told any more: end their qemu-system-x86_64 by hand, then remove {folder}",
+        ) from None
+
+
+def save_lab(lab: Lab, folder: Path) -> None:
+    """Write lab.json into `folder`."""
+    data = {**asdict(lab), "format": FORMAT, "inventory": str(lab.inventory)}
+    del data["folder"]
+    write_whole(folder / LAB_FILE, json.dumps(data, indent=1) + "\n")
+
+
+def known_labs() -> tuple[str, ...]:
+    """The names of all labs there are."""
+    return tuple(sorted(path.parent.name for path in labs_dir().glob(f"[!.]*/{LAB_FILE}")))
+
+
+def remembered_ports() -> frozenset[int]:
+    """The ports that labs count on, running or not. A lab that can't be read has none."""
+    ports: set[int] = set()
+    for name in known_labs():
+        try:
+            lab = load_lab(name)
+        except ClusterupError:
+            continue
+        if lab is not None:
+            ports.add(lab.endpoint_port)
+            ports.update(port for machine in lab.machines for port in machine.ports)
+    return frozenset(ports)
+
+
+@contextmanager
+def lab_locked(name: str, doing: str) -> Iterator[None]:
+    """One command at a time changes a lab. Raises Refused where another is at it."""
+    check_name(name)
+    # Beside the lab's folder, which comes and goes. The kernel lets go of it when its holder ends.
+    handle = os.open(labs_dir() / f".{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused(
+                f"another clusterup is at work on the lab {name}",
+                step="lab",
+                tried=doing,
+                got=os.read(handle, 200).decode(errors="replace") or "one that has just begun",
+                hint="wait until it has ended, then run this again",
+            ) from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"process {os.getpid()}: {doing}".encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def remove_unfinished(name: str) -> None:
+    """Remove what an `up` left that was ended while it made the lab's folder."""
+    for folder in labs_dir().glob(f".{name}.making*"):
+        shutil.rmtree(folder)
+
+
+def unfinished_folder(name: str) -> Path:
+    """The folder in which a lab is made; it gets its name when it is complete."""
+    remove_unfinished(name)
+    folder = labs_dir() / f".{name}.making"
+    folder.mkdir(mode=0o700)
+    return folder

@@ -1,0 +1,21 @@
+"""The programs of a lab: QEMU, its firmware, the switch and the load balancer, out of a tools tree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bootstrap.image.trees import Log, ensure_tree, require_host_tools
+
+SUITE = "trixie"
+PACKAGES = ("haproxy", "ovmf", "qemu-system-x86", "qemu-utils", "vde2")
+
+
+def lab_tree(log: Log) -> Path:
+    """The tools tree, made at the first call (half a minute, 300 MB). Raises ClusterupError."""
+    require_host_tools("bwrap", "mformat")
+    return ensure_tree("lab", SUITE, PACKAGES, log=log)
+
+
+def ready_tree() -> Path:
+    """The tools tree of a lab that exists. Raises ClusterupError where it went and can't be made again."""
+    return lab_tree(lambda _: None)

@@ -1,0 +1,180 @@
+"""`clusterup lab up`: make a lab where there is none, start what does not run, wait until it can be reached."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from bootstrap.errors import ClusterupError
+from bootstrap.image.bundle import find_bundle, verify_bundle
+from bootstrap.lab import qemu
+from bootstrap.lab.accel import accelerator
+from bootstrap.lab.inventory import check_inventory_place, inventory_text, write_inventory
+from bootstrap.lab.machine import console_size, machine_running, port_is_free, start_machine, stop_machine
+from bootstrap.lab.network import balancer_running, start_balancer, start_switch, switch_running
+from bootstrap.lab.spec import (
+    Lab,
+    LabSpec,
+    check_memory,
+    check_same,
+    check_spec,
+    counted,
+    planned_machines,
+    ports_needed,
+)
+from bootstrap.lab.stick import live_etc, write_stick
+from bootstrap.lab.store import (
+    lab_locked,
+    labs_dir,
+    load_lab,
+    remembered_ports,
+    remove_unfinished,
+    save_lab,
+    unfinished_folder,
+)
+from bootstrap.lab.tools import lab_tree
+from bootstrap.lab.wait import wait_for_ssh
+from bootstrap.pki.sshkeys import kept_ssh_key, new_ssh_key
+
+Say = Callable[[str], None]
+
+LIVE = "live"
+# Below the range from which the kernel gives ports to outgoing connections.
+FIRST_PORT, LAST_PORT = 20000, 32000
+
+
+def lab_up(spec: LabSpec, *, say: Say) -> Lab:
+    """The lab that `spec` describes, every machine of it running and answering on its SSH port.
+
+    `say` gets a line for each thing that happens. What is there is kept and what runs is left alone. Raises
+    BadUse, Refused or ClusterupError.
+    """
+    check_spec(spec)
+    with lab_locked(spec.name, "lab up"):
+        lab, console_from = started(spec, say=say)
+        wait_for_ssh(lab, [machine.name for machine in lab.machines], console_from, say=say)
+    return lab
+
+
+def started(spec: LabSpec, *, say: Say) -> tuple[Lab, dict[str, int]]:
+    """The lab, with every machine switched on, and how long each one's console log was before.
+
+    The caller holds the lab's lock. Raises BadUse, Refused or ClusterupError.
+    """
+    there = load_lab(spec.name)
+    inventory = spec.inventory.absolute()
+    check_inventory_place(inventory, spec.name)
+    if there is not None:
+        check_same(there, spec)
+    count = len(there.machines) if there else spec.servers + spec.agents
+    running = [machine.name for machine in there.machines if machine_running(there, machine.name)] if there else []
+    check_memory(count - len(running), spec.memory, available_memory())
+    lab = there or _made(spec, say)
+    if there is None or not inventory.exists():
+        write_inventory(inventory, inventory_text(lab, spec.bundle))
+        say(f"wrote {spec.inventory}")
+    if len(running) == count and switch_running(lab) and balancer_running(lab):
+        say(f"the lab {lab.name} is already up: {lab.words}")
+    else:
+        running = _plugged_in(lab, running, say)
+    console_from = {machine.name: console_size(lab, machine.name) for machine in lab.machines}
+    _start_network(lab, say)
+    for machine in lab.machines:
+        if machine.name not in running:
+            start_machine(lab, machine.name)
+            say(f"{machine.name}: switched on")
+    for name in running:
+        console_from[name] = 0
+    return lab, console_from
+
+
+def _plugged_in(lab: Lab, running: list[str], say: Say) -> list[str]:
+    """The running machines that are still connected to the switch; the others are switched off."""
+    if switch_running(lab):
+        return running
+    for name in running:
+        # QEMU does not connect to a switch a second time.
+        stop_machine(lab, name)
+        say(f"{name}: switched off, because the switch between the machines had ended")
+    return []
+
+
+def _start_network(lab: Lab, say: Say) -> None:
+    if not switch_running(lab):
+        start_switch(lab)
+        say("the switch between the machines runs")
+    if not balancer_running(lab):
+        start_balancer(lab)
+        say(f"the load balancer in front of the API servers listens on 127.0.0.1:{lab.endpoint_port}")
+
+
+def _made(spec: LabSpec, say: Say) -> Lab:
+    """A new lab, not running yet. It appears under its name when it is complete."""
+    bundle = find_bundle(spec.bundle)
+    live = bundle.artifact(LIVE)
+    verify_bundle(bundle, [LIVE])
+    tree = lab_tree(say)
+    accel = accelerator(spec.accel, tree, live, say)
+    host_keys = [new_ssh_key() for _ in range(spec.servers + spec.agents)]
+    ports = free_ports(ports_needed(spec))
+    machines = planned_machines(spec, ports[1:], [key.public for key in host_keys])
+    say(f"making the lab {spec.name}")
+    lab = Lab(
+        name=spec.name,
+        folder=labs_dir() / spec.name,
+        machines=machines,
+        memory=spec.memory,
+        cpus=spec.cpus,
+        disk=spec.disk,
+        accel=accel,
+        endpoint_port=ports[0],
+        inventory=spec.inventory.absolute(),
+        qemu_options=spec.qemu_options,
+    )
+    try:
+        making = replace(lab, folder=unfinished_folder(spec.name))
+        operator = kept_ssh_key(making.key_file)
+        for machine, host_key in zip(machines, host_keys, strict=True):
+            folder = making.folder / machine.name
+            folder.mkdir(mode=0o700)
+            with (folder / qemu.DISK).open("wb") as disk:
+                disk.truncate(spec.disk << 30)
+            shutil.copyfile(tree / qemu.FIRMWARE_VARIABLES, folder / qemu.VARIABLES)
+            write_stick(live, folder / qemu.STICK, live_etc(machine, host_key, [operator.public]))
+        save_lab(lab, making.folder)
+        making.folder.rename(lab.folder)
+    finally:
+        remove_unfinished(spec.name)
+    return lab
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 on which nobody listens, and which no lab counts on. Raises ClusterupError."""
+    taken = remembered_ports()
+    span = LAST_PORT - FIRST_PORT
+    # Two labs of two users that are made at the same moment must not begin at the same port.
+    first = secrets.randbelow(span)
+    found: list[int] = []
+    for step in range(span):
+        port = FIRST_PORT + (first + step) % span
+        if port not in taken and port_is_free(port):
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise ClusterupError(
+        f"there are no {counted(count, 'free port')} on 127.0.0.1",
+        step="lab up",
+        tried=f"{FIRST_PORT} to {LAST_PORT}",
+        got=counted(len(found), "free port"),
+        hint="end programs that listen there (ss -ltn lists them)",
+    )
+
+
+def available_memory() -> int:
+    """Memory that can be given to new programs without swapping, in MiB (MemAvailable of proc(5))."""
+    found = re.search(r"^MemAvailable:\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    return int(found.group(1)) // 1024 if found else 0

@@ -1,0 +1,118 @@
+"""clusterup lab, as a user types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bootstrap.lab.machine import machine_running
+from tests.integration.lab.conftest import Bench
+
+
+def clusterup(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command in `folder`, with a state folder in it, unless `environment` says otherwise."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from bootstrap.cli.main import main; main()", *arguments],
+        cwd=folder,
+        env={**os.environ, "XDG_STATE_HOME": str(folder / "state"), **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    told = clusterup(tmp_path, "lab", "--help").stdout
+    for command in ("up", "status", "console", "stop", "down"):
+        assert f"\n  {command} " in told
+
+
+def test_down_without_a_lab_says_so_and_is_fine(tmp_path: Path) -> None:
+    done = clusterup(tmp_path, "lab", "down")
+    assert (done.returncode, done.stdout) == (0, "there is no lab lab\n")
+
+
+@pytest.mark.parametrize("command", [("status",), ("console", "server-1"), ("stop", "server-1")])
+def test_other_commands_without_a_lab_are_bad_use_that_says_how_to_make_one(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    done = clusterup(tmp_path, "lab", *command)
+    assert done.returncode == 2
+    assert "clusterup lab up" in done.stderr
+
+
+def test_up_without_a_bundle_says_how_to_make_one(tmp_path: Path) -> None:
+    done = clusterup(tmp_path, "lab", "up", XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert done.returncode == 1
+    assert "clusterup image build" in done.stderr
+    assert not (tmp_path / "lab.yaml").exists()
+
+
+def test_up_without_bubblewrap_says_what_to_install(tmp_path: Path, small_bundle: Path) -> None:
+    done = clusterup(tmp_path, "lab", "up", "--bundle", str(small_bundle), "--memory", "64", PATH="/nonexistent")
+    assert done.returncode == 1
+    assert "apt-get install bubblewrap mtools" in done.stderr
+    assert list((tmp_path / "state" / "clusterup" / "labs").glob("[!.]*")) == []
+
+
+def test_up_onto_a_file_of_somebody_elses_is_bad_use(tmp_path: Path, small_bundle: Path) -> None:
+    (tmp_path / "lab.yaml").write_text("mine\n")
+    done = clusterup(tmp_path, "lab", "up", "--bundle", str(small_bundle))
+    assert done.returncode == 2
+    assert (tmp_path / "lab.yaml").read_text() == "mine\n"
+
+
+def test_up_with_another_number_of_servers_is_refused_with_exit_code_4(bench: Bench) -> None:
+    bench.up()
+    done = clusterup(bench.folder, "lab", "up", "--name", "bench", "--servers", "5")
+    assert done.returncode == 4
+    assert "the lab bench has 1 server, 1 agent" in done.stderr
+
+
+def test_status_shows_what_runs_and_what_does_not(bench: Bench) -> None:
+    lab = bench.up()
+    stopped = clusterup(bench.folder, "lab", "stop", "agent-1", "--name", "bench")
+    assert stopped.stdout == "agent-1: switched off\n"
+    assert clusterup(bench.folder, "lab", "stop", "agent-1", "--name", "bench").stdout == "agent-1 is off already\n"
+    assert not machine_running(lab, "agent-1")
+    data = json.loads(clusterup(bench.folder, "lab", "status", "--name", "bench", "-o", "json").stdout)
+    assert {machine["name"]: machine["running"] for machine in data["machines"]} == {
+        "server-1": True,
+        "agent-1": False,
+    }
+    assert data["accel"] == "tcg"
+    assert (data["switch_running"], data["load_balancer_running"]) == (True, True)
+    lines = clusterup(bench.folder, "lab", "status", "--name", "bench").stdout.splitlines()
+    (server,) = [line.split() for line in lines if line.startswith("server-1")]
+    assert server[1:4] == ["running", "10.77.0.11", str(lab.machine("server-1").ssh_port)]
+    (agent,) = [line.split() for line in lines if line.startswith("agent-1")]
+    assert agent[1] == "off"
+
+
+def test_console_into_a_pipe_prints_the_last_lines(bench: Bench) -> None:
+    lab = bench.up()
+    (lab.folder / "server-1" / "console.log").write_text("".join(f"line {n}\r\n" for n in range(200)))
+    done = clusterup(bench.folder, "lab", "console", "server-1", "--name", "bench")
+    assert done.stdout.splitlines() == [f"line {n}" for n in range(100, 200)]
+
+
+def test_a_machine_that_is_not_there_is_bad_use_that_names_those_that_are(bench: Bench) -> None:
+    bench.up()
+    for command in ("console", "stop"):
+        done = clusterup(bench.folder, "lab", command, "server-7", "--name", "bench")
+        assert done.returncode == 2
+        assert "server-1, agent-1" in done.stderr
+
+
+def test_down_says_what_it_ends(bench: Bench) -> None:
+    bench.up()
+    done = clusterup(bench.folder, "lab", "down", "--name", "bench")
+    assert done.stdout == "server-1: switched off\nagent-1: switched off\nthe lab bench is gone\n"
