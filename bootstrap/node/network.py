@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from routes import PROTOCOL, Peer, Route, conflist, parse_cards, parse_routes, peer_of, wanted_routes
+from routes import PROTOCOL, Peer, Route, card_with, conflist, parse_cards, parse_routes, peer_of, wanted_routes
 
 CNI_FILE = Path("/etc/cni/net.d/10-clusterup.conflist")
 EVERY_SECONDS = 5.0
+SERVICES_PROTOCOL = "78"
 
 
 def main(path: str) -> int:
@@ -50,9 +51,11 @@ def keep(settings: dict[str, str]) -> str:
     own = next((peer for peer in peers if peer.name == settings["node"]), None)
     if own is None:
         return f"node {settings['node']} has no pod network yet"
-    cards = parse_cards(ip("-4", "address", "show"))
-    wanted, unreached = wanted_routes(own.name, peers, cards)
+    addresses = ip("-4", "address", "show")
+    wanted, unreached = wanted_routes(own.name, peers, parse_cards(addresses))
     write_conflist(own)
+    if card := card_with(own.address, addresses):
+        lead_services(IPv4Network(settings["services"]), card, own)
     masquerade(own.pods, IPv4Network(settings["pods"]))
     change_routes(wanted, parse_routes(ip("-4", "route", "show", "proto", PROTOCOL)))
     return "".join(f"{peer.name} ({peer.address}) is on no network of this node; " for peer in unreached)
@@ -104,6 +107,13 @@ def write_conflist(own: Peer) -> None:
     unfinished = CNI_FILE.with_name("." + CNI_FILE.name)
     unfinished.write_text(text)
     os.replace(unfinished, CNI_FILE)  # noqa: PTH105
+
+
+def lead_services(services: IPv4Network, card: str, own: Peer) -> None:
+    """Give the node itself a route to services. kube-proxy changes the destination only after a route was found, and a
+    node without a default route has none."""
+    if not ip("-4", "route", "show", str(services)):
+        run("ip", "route", "add", str(services), "dev", card, "src", str(own.address), "proto", SERVICES_PROTOCOL)
 
 
 def masquerade(own: IPv4Network, pods: IPv4Network) -> None:

@@ -76,6 +76,14 @@ def parse_cards(answer: Iterable[Mapping[str, Any]]) -> tuple[IPv4Interface, ...
     )
 
 
+def card_with(address: IPv4Address, answer: Iterable[Mapping[str, Any]]) -> str | None:
+    """The name of the card that has `address`, in what `ip -json -4 address` says."""
+    for card in answer:
+        if any(entry.get("local") == str(address) for entry in card.get("addr_info", [])):
+            return str(card["ifname"])
+    return None
+
+
 def conflist(pods: IPv4Network, mtu: int) -> dict[str, Any]:
     """The CNI configuration of a node: a bridge, host-local addresses, host ports.
 

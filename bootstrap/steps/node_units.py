@@ -148,6 +148,7 @@ def network_unit(shape: Shape, ca: NodeFile) -> Unit:
         "ca": CA,
         "certificate": CLIENT_CERTIFICATE,
         "pods": str(shape.pod_cidr),
+        "services": str(shape.service_cidr),
     }
     config = NodeFile(NETWORK_JSON, (json.dumps(settings, indent=1, sort_keys=True) + "\n").encode())
     return Unit(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
 import bootstrap
 
 sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
 
-from routes import Peer, Route, conflist, parse_cards, parse_routes, peer_of, wanted_routes
+from routes import Peer, Route, card_with, conflist, parse_cards, parse_routes, peer_of, wanted_routes
 
 
 def node(name: str, pods: str | None, address: str | None) -> dict[str, object]:
@@ -64,3 +64,12 @@ def test_loopback_and_the_pods_bridge_are_no_cards() -> None:
 def test_pods_get_addresses_from_their_node_s_own_range() -> None:
     bridge = conflist(IPv4Network("10.244.1.0/24"), 1500)["plugins"][0]
     assert bridge["ipam"]["ranges"] == [[{"subnet": "10.244.1.0/24"}]]
+
+
+def test_the_card_with_the_node_s_own_address_is_found_by_it() -> None:
+    answer = [
+        {"ifname": "lo", "addr_info": [{"family": "inet", "local": "127.0.0.1", "prefixlen": 8}]},
+        {"ifname": "ens3", "addr_info": [{"family": "inet", "local": "10.77.0.11", "prefixlen": 24}]},
+    ]
+    assert card_with(IPv4Address("10.77.0.11"), answer) == "ens3"
+    assert card_with(IPv4Address("10.77.0.12"), answer) is None
