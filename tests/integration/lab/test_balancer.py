@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import http.server
 import ssl
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,46 +12,15 @@ import pytest
 
 from bootstrap.lab.network import start_balancer, stop_network
 from bootstrap.lab.spec import Lab, LabSpec
-from bootstrap.pki.x509 import KeyPair, Usage, issue, new_authority
+from bootstrap.pki.x509 import KeyPair, new_authority
 from tests.helpers.daemons import free_ports, wait_for
+from tests.helpers.tls_server import api_server
 from tests.unit.lab.samples import paper_lab
 
 
 @pytest.fixture
 def authority() -> KeyPair:
     return new_authority("test")
-
-
-@contextmanager
-def api_server(name: str, port: int, authority: KeyPair, folder: Path, ready: int = 200) -> Iterator[None]:
-    """An API server as far as the balancer is concerned; every other path is answered with its name."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = name.encode()
-            self.send_response(ready if self.path == "/readyz" else 200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    pair = issue(authority, common_name=name, usage=Usage.SERVER, hosts=["127.0.0.1"])
-    (folder / f"{name}.crt").write_bytes(pair.cert_pem)
-    (folder / f"{name}.key").write_bytes(pair.key_pem)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / f"{name}.crt", folder / f"{name}.key")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture
