@@ -79,6 +79,4 @@ class PlainObserver:
             return None
         self._progress[event.id] = event.time
         share = 100 * event.done // max(1, event.total)
-        return (
-            f"{event.node or 'cluster'}: {event.step}: {event.done / 1e6:.1f} of {event.total / 1e6:.1f} MB ({share} %)"
-        )
+        return f"{event.done / 1e6:.1f} of {event.total / 1e6:.1f} MB ({share} %)"
