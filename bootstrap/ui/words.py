@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Any
 
-from bootstrap.engine.plan import Plan
+from bootstrap.engine.plan import Plan, Planned
 from bootstrap.engine.run import Report, State
 
 
@@ -14,14 +15,14 @@ def plan_lines(plan: Plan[Any]) -> Iterator[str]:
     if plan.empty:
         yield "nothing to do: everything is as the inventory says"
         return
-    by_node: dict[str, list[str]] = {}
+    by_node: dict[str, list[Planned[Any]]] = {}
     for item in plan.items:
-        lines = by_node.setdefault(item.action.node or "cluster", [])
-        lines.append(f"  {item.action.step}: {item.action.title}")
-        lines.append(f"      because {item.why}")
-    for node, lines in by_node.items():
+        by_node.setdefault(item.action.node or "cluster", []).append(item)
+    for node, items in by_node.items():
         yield node
-        yield from lines
+        for why, together in groupby(items, key=lambda item: item.why):
+            yield from (f"  {item.action.step}: {item.action.title}" for item in together)
+            yield f"      because {why}"
     yield f"{len(plan.items)} actions on {len(by_node)} machines"
 
 

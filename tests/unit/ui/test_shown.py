@@ -48,7 +48,15 @@ def plan() -> Plan[None]:
 
 
 def test_a_plan_says_node_by_node_what_and_why() -> None:
-    assert list(plan_lines(plan()))[:3] == ["s1", "  install: write the image", "      because it is bare"]
+    assert list(plan_lines(plan())) == [
+        "s1",
+        "  install: write the image",
+        "  boot: start it",
+        "      because it is bare",
+        "  join: join it",
+        "      because it is no node",
+        "3 actions on 1 machines",
+    ]
     assert list(plan_lines(Plan(()))) == ["nothing to do: everything is as the inventory says"]
 
 
