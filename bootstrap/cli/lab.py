@@ -53,7 +53,10 @@ def up(
     memory: Annotated[
         int | None, typer.Option(help="Memory of each machine in MiB. Default: 2048.", show_default=False)
     ] = None,
-    cpus: Annotated[int | None, typer.Option(help="CPUs of each machine. Default: 2.", show_default=False)] = None,
+    cpus: Annotated[
+        int | None,
+        typer.Option(help="CPUs of each machine. Default: 2 where the host has them, else 1.", show_default=False),
+    ] = None,
     disk: Annotated[
         int | None,
         typer.Option(help="Disk of each machine in GiB; takes what is written to it. Default: 8.", show_default=False),
@@ -153,9 +156,10 @@ def _spec(
     asked: dict[str, int | None], *, name: str, inventory: Path, bundle: str | None, accel: Acceleration
 ) -> LabSpec:
     """What was asked for; what was not asked for is as in the lab that is there, or the default."""
+    import os
     from dataclasses import replace
 
-    from bootstrap.lab.spec import Accel, LabSpec
+    from bootstrap.lab.spec import Accel, LabSpec, fitting_cpus
     from bootstrap.lab.store import load_lab
 
     spec = LabSpec(name=name, inventory=inventory, bundle=bundle, accel=Accel(accel.value))
@@ -169,7 +173,10 @@ def _spec(
             cpus=there.cpus,
             disk=there.disk,
         )
-    return replace(spec, **{key: value for key, value in asked.items() if value is not None})  # type: ignore[arg-type]
+    spec = replace(spec, **{key: value for key, value in asked.items() if value is not None})  # type: ignore[arg-type]
+    if there is None and asked["cpus"] is None:
+        spec = replace(spec, cpus=fitting_cpus(spec.servers + spec.agents, os.cpu_count() or 1))
+    return spec
 
 
 def _existing(name: str) -> Lab:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.errors import BadUse, Refused
-from bootstrap.lab.spec import LabSpec, check_memory, check_same, check_spec
+from bootstrap.lab.spec import LabSpec, check_memory, check_same, check_spec, fitting_cpus
 from tests.unit.lab.samples import paper_lab
 
 
@@ -94,3 +94,8 @@ def test_too_little_memory_is_refused_with_numbers_and_what_fits() -> None:
 
 def test_no_machine_to_start_needs_no_memory() -> None:
     check_memory(0, 2048, 0)
+
+
+@pytest.mark.parametrize(("machines", "host", "cpus"), [(1, 2, 2), (3, 2, 1), (3, 6, 2), (4, 8, 2), (1, 1, 1)])
+def test_machines_get_two_cpus_only_where_none_of_them_shares_one(machines: int, host: int, cpus: int) -> None:
+    assert fitting_cpus(machines, host) == cpus
