@@ -42,7 +42,7 @@ listen kubernetes
     balance roundrobin
     option httpchk GET /readyz
     # Only which server is asked depends on this check: client and API server still verify each other.
-    default-server check-ssl verify none inter 2s fastinter 1s fall 2 rise 1 on-marked-down shutdown-sessions
+    default-server check-ssl verify none inter 5s fastinter 1s fall 2 rise 1 on-marked-down shutdown-sessions
 {servers}
 """
 

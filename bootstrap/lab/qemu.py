@@ -29,8 +29,9 @@ def machine_argv(lab: Lab, machine: Machine) -> list[str]:
         forwards += f",hostfwd=tcp:127.0.0.1:{machine.api_port}-:6443"
     return [
         *bare_argv(place, name=f"{lab.name}/{machine.name}", accel=lab.accel, memory=lab.memory, cpus=lab.cpus),
+        # unsafe: a power cut is the end of QEMU, which the host's memory outlives; waiting for its disk slows etcd.
         "-drive",
-        f"if=none,id=disk,format=raw,discard=unmap,detect-zeroes=unmap,file={place}/{DISK}",
+        f"if=none,id=disk,format=raw,cache=unsafe,discard=unmap,detect-zeroes=unmap,file={place}/{DISK}",
         "-device",
         f"virtio-blk-pci,drive=disk,serial={machine.serial},bootindex=1",
         *stick_argv(place, boot_index=2),

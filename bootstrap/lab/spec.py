@@ -58,7 +58,7 @@ class LabSpec:
 
 
 def fitting_cpus(machines: int, host: int) -> int:
-    """How many CPUs each of `machines` gets on a host with `host` of them: two where all have one of their own, else one.
+    """How many CPUs each of `machines` gets on a host with `host` of them: two where there are enough, else one.
 
     Emulated CPUs that share a real one wait for locks that a sleeping one holds: three machines of two CPUs each took
     three times as long to start on two cores as three of one.

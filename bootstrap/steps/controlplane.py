@@ -40,11 +40,8 @@ def start_control_plane(context: Context, desired: Desired, keys: OperatorKeys) 
     name = desired.node.name
     ensure_units(context, name, desired.control_plane)
 
-    def ready() -> bool:
-        with api_at(context.on(name), keys) as api:
-            return api.ready()
-
-    context.wait_until(ready, what="the API server's readiness", timeout=READY_SECONDS, every=2.0)
+    with api_at(context.on(name), keys) as api:
+        context.wait_until(api.ready, what="the API server's readiness", timeout=READY_SECONDS, every=2.0)
 
 
 def object_actions(objects: Sequence[Manifest], servers: ApiServers, reachable: Sequence[str]) -> list[Action[World]]:

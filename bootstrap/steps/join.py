@@ -61,7 +61,7 @@ def join(context: Context, desired: Desired, servers: ApiServers) -> None:
             lambda: _ready(context, name, servers),
             what=f"Node {name} to be Ready",
             timeout=READY_SECONDS,
-            every=2.0,
+            every=5.0,
         )
     finally:
         if token is not None:
