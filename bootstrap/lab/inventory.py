@@ -8,9 +8,15 @@ from typing import Any
 import yaml
 
 from bootstrap.errors import BadUse
-from bootstrap.lab.spec import Lab, Machine
+from bootstrap.lab.spec import Accel, Lab, Machine
 from bootstrap.lab.stick import cards
 
+# Emulated machines are slow: leaders that miss a deadline end, start anew, and make all of it slower still.
+PATIENT = {
+    "leader-elect-lease-duration": "60s",
+    "leader-elect-renew-deadline": "45s",
+    "leader-elect-retry-period": "10s",
+}
 MARK = "# Written by `clusterup lab up` for the lab "
 
 
@@ -22,6 +28,8 @@ def inventory_text(lab: Lab, bundle: str | None) -> str:
     document: dict[str, Any] = {"cluster": cluster}
     if bundle is not None:
         document["os"] = {"bundle": str(Path(bundle).expanduser().resolve())}
+    if lab.accel is Accel.TCG:
+        document["kubernetes"] = {"controller_manager_args": dict(PATIENT), "scheduler_args": dict(PATIENT)}
     document["nodes"] = [_node(lab, machine) for machine in lab.machines]
     return f"{_first_line(lab.name)}\n" + yaml.safe_dump(document, sort_keys=False, width=200)
 

@@ -23,6 +23,8 @@ from routes import PROTOCOL, Peer, Route, card_with, conflist, parse_cards, pars
 
 CNI_FILE = Path("/etc/cni/net.d/10-clusterup.conflist")
 EVERY_SECONDS = 5.0
+# A round costs a small machine a TLS handshake and some processes: less often while nothing changes.
+SETTLED_SECONDS = 15.0
 SERVICES_PROTOCOL = "78"
 
 
@@ -37,11 +39,11 @@ def main(path: str) -> int:
             problem = keep(settings)
         except (OSError, ValueError, KeyError, http.client.HTTPException, subprocess.SubprocessError) as error:
             problem = f"{type(error).__name__}: {error}"
-        # The same trouble every five seconds would fill the journal and say nothing new.
+        # The same trouble in every round would fill the journal and say nothing new.
         if problem != said:
             sys.stderr.write((problem or "the pod network is as the cluster has it") + "\n")
             said = problem
-        stop.wait(EVERY_SECONDS)
+        stop.wait(EVERY_SECONDS if problem else SETTLED_SECONDS)
     return 0
 
 

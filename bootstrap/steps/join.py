@@ -8,10 +8,12 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-boot
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bootstrap.engine.action import Action, Context
+from bootstrap.errors import ClusterupError
 from bootstrap.inventory.model import Node, Role
 from bootstrap.pki.kubeconfig import to_yaml, token_kubeconfig
 from bootstrap.pki.token import Token, new_token, token_secret
@@ -63,9 +65,14 @@ def join(context: Context, desired: Desired, servers: ApiServers) -> None:
             timeout=READY_SECONDS,
             every=5.0,
         )
-    finally:
+    except ClusterupError:
         if token is not None:
-            _take_token_back(context, name, token, servers)
+            # What went wrong is the thing to say; a token that can't be taken back ends by itself.
+            with suppress(ClusterupError):
+                _take_token_back(context, name, token, servers)
+        raise
+    if token is not None:
+        _take_token_back(context, name, token, servers)
     with any_api(context, servers) as api:
         api.apply(
             {

@@ -137,6 +137,9 @@ def proxy_unit(shape: Shape, ca: NodeFile) -> Unit:
         files=(config, kubeconfig, ca),
         after=("kubelet.service",),
         wants=("kubelet.service",),
+        # It would only start and fail until the kubelet has joined.
+        before_start=(f"/bin/sh -c 'until [ -s {CLIENT_CERTIFICATE} ]; do sleep 1; done'",),
+        settings=("TimeoutStartSec=infinity",),
     )
 
 

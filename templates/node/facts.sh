@@ -2,14 +2,16 @@
 # Standard input: lines of "file PATH" and "unit NAME" that are asked for.
 export LC_ALL=C
 tab=$(printf '\t')
+newline='
+'
+# No program is started where the shell can do it: on a small machine each costs more than all the rest.
 say() {
-    first=1
+    line=
     for field; do
-        [ $first = 1 ] || printf '\t'
-        printf '%s' "$field" | tr '\t\n' '  '
-        first=0
+        case $field in *"$tab"* | *"$newline"*) field=$(printf '%s' "$field" | tr '\t\n' '  ') ;; esac
+        line="$line$tab$field"
     done
-    printf '\n'
+    printf '%s\n' "${line#"$tab"}"
 }
 has() { command -v "$1" >/dev/null 2>&1; }
 first_line() { [ -r "$1" ] && head -n 1 "$1" 2>/dev/null | tr -d '\0' | sed 's/^ *//; s/ *$//'; }
@@ -24,9 +26,12 @@ say memory "$(sed -n 's/^MemTotal: *\([0-9]*\) kB$/\1/p' /proc/meminfo)"
 say cpus "$(grep -c '^processor' /proc/cpuinfo)"
 say architecture "$(uname -m)"
 [ -d /sys/firmware/efi ] && say uefi yes
+IMAGE_ID= VARIANT_ID=
 for release in /etc/os-release /usr/lib/os-release; do
     [ -r $release ] || continue
-    say image "$(. $release && echo "${IMAGE_ID:-}")" "$(. $release && echo "${VARIANT_ID:-}")" "$(. $release && echo "${IMAGE_VERSION:-}")"
+    IMAGE_ID= VARIANT_ID= IMAGE_VERSION=
+    . $release
+    say image "$IMAGE_ID" "$VARIANT_ID" "$IMAGE_VERSION"
     break
 done
 [ -r /etc/clusterup/cluster.json ] && say cluster "$(cat /etc/clusterup/cluster.json)"
@@ -42,7 +47,10 @@ for card in /sys/class/net/*; do
     say interface "$name" "$(cat "$card/address")" "$addresses"
 done
 
-for disk in /sys/block/*; do
+# Only a machine that may be installed has to be asked for its disks.
+disks=/sys/block/*
+[ "$IMAGE_ID:$VARIANT_ID" != clusterup:os ] || disks=
+for disk in $disks; do
     name=${disk##*/}
     case $name in loop* | ram* | zram* | sr* | fd* | dm-* | md* | nbd* | mtd*) continue ;; esac
     size=$(($(cat "$disk/size") * 512))
@@ -99,7 +107,9 @@ if [ -n "$units" ] && has systemctl; then
             esac
             # Properties come in no promised order: a unit is whole when all three are there.
             if [ -n "${id:-}" ] && [ -n "${active:-}" ] && [ -n "${since:-}" ]; then
-                say unit "$id" "$active" "$since" "$(first_line "/run/clusterup/applied/$id")"
+                applied=
+                [ ! -r "/run/clusterup/applied/$id" ] || read -r applied <"/run/clusterup/applied/$id"
+                say unit "$id" "$active" "$since" "$applied"
                 id= active= since=
             fi
         done
