@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -34,7 +35,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n  next: run the same command again; it goes on from what is true by then\n")
-        sys.exit(130)
+        sys.stderr.flush()
+        # Questions under way to nodes that don't answer would keep the process for as long as their time-outs.
+        os._exit(130)
     except BrokenPipeError:
         # The reader of a pipe has what it wanted; Python would complain again when it flushes at exit.
         sys.stdout = None

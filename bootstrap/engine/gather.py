@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import FactsRead, Observer
+from bootstrap.engine.pool import asking
 from bootstrap.errors import ClusterupError
 from bootstrap.transport.base import Transport
 
@@ -36,7 +37,7 @@ def gather(
     gathered: Gathered[T] = Gathered({}, {})
     if not nodes:
         return gathered
-    with ThreadPoolExecutor(min(parallel, len(nodes)), thread_name_prefix="facts") as pool:
+    with asking(min(parallel, len(nodes)), "facts") as pool:
         asked = {pool.submit(_ask, node, read, connections): node for node in nodes}
         for answer in as_completed(asked):
             node = asked[answer]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from bootstrap.engine.connections import Connections
+from bootstrap.engine.pool import asking
 from bootstrap.errors import ClusterupError
 from bootstrap.steps.controlplane import object_key
 from bootstrap.steps.join import is_ready
@@ -49,7 +49,7 @@ def read_api(
                 return None
             found: dict[str, Mapping[str, Any]] = {}
             listed = {f"Node/{node['metadata']['name']}": node for node in api.list("Node")}
-            with ThreadPoolExecutor(8) as pool:
+            with asking(8, "api") as pool:
                 answers = pool.map(
                     lambda item: api.get(item["kind"], item["metadata"]["name"], item["metadata"].get("namespace")),
                     objects,

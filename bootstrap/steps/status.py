@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import nobody
+from bootstrap.engine.pool import asking
 from bootstrap.errors import ClusterupError
 from bootstrap.inventory.model import Node
 from bootstrap.steps.apply import Intent, look
@@ -94,7 +94,7 @@ def cluster_status(intent: Intent, connections: Connections, *, parallel: int) -
     """Ask every node, every etcd member and every API server at once. What can't be reached is in the answer."""
     world = look(intent, connections, parallel=parallel, observe=nobody)
     servers = [node for node in intent.inventory.servers if node.name in world.nodes]
-    with ThreadPoolExecutor(max(1, min(parallel, 2 * len(servers)))) as pool:
+    with asking(min(parallel, 2 * len(servers)), "status") as pool:
         members = pool.map(lambda node: (node.name, _ask_member(intent, connections, node)), servers)
         api = pool.map(lambda node: _ask_api(intent, connections, node), servers)
         return ClusterStatus(
