@@ -12,12 +12,11 @@ def asking(threads: int, name: str) -> Iterator[ThreadPoolExecutor]:
     """A pool of up to `threads` threads for questions that change nothing. It ends when all are answered; Ctrl-C leaves
     those that are under way to themselves."""
     pool = ThreadPoolExecutor(max(1, threads), thread_name_prefix=name)
+    patient = True
     try:
         yield pool
     except KeyboardInterrupt:
-        pool.shutdown(wait=False, cancel_futures=True)
+        patient = False
         raise
-    else:
-        pool.shutdown()
     finally:
-        pool.shutdown(wait=False)
+        pool.shutdown(wait=patient, cancel_futures=not patient)
