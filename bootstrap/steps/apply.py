@@ -10,6 +10,7 @@ from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import Observer
 from bootstrap.engine.gather import gather
 from bootstrap.engine.plan import Plan, make_plan
+from bootstrap.engine.pool import asking
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.bundle import Bundle, verify_bundle
 from bootstrap.inventory.model import Inventory
@@ -85,12 +86,11 @@ def look(intent: Intent, connections: Connections, *, parallel: int, observe: Ob
         observe=observe,
     )
     nodes = {name: found.values[name] for name in names if name in found.values}
-    return World(
-        nodes,
-        {name: found.errors[name] for name in names if name in found.errors},
-        read_etcd(nodes, intent.servers, connections, intent.keys),
-        read_api(nodes, intent.servers, connections, intent.keys, intent.objects),
-    )
+    with asking(2, "cluster") as pool:
+        etcd = pool.submit(read_etcd, nodes, intent.servers, connections, intent.keys)
+        api = pool.submit(read_api, nodes, intent.servers, connections, intent.keys, intent.objects)
+    unreachable = {name: found.errors[name] for name in names if name in found.errors}
+    return World(nodes, unreachable, etcd.result(), api.result())
 
 
 def prepare(intent: Intent, world: World, *, wipe: frozenset[str]) -> Prepared:

@@ -20,7 +20,6 @@ from bootstrap.steps.world import World
 
 NAME = "e2e"
 SERVERS = ("server-1", "server-2", "server-3")
-AGENTS = ("agent-1",)
 
 
 @dataclass
@@ -90,8 +89,7 @@ def bare_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     patch.setenv("XDG_STATE_HOME", str(operator.state))
     try:
         operator.clusterup("image", "build")
-        counts = ("--servers", str(len(SERVERS)), "--agents", str(len(AGENTS)))
-        operator.clusterup("lab", "up", "--name", NAME, *counts, "--inventory", "lab.yaml")
+        operator.clusterup("lab", "up", "--name", NAME, "--servers", str(len(SERVERS)), "--inventory", "lab.yaml")
         yield operator
     finally:
         for log in sorted(operator.state.glob("clusterup/labs/*/*/console.log")):

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from bootstrap.steps.world import World
-from tests.e2e.conftest import AGENTS, NAME, SERVERS, Operator
+from tests.e2e.conftest import NAME, SERVERS, Operator
 from tests.helpers.daemons import wait_for
 
 pytestmark = pytest.mark.e2e
@@ -25,7 +25,7 @@ def test_before_anything_is_changed_the_plan_says_what_would_be_done_and_why(bar
 def test_every_node_is_ready_and_every_server_has_a_vote(cluster: Operator) -> None:
     status = cluster.status()
     assert status["healthy"], status
-    assert {node["name"]: node["state"] for node in status["nodes"]} == dict.fromkeys((*SERVERS, *AGENTS), "Ready")
+    assert {node["name"]: node["state"] for node in status["nodes"]} == dict.fromkeys(SERVERS, "Ready")
     assert {member["name"] for member in status["etcd"] if member["voter"]} == set(SERVERS)
     assert len([member for member in status["etcd"] if member["leader"]]) == 1
     assert [server["ready"] for server in status["api"]] == [True, True, True]
@@ -33,7 +33,7 @@ def test_every_node_is_ready_and_every_server_has_a_vote(cluster: Operator) -> N
 
 def test_a_pod_on_each_node_reaches_a_pod_on_each_other_and_the_api(cluster: Operator) -> None:
     fetches = json.loads(cluster.clusterup("verify", "lab.yaml", "-o", "json"))
-    nodes = {*SERVERS, *AGENTS}
+    nodes = {*SERVERS}
     assert {(row["from"], row["to"]) for row in fetches} == {(a, b) for a in nodes for b in {*nodes, "api"}}
     assert all(row["fetched"] for row in fetches)
 
@@ -43,9 +43,8 @@ def test_the_kubeconfig_is_the_owner_s_alone_and_verifies_the_server(cluster: Op
     assert stat.S_IMODE(kubeconfig.stat().st_mode) == 0o600
     assert "insecure-skip-tls-verify" not in kubeconfig.read_text()
     nodes = json.loads(cluster.kubectl("get", "nodes", "-o", "json"))["items"]
-    labels = {node["metadata"]["name"]: node["metadata"]["labels"] for node in nodes}
-    assert "node-role.kubernetes.io/control-plane" in labels["server-1"]
-    assert "node-role.kubernetes.io/control-plane" not in labels["agent-1"]
+    assert {node["metadata"]["name"] for node in nodes} == set(SERVERS)
+    assert all("node-role.kubernetes.io/control-plane" in node["metadata"]["labels"] for node in nodes)
 
 
 def test_no_join_token_outlives_the_join(cluster: Operator) -> None:
@@ -70,7 +69,7 @@ def untouchable(world: World) -> dict[str, object]:
 
 
 def test_logs_of_pods_come_through_every_kubelet(cluster: Operator) -> None:
-    for node in (*SERVERS, *AGENTS):
+    for node in SERVERS:
         overrides = {"apiVersion": "v1", "spec": {"nodeName": node, "tolerations": [{"operator": "Exists"}]}}
         name = f"says-{node}"
         cluster.kubectl(
@@ -89,7 +88,7 @@ def logs(cluster: Operator, pod: str) -> str:
 def test_with_one_server_off_the_same_kubeconfig_answers_and_new_pods_run(cluster: Operator) -> None:
     cluster.clusterup("lab", "stop", "server-1", "--name", NAME)
     wait_for(lambda: not ready_nodes(cluster) & {"server-1"}, "server-1 to be seen as gone", 300)
-    assert ready_nodes(cluster) == {"server-2", "server-3", "agent-1"}
+    assert ready_nodes(cluster) == {"server-2", "server-3"}
     cluster.kubectl(
         "run", "newcomer", "--image=clusterup.local/busybox:1", "--restart=Never", "--command", "--", "sleep", "3600"
     )
@@ -110,7 +109,7 @@ def ready_nodes(cluster: Operator) -> set[str]:
 
 
 def test_a_server_that_comes_back_is_ready_again_without_an_apply(cluster: Operator) -> None:
-    cluster.clusterup("lab", "up", "--name", NAME, "--servers", "3", "--agents", "1", "--inventory", "lab.yaml")
+    cluster.clusterup("lab", "up", "--name", NAME, "--inventory", "lab.yaml")
     wait_for(lambda: bool(cluster.status()["healthy"]), "the cluster to be healthy again", 600)
     said = cluster.clusterup("apply", "lab.yaml", "--yes")
     assert "nothing to do" in said
