@@ -35,14 +35,15 @@ defaults
     # A watch may be silent for long.
     timeout client 2h
     timeout server 2h
-    timeout check 5s
+    # A server that is slow is better than none.
+    timeout check 15s
 
 listen kubernetes
     bind 127.0.0.1:{lab.endpoint_port}
     balance roundrobin
     option httpchk GET /readyz
     # Only which server is asked depends on this check: client and API server still verify each other.
-    default-server check-ssl verify none inter 5s fastinter 1s fall 2 rise 1 on-marked-down shutdown-sessions
+    default-server check-ssl verify none inter 5s fastinter 2s fall 3 rise 1 on-marked-down shutdown-sessions
 {servers}
 """
 

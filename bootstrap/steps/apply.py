@@ -125,7 +125,7 @@ def all_actions(intent: Intent, world: World) -> list[Action[World]]:
     for name in servers:
         actions += etcd_actions(intent.nodes[name], quorum)
     for name in servers:
-        actions += control_plane_actions(intent.nodes[name], intent.keys, world, quorum.founder)
+        actions += control_plane_actions(intent.nodes[name], intent.keys, world)
     actions += object_actions(intent.objects, api, reachable)
     for desired in intent.nodes.values():
         actions += join_actions(desired, api)

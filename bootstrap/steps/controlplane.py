@@ -17,15 +17,9 @@ from bootstrap.steps.world import World
 READY_SECONDS = 600.0
 
 
-def control_plane_actions(
-    desired: Desired, keys: OperatorKeys, world: World, founder: str | None
-) -> list[Action[World]]:
-    """The action that starts, or restarts, what a server of the control plane runs. `founder` is the server that founds
-    the cluster, where it is not founded yet."""
+def control_plane_actions(desired: Desired, keys: OperatorKeys, world: World) -> list[Action[World]]:
+    """The action that starts, or restarts, what a server of the control plane runs."""
     name = desired.node.name
-    # Every API server makes the cluster's first objects when they are missing. Several at once are in each other's way
-    # and take twice as long as one after which the others find them made.
-    first = () if founder in (None, name) else (f"{founder}/control-plane",)
     return [
         Action(
             id=f"{name}/control-plane",
@@ -34,7 +28,7 @@ def control_plane_actions(
             title="start the API server, the controller manager and the scheduler",
             check=judged(name, lambda facts, _: not_running(desired.control_plane, facts)),
             apply=lambda context: start_control_plane(context, desired, keys),
-            needs=(f"{name}/etcd.member", *first),
+            needs=(f"{name}/etcd.member",),
             # A control plane that serves is never restarted on two servers at once; a new one starts everywhere.
             exclusive=None if world.api is None else "control plane",
         )
