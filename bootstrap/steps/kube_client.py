@@ -15,6 +15,8 @@ from bootstrap.pki.x509 import KeyPair
 if TYPE_CHECKING:
     import httpx
 
+# How often a request is sent whose connection breaks.
+TRIES = 3
 FIELD_MANAGER = "clusterup"
 # kind -> (path of its API, plural, whether it lives in a namespace)
 KINDS: dict[str, tuple[str, str, bool]] = {
@@ -157,17 +159,21 @@ class KubeClient:
         """The answer, which is a success, or says that there is no such thing to read or to delete."""
         import httpx
 
-        try:
-            answer = self._client.request(
-                method,
-                path,
-                params=parameters,
-                content=content,
-                headers={"Content-Type": content_type} if content else {},
-                extensions=self._extensions,
-            )
-        except httpx.HTTPError as error:
-            raise self._error(f"{method} {path}", str(error) or type(error).__name__) from None
+        for attempt in range(1, TRIES + 1):
+            try:
+                answer = self._client.request(
+                    method,
+                    path,
+                    params=parameters,
+                    content=content,
+                    headers={"Content-Type": content_type} if content else {},
+                    extensions=self._extensions,
+                )
+                break
+            except httpx.HTTPError as error:
+                # A balancer that gives a server up cuts connections off. All that is asked here may be asked twice.
+                if attempt == TRIES or not isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
+                    raise self._error(f"{method} {path}", str(error) or type(error).__name__) from None
         if not answer.is_success and not (answer.status_code == 404 and method in ("GET", "DELETE")):
             raise self._error(f"{method} {path}", f"{answer.status_code}: {_message(answer.text)}")
         return answer

@@ -19,7 +19,9 @@ from bootstrap.steps.apply import Intent, look
 from bootstrap.steps.world import World
 
 NAME = "e2e"
-SERVERS = ("server-1", "server-2", "server-3")
+SERVERS = ("server-1",)
+AGENTS = ("agent-1",)
+NODES = (*SERVERS, *AGENTS)
 
 
 @dataclass
@@ -89,7 +91,8 @@ def bare_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     patch.setenv("XDG_STATE_HOME", str(operator.state))
     try:
         operator.clusterup("image", "build")
-        operator.clusterup("lab", "up", "--name", NAME, "--servers", str(len(SERVERS)), "--inventory", "lab.yaml")
+        counts = ("--servers", str(len(SERVERS)), "--agents", str(len(AGENTS)))
+        operator.clusterup("lab", "up", "--name", NAME, *counts, "--inventory", "lab.yaml")
         yield operator
     finally:
         for log in sorted(operator.state.glob("clusterup/labs/*/*/console.log")):
