@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from bootstrap.pki.store import write_once, write_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +35,17 @@ def new_ssh_key() -> SshKey:
 
 
 def kept_ssh_key(path: Path) -> SshKey:
-    """The key pair at `path` and `path`.pub, made (mode 0600) where there is none yet."""
+    """The key pair at `path` and `path`.pub, made (mode 0600) where there is none yet. Several that ask at once get the
+    same one: the private key decides, and the public one is always its own."""
+    from cryptography.hazmat.primitives import serialization
+
+    private = path.read_bytes() if path.exists() else write_once(path, new_ssh_key().private)
+    key = serialization.load_ssh_private_key(private, None).public_key()
+    line = key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
     public = path.with_name(path.name + ".pub")
-    if path.exists() and public.exists():
-        return SshKey(path.read_bytes(), public.read_text().strip())
-    key = new_ssh_key()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as handle:  # noqa: PTH123
-        handle.write(key.private)
-    public.write_text(key.public + "\n")
-    return key
+    if not public.exists() or public.read_text().strip() != line:
+        write_private(public, f"{line}\n".encode())
+    return SshKey(private, line)
 
 
 def fingerprint(public: str) -> str:

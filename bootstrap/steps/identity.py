@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrap.pki.sshkeys import SshKey, kept_ssh_key
-from bootstrap.pki.store import write_private
+from bootstrap.pki.store import write_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,8 @@ class NodeIdentity:
 
 def kept_id(path: Path) -> str:
     """The 32 hexadecimal digits in the file at `path`, chosen at random where there is none yet."""
-    if not path.exists():
-        write_private(path, uuid.uuid4().hex.encode())
-    return path.read_text().strip()
+    found = path.read_bytes() if path.exists() else write_once(path, uuid.uuid4().hex.encode())
+    return found.decode().strip()
 
 
 def kept_identity(folder: Path) -> NodeIdentity:
