@@ -8,11 +8,12 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from bootstrap.cli.options import Output
 
 if TYPE_CHECKING:
     from bootstrap.engine.events import Event, Observer
@@ -20,11 +21,6 @@ if TYPE_CHECKING:
     from bootstrap.inventory.model import Inventory
     from bootstrap.steps.apply import Intent, Prepared
     from bootstrap.ui.plain import Detail
-
-
-class Output(StrEnum):
-    TEXT = "text"
-    JSON = "json"
 
 
 InventoryFile = Annotated[Path, typer.Argument(help="The inventory.")]
@@ -139,10 +135,10 @@ def _detail(verbose: bool) -> Detail:
 
 
 def _prepared(intent: Intent, wipe: frozenset[str], parallel: int, observe: Observer) -> Prepared:
-    from bootstrap.cli.common import connections_of
+    from bootstrap.cli.common import connections_of, person
     from bootstrap.steps.apply import look, prepare
 
-    with connections_of(intent, observe) as connections:
+    with connections_of(intent, observe, person()) as connections:
         world = look(intent, connections, parallel=parallel, observe=observe)
     return prepare(intent, world, wipe=wipe)
 

@@ -21,7 +21,7 @@ from bootstrap.pki.kubeconfig import merge_kubeconfig, own_kubeconfig
 from bootstrap.steps.apply import Intent, intent_of
 from bootstrap.steps.kube_client import KubeClient
 from bootstrap.steps.kubeconfig import admin_kubeconfig
-from bootstrap.steps.reach import opener
+from bootstrap.steps.reach import Ask, opener
 from bootstrap.steps.shape import endpoint_of
 from bootstrap.steps.state import cluster_state
 
@@ -34,10 +34,15 @@ def intent_of_file(path: Path, kubeconfig: Path | None) -> Intent:
     return intent_of(inventory, cluster_state(inventory.cluster.name), bundle, place)
 
 
+def person() -> Ask | None:
+    """Whom to ask about host keys: the person on the terminal, or nobody where there is none."""
+    return typer.confirm if sys.stdin.isatty() else None
+
+
 @contextmanager
-def connections_of(intent: Intent, observe: Observer) -> Iterator[Connections]:
-    """The ways into the nodes; on a terminal the person is asked about host keys that nothing is known of."""
-    open_node = opener(intent.inventory, intent.state, typer.confirm if sys.stdin.isatty() else None)
+def connections_of(intent: Intent, observe: Observer, ask: Ask | None = None) -> Iterator[Connections]:
+    """The ways into the nodes. `ask` is asked about host keys that nothing is known of; without it they are refused."""
+    open_node = opener(intent.inventory, intent.state, ask)
     connections = Connections(lambda name: LoggedTransport(open_node(name), observe))
     try:
         yield connections

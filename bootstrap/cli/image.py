@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 import sys
 import time
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bootstrap.cli.options import Output
+
 if TYPE_CHECKING:
     from bootstrap.image.bundle import Bundle
-
-
-class Output(StrEnum):
-    TEXT = "text"
-    JSON = "json"
 
 
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text or json.")]
@@ -55,8 +51,7 @@ def build(
         if verbose or not line.startswith(TOOL_SAYS):
             typer.echo(f"[{time.monotonic() - began:6.1f}s] {line}", err=True)
 
-    built = build_bundle(Source(source, version), log)
-    _show(built.bundle, output)
+    _show(build_bundle(Source(source, version), log), output)
     if output is Output.TEXT:
         typer.echo(f"in {time.monotonic() - began:.1f} s")
 

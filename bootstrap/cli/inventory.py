@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from bootstrap.cli.options import Output
+
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
-
-
-class Output(StrEnum):
-    TEXT = "text"
-    JSON = "json"
 
 
 def register(app: typer.Typer) -> None:

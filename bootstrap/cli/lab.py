@@ -11,13 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bootstrap.cli.options import Output
+
 if TYPE_CHECKING:
     from bootstrap.lab.spec import Lab, LabSpec
-
-
-class Output(StrEnum):
-    TEXT = "text"
-    JSON = "json"
 
 
 class Acceleration(StrEnum):

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-
-class Output(StrEnum):
-    TEXT = "text"
-    JSON = "json"
-
+from bootstrap.cli.options import Output
 
 InventoryFile = Annotated[Path, typer.Argument(help="The inventory.")]
 
@@ -35,12 +30,12 @@ def status(
 
     Exit code 0 when all of it is healthy, 3 when some of it is not, 1 when no node can be reached.
     """
-    from bootstrap.cli.common import connections_of, intent_of_file
+    from bootstrap.cli.common import connections_of, intent_of_file, person
     from bootstrap.engine.events import nobody
     from bootstrap.steps.status import cluster_status
 
     intent = intent_of_file(inventory, None)
-    with connections_of(intent, nobody) as connections:
+    with connections_of(intent, nobody, person()) as connections:
         found = cluster_status(intent, connections, parallel=parallel)
     if output is Output.JSON:
         sys.stdout.write(json.dumps(found.as_data(), indent=1) + "\n")

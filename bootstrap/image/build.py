@@ -33,14 +33,6 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
-    """A bundle, and the number of Debian packages in the micro OS."""
-
-    bundle: Bundle
-    packages: int
-
-
-@dataclass(frozen=True, slots=True)
 class Parts:
     """What a bundle is made of: `packed` is the folder of the compressed disk image, `kubernetes` a version."""
 
@@ -65,7 +57,7 @@ class Parts:
         )
 
 
-def build_bundle(source: Source, log: Log) -> Built:
+def build_bundle(source: Source, log: Log) -> Bundle:
     """The bundle for a source of Kubernetes; what is built already is taken from the cache. It becomes the one that
     `find_bundle` finds.
 
@@ -88,7 +80,7 @@ def build_bundle(source: Source, log: Log) -> Built:
 
     folder = cached("bundle", parts.key, assemble)
     _make_current(folder)
-    return Built(load_bundle(folder), len(system.packages))
+    return load_bundle(folder)
 
 
 def kubernetes_from(source: Source, log: Log) -> tuple[Path, str]:

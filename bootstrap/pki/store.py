@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -85,34 +85,32 @@ def kept_leaf(
 
 def write_private(path: Path, content: bytes) -> None:
     """Write a file that only its owner reads; whole or not at all."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, unfinished = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(unfinished).replace(path)
-    except BaseException:
-        Path(unfinished).unlink(missing_ok=True)
-        raise
+    with _unfinished(path, content) as unfinished:
+        unfinished.replace(path)
 
 
 def write_once(path: Path, content: bytes) -> bytes:
     """Write a file that only its owner reads, unless it is there: the first of several writers wins, and each gets what
     is in the file then."""
+    with _unfinished(path, content) as unfinished, suppress(FileExistsError):
+        os.link(unfinished, path)
+    return path.read_bytes()
+
+
+@contextmanager
+def _unfinished(path: Path, content: bytes) -> Iterator[Path]:
+    """A file beside `path` with the content, on the disk and readable by its owner alone; gone at the end, unless
+    it was renamed."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, unfinished = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        with suppress(FileExistsError):
-            os.link(unfinished, path)
+        yield Path(name)
     finally:
-        Path(unfinished).unlink()
-    return path.read_bytes()
+        Path(name).unlink(missing_ok=True)
 
 
 def _paths(path: Path) -> tuple[Path, Path]:
