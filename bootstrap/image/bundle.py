@@ -81,6 +81,11 @@ class Bundle:
         return self.artifacts[name]
 
     @property
+    def kubernetes_minor(self) -> int:
+        """20 where the payload holds Kubernetes 1.20.2. Raises ClusterupError where there is no payload."""
+        return int(self.artifact("payload").components["kubernetes"].removeprefix("v").split(".")[1])
+
+    @property
     def images(self) -> tuple[Artifact, ...]:
         """The container images, ordered by name."""
         return tuple(self.artifacts[name] for name in sorted(self.artifacts) if name.startswith("image/"))

@@ -12,6 +12,7 @@ from pathlib import Path
 from bootstrap.errors import ClusterupError
 from bootstrap.image.cache import cached, content_key
 from bootstrap.image.trees import Log, ensure_tree, run_in
+from bootstrap.paths import templates_dir
 
 BINARIES = (
     "kube-apiserver",
@@ -31,6 +32,10 @@ mkdir -p $GOPATH/src/k8s.io
 cd /build
 ln -sfn /build/source $GOPATH/src/k8s.io/kubernetes
 cd $GOPATH/src/k8s.io/kubernetes
+for p in /patches/*.patch; do
+    echo "applying ${p##*/}"
+    patch --quiet --strip=1 --fuzz=0 <"$p"
+done
 echo "generating code"
 make generated_files
 p=k8s.io/component-base/version
@@ -77,14 +82,23 @@ def build_kubernetes(log: Log) -> tuple[Path, str]:
     tree = ensure_tree("go", SUITE, PACKAGES, log=log, components=("deb", "deb-src"))
     package = debian_version(tree, log)
     version = kubernetes_version(package)
-    key = content_key({"source": package, "suite": SUITE, "recipe": RECIPE, "binaries": " ".join(BINARIES)})
+    patches = templates_dir() / "kubernetes-source"
+    key = content_key(
+        {
+            "source": package,
+            "suite": SUITE,
+            "recipe": RECIPE,
+            "binaries": " ".join(BINARIES),
+            "patches": patches,
+        }
+    )
 
     def build(folder: Path) -> None:
         work = folder / ".work"
         work.mkdir()
         out = folder / "bin"
         out.mkdir()
-        binds = {work: "/build", out: "/out"}
+        binds = {work: "/build", out: "/out", patches: "/patches"}
         fetch = "set -eu; cd /build; apt-get source -qq --only-source kubernetes; mv kubernetes-*/ source"
         run_in(tree, ["sh", "-c", fetch], binds=binds, log=log, what="fetching Kubernetes' source package")
         environment = {"VERSION": version, "MINOR": version.split(".")[1], "BINARIES": " ".join(BINARIES)}

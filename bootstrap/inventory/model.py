@@ -67,6 +67,7 @@ class Kubernetes(Strict):
         default_factory=dict, description="More flags of kube-controller-manager."
     )
     scheduler_args: dict[str, str] = Field(default_factory=dict, description="More flags of kube-scheduler.")
+    etcd_args: dict[str, str] = Field(default_factory=dict, description="More flags of etcd.")
     kubelet_args: dict[str, str] = Field(default_factory=dict, description="More flags of the kubelet.")
 
 

@@ -17,11 +17,17 @@ PATIENT = {
     "leader-elect-renew-deadline": "45s",
     "leader-elect-retry-period": "10s",
 }
+PATIENT_ETCD = {"heartbeat-interval": "500", "election-timeout": "5000"}
+# Its samples of how busy the API server is are half of what an idle one does, and count in emulation. Kubernetes has
+# other ones from 1.26 on.
+NO_SAMPLES = {"feature-gates": "APIPriorityAndFairness=false"}
+SAMPLES_GONE = 26
 MARK = "# Written by `clusterup lab up` for the lab "
 
 
-def inventory_text(lab: Lab, bundle: str | None) -> str:
-    """The inventory with a first line that says whose it is. `bundle` is the folder that was named, if any."""
+def inventory_text(lab: Lab, bundle: str | None, kubernetes_minor: int) -> str:
+    """The inventory with a first line that says whose it is. `bundle` is the folder that was named, if any, and
+    `kubernetes_minor` 20 for Kubernetes 1.20."""
     cluster: dict[str, Any] = {"name": lab.name, "endpoint": f"127.0.0.1:{lab.endpoint_port}"}
     if len(lab.servers) % 2 == 0:
         cluster["allow_even_servers"] = True
@@ -29,9 +35,18 @@ def inventory_text(lab: Lab, bundle: str | None) -> str:
     if bundle is not None:
         document["os"] = {"bundle": str(Path(bundle).expanduser().resolve())}
     if lab.accel is Accel.TCG:
-        document["kubernetes"] = {"controller_manager_args": dict(PATIENT), "scheduler_args": dict(PATIENT)}
+        document["kubernetes"] = _for_slow_machines(kubernetes_minor)
     document["nodes"] = [_node(lab, machine) for machine in lab.machines]
     return f"{_first_line(lab.name)}\n" + yaml.safe_dump(document, sort_keys=False, width=200)
+
+
+def _for_slow_machines(kubernetes_minor: int) -> dict[str, Any]:
+    arguments = {
+        "etcd_args": dict(PATIENT_ETCD),
+        "controller_manager_args": dict(PATIENT),
+        "scheduler_args": dict(PATIENT),
+    }
+    return arguments if kubernetes_minor >= SAMPLES_GONE else {"api_server_args": dict(NO_SAMPLES), **arguments}
 
 
 def _first_line(name: str) -> str:

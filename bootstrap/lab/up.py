@@ -75,7 +75,7 @@ def started(spec: LabSpec, *, say: Say) -> tuple[Lab, dict[str, int]]:
     check_memory(count - len(running), spec.memory, available_memory())
     lab = there or _made(spec, say)
     if there is None or not inventory.exists():
-        write_inventory(inventory, inventory_text(lab, spec.bundle))
+        write_inventory(inventory, inventory_text(lab, spec.bundle, find_bundle(spec.bundle).kubernetes_minor))
         say(f"wrote {spec.inventory}")
     if len(running) == count and switch_running(lab) and balancer_running(lab):
         say(f"the lab {lab.name} is already up: {lab.words}")

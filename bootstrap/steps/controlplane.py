@@ -36,12 +36,17 @@ def control_plane_actions(desired: Desired, keys: OperatorKeys, world: World) ->
 
 
 def start_control_plane(context: Context, desired: Desired, keys: OperatorKeys) -> None:
-    """Start it and wait until this server's own API server is ready. Raises ClusterupError."""
-    name = desired.node.name
-    ensure_units(context, name, desired.control_plane)
+    """Start it and wait until this server's own API server is ready. Raises ClusterupError.
 
+    The others start after that: before the API server has made its own roles, all that they ask is refused, and they
+    ask again and again.
+    """
+    name = desired.node.name
+    api_server, *others = desired.control_plane
+    ensure_units(context, name, [api_server])
     with api_at(context.on(name), keys) as api:
         context.wait_until(api.ready, what="the API server's readiness", timeout=READY_SECONDS, every=2.0)
+    ensure_units(context, name, others)
 
 
 def object_actions(objects: Sequence[Manifest], servers: ApiServers, reachable: Sequence[str]) -> list[Action[World]]:

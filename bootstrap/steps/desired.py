@@ -23,7 +23,7 @@ from bootstrap.steps.node_units import (
     network_unit,
     proxy_unit,
 )
-from bootstrap.steps.shape import Shape, minor_of
+from bootstrap.steps.shape import Shape
 from bootstrap.steps.state import ClusterState
 from bootstrap.steps.ways import OperatorKeys
 
@@ -70,7 +70,7 @@ def desired_nodes(inventory: Inventory, state: ClusterState, bundle: Bundle, key
 def desired_node(inventory: Inventory, node: Node, state: ClusterState, bundle: Bundle, keys: OperatorKeys) -> Desired:
     """One node as it should be."""
     payload = bundle.artifact("payload")
-    shape = Shape(inventory, node, minor_of(payload.components["kubernetes"]))
+    shape = Shape(inventory, node, bundle.kubernetes_minor)
     # Every unit runs out of the payload: another one restarts them.
     release = NodeFile(PAYLOAD_FILE, f"{payload.sha256}\n".encode())
     ca = ca_file(keys.pki)

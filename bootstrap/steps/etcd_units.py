@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import IPv4Address
 
-from bootstrap.steps.layout import NodeFile, Unit
+from bootstrap.steps.layout import NodeFile, Unit, flags
 from bootstrap.steps.shape import Shape
 
 PKI = "/etc/kubernetes/pki/etcd"
@@ -64,7 +64,7 @@ def etcd_unit(shape: Shape, pki: tuple[NodeFile, ...]) -> Unit:
         name="etcd.service",
         description="etcd, a member of the cluster's quorum",
         kind="notify",
-        argv=("/usr/bin/etcd", *(f"--{name}={value}" for name, value in arguments.items())),
+        argv=("/usr/bin/etcd", *flags(arguments, shape.inventory.kubernetes.etcd_args)),
         files=pki,
         after=("network-online.target", "systemd-sysext.service", "time-sync.target"),
         wants=("network-online.target",),

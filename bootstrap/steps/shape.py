@@ -51,11 +51,6 @@ class Shape:
         return self.service_cidr[10]
 
 
-def minor_of(version: str) -> int:
-    """20 for "1.20.2" or "v1.20.2". Raises ValueError for what is no version."""
-    return int(version.removeprefix("v").split(".")[1])
-
-
 def endpoint_of(inventory: Inventory) -> tuple[str, int]:
     """Host and port under which operators reach the API servers."""
     configured = inventory.cluster.endpoint

@@ -37,13 +37,15 @@ class Bench:
 
 @pytest.fixture
 def small_bundle(tmp_path: Path) -> Path:
-    """A bundle whose live image has a partition CLUSTERUP and nothing that boots."""
+    """A bundle whose live image has a partition CLUSTERUP and nothing that boots, and a payload that is none."""
     folder = tmp_path / "bundle"
     folder.mkdir()
     live = folder / "live.raw"
     live.write_bytes(_gpt())
     artifact = described("live", live, partitions=(LIVE_PARTITION,))
-    write_manifest(Bundle(folder, "1", {"live": artifact}))
+    (folder / "payload.raw").write_bytes(b"payload")
+    payload = described("payload", folder / "payload.raw", components={"kubernetes": "1.20.2"})
+    write_manifest(Bundle(folder, "1", {"live": artifact, "payload": payload}))
     return folder
 
 

@@ -34,7 +34,11 @@ def bundle(tmp_path: Path) -> Bundle:
     )
     artifacts = [
         system,
-        described("payload", folder / "payload.raw", components={"etcd": "3.5.16", "containerd": "1.7.24"}),
+        described(
+            "payload",
+            folder / "payload.raw",
+            components={"etcd": "3.5.16", "containerd": "1.7.24", "kubernetes": "1.20.2"},
+        ),
         described("image/pause", folder / "images" / "pause.tar", reference="clusterup.local/pause:1"),
     ]
     made = Bundle(folder, "20261124", {artifact.name: artifact for artifact in artifacts})
@@ -44,6 +48,10 @@ def bundle(tmp_path: Path) -> Bundle:
 
 def test_what_is_written_is_read_back(bundle: Bundle) -> None:
     assert load_bundle(bundle.directory) == bundle
+
+
+def test_the_minor_version_of_kubernetes_is_that_of_its_payload(bundle: Bundle) -> None:
+    assert bundle.kubernetes_minor == 20
 
 
 def test_files_are_named_relative_to_the_bundle_so_that_it_can_be_moved(bundle: Bundle, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from bootstrap.errors import BadUse
 from bootstrap.inventory.load import load_inventory
 from bootstrap.lab.inventory import check_inventory_place, inventory_text
-from bootstrap.lab.spec import LabSpec
+from bootstrap.lab.spec import Accel, LabSpec
 from tests.unit.lab.samples import paper_lab
 
 
@@ -17,7 +17,7 @@ from tests.unit.lab.samples import paper_lab
 def test_it_is_valid_and_describes_every_machine(tmp_path: Path, servers: int, agents: int) -> None:
     lab = paper_lab(tmp_path, LabSpec(name="try", servers=servers, agents=agents))
     file = tmp_path / "lab.yaml"
-    file.write_text(inventory_text(lab, None))
+    file.write_text(inventory_text(lab, None, 20))
     inventory = load_inventory(file)
     assert inventory.cluster.name == "try"
     assert inventory.cluster.endpoint == f"127.0.0.1:{lab.endpoint_port}"
@@ -39,19 +39,41 @@ def test_it_is_valid_and_describes_every_machine(tmp_path: Path, servers: int, a
         assert node.ssh.use_config is False
 
 
+def test_emulated_machines_get_patient_leaders_and_no_samples_of_how_busy_they_are(tmp_path: Path) -> None:
+    file = tmp_path / "lab.yaml"
+    file.write_text(inventory_text(paper_lab(tmp_path, LabSpec(), Accel.TCG), None, 20))
+    kubernetes = load_inventory(file).kubernetes
+    assert kubernetes.api_server_args == {"feature-gates": "APIPriorityAndFairness=false"}
+    assert kubernetes.etcd_args == {"heartbeat-interval": "500", "election-timeout": "5000"}
+    assert kubernetes.scheduler_args["leader-elect-lease-duration"] == "60s"
+
+
+def test_a_feature_gate_that_newer_kubernetes_does_not_know_is_not_set(tmp_path: Path) -> None:
+    file = tmp_path / "lab.yaml"
+    file.write_text(inventory_text(paper_lab(tmp_path, LabSpec(), Accel.TCG), None, 31))
+    assert load_inventory(file).kubernetes.api_server_args == {}
+
+
+def test_machines_with_kvm_run_with_the_defaults_of_kubernetes(tmp_path: Path) -> None:
+    file = tmp_path / "lab.yaml"
+    file.write_text(inventory_text(paper_lab(tmp_path, LabSpec(), Accel.KVM), None, 20))
+    kubernetes = load_inventory(file).kubernetes
+    assert (kubernetes.etcd_args, kubernetes.api_server_args, kubernetes.scheduler_args) == ({}, {}, {})
+
+
 def test_a_bundle_that_was_named_stands_in_it_with_its_whole_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "lab.yaml"
-    file.write_text(inventory_text(paper_lab(tmp_path, LabSpec()), "some/bundle"))
+    file.write_text(inventory_text(paper_lab(tmp_path, LabSpec()), "some/bundle", 20))
     assert load_inventory(file).os.bundle == str(tmp_path / "some/bundle")
 
 
 def test_a_free_place_and_the_labs_own_file_are_fine(tmp_path: Path) -> None:
     file = tmp_path / "lab.yaml"
     check_inventory_place(file, "lab")
-    file.write_text(inventory_text(paper_lab(tmp_path, LabSpec()), None))
+    file.write_text(inventory_text(paper_lab(tmp_path, LabSpec()), None, 20))
     check_inventory_place(file, "lab")
 
 

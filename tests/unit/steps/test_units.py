@@ -19,7 +19,7 @@ from bootstrap.steps.node_units import (
     network_unit,
     proxy_unit,
 )
-from bootstrap.steps.shape import Shape, api_server_names, endpoint_of, minor_of
+from bootstrap.steps.shape import Shape, api_server_names, endpoint_of
 
 CA = NodeFile("/etc/kubernetes/pki/ca.crt", b"a certificate")
 
@@ -54,6 +54,14 @@ def text(unit: Unit) -> str:
 def test_a_unit_leaves_the_digest_it_started_with_where_facts_find_it() -> None:
     unit = etcd_unit(shape("s1"), (CA,))
     assert f"echo {unit.digest} >/run/clusterup/applied/%n" in text(unit)
+
+
+def test_flags_of_etcd_in_the_inventory_win() -> None:
+    given = shape("s1")
+    kubernetes = given.inventory.kubernetes.model_copy(update={"etcd_args": {"heartbeat-interval": "500"}})
+    patient = dataclasses.replace(given, inventory=given.inventory.model_copy(update={"kubernetes": kubernetes}))
+    heartbeats = [argument for argument in etcd_unit(patient, (CA,)).argv if argument.startswith("--heartbeat")]
+    assert heartbeats == ["--heartbeat-interval=500"]
 
 
 def test_a_changed_file_changes_the_digest_of_the_units_that_read_it() -> None:
@@ -157,10 +165,6 @@ def test_systemd_s_specials_in_an_argument_are_made_harmless() -> None:
     assert systemd_quoted("a b") == '"a b"'
     assert systemd_quoted("100%$x") == "100%%$$x"
     assert systemd_quoted("") == '""'
-
-
-def test_a_minor_version_is_read_from_a_release() -> None:
-    assert (minor_of("1.20.2"), minor_of("v1.31.0")) == (20, 31)
 
 
 def test_a_file_s_content_never_shows_in_its_representation() -> None:
