@@ -137,9 +137,9 @@ def stop(node: NodeArgument, name: NameOption = "lab") -> None:
 
 
 def down(name: NameOption = "lab") -> None:
-    """End the machines and remove their disks.
+    """End the machines, remove their disks, and forget the cluster that ran on them (keys, certificates).
 
-    What clusterup keeps of the cluster that ran in it (keys, certificates) stays, and so does the inventory.
+    The inventory and the kubeconfig stay where you have them.
     """
     from bootstrap.lab.down import lab_down
 

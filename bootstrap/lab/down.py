@@ -8,6 +8,8 @@ from collections.abc import Callable
 from bootstrap.lab.machine import stop_machine
 from bootstrap.lab.network import stop_network
 from bootstrap.lab.store import lab_locked, load_lab, remove_unfinished
+from bootstrap.steps.state import forget_cluster
+from bootstrap.transport.hostkeys import public_key
 
 Say = Callable[[str], None]
 
@@ -17,16 +19,20 @@ def _nothing(_: str) -> None:
 
 
 def lab_down(name: str, say: Say = _nothing) -> bool:
-    """End the lab's machines and remove it, disks and all. False where there is no such lab.
+    """End the lab's machines and remove it, disks and all, and what is kept of the cluster that ran on them. False
+    where there is no such lab.
 
-    The state of the cluster that ran in it is left alone. Raises ClusterupError where a process does not end,
-    Refused where another command is at work on the lab.
+    Raises ClusterupError where a process does not end, Refused where another command is at work on the lab or its
+    cluster.
     """
     with lab_locked(name, "lab down"):
         remove_unfinished(name)
         lab = load_lab(name)
         if lab is None:
             return False
+        # First, because it refuses while an apply is at work.
+        if forget_cluster(name, {machine.name: public_key(machine.host_key) for machine in lab.machines}):
+            say(f"forgot the cluster {name}: its keys, certificates and pinned host keys")
         for machine in lab.machines:
             if stop_machine(lab, machine.name):
                 say(f"{machine.name}: switched off")

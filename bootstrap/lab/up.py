@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from bootstrap.errors import ClusterupError
+from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.bundle import find_bundle, verify_bundle
 from bootstrap.lab import qemu
 from bootstrap.lab.accel import accelerator
@@ -39,6 +39,7 @@ from bootstrap.lab.store import (
 from bootstrap.lab.tools import lab_tree
 from bootstrap.lab.wait import wait_for_ssh
 from bootstrap.pki.sshkeys import kept_ssh_key, new_ssh_key
+from bootstrap.steps.state import state_folder
 
 Say = Callable[[str], None]
 
@@ -112,8 +113,22 @@ def _start_network(lab: Lab, say: Say) -> None:
         say(f"the load balancer in front of the API servers listens on 127.0.0.1:{lab.endpoint_port}")
 
 
+def check_name_is_free(name: str) -> None:
+    """Raise Refused where there is a cluster of that name already: its keys are not those of new machines."""
+    folder = state_folder(name)
+    if folder.exists():
+        raise Refused(
+            f"a new lab can't be called {name}: there was a cluster of that name",
+            step="lab up",
+            tried=f"look for what is kept of a cluster {name}",
+            got=f"{folder} is there",
+            hint="take another --name; or remove that folder, if the cluster is gone for good",
+        )
+
+
 def _made(spec: LabSpec, say: Say) -> Lab:
     """A new lab, not running yet. It appears under its name when it is complete."""
+    check_name_is_free(spec.name)
     bundle = find_bundle(spec.bundle)
     live = bundle.artifact(LIVE)
     verify_bundle(bundle, [LIVE])

@@ -5,9 +5,13 @@ All of it below the XDG state folder, readable by its owner alone.
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootstrap.engine.lock import file_lock
 from bootstrap.paths import state_dir
 from bootstrap.pki.sshkeys import SshKey, kept_ssh_key
 from bootstrap.pki.store import write_private
@@ -71,8 +75,35 @@ class ClusterState:
         return kept_identity(self.folder / "nodes" / node)
 
 
+def state_folder(cluster: str) -> Path:
+    """Where the state of the cluster of that name is, or would be."""
+    return state_dir() / "clusters" / cluster
+
+
+def forget_cluster(cluster: str, machines: Mapping[str, str]) -> bool:
+    """Remove the state of a cluster that ran on `machines` (the public host keys of their live environments, by name)
+    and on no other: their end is its end.
+
+    False, and nothing is touched, where there is none or where it knows another machine. Raises Refused while
+    clusterup is at work on that cluster.
+    """
+    folder = state_folder(cluster)
+    if not folder.is_dir():
+        return False
+    state = ClusterState(folder)
+    with file_lock(state.lock, f"forget the cluster {cluster}"):
+        known = state.host_keys.all_pinned()
+        if any(keys.get(LIVE) != machines.get(node) for node, keys in known.items()):
+            return False
+        # Renamed first: an end in the middle of removing leaves nothing that looks like a cluster.
+        going = folder.with_name(f".{cluster}.removed-{os.getpid()}")
+        folder.rename(going)
+        shutil.rmtree(going)
+    return True
+
+
 def cluster_state(cluster: str) -> ClusterState:
     """The state of the cluster of that name."""
-    folder = state_dir() / "clusters" / cluster
+    folder = state_folder(cluster)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return ClusterState(folder)

@@ -33,6 +33,10 @@ class HostKeys:
         """The public key lines pinned for a node, by kind; empty where there are none."""
         return dict(self._read().get(node, {}))
 
+    def all_pinned(self) -> Pins:
+        """The public key lines of every node, by kind."""
+        return self._read()
+
     def pin(self, node: str, kind: str, public_line: str) -> None:
         """Remember a key, in place of the one of that kind. Raises BadUse when it is not a public key line."""
         line = public_key(public_line)

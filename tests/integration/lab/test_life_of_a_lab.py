@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap.engine.lock import file_lock
 from bootstrap.errors import BadUse, ClusterupError, Refused
 from bootstrap.inventory.load import load_inventory
 from bootstrap.lab import up
@@ -30,6 +31,8 @@ from bootstrap.lab.process import identity_of, recorded
 from bootstrap.lab.qmp import qmp
 from bootstrap.lab.spec import Lab
 from bootstrap.lab.store import lab_locked, labs_dir, load_lab
+from bootstrap.pki.sshkeys import new_ssh_key
+from bootstrap.steps.state import LIVE, cluster_state
 from tests.helpers.daemons import wait_for
 from tests.integration.lab.conftest import Bench
 
@@ -143,13 +146,39 @@ def test_down_after_a_crash_of_the_host_leaves_strangers_with_the_same_numbers_a
         stranger.kill()
 
 
-def test_down_leaves_the_inventory_and_the_state_of_the_cluster(bench: Bench) -> None:
-    bench.up()
-    cluster = bench.folder / "state" / "clusterup" / "clusters" / "bench"
-    cluster.mkdir(parents=True)
+def test_down_forgets_the_cluster_that_ran_on_the_machines_and_leaves_the_inventory(bench: Bench) -> None:
+    lab = bench.up()
+    state = cluster_state("bench")
+    state.host_keys.pin("server-1", LIVE, lab.machine("server-1").host_key)
+    state.note_founded()
     lab_down("bench")
-    assert cluster.is_dir()
+    assert not state.folder.exists()
     assert (bench.folder / "lab.yaml").exists()
+    bench.up()
+
+
+def test_down_leaves_a_cluster_alone_that_knows_another_machine(bench: Bench) -> None:
+    lab = bench.up()
+    state = cluster_state("bench")
+    state.host_keys.pin("server-1", LIVE, lab.machine("server-1").host_key)
+    state.host_keys.pin("elsewhere", LIVE, new_ssh_key().public)
+    lab_down("bench")
+    assert state.host_keys.path.exists()
+
+
+def test_down_refuses_while_an_apply_is_at_work(bench: Bench) -> None:
+    lab = bench.up()
+    with file_lock(cluster_state("bench").lock, "apply"), pytest.raises(Refused, match="another clusterup is at work"):
+        lab_down("bench")
+    assert machine_running(lab, "server-1")
+
+
+def test_a_new_lab_does_not_take_the_name_of_a_cluster(bench: Bench) -> None:
+    folder = cluster_state("bench").folder
+    with pytest.raises(Refused) as refusal:
+        bench.up()
+    assert str(folder) in (refusal.value.got or "")
+    assert load_lab("bench") is None
 
 
 def test_a_new_lab_takes_the_place_of_the_old_ones_inventory(bench: Bench) -> None:
