@@ -9,6 +9,7 @@ from bootstrap.engine.action import Action
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import Observer
 from bootstrap.engine.gather import gather
+from bootstrap.engine.lock import waiting_lock
 from bootstrap.engine.plan import Plan, make_plan
 from bootstrap.engine.pool import asking
 from bootstrap.errors import ClusterupError, Refused
@@ -61,14 +62,17 @@ class Prepared:
 
 def intent_of(inventory: Inventory, state: ClusterState, bundle: Bundle, kubeconfig: Path) -> Intent:
     """What the inventory comes to. Keys and certificates that are not there yet are made; no node is touched."""
-    keys = operator_keys(state)
+    # Two that begin at once must not each make an authority.
+    with waiting_lock(state.folder / "keys.lock"):
+        keys = operator_keys(state)
+        nodes = desired_nodes(inventory, state, bundle, keys)
     host, port = endpoint_of(inventory)
     return Intent(
         inventory=inventory,
         state=state,
         bundle=bundle,
         keys=keys,
-        nodes=desired_nodes(inventory, state, bundle, keys),
+        nodes=nodes,
         objects=cluster_objects(f"https://{host}:{port}", keys.pki.ca.cert_pem),
         kubeconfig=kubeconfig,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ import pytest
 from bootstrap.engine.plan import Plan, Planned
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.pki.kubeconfig import write_kubeconfig
-from bootstrap.steps.apply import Intent, prepare
+from bootstrap.steps.apply import Intent, intent_of, prepare
 from bootstrap.steps.etcd import founder_of
 from bootstrap.steps.kubeconfig import admin_kubeconfig
+from bootstrap.steps.state import ClusterState
 from bootstrap.steps.world import DiskFacts, UnitFacts, World
-from tests.unit.steps.worlds import bundle, facts, finished_world, intent
+from tests.unit.steps.worlds import bundle, facts, finished_world, intent, inventory
 
 DISK = DiskFacts("/dev/vda", 8 << 30)
 
@@ -62,6 +64,19 @@ def test_a_bare_machine_goes_all_the_way_from_its_disk_to_a_ready_node(lab: Inte
         "control-plane",
         "join",
     ]
+
+
+def test_all_that_begin_at_once_have_the_same_keys(tmp_path: Path) -> None:
+    def files(made: Intent) -> dict[str, str]:
+        return {f"{name}{file.path}": file.sha256 for name, node in made.nodes.items() for file in node.files}
+
+    (tmp_path / "state").mkdir(mode=0o700)
+    given = (inventory(), ClusterState(tmp_path / "state"), bundle(tmp_path / "bundle"), tmp_path / "lab.kubeconfig")
+    with ThreadPoolExecutor(4) as pool:
+        first, *others = pool.map(lambda _: intent_of(*given), range(4))
+    for other in others:
+        assert other.keys.pki.ca == first.keys.pki.ca
+        assert files(other) == files(first)
 
 
 def test_an_agent_has_no_part_in_the_quorum_nor_in_the_control_plane(lab: Intent) -> None:
