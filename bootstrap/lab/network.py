@@ -43,7 +43,7 @@ listen kubernetes
     balance roundrobin
     option httpchk GET /readyz
     # Only which server is asked depends on this check: client and API server still verify each other.
-    default-server check-ssl verify none inter 5s fastinter 2s fall 3 rise 1 on-marked-down shutdown-sessions
+    default-server check-ssl verify none inter 10s fastinter 5s fall 3 rise 1 on-marked-down shutdown-sessions
 {servers}
 """
 

@@ -66,11 +66,19 @@ def object_actions(objects: Sequence[Manifest], servers: ApiServers, reachable: 
 
 
 def put_objects(context: Context, objects: Sequence[Manifest], servers: ApiServers) -> None:
-    """Apply the objects. Raises ClusterupError."""
+    """Apply the objects, and wait until the controller manager is at work: kubelets that join before that ask for
+    certificates that nobody signs, and for much else, again and again. Raises ClusterupError."""
     with any_api(context, servers) as api:
         for manifest in objects:
             context.say(object_key(manifest))
             api.apply(manifest)
+        context.wait_until(
+            # Made by one of the controllers, which all begin together.
+            lambda: api.get("ServiceAccount", "default", "kube-system") is not None,
+            what="the controller manager to be at work",
+            timeout=READY_SECONDS,
+            every=2.0,
+        )
 
 
 def object_key(manifest: Mapping[str, Any]) -> str:

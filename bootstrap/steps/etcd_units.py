@@ -69,5 +69,12 @@ def etcd_unit(shape: Shape, pki: tuple[NodeFile, ...]) -> Unit:
         after=("network-online.target", "systemd-sysext.service", "time-sync.target"),
         wants=("network-online.target",),
         before_start=(f"/bin/mkdir -p -m 0700 {DATA}",),
-        settings=(f"EnvironmentFile={BIRTH}", "LimitNOFILE=65536", "TimeoutStartSec=infinity", "OOMScoreAdjust=-999"),
+        settings=(
+            f"EnvironmentFile={BIRTH}",
+            "LimitNOFILE=65536",
+            "TimeoutStartSec=infinity",
+            "OOMScoreAdjust=-999",
+            # Everything waits for the quorum: where there is too little of the processor, it comes first.
+            "CPUWeight=1000",
+        ),
     )

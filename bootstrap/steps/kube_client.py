@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import tempfile
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,10 @@ from bootstrap.pki.x509 import KeyPair
 if TYPE_CHECKING:
     import httpx
 
-# How often a request is sent whose connection breaks.
-TRIES = 3
+# How often a request is sent whose connection breaks, and how long after the first time it is sent again (seconds);
+# twice as long after each further one.
+TRIES = 5
+PAUSE = 0.5
 FIELD_MANAGER = "clusterup"
 # kind -> (path of its API, plural, whether it lives in a namespace)
 KINDS: dict[str, tuple[str, str, bool]] = {
@@ -171,9 +174,9 @@ class KubeClient:
                 )
                 break
             except httpx.HTTPError as error:
-                # A balancer that gives a server up cuts connections off. All that is asked here may be asked twice.
-                if attempt == TRIES or not isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
+                if attempt == TRIES or not _may_pass(error):
                     raise self._error(f"{method} {path}", str(error) or type(error).__name__) from None
+                time.sleep(PAUSE * 2 ** (attempt - 1))
         if not answer.is_success and not (answer.status_code == 404 and method in ("GET", "DELETE")):
             raise self._error(f"{method} {path}", f"{answer.status_code}: {_message(answer.text)}")
         return answer
@@ -186,6 +189,15 @@ class KubeClient:
             got=got,
             hint="look at `journalctl -u kube-apiserver` on a server; applying again goes on from here",
         )
+
+
+def _may_pass(error: httpx.HTTPError) -> bool:
+    """Whether the same request may go well a moment later: a balancer that gives a server up cuts connections off. All
+    that is asked here may be asked twice."""
+    import httpx
+
+    broken = isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError)
+    return broken and "CERTIFICATE_VERIFY_FAILED" not in str(error)
 
 
 def _show(context: ssl.SSLContext, client: KeyPair) -> None:

@@ -17,6 +17,8 @@ KUBELET_YAML = "/etc/kubernetes/kubelet.yaml"
 KUBELET_CONF = "/var/lib/kubelet/kubelet.conf"
 BOOTSTRAP_CONF = "/var/lib/kubelet/bootstrap-kubelet.conf"
 CLIENT_CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+# What uses the kubelet's certificate would only start and fail until the kubelet has joined.
+UNTIL_JOINED = f"/bin/sh -c 'until [ -s {CLIENT_CERTIFICATE} ]; do sleep 1; done'"
 PROXY_YAML = "/etc/kubernetes/kube-proxy.yaml"
 PROXY_CONF = "/etc/kubernetes/kube-proxy.conf"
 NETWORK_JSON = "/etc/clusterup/network.json"
@@ -115,7 +117,8 @@ def kubelet_unit(shape: Shape, ca: NodeFile) -> Unit:
         files=(config, ca),
         after=("containerd.service", "clusterup-images.service", "clusterup-balancer.service"),
         wants=("containerd.service", "clusterup-images.service", "clusterup-balancer.service"),
-        settings=("Delegate=yes", "OOMScoreAdjust=-999"),
+        # On a slow machine it takes longer than systemd's minute and a half; ended by it, it would begin anew for ever.
+        settings=("Delegate=yes", "OOMScoreAdjust=-999", "TimeoutStartSec=infinity"),
     )
 
 
@@ -137,8 +140,7 @@ def proxy_unit(shape: Shape, ca: NodeFile) -> Unit:
         files=(config, kubeconfig, ca),
         after=("kubelet.service",),
         wants=("kubelet.service",),
-        # It would only start and fail until the kubelet has joined.
-        before_start=(f"/bin/sh -c 'until [ -s {CLIENT_CERTIFICATE} ]; do sleep 1; done'",),
+        before_start=(UNTIL_JOINED,),
         settings=("TimeoutStartSec=infinity",),
     )
 
@@ -160,4 +162,6 @@ def network_unit(shape: Shape, ca: NodeFile) -> Unit:
         argv=("/usr/bin/clusterup-node", "network", NETWORK_JSON),
         files=(config, ca),
         after=("kubelet.service",),
+        before_start=(UNTIL_JOINED,),
+        settings=("TimeoutStartSec=infinity",),
     )

@@ -63,7 +63,7 @@ def verify_cluster(client: KubeClient, nodes: Sequence[str], *, timeout: float, 
         _wait(client, [f"fetch-{node}" for node in nodes], "Succeeded", timeout)
         return tuple(fetch for node in nodes for fetch in _fetches(node, client.log(f"fetch-{node}", NAMESPACE)))
     finally:
-        client.delete("Namespace", NAMESPACE)
+        _end(client, say)
 
 
 def _begin(client: KubeClient, timeout: float, say: Say) -> None:
@@ -78,6 +78,14 @@ def _begin(client: KubeClient, timeout: float, say: Say) -> None:
         "the namespace's service account (the controller manager makes it)",
         timeout,
     )
+
+
+def _end(client: KubeClient, say: Say) -> None:
+    """Delete the namespace. Where that fails, what the pods have found counts more; the next run deletes it first."""
+    try:
+        client.delete("Namespace", NAMESPACE)
+    except KubeError as error:
+        say(f"the namespace {NAMESPACE} is still there: {error.got or error.problem}")
 
 
 def _pod(name: str, node: str, script: str, environment: dict[str, str]) -> dict[str, Any]:

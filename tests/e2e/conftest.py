@@ -19,7 +19,7 @@ from bootstrap.steps.apply import Intent, look
 from bootstrap.steps.world import World
 
 NAME = "e2e"
-SERVERS = ("server-1", "server-2", "server-3")
+SERVERS = ("server-1",)
 AGENTS = ("agent-1",)
 NODES = (*SERVERS, *AGENTS)
 

@@ -1,4 +1,4 @@
-"""From bare machines to a cluster that works, stays as it is, survives the loss of a server and takes it back."""
+"""From bare machines to a cluster that works, stays as it is, and takes a node back that was off."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_every_node_is_ready_and_every_server_has_a_vote(cluster: Operator) -> N
     assert {node["name"]: node["state"] for node in status["nodes"]} == dict.fromkeys(NODES, "Ready")
     assert {member["name"] for member in status["etcd"] if member["voter"]} == set(SERVERS)
     assert len([member for member in status["etcd"] if member["leader"]]) == 1
-    assert [server["ready"] for server in status["api"]] == [True, True, True]
+    assert [server["ready"] for server in status["api"]] == [True]
 
 
 def test_a_pod_on_each_node_reaches_a_pod_on_each_other_and_the_api(cluster: Operator) -> None:
@@ -88,24 +88,16 @@ def logs(cluster: Operator, pod: str) -> str:
     return cluster.kubectl("logs", pod) if phase == "Succeeded" else ""
 
 
-def test_with_one_server_off_the_same_kubeconfig_answers_and_new_pods_run(cluster: Operator) -> None:
-    cluster.clusterup("lab", "stop", "server-1", "--name", NAME)
-    wait_for(lambda: ready_nodes(cluster) == {*NODES} - {"server-1"}, "server-1 to be seen as gone", 300)
-    cluster.kubectl(
-        "run", "newcomer", "--image=clusterup.local/busybox:1", "--restart=Never", "--command", "--", "sleep", "3600"
-    )
-    cluster.kubectl("wait", "--for=condition=Ready", "pod/newcomer", "--timeout=300s")
-    cluster.kubectl("delete", "pod", "newcomer", "--wait=false")
-
-
-def test_a_node_that_is_off_is_named_and_the_rest_is_looked_after(cluster: Operator) -> None:
+def test_a_node_that_is_off_is_named_and_the_rest_goes_on(cluster: Operator) -> None:
+    cluster.clusterup("lab", "stop", "agent-1", "--name", NAME)
+    wait_for(lambda: ready_nodes(cluster) == {"server-1"}, "agent-1 to be seen as gone", 300)
     applied = cluster.runs("apply", "lab.yaml", "--yes")
     assert applied.returncode == 3
-    assert "server-1: connect: " in applied.stderr
+    assert "agent-1: connect: " in applied.stderr
     assert "nothing to do" in applied.stdout
     assert {node["name"]: node["state"] for node in cluster.status()["nodes"]} == {
-        **dict.fromkeys(NODES, "Ready"),
-        "server-1": "NotReady",
+        "server-1": "Ready",
+        "agent-1": "NotReady",
     }
 
 

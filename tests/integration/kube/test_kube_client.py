@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from bootstrap.pki.x509 import Usage, issue, new_authority
 from bootstrap.steps.kube_client import KubeClient, KubeError
 from bootstrap.steps.objects import base_objects
 from tests.integration.kube.conftest import ApiServer
+from tests.integration.transport.proxy import CuttingProxy
 
 
 def kubectl(server: ApiServer, kubeconfig: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -67,6 +69,14 @@ def test_a_server_of_another_authority_is_not_believed(api_server: ApiServer) ->
         with pytest.raises(KubeError, match="did not do") as refused:
             client.version()
     assert "certificate" in str(refused.value).lower()
+
+
+def test_a_balancer_that_has_no_server_for_a_moment_is_asked_again(api_server: ApiServer) -> None:
+    with CuttingProxy(api_server.port, turned_away=2) as proxy:
+        client = dataclasses.replace(api_server, port=proxy.port).client()
+        with client:
+            assert client.version() == "v1.20.2"
+        assert proxy.turned_away == 0
 
 
 def test_a_server_whose_certificate_carries_another_name_is_not_believed(api_server: ApiServer) -> None:

@@ -9,10 +9,14 @@ from contextlib import suppress
 
 
 class CuttingProxy:
-    """Passes connections on to `target`; cuts them on `cut()`, or once `limit` bytes went towards the target."""
+    """Passes connections on to `target`; cuts them on `cut()`, or once `limit` bytes went towards the target.
 
-    def __init__(self, target: int, limit: int | None = None) -> None:
+    The first `turned_away` connections are taken and closed, as by a load balancer that has no server.
+    """
+
+    def __init__(self, target: int, limit: int | None = None, *, turned_away: int = 0) -> None:
         self.sent = 0
+        self.turned_away = turned_away
         self._target = target
         self._limit = limit
         self._flowing = threading.Event()
@@ -52,6 +56,10 @@ class CuttingProxy:
                 near, _ = self._listener.accept()
             except OSError:
                 return
+            if self.turned_away:
+                self.turned_away -= 1
+                near.close()
+                continue
             far = socket.create_connection(("127.0.0.1", self._target))
             self._ends += [near, far]
             threading.Thread(target=self._towards, args=(near, far), daemon=True).start()
