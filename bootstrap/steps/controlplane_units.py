@@ -56,7 +56,7 @@ def api_server_unit(shape: Shape, pki: tuple[NodeFile, ...]) -> Unit:
         files=pki,
         after=("etcd.service", "network-online.target", "systemd-sysext.service"),
         wants=("etcd.service", "network-online.target"),
-        settings=("LimitNOFILE=65536", "TimeoutStartSec=infinity", "CPUWeight=300"),
+        settings=("LimitNOFILE=65536", "CPUWeight=300"),
     )
 
 

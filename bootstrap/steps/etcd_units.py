@@ -72,7 +72,6 @@ def etcd_unit(shape: Shape, pki: tuple[NodeFile, ...]) -> Unit:
         settings=(
             f"EnvironmentFile={BIRTH}",
             "LimitNOFILE=65536",
-            "TimeoutStartSec=infinity",
             "OOMScoreAdjust=-999",
             # Everything waits for the quorum: where there is too little of the processor, it comes first.
             "CPUWeight=1000",

@@ -117,8 +117,7 @@ def kubelet_unit(shape: Shape, ca: NodeFile) -> Unit:
         files=(config, ca),
         after=("containerd.service", "clusterup-images.service", "clusterup-balancer.service"),
         wants=("containerd.service", "clusterup-images.service", "clusterup-balancer.service"),
-        # On a slow machine it takes longer than systemd's minute and a half; ended by it, it would begin anew for ever.
-        settings=("Delegate=yes", "OOMScoreAdjust=-999", "TimeoutStartSec=infinity"),
+        settings=("Delegate=yes", "OOMScoreAdjust=-999"),
     )
 
 
@@ -141,7 +140,6 @@ def proxy_unit(shape: Shape, ca: NodeFile) -> Unit:
         after=("kubelet.service",),
         wants=("kubelet.service",),
         before_start=(UNTIL_JOINED,),
-        settings=("TimeoutStartSec=infinity",),
     )
 
 
@@ -163,5 +161,4 @@ def network_unit(shape: Shape, ca: NodeFile) -> Unit:
         files=(config, ca),
         after=("kubelet.service",),
         before_start=(UNTIL_JOINED,),
-        settings=("TimeoutStartSec=infinity",),
     )

@@ -12,6 +12,7 @@ from bootstrap.steps.controlplane_units import api_server_unit, controller_manag
 from bootstrap.steps.etcd_units import birth_file, etcd_unit, peer_url
 from bootstrap.steps.layout import NodeFile, Unit, all_files, systemd_quoted
 from bootstrap.steps.node_units import (
+    CLIENT_CERTIFICATE,
     balancer_unit,
     containerd_unit,
     images_unit,
@@ -69,6 +70,22 @@ def test_a_changed_file_changes_the_digest_of_the_units_that_read_it() -> None:
     after = etcd_unit(shape("s1"), (dataclasses.replace(CA, content=b"another"),))
     assert before.digest != after.digest
     assert before.file.sha256 != after.file.sha256
+
+
+def test_no_unit_is_ended_by_systemd_because_its_machine_is_slow() -> None:
+    server = shape("s1")
+    for unit in (containerd_unit(server), kubelet_unit(server, CA), proxy_unit(server, CA), etcd_unit(server, (CA,))):
+        assert "\nTimeoutStartSec=infinity\n" in text(unit), unit.name
+
+
+def test_what_uses_the_kubelet_s_certificate_waits_until_there_is_one() -> None:
+    for unit in (proxy_unit(shape("a1"), CA), network_unit(shape("a1"), CA)):
+        assert f"until [ -s {CLIENT_CERTIFICATE} ]" in text(unit)
+
+
+def test_the_quorum_comes_first_where_there_is_too_little_of_the_processor() -> None:
+    assert "\nCPUWeight=1000\n" in text(etcd_unit(shape("s1"), (CA,)))
+    assert "CPUWeight" not in text(kubelet_unit(shape("s1"), CA))
 
 
 def test_the_same_inputs_give_the_same_bytes() -> None:
