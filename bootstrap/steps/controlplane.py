@@ -74,7 +74,7 @@ def put_objects(context: Context, objects: Sequence[Manifest], servers: ApiServe
             api.apply(manifest)
         context.wait_until(
             # Made by one of the controllers, which all begin together.
-            lambda: api.get("ServiceAccount", "default", "kube-system") is not None,
+            lambda: api.remembered("ServiceAccount", "default", "kube-system") is not None,
             what="the controller manager to be at work",
             timeout=READY_SECONDS,
             every=2.0,

@@ -113,7 +113,7 @@ def _take_token_back(context: Context, name: str, token: Token, servers: ApiServ
 
 def _ready(context: Context, name: str, servers: ApiServers) -> bool:
     with any_api(context, servers) as api:
-        node = api.get("Node", name)
+        node = api.remembered("Node", name)
     return node is not None and is_ready(node)
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # twice as long after each further one.
 TRIES = 5
 PAUSE = 0.5
+REMEMBERED = {"resourceVersion": "0"}
+# Inside the class, `list` is a method.
+Items = list[dict[str, Any]]
 FIELD_MANAGER = "clusterup"
 # kind -> (path of its API, plural, whether it lives in a namespace)
 KINDS: dict[str, tuple[str, str, bool]] = {
@@ -92,10 +95,24 @@ class KubeClient:
         """An object, or None where there is none of that name. Raises KubeError."""
         return self._json("GET", path_of(kind, name, namespace))
 
-    def list(self, kind: str, namespace: str | None = None) -> list[dict[str, Any]]:
+    def remembered(self, kind: str, name: str, namespace: str | None = None) -> dict[str, Any] | None:
+        """As `get`, out of the API server's memory: it need not ask the quorum, and may be a moment behind.
+
+        Raises KubeError. Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
+        """
+        return self._json("GET", path_of(kind, name, namespace), parameters=REMEMBERED)
+
+    def list_remembered(self, kind: str, namespace: str | None = None) -> Items:
+        """As `list`, out of the API server's memory. Raises KubeError."""
+        return self._items(self._json("GET", path_of(kind, None, namespace), parameters=REMEMBERED))
+
+    def list(self, kind: str, namespace: str | None = None) -> Items:
         """All objects of a kind, in one namespace or in all. Raises KubeError."""
-        found = self._json("GET", path_of(kind, None, namespace))
-        items: list[dict[str, Any]] = (found or {}).get("items") or []
+        return self._items(self._json("GET", path_of(kind, None, namespace)))
+
+    @staticmethod
+    def _items(found: dict[str, Any] | None) -> Items:
+        items: Items = (found or {}).get("items") or []
         return items
 
     def apply(self, manifest: dict[str, Any]) -> dict[str, Any]:

@@ -48,10 +48,12 @@ def read_api(
             if not api.ready():
                 return None
             found: dict[str, Mapping[str, Any]] = {}
-            listed = {f"Node/{node['metadata']['name']}": node for node in api.list("Node")}
+            listed = {f"Node/{node['metadata']['name']}": node for node in api.list_remembered("Node")}
             with asking(8, "api") as pool:
                 answers = pool.map(
-                    lambda item: api.get(item["kind"], item["metadata"]["name"], item["metadata"].get("namespace")),
+                    lambda item: api.remembered(
+                        item["kind"], item["metadata"]["name"], item["metadata"].get("namespace")
+                    ),
                     objects,
                 )
                 for manifest, answer in zip(objects, answers, strict=True):

@@ -119,7 +119,7 @@ def _wait(client: KubeClient, names: Sequence[str], phase: str, timeout: float) 
     found: dict[str, dict[str, Any]] = {}
 
     def there() -> bool:
-        found.update({pod["metadata"]["name"]: pod for pod in client.list("Pod", NAMESPACE)})
+        found.update({pod["metadata"]["name"]: pod for pod in client.list_remembered("Pod", NAMESPACE)})
         return all(found.get(name, {}).get("status", {}).get("phase") == phase for name in names)
 
     def told() -> str:

@@ -15,6 +15,7 @@ from bootstrap.pki.token import cluster_info, new_token, token_secret
 from bootstrap.pki.x509 import Usage, issue, new_authority
 from bootstrap.steps.kube_client import KubeClient, KubeError
 from bootstrap.steps.objects import base_objects
+from tests.helpers.daemons import wait_for
 from tests.integration.kube.conftest import ApiServer
 from tests.integration.transport.proxy import CuttingProxy
 
@@ -46,6 +47,16 @@ def test_what_was_applied_is_read_back_and_a_second_apply_changes_nothing(api_se
         assert client.delete("ConfigMap", "twice", "default")
         assert not client.delete("ConfigMap", "twice", "default")
         assert client.get("ConfigMap", "twice", "default") is None
+
+
+def test_what_the_api_server_has_in_memory_is_the_same_a_moment_later(api_server: ApiServer) -> None:
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "known", "namespace": "default"}}
+    with api_server.client() as client:
+        applied = client.apply(manifest)
+        wait_for(lambda: client.remembered("ConfigMap", "known", "default") == applied, "the API server's memory")
+        listed = client.list_remembered("ConfigMap", "default")
+        assert applied["metadata"] in [found["metadata"] for found in listed]
+        assert client.remembered("ConfigMap", "unknown", "default") is None
 
 
 def test_the_objects_of_every_cluster_are_accepted(api_server: ApiServer) -> None:
