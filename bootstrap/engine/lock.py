@@ -42,18 +42,6 @@ def file_lock(path: Path, doing: str) -> Iterator[None]:
         os.close(handle)
 
 
-@contextmanager
-def waiting_lock(path: Path) -> Iterator[None]:
-    """Hold the lock at `path` for something short, after whoever holds it: another process or another thread."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
 def _holder(content: bytes) -> str:
     try:
         who = json.loads(content)

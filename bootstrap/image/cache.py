@@ -6,14 +6,13 @@ interrupted build leaves nothing that looks finished. Two builders of one key wa
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
+from bootstrap.locks import waiting_lock
 from bootstrap.paths import cache_dir
 
 
@@ -61,7 +60,7 @@ def cached(kind: str, key: str, build: Callable[[Path], None]) -> Path:
     final = place / key
     if final.is_dir():
         return final
-    with _held(place / f".{key}.lock"):
+    with waiting_lock(place / f".{key}.lock"):
         if final.is_dir():
             return final
         unfinished = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=place))
@@ -73,10 +72,3 @@ def cached(kind: str, key: str, build: Callable[[Path], None]) -> Path:
             if unfinished.is_dir():
                 shutil.rmtree(unfinished)
     return final
-
-
-@contextmanager
-def _held(path: Path) -> Iterator[None]:
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

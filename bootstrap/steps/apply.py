@@ -9,12 +9,12 @@ from bootstrap.engine.action import Action
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import Observer
 from bootstrap.engine.gather import gather
-from bootstrap.engine.lock import waiting_lock
 from bootstrap.engine.plan import Plan, make_plan
 from bootstrap.engine.pool import asking
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.bundle import Bundle, verify_bundle
 from bootstrap.inventory.model import Inventory
+from bootstrap.locks import waiting_lock
 from bootstrap.steps.configuration import node_etc
 from bootstrap.steps.controlplane import control_plane_actions, object_actions
 from bootstrap.steps.deploy import deploy_actions

@@ -5,7 +5,6 @@ All of it below the XDG state folder, readable by its owner alone.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -88,6 +87,10 @@ def forget_cluster(cluster: str, machines: Mapping[str, str]) -> bool:
     clusterup is at work on that cluster.
     """
     folder = state_folder(cluster)
+    # Renamed first: an end in the middle of removing leaves nothing that looks like a cluster.
+    going = folder.with_name(f".{cluster}.removed")
+    if going.is_dir():
+        shutil.rmtree(going)
     if not folder.is_dir():
         return False
     state = ClusterState(folder)
@@ -95,8 +98,6 @@ def forget_cluster(cluster: str, machines: Mapping[str, str]) -> bool:
         known = state.host_keys.all_pinned()
         if any(keys.get(LIVE) != machines.get(node) for node, keys in known.items()):
             return False
-        # Renamed first: an end in the middle of removing leaves nothing that looks like a cluster.
-        going = folder.with_name(f".{cluster}.removed-{os.getpid()}")
         folder.rename(going)
         shutil.rmtree(going)
     return True

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from bootstrap.errors import BadUse
+from bootstrap.locks import waiting_lock
 
 Pins = dict[str, dict[str, str]]
 
@@ -87,12 +86,8 @@ class HostKeys:
             unfinished.unlink(missing_ok=True)
             raise
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self.path.with_name(f".{self.path.name}.lock").open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+    def _locked(self) -> AbstractContextManager[None]:
+        return waiting_lock(self.path.with_name(f".{self.path.name}.lock"))
 
 
 def public_key(line: str) -> str:

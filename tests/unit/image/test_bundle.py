@@ -50,8 +50,10 @@ def test_what_is_written_is_read_back(bundle: Bundle) -> None:
     assert load_bundle(bundle.directory) == bundle
 
 
-def test_the_minor_version_of_kubernetes_is_that_of_its_payload(bundle: Bundle) -> None:
-    assert bundle.kubernetes_minor == 20
+@pytest.mark.parametrize(("version", "minor"), [("1.20.2", 20), ("v1.31.0", 31)])
+def test_the_minor_version_of_kubernetes_is_that_of_its_payload(bundle: Bundle, version: str, minor: int) -> None:
+    bundle.artifact("payload").components["kubernetes"] = version
+    assert bundle.kubernetes_minor == minor
 
 
 def test_files_are_named_relative_to_the_bundle_so_that_it_can_be_moved(bundle: Bundle, tmp_path: Path) -> None:
