@@ -50,7 +50,8 @@ def etcd_actions(desired: Desired, quorum: Quorum) -> list[Action[World]]:
     """The actions that make a server a voting member."""
     name = desired.node.name
     founds = name == quorum.founder
-    others = () if founds or quorum.founder is None else (f"{quorum.founder}/etcd.member",)
+    # As with kubeadm: while the cluster makes its own objects, hundreds of them, no write waits for another server.
+    first = () if founds or quorum.founder is None else ("cluster/objects",)
     return [
         Action(
             id=f"{name}/etcd.start",
@@ -68,7 +69,7 @@ def etcd_actions(desired: Desired, quorum: Quorum) -> list[Action[World]]:
             title="found the etcd cluster" if founds else "join etcd as a learner and become a voting member",
             check=judged(name, lambda facts, world: _reason(desired, facts, world)),
             apply=lambda context: become_member(context, desired, quorum),
-            needs=(f"{name}/payload", f"{name}/files", f"{name}/etcd.start", *others),
+            needs=(f"{name}/payload", f"{name}/files", f"{name}/etcd.start", *first),
             # One change of the membership, and one restart of a member, at a time.
             exclusive="etcd",
         ),
