@@ -40,10 +40,12 @@ TOOLS = (
     "xz-utils",
     "zstd",
 )
-# The UUID is that of templates/image/live.repart/10-configuration.conf: a stick and a disk must not be mistaken.
+# /etc is new at every boot, so that systemd takes all that the image holds ready for out of date: ld.so's cache, user
+# accounts (systemd-update-done.service(8)). The UUID is that of templates/image/live.repart/10-configuration.conf: a stick and a disk must not be mistaken.
 LIVE_COMMAND_LINE = (
     "console=tty0 console=ttyS0,115200 oops=panic panic=10 net.ifnames=1 loglevel=5 systemd.firstboot=off "
-    "systemd.gpt_auto=no ro clusterup.live clusterup.configuration=9e2b6f0c-5d0f-4d0b-9f39-6b2f3c1d7a02"
+    "systemd.gpt_auto=no systemd.condition_needs_update=no ro clusterup.live "
+    "clusterup.configuration=9e2b6f0c-5d0f-4d0b-9f39-6b2f3c1d7a02"
 )
 LIVE_RECIPE = """\
 set -eu

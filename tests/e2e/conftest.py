@@ -19,8 +19,8 @@ from bootstrap.steps.apply import Intent, look
 from bootstrap.steps.world import World
 
 NAME = "e2e"
-SERVERS = ("server-1",)
-AGENTS = ("agent-1",)
+SERVERS = ("server-1", "server-2", "server-3")
+AGENTS: tuple[str, ...] = ()
 NODES = (*SERVERS, *AGENTS)
 
 
@@ -63,17 +63,22 @@ class Operator:
 
     def kubectl(self, *arguments: str) -> str:
         """kubectl with the kubeconfig that apply has written; it has to succeed."""
+        done = self.asks(*arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def asks(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """As `kubectl`, whatever comes of it: while a server goes away, a question may fail."""
         program = self.clusterup("image", "path", "tool/kubectl").strip()
         done = subprocess.run(
-            [program, "--kubeconfig", f"{NAME}.kubeconfig", *arguments],
+            [program, "--kubeconfig", f"{NAME}.kubeconfig", "--request-timeout=60s", *arguments],
             cwd=self.folder,
             capture_output=True,
             text=True,
             check=False,
         )
         sys.stdout.write(f"$ kubectl {' '.join(arguments)}\n{done.stdout}{done.stderr}")
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return done
 
     def looks(self) -> tuple[Intent, World]:
         """Everything that clusterup knows of the nodes."""

@@ -13,6 +13,7 @@ from tests.e2e.conftest import AGENTS, NAME, NODES, SERVERS, Operator
 from tests.helpers.daemons import wait_for
 
 pytestmark = pytest.mark.e2e
+IMAGE = "clusterup.local/busybox:1"
 
 
 def test_before_anything_is_changed_the_plan_says_what_would_be_done_and_why(bare_lab: Operator) -> None:
@@ -28,7 +29,7 @@ def test_every_node_is_ready_and_every_server_has_a_vote(cluster: Operator) -> N
     assert {node["name"]: node["state"] for node in status["nodes"]} == dict.fromkeys(NODES, "Ready")
     assert {member["name"] for member in status["etcd"] if member["voter"]} == set(SERVERS)
     assert len([member for member in status["etcd"] if member["leader"]]) == 1
-    assert [server["ready"] for server in status["api"]] == [True]
+    assert [server["ready"] for server in status["api"]] == [True for _ in SERVERS]
 
 
 def test_a_pod_on_each_node_reaches_a_pod_on_each_other_and_the_api(cluster: Operator) -> None:
@@ -76,7 +77,7 @@ def test_logs_of_pods_come_through_every_kubelet(cluster: Operator) -> None:
         overrides = {"apiVersion": "v1", "spec": {"nodeName": node, "tolerations": [{"operator": "Exists"}]}}
         name = f"says-{node}"
         cluster.kubectl(
-            "run", name, "--image=clusterup.local/busybox:1", "--restart=Never", f"--overrides={json.dumps(overrides)}",
+            "run", name, f"--image={IMAGE}", "--restart=Never", f"--overrides={json.dumps(overrides)}",
             "--command", "--", "sh", "-c", f"echo here is {node}",
         )  # fmt: skip
         wait_for(lambda name=name, node=node: f"here is {node}" in logs(cluster, name), f"the log of {name}", 180)  # type: ignore[misc]
@@ -88,26 +89,25 @@ def logs(cluster: Operator, pod: str) -> str:
     return cluster.kubectl("logs", pod) if phase == "Succeeded" else ""
 
 
+def test_with_the_leader_of_the_quorum_off_kubectl_answers_and_a_new_pod_runs(cluster: Operator) -> None:
+    gone = leader(cluster)
+    cluster.clusterup("lab", "stop", gone, "--name", NAME)
+    wait_for(lambda: cluster.asks("get", "nodes").returncode == 0, "an answer to kubectl", 120)
+    command = ("run", "new", f"--image={IMAGE}", "--restart=Never", "--command", "--", "sleep", "3600")
+    wait_for(lambda: cluster.asks(*command).returncode == 0 or there(cluster, "new"), "a new pod to be taken", 120)
+    wait_for(lambda: phase_of(cluster, "new") == "Running", "the new pod to run", 300)
+    assert cluster.kubectl("get", "pod", "new", "-o", "jsonpath={.spec.nodeName}") != gone
+
+
 def test_a_node_that_is_off_is_named_and_the_rest_goes_on(cluster: Operator) -> None:
-    cluster.clusterup("lab", "stop", "agent-1", "--name", NAME)
-    wait_for(lambda: ready_nodes(cluster) == {"server-1"}, "agent-1 to be seen as gone", 300)
+    (gone,) = [name for name in NODES if name not in running_machines(cluster)]
+    wait_for(lambda: ready_nodes(cluster) == {*NODES} - {gone}, f"{gone} to be seen as gone", 300)
     applied = cluster.runs("apply", "lab.yaml", "--yes")
     assert applied.returncode == 3
-    assert "agent-1: connect: " in applied.stderr
+    assert f"{gone}: connect: " in applied.stderr
     assert "nothing to do" in applied.stdout
-    assert {node["name"]: node["state"] for node in cluster.status()["nodes"]} == {
-        "server-1": "Ready",
-        "agent-1": "NotReady",
-    }
-
-
-def ready_nodes(cluster: Operator) -> set[str]:
-    nodes = json.loads(cluster.kubectl("get", "nodes", "-o", "json"))["items"]
-    return {
-        node["metadata"]["name"]
-        for node in nodes
-        if any(entry["type"] == "Ready" and entry["status"] == "True" for entry in node["status"]["conditions"])
-    }
+    states = {node["name"]: node["state"] for node in cluster.status()["nodes"]}
+    assert states == {**dict.fromkeys(NODES, "Ready"), gone: "NotReady"}
 
 
 def test_a_node_that_comes_back_is_ready_again_without_an_apply(cluster: Operator) -> None:
@@ -115,6 +115,33 @@ def test_a_node_that_comes_back_is_ready_again_without_an_apply(cluster: Operato
     wait_for(lambda: bool(cluster.status()["healthy"]), "the cluster to be healthy again", 600)
     said = cluster.clusterup("apply", "lab.yaml", "--yes")
     assert "nothing to do" in said
+
+
+def leader(cluster: Operator) -> str:
+    (name,) = [member["name"] for member in cluster.status()["etcd"] if member["leader"]]
+    return str(name)
+
+
+def running_machines(cluster: Operator) -> set[str]:
+    machines = json.loads(cluster.clusterup("lab", "status", "--name", NAME, "-o", "json"))["machines"]
+    return {machine["name"] for machine in machines if machine["running"]}
+
+
+def there(cluster: Operator, pod: str) -> bool:
+    return cluster.asks("get", "pod", pod).returncode == 0
+
+
+def phase_of(cluster: Operator, pod: str) -> str:
+    return cluster.asks("get", "pod", pod, "-o", "jsonpath={.status.phase}").stdout
+
+
+def ready_nodes(cluster: Operator) -> set[str]:
+    asked = cluster.asks("get", "nodes", "-o", "json")
+    return {
+        node["metadata"]["name"]
+        for node in (json.loads(asked.stdout)["items"] if asked.returncode == 0 else ())
+        if any(entry["type"] == "Ready" and entry["status"] == "True" for entry in node["status"]["conditions"])
+    }
 
 
 def test_the_operator_s_secrets_are_in_no_process_s_arguments(cluster: Operator) -> None:
