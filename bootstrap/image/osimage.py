@@ -40,8 +40,9 @@ TOOLS = (
     "xz-utils",
     "zstd",
 )
-# /etc is new at every boot, so that systemd takes all that the image holds ready for out of date: ld.so's cache, user
-# accounts (systemd-update-done.service(8)). The UUID is that of templates/image/live.repart/10-configuration.conf: a stick and a disk must not be mistaken.
+# The configuration's UUID is that of templates/image/live.repart/10-configuration.conf: a stick and a disk must not be
+# mistaken. /etc is new at every boot: systemd takes what the image holds ready (cache of ld.so, accounts) for out
+# of date, and makes it anew (systemd-update-done.service(8)).
 LIVE_COMMAND_LINE = (
     "console=tty0 console=ttyS0,115200 oops=panic panic=10 net.ifnames=1 loglevel=5 systemd.firstboot=off "
     "systemd.gpt_auto=no systemd.condition_needs_update=no ro clusterup.live "
