@@ -10,7 +10,6 @@ from pathlib import Path
 
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.lab import process
-from bootstrap.lab.priority import come_after, rank
 from bootstrap.lab.qemu import CONSOLE_LOG, CONSOLE_SOCKET, QMP_SOCKET, machine_argv
 from bootstrap.lab.qmp import qmp
 from bootstrap.lab.spec import Lab, Machine
@@ -46,9 +45,8 @@ def start_machine(lab: Lab, node: str) -> None:
     for name in (CONSOLE_SOCKET, QMP_SOCKET):
         (folder / name).unlink(missing_ok=True)
     argv = machine_argv(lab, lab.machine(node))
-    started = process.start_in(ready_tree(), argv, folder=lab.folder, record=folder / RECORD, log=folder / QEMU_LOG)
+    process.start_in(ready_tree(), argv, folder=lab.folder, record=folder / RECORD, log=folder / QEMU_LOG)
     wait_for_qemu(folder, node)
-    come_after(started.pid, rank(lab, node))
 
 
 def wait_for_qemu(folder: Path, node: str) -> None:

@@ -50,8 +50,7 @@ def etcd_actions(desired: Desired, quorum: Quorum) -> list[Action[World]]:
     """The actions that make a server a voting member."""
     name = desired.node.name
     founds = name == quorum.founder
-    # As with kubeadm: while the cluster makes its own objects, hundreds of them, no write waits for another server.
-    first = () if founds or quorum.founder is None else ("cluster/objects",)
+    others = () if founds or quorum.founder is None else (f"{quorum.founder}/etcd.member",)
     return [
         Action(
             id=f"{name}/etcd.start",
@@ -69,7 +68,7 @@ def etcd_actions(desired: Desired, quorum: Quorum) -> list[Action[World]]:
             title="found the etcd cluster" if founds else "join etcd as a learner and become a voting member",
             check=judged(name, lambda facts, world: _reason(desired, facts, world)),
             apply=lambda context: become_member(context, desired, quorum),
-            needs=(f"{name}/payload", f"{name}/files", f"{name}/etcd.start", *first),
+            needs=(f"{name}/payload", f"{name}/files", f"{name}/etcd.start", *others),
             # One change of the membership, and one restart of a member, at a time.
             exclusive="etcd",
         ),

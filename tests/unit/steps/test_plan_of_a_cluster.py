@@ -88,18 +88,11 @@ def test_an_agent_has_no_part_in_the_quorum_nor_in_the_control_plane(lab: Intent
 def test_nothing_waits_for_what_it_does_not_need(lab: Intent) -> None:
     planned = items(plan_of(lab, bare_world(lab)))
     assert planned["s1/etcd.member"].after == ("s1/payload", "s1/files")
-    assert planned["s3/etcd.member"].after == ("s3/payload", "s3/files", "cluster/objects")
+    assert planned["s3/etcd.member"].after == ("s3/payload", "s3/files", "s1/etcd.member")
     assert planned["s1/control-plane"].after == ("s1/etcd.member",)
     assert planned["s3/control-plane"].after == ("s3/etcd.member",)
     assert planned["a1/join"].after == ("a1/runtime", "cluster/objects")
     assert planned["cluster/objects"].after == ("s1/control-plane",)
-
-
-def test_servers_wait_for_the_first_one_s_cluster_only_while_it_is_founded(lab: Intent) -> None:
-    founded = {"kind": "installed", "cluster_id": lab.state.cluster_id, "etcd_data": True}
-    world = changed(bare_world(lab), "s1", **founded)
-    planned = items(plan_of(lab, world))
-    assert planned["s3/etcd.member"].after == ("s3/payload", "s3/files")
 
 
 def test_a_cluster_that_is_as_wanted_needs_nothing(lab: Intent) -> None:
