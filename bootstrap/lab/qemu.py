@@ -18,8 +18,8 @@ QMP_SOCKET = "qmp.sock"
 ACCELERATION = {
     Accel.KVM: ("-accel", "kvm", "-cpu", "host"),
     # An emulated machine that has to wait for its turn looks to Linux as if its cycle counter went wrong; with the slow
-    # clock that it then takes, every look at the time leaves the guest. And each timer of a Go program is an interrupt of
-    # its own, unless timers wait for the kernel's tick: an idle server asks for a quarter less of the processor with it.
+    # clock that it then takes, every look at the time leaves the guest. And each timer of a Go program is an interrupt
+    # of its own, unless timers wait for the kernel's tick: an idle server needs a quarter less of a processor with it.
     # systemd-stub(7) adds this to its command line.
     Accel.TCG: (
         *("-accel", "tcg,thread=multi", "-cpu", "max"),
