@@ -35,6 +35,7 @@ class _Line:
 
     running: dict[str, str] = field(default_factory=dict)
     says: str = ""
+    step: str = ""
     done: int = 0
     total: int = 0
     since: float = 0.0
@@ -82,7 +83,7 @@ class LiveObserver:
             case ActionProgress():
                 if not line.total:
                     line.transfer_since = event.time
-                line.done, line.total = event.done, event.total
+                line.step, line.done, line.total = event.step, event.done, event.total
             case ActionDone():
                 line.running.pop(event.id, None)
                 line.says, line.total = "", 0
@@ -94,11 +95,12 @@ class LiveObserver:
                 line.mark = "✗" if line.mark == "✗" else "-"
 
     def _table(self) -> Table:
-        table = Table.grid(padding=(0, 1))
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True)
+        # Only what a node does may be cut: names and times have to be read whole.
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(no_wrap=True, width=1)
+        table.add_column(no_wrap=True, width=max(map(len, self._lines), default=0))
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        table.add_column(no_wrap=True, justify="right")
+        table.add_column(no_wrap=True, justify="right", width=6)
         now = time.time()
         with self._lock:
             for name, line in self._lines.items():
@@ -114,6 +116,6 @@ def _doing(line: _Line, now: float) -> str:
         full = BAR * line.done // line.total
         rate = line.done / 1e6 / max(0.1, now - line.transfer_since)
         bar = "#" * full + "." * (BAR - full)
-        return f"[{bar}] {line.done / 1e6:.0f}/{line.total / 1e6:.0f} MB {rate:.1f} MB/s"
+        return f"{line.step} [{bar}] {line.done / 1e6:.0f}/{line.total / 1e6:.0f} MB {rate:.1f} MB/s"
     words = [next(iter(line.running.values()), ""), line.says]
     return " - ".join(word for word in words if word)

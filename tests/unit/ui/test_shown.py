@@ -11,7 +11,7 @@ from rich.console import Console
 from bootstrap.engine.action import Action
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.context import RunContext
-from bootstrap.engine.events import ActionProgress, CommandRan, FactsRead, nobody
+from bootstrap.engine.events import ActionProgress, ActionStarted, CommandRan, FactsRead, nobody
 from bootstrap.engine.plan import Plan, make_plan
 from bootstrap.engine.run import run_plan
 from bootstrap.errors import ClusterupError
@@ -113,4 +113,15 @@ def test_a_transfer_shows_its_bar_and_rate() -> None:
     console = Console(file=screen, force_terminal=True, width=80, color_system=None)
     with LiveObserver(console, ["s1"]) as live:
         live(ActionProgress(id="a", node="s1", step="install", title="x", done=5_000_000, total=10_000_000))
-    assert "[########........] 5/10 MB" in screen.getvalue()
+    assert "install [########........] 5/10 MB" in screen.getvalue()
+
+
+def test_on_a_narrow_terminal_names_and_times_are_whole_and_what_is_done_is_cut() -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=60, color_system=None)
+    with LiveObserver(console, ["server-1", "agent-1"]) as live:
+        live(ActionStarted(id="a", node="server-1", step="install", title=f"write {'a long name ' * 9}"))
+    (line, *_) = [line for line in screen.getvalue().splitlines() if "install: write" in line]
+    assert "> server-1 install: write a long name" in line
+    assert "…" in line
+    assert line.rstrip().endswith("0 s")
