@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootstrap.cli.options import Output
+from bootstrap.cli.options import Output, PlanOutput
 
 if TYPE_CHECKING:
     from bootstrap.engine.events import Event, Observer
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 InventoryFile = Annotated[Path, typer.Argument(help="The inventory.")]
+DEFAULT_INVENTORY = Path("inventory.yaml")
 WipeOption = Annotated[
     list[str] | None,
     typer.Option("--wipe", help="Name of a node whose disk may be erased though it holds data. Repeatable."),
@@ -44,30 +45,60 @@ def register(app: typer.Typer) -> None:
 
 
 def plan(
-    inventory: InventoryFile = Path("inventory.yaml"),
+    inventory: InventoryFile = DEFAULT_INVENTORY,
     wipe: WipeOption = None,
     kubeconfig: KubeconfigOption = None,
-    output: OutputOption = Output.TEXT,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Save the plan to this file, for `clusterup apply --plan FILE`.")
+    ] = None,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit with 0 when there is nothing to do, with 2 when there is.")
+    ] = False,
+    output: Annotated[
+        PlanOutput, typer.Option("--output", "-o", help="text, json (one object a line, the plan last) or yaml.")
+    ] = PlanOutput.TEXT,
     verbose: VerboseOption = False,
     parallel: ParallelOption = 32,
 ) -> None:
-    """Show what apply would do, node by node, and why. Changes nothing."""
-    from bootstrap.cli.common import intent_of_file
+    """Show what apply would do, node by node, and why. Changes nothing on any node.
+
+    A saved plan is applied as it was read, or refused when anything has moved since.
+    """
+    from bootstrap.cli.common import intent_of_file, saved_plan_of
     from bootstrap.engine.plan import plan_as_data
+    from bootstrap.engine.saved import write_plan
     from bootstrap.ui.words import plan_lines
 
-    intent = intent_of_file(inventory, kubeconfig)
+    intent = intent_of_file(*((inventory, kubeconfig) if out is None else _from_anywhere(inventory, kubeconfig)))
     with _observed(intent.inventory, output, _detail(verbose)) as observe:
         prepared = _prepared(intent, frozenset(wipe or ()), parallel, observe)
-    if output is Output.JSON:
+    if output is PlanOutput.JSON:
         typer.echo(json.dumps({"actions": plan_as_data(prepared.plan)}))
+    elif output is PlanOutput.YAML:
+        import yaml
+
+        typer.echo(yaml.safe_dump({"actions": plan_as_data(prepared.plan)}, sort_keys=False, width=120), nl=False)
     else:
         typer.echo("\n".join(plan_lines(prepared.plan)))
     _stop_for_problems(prepared)
+    if out is not None:
+        write_plan(out, saved_plan_of(intent, inventory, prepared))
+        typer.echo(f"saved; to do it: clusterup apply --plan {shlex.quote(str(out))}", err=True)
+    if detailed_exitcode and not prepared.plan.empty:
+        raise typer.Exit(2)
 
 
 def apply(
-    inventory: InventoryFile = Path("inventory.yaml"),
+    inventory: Annotated[
+        Path | None,
+        typer.Argument(help="The inventory. Default: inventory.yaml, or that of --plan.", show_default=False),
+    ] = None,
+    plan: Annotated[
+        Path | None, typer.Option("--plan", help="Do what `clusterup plan --out FILE` saved, and nothing else.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Go as far as the plan, and change nothing on any node.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Erase disks without asking, for scripts.")] = False,
     wipe: WipeOption = None,
     kubeconfig: KubeconfigOption = None,
@@ -83,13 +114,16 @@ def apply(
     Every problem that can be seen beforehand is reported before anything is changed. Run it again after any
     interruption: it goes on from what is true by then.
     """
-    from bootstrap.cli.common import connections_of, intent_of_file, merge_into_own
+    from bootstrap.cli.common import connections_of, intent_of_file, merge_into_own, saved_plan_of
     from bootstrap.engine.journal import Journal
     from bootstrap.engine.lock import file_lock
     from bootstrap.engine.run import State, run_plan
+    from bootstrap.engine.saved import read_plan, require_unmoved
     from bootstrap.ui.words import plan_lines, report_lines
 
-    intent = intent_of_file(inventory, kubeconfig)
+    saved = read_plan(plan) if plan is not None else None
+    inventory = inventory or (Path(saved.about["inventory"]) if saved is not None else DEFAULT_INVENTORY)
+    intent = intent_of_file(*((inventory, kubeconfig) if saved is None else _from_anywhere(inventory, kubeconfig)))
     loaded, state = intent.inventory, intent.state
     with file_lock(state.lock, f"apply {inventory}"):
         with _observed(loaded, output, _detail(verbose)) as observe:
@@ -97,6 +131,11 @@ def apply(
         if output is Output.TEXT:
             typer.echo("\n".join(plan_lines(prepared.plan)))
         _stop_for_problems(prepared)
+        if plan is not None and saved is not None:
+            require_unmoved(saved, saved_plan_of(intent, inventory, prepared), plan)
+        if dry_run:
+            typer.echo("nothing was done: this was a dry run", err=True)
+            raise typer.Exit(3 if prepared.world.unreachable else 0)
         if not prepared.plan.empty:
             if not yes and any(item.action.step == "install" for item in prepared.plan.items):
                 _confirm_erasing()
@@ -126,6 +165,11 @@ def apply(
             merge_into_own(intent)
     if prepared.world.unreachable:
         raise typer.Exit(3 if prepared.world.nodes else 1)
+
+
+def _from_anywhere(inventory: Path, kubeconfig: Path | None) -> tuple[Path, Path | None]:
+    """Both as absolute paths: a saved plan says the same in whichever folder it is applied."""
+    return inventory.absolute(), kubeconfig and kubeconfig.absolute()
 
 
 def _detail(verbose: bool) -> Detail:
@@ -171,13 +215,17 @@ def _confirm_erasing() -> None:
 
 
 @contextmanager
-def _observed(inventory: Inventory, output: Output, detail: Detail) -> Iterator[Observer]:
-    """Who shows what happens: live lines on a terminal, plain ones elsewhere, JSON for machines."""
+def _observed(inventory: Inventory, output: Output | PlanOutput, detail: Detail) -> Iterator[Observer]:
+    """Who shows what happens: live lines on a terminal, plain ones elsewhere, JSON for machines; nobody where one YAML
+    document is all that may be written."""
+    from bootstrap.engine.events import nobody
     from bootstrap.ui.jsonl import JsonObserver
     from bootstrap.ui.plain import PlainObserver
 
-    if output is Output.JSON:
+    if output in (Output.JSON, PlanOutput.JSON):
         yield JsonObserver(sys.stdout.write)
+    elif output is PlanOutput.YAML:
+        yield nobody
     elif sys.stdout.isatty():
         from rich.console import Console
 

@@ -15,12 +15,14 @@ import typer
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import Observer
 from bootstrap.engine.logged import LoggedTransport
+from bootstrap.engine.saved import SavedPlan, saved_plan
 from bootstrap.image.bundle import find_bundle
-from bootstrap.inventory.load import load_inventory
+from bootstrap.inventory.load import read_inventory
 from bootstrap.pki.kubeconfig import merge_kubeconfig, own_kubeconfig
-from bootstrap.steps.apply import Intent, intent_of
+from bootstrap.steps.apply import Intent, Prepared, intent_of
 from bootstrap.steps.kube_client import KubeClient
 from bootstrap.steps.kubeconfig import admin_kubeconfig
+from bootstrap.steps.moved import about, facts_as_data
 from bootstrap.steps.reach import Ask, opener
 from bootstrap.steps.shape import endpoint_of
 from bootstrap.steps.state import cluster_state
@@ -28,10 +30,16 @@ from bootstrap.steps.state import cluster_state
 
 def intent_of_file(path: Path, kubeconfig: Path | None) -> Intent:
     """What the inventory at `path` comes to. Raises ClusterupError for an inventory or a bundle that can't be used."""
-    inventory = load_inventory(path)
+    written = read_inventory(path)
+    inventory = written.inventory
     bundle = find_bundle(inventory.os.bundle)
     place = kubeconfig or path.parent / f"{inventory.cluster.name}.kubeconfig"
-    return intent_of(inventory, cluster_state(inventory.cluster.name), bundle, place)
+    return intent_of(inventory, cluster_state(inventory.cluster.name), bundle, place, written.places)
+
+
+def saved_plan_of(intent: Intent, inventory: Path, prepared: Prepared) -> SavedPlan:
+    """The plan as it is saved, and as a saved one is compared with what is so now."""
+    return saved_plan(prepared.plan, about=about(intent, inventory), facts=facts_as_data(prepared.world))
 
 
 def person() -> Ask | None:

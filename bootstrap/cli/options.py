@@ -10,3 +10,11 @@ class Output(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+
+
+class PlanOutput(StrEnum):
+    """For a person, for a machine that reads lines, or as one document."""
+
+    TEXT = "text"
+    JSON = "json"
+    YAML = "yaml"

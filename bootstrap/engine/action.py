@@ -56,7 +56,8 @@ class Action(Generic[Facts]):
     `id` is unique ("s1/install.image"); `node` is the inventory's name or None for the cluster; `step` the
     capability ("install"); `title` one line in the imperative for the plan. `needs` are ids of actions that
     must be done before, where they are planned at all. `check` returns why it has to be done, or None when
-    it is already true. Actions with the same `exclusive` name never run at the same time.
+    it is already true. Actions with the same `exclusive` name never run at the same time. `wanted_by` is where a
+    person wrote down what the action brings about ("lab.yaml:12").
     """
 
     id: str
@@ -68,3 +69,4 @@ class Action(Generic[Facts]):
     verify: Callable[[Context], None] = nothing_to_verify
     needs: tuple[str, ...] = ()
     exclusive: str | None = None
+    wanted_by: str = ""

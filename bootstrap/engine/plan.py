@@ -56,6 +56,7 @@ def plan_as_data(plan: Plan[Any]) -> list[dict[str, Any]]:
             "step": item.action.step,
             "title": item.action.title,
             "why": item.why,
+            "wanted_by": item.action.wanted_by,
             "after": list(item.after),
         }
         for item in plan.items

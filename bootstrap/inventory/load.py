@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -31,11 +32,34 @@ class InventoryErrors(BadUse):
         return "\n".join([*(str(problem) for problem in self.problems), f"  next: {self.hint}"])
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An inventory, and the file that it stands in."""
+
+    inventory: Inventory
+    document: Document
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Where a person finds what is wanted, as in "lab.yaml:12": of each node by its name, of the cluster as a whole
+        under the empty name."""
+        where = {"": self._line("cluster")}
+        return where | {node.name: self._line("nodes", number) for number, node in enumerate(self.inventory.nodes)}
+
+    def _line(self, *place: str | int) -> str:
+        return f"{self.document.file}:{self.document.key_at(place)[0]}"
+
+
 def load_inventory(path: Path) -> Inventory:
     """The inventory at `path`, with `defaults` merged into every node.
 
     Raises InventoryErrors with every problem, or BadUse when the file can't be read.
     """
+    return read_inventory(path).inventory
+
+
+def read_inventory(path: Path) -> Written:
+    """As `load_inventory`, with the places in the file."""
     document = read_document(path, _text(path))
     if document.problems:
         raise InventoryErrors(document.problems)
@@ -47,7 +71,8 @@ def load_inventory(path: Path) -> Inventory:
         raise InventoryErrors(_problems(document, error)) from None
     if broken := broken_rules(inventory, document):
         raise InventoryErrors(broken)
-    return inventory.model_copy(update={"nodes": tuple(_merged(inventory.defaults, node) for node in inventory.nodes)})
+    nodes = tuple(_merged(inventory.defaults, node) for node in inventory.nodes)
+    return Written(inventory.model_copy(update={"nodes": nodes}), document)
 
 
 def _text(path: Path) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bootstrap.engine.action import Action
@@ -36,7 +38,7 @@ from bootstrap.steps.world import World
 @dataclass(frozen=True)
 class Intent:
     """What an inventory comes to: every node as it should be, the cluster's own objects, and where the kubeconfig
-    goes."""
+    goes. `places` says where in the inventory's file each node stands, and the cluster under the empty name."""
 
     inventory: Inventory
     state: ClusterState
@@ -45,6 +47,7 @@ class Intent:
     nodes: dict[str, Desired]
     objects: tuple[Manifest, ...]
     kubeconfig: Path
+    places: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def servers(self) -> list[str]:
@@ -60,7 +63,13 @@ class Prepared:
     plan: Plan[World]
 
 
-def intent_of(inventory: Inventory, state: ClusterState, bundle: Bundle, kubeconfig: Path) -> Intent:
+def intent_of(
+    inventory: Inventory,
+    state: ClusterState,
+    bundle: Bundle,
+    kubeconfig: Path,
+    places: Mapping[str, str] | None = None,
+) -> Intent:
     """What the inventory comes to. Keys and certificates that are not there yet are made; no node is touched."""
     # Two that begin at once must not each make an authority.
     with waiting_lock(state.folder / "keys.lock"):
@@ -75,6 +84,7 @@ def intent_of(inventory: Inventory, state: ClusterState, bundle: Bundle, kubecon
         nodes=nodes,
         objects=cluster_objects(f"https://{host}:{port}", keys.pki.ca.cert_pem),
         kubeconfig=kubeconfig,
+        places=places or {},
     )
 
 
@@ -133,7 +143,8 @@ def all_actions(intent: Intent, world: World) -> list[Action[World]]:
     actions += object_actions(intent.objects, api, reachable)
     for desired in intent.nodes.values():
         actions += join_actions(desired, api)
-    return actions + kubeconfig_actions(inventory, intent.kubeconfig, intent.keys, reachable)
+    actions += kubeconfig_actions(inventory, intent.kubeconfig, intent.keys, reachable)
+    return [dataclasses.replace(action, wanted_by=intent.places.get(action.node or "", "")) for action in actions]
 
 
 def installation_of(intent: Intent) -> Installation:

@@ -20,9 +20,9 @@ def plan_lines(plan: Plan[Any]) -> Iterator[str]:
         by_node.setdefault(item.action.node or "cluster", []).append(item)
     for node, items in by_node.items():
         yield node
-        for why, together in groupby(items, key=lambda item: item.why):
+        for (why, place), together in groupby(items, key=lambda item: (item.why, item.action.wanted_by)):
             yield from (f"  {item.action.step}: {item.action.title}" for item in together)
-            yield f"      because {why}"
+            yield f"      because {why}" + (f" ({place})" if place else "")
     yield f"{len(plan.items)} actions on {len(by_node)} machines"
 
 

@@ -1,0 +1,118 @@
+"""clusterup plan --out and apply --plan, as typed, over machines that are on paper only."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from bootstrap.cli.common import intent_of_file
+from bootstrap.cli.main import app
+from bootstrap.errors import ClusterupError
+from bootstrap.pki.kubeconfig import write_kubeconfig
+from bootstrap.steps.apply import Intent
+from bootstrap.steps.kubeconfig import admin_kubeconfig
+from bootstrap.steps.world import UnitFacts, World
+from tests.unit.steps.worlds import bundle, finished_world
+
+Types = Callable[..., Any]
+
+
+@dataclasses.dataclass
+class Paper:
+    """What the machines would say; `changed` makes one unit of a node another one."""
+
+    intent: Intent
+    world: World
+
+    def stop(self, node: str, unit: str) -> None:
+        facts = self.world.nodes[node]
+        stopped = dataclasses.replace(facts, units={**facts.units, unit: UnitFacts("failed", None)})
+        self.world = dataclasses.replace(self.world, nodes={**self.world.nodes, node: stopped})
+
+
+@pytest.fixture
+def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paper:
+    """A folder with lab.yaml and its kubeconfig, and a cluster that is as it says."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    bundle(tmp_path / "bundle")
+    nodes = [{"name": f"s{n}", "role": "server", "address": f"10.0.0.{n}", "disk": "/dev/vda"} for n in (1, 2, 3)]
+    document = {"cluster": {"name": "paper"}, "os": {"bundle": str(tmp_path / "bundle")}, "nodes": nodes}
+    (tmp_path / "lab.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+    intent = intent_of_file(Path("lab.yaml"), None)
+    write_kubeconfig(intent.kubeconfig, admin_kubeconfig(intent.inventory, intent.keys))
+    made = Paper(intent, finished_world(intent))
+    monkeypatch.setattr("bootstrap.steps.apply.look", lambda *_, **__: made.world)
+    return made
+
+
+@pytest.fixture
+def types() -> Types:
+    return lambda *arguments: CliRunner().invoke(app, list(arguments))
+
+
+def test_the_exit_code_says_whether_there_is_something_to_do(paper: Paper, types: Types) -> None:
+    assert types("plan", "lab.yaml", "--detailed-exitcode").exit_code == 0
+    paper.stop("s2", "kube-scheduler.service")
+    assert types("plan", "lab.yaml", "--detailed-exitcode").exit_code == 2
+    assert types("plan", "lab.yaml").exit_code == 0
+
+
+def test_each_action_says_which_fact_is_not_as_which_line_wants_it(paper: Paper, types: Types) -> None:
+    paper.stop("s2", "kube-scheduler.service")
+    line = next(n for n, text in enumerate(Path("lab.yaml").read_text().splitlines(), 1) if "s2" in text)
+    assert f"because kube-scheduler.service is failed (lab.yaml:{line})" in types("plan", "lab.yaml").output
+
+
+def test_the_plan_as_yaml_is_one_document_with_what_json_says(paper: Paper, types: Types) -> None:
+    paper.stop("s2", "kube-scheduler.service")
+    document = yaml.safe_load(types("plan", "lab.yaml", "-o", "yaml").stdout)
+    assert document == json.loads(types("plan", "lab.yaml", "-o", "json").stdout.splitlines()[-1])
+    assert [action["id"] for action in document["actions"]] == ["s2/control-plane"]
+
+
+def test_a_saved_plan_is_applied_from_any_folder_while_nothing_has_moved(
+    paper: Paper, types: Types, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paper.stop("s2", "kube-scheduler.service")
+    assert types("plan", "lab.yaml", "--out", "plan.json").exit_code == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    tried = types("apply", "--plan", "../plan.json", "--dry-run")
+    assert tried.exit_code == 0, tried.output
+    assert "s2" in tried.output
+
+
+def test_a_saved_plan_is_refused_when_something_has_moved_and_that_is_named(paper: Paper, types: Types) -> None:
+    types("plan", "lab.yaml", "--out", "plan.json")
+    paper.stop("s3", "etcd.service")
+    refused = types("apply", "--plan", "plan.json", "--yes").exception
+    assert isinstance(refused, ClusterupError)
+    assert refused.exit_code == 4
+    assert "s3: unit etcd.service was active" in str(refused)
+    assert "to be done as well: s3/etcd.member" in str(refused)
+
+
+def test_a_saved_plan_is_refused_when_its_inventory_was_changed(paper: Paper, types: Types) -> None:
+    types("plan", "lab.yaml", "--out", "plan.json")
+    with Path("lab.yaml").open("a") as file:
+        file.write("# a second thought\n")
+    refused = types("apply", "--plan", "plan.json", "--yes").exception
+    assert isinstance(refused, ClusterupError)
+    assert "the inventory's content was" in str(refused)
+
+
+def test_a_dry_run_says_what_would_be_done_and_that_nothing_was(paper: Paper, types: Types) -> None:
+    paper.stop("s2", "kube-scheduler.service")
+    tried = types("apply", "lab.yaml", "--dry-run")
+    assert tried.exit_code == 0
+    assert "because kube-scheduler.service is failed" in tried.output
+    assert "nothing was done: this was a dry run" in tried.output
+    assert not paper.intent.state.journal.exists()
