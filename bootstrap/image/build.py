@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bootstrap.errors import BadUse, ClusterupError
-from bootstrap.image.bundle import Artifact, Bundle, Partition, bundles_dir, described, load_bundle, write_manifest
+from bootstrap.image.bundle import (
+    Artifact,
+    Bundle,
+    Partition,
+    Segment,
+    bundles_dir,
+    described,
+    load_bundle,
+    write_manifest,
+)
 from bootstrap.image.cache import cached, content_key
 from bootstrap.image.containers import ContainerImage, build_containers
 from bootstrap.image.gpt import GptPartition
 from bootstrap.image.kubernetes_debian import BINARIES, build_kubernetes
 from bootstrap.image.osimage import OsImages, build_os
 from bootstrap.image.payload import Payload, build_payload
+from bootstrap.image.segments import pack
 from bootstrap.image.trees import Log
 
 LEVEL = 9
-PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +61,7 @@ class Parts:
                 "payload": self.payload.file.parent.name,
                 "containers": self.containers[0].file.parent.name,
                 "level": str(LEVEL),
-                "layout": "kubectl beside the manifest",
+                "layout": "kubectl beside the manifest, the image in segments",
             }
         )
 
@@ -144,25 +153,15 @@ def kubelet_version(kubelet: Path) -> str:
 
 
 def _packed(system: OsImages, log: Log) -> Path:
-    """The folder with the compressed disk image (`os.raw.zst`) and its unpacked SHA-256 (`os.sha256`)."""
+    """The folder with the compressed disk image (`os.raw.zst`) and its segments (`segments.json`)."""
 
     def build(folder: Path) -> None:
-        import zstandard
-
         log("compressing the disk image")
-        digest = hashlib.sha256()
-        packer = zstandard.ZstdCompressor(level=LEVEL, threads=-1, write_checksum=True)
-        with (
-            system.os.open("rb") as raw,
-            (folder / "os.raw.zst").open("wb") as sink,
-            packer.stream_writer(sink, size=system.os.stat().st_size) as stream,
-        ):
-            while piece := raw.read(PIECE):
-                digest.update(piece)
-                stream.write(piece)
-        (folder / "os.sha256").write_text(digest.hexdigest())
+        segments = pack(system.os, folder / "os.raw.zst", level=LEVEL)
+        (folder / "segments.json").write_text(json.dumps([asdict(segment) for segment in segments]))
 
-    return cached("os-packed", content_key({"os": system.version, "level": str(LEVEL)}), build)
+    key = content_key({"os": system.version, "level": str(LEVEL), "layout": "segments"})
+    return cached("os-packed", key, build)
 
 
 def _assemble(folder: Path, parts: Parts) -> None:
@@ -184,7 +183,7 @@ def _assemble(folder: Path, parts: Parts) -> None:
             size=disk.size,
             sha256=disk.sha256,
             raw_size=system.os.stat().st_size,
-            raw_sha256=(parts.packed / "os.sha256").read_text(),
+            segments=tuple(Segment(**found) for found in json.loads((parts.packed / "segments.json").read_text())),
             partitions=disk.partitions,
             components={"packages": str(len(system.packages)), "linux": _kernel(system)},
         ),

@@ -1,6 +1,6 @@
 """A bundle: the folder with everything an installation needs, and the manifest that says what is in it.
 
-The manifest (`manifest.json`, format 1, described in docs/bundle.md) names every file with its size and
+The manifest (`manifest.json`, format 1, described in docs/image.md) names every file with its size and
 SHA-256. Reading it is cheap; `verify_bundle` reads the files themselves.
 """
 
@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,6 +19,8 @@ from bootstrap.paths import cache_dir
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+# Of segments: what nodes write with is a multiple of it.
+ALIGNMENT = 1 << 20
 BUILD_HINT = "make one with: clusterup image build"
 
 
@@ -32,10 +34,22 @@ class Partition:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of a disk image with data in it: `offset`, `size` and `sha256` are those of the unpacked data,
+    `packed_offset` and `packed_size` those of its zstd frame in the file. Sizes in bytes."""
+
+    offset: int
+    size: int
+    sha256: str
+    packed_offset: int
+    packed_size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Artifact:
     """A file of a bundle, with its size in bytes and its SHA-256 in hexadecimal.
 
-    `raw_size` and `raw_sha256` are those of the unpacked contents, where the file is compressed.
+    `raw_size` is that of the unpacked contents, where the file is compressed, and `segments` are where its data is.
     `components` are versions by name; `reference` is the name of a container image.
     """
 
@@ -44,7 +58,7 @@ class Artifact:
     size: int
     sha256: str
     raw_size: int | None = None
-    raw_sha256: str | None = None
+    segments: tuple[Segment, ...] = ()
     partitions: tuple[Partition, ...] = ()
     components: dict[str, str] = field(default_factory=dict)
     reference: str | None = None
@@ -210,7 +224,9 @@ def _entry(directory: Path, artifact: Artifact) -> dict[str, Any]:
         "sha256": artifact.sha256,
     }
     if artifact.raw_size is not None:
-        entry |= {"raw_size": artifact.raw_size, "raw_sha256": artifact.raw_sha256}
+        entry["raw_size"] = artifact.raw_size
+    if artifact.segments:
+        entry["segments"] = [asdict(segment) for segment in artifact.segments]
     if artifact.partitions:
         entry["partitions"] = [
             {"label": part.label, "offset": part.offset, "size": part.size} for part in artifact.partitions
@@ -227,14 +243,14 @@ def _artifact(directory: Path, name: str, entry: dict[str, Any]) -> Artifact:
     # A manifest may come from elsewhere, and its names are written to disks and to other machines' files.
     if relative.is_absolute() or ".." in relative.parts:
         raise ValueError(f"{name}: the file {relative} is outside the bundle")
-    raw_size, raw_sha256 = entry.get("raw_size"), entry.get("raw_sha256")
+    raw_size = entry.get("raw_size")
     return Artifact(
         name=name,
         file=directory / relative,
         size=int(entry["size"]),
         sha256=_hash(name, entry["sha256"]),
         raw_size=None if raw_size is None else int(raw_size),
-        raw_sha256=None if raw_sha256 is None else _hash(name, raw_sha256),
+        segments=tuple(_segment(name, found) for found in entry.get("segments", ())),
         partitions=tuple(
             Partition(str(part["label"]), int(part["offset"]), int(part["size"]))
             for part in entry.get("partitions", ())
@@ -242,6 +258,14 @@ def _artifact(directory: Path, name: str, entry: dict[str, Any]) -> Artifact:
         components={str(key): str(value) for key, value in entry.get("components", {}).items()},
         reference=entry.get("reference"),
     )
+
+
+def _segment(name: str, entry: dict[str, Any]) -> Segment:
+    places = [int(entry[key]) for key in ("offset", "size", "packed_offset", "packed_size")]
+    if min(places) < 0 or places[0] % ALIGNMENT:
+        raise ValueError(f"{name}: no segment: {entry}")
+    offset, size, packed_offset, packed_size = places
+    return Segment(offset, size, _hash(name, entry["sha256"]), packed_offset, packed_size)
 
 
 def _hash(name: str, value: object) -> str:

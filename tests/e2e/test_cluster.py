@@ -93,6 +93,8 @@ def test_with_the_leader_of_the_quorum_off_kubectl_answers_and_a_new_pod_runs(cl
     gone = leader(cluster)
     cluster.clusterup("lab", "stop", gone, "--name", NAME)
     wait_for(lambda: cluster.asks("get", "nodes").returncode == 0, "an answer to kubectl", 120)
+    # Until the cluster has seen that the node is gone, it may give it the new pod.
+    wait_for(lambda: ready_nodes(cluster) == {*NODES} - {gone}, f"{gone} to be seen as gone", 300)
     command = ("run", "new", f"--image={IMAGE}", "--restart=Never", "--command", "--", "sleep", "3600")
     wait_for(lambda: cluster.asks(*command).returncode == 0 or there(cluster, "new"), "a new pod to be taken", 120)
     wait_for(lambda: phase_of(cluster, "new") == "Running", "the new pod to run", 300)

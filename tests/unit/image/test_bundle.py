@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -10,9 +11,9 @@ import pytest
 
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.bundle import (
-    Artifact,
     Bundle,
     Partition,
+    Segment,
     described,
     find_bundle,
     load_bundle,
@@ -29,9 +30,8 @@ def bundle(tmp_path: Path) -> Bundle:
     (folder / "payload.raw").write_bytes(b"payload")
     (folder / "images" / "pause.tar").write_bytes(b"pause")
     packed = described("os", folder / "os.raw.zst", partitions=(Partition("CLUSTERUP", 1 << 20, 64 << 20),))
-    system = Artifact(
-        "os", packed.file, packed.size, packed.sha256, 1 << 30, hashlib.sha256(b"raw").hexdigest(), packed.partitions
-    )
+    segments = (Segment(0, 1 << 20, hashlib.sha256(b"head").hexdigest(), 0, 10),)
+    system = dataclasses.replace(packed, raw_size=1 << 30, segments=segments)
     artifacts = [
         system,
         described(

@@ -11,7 +11,7 @@ import pytest
 
 from bootstrap.errors import BadUse
 from bootstrap.pki.sshkeys import new_ssh_key
-from bootstrap.transport.connect import preferred_key_types
+from bootstrap.transport.connect import preferred_ciphers, preferred_key_types
 from bootstrap.transport.hostkeys import HostKeys
 
 
@@ -72,4 +72,14 @@ def test_the_pinned_keys_types_are_asked_for_first() -> None:
         "rsa-sha2-256",
         "ssh-ed25519",
         "ecdsa-sha2-nistp256",
+    )
+
+
+def test_ciphers_that_need_no_second_pass_are_asked_for_first_and_none_is_left_out() -> None:
+    offered = ("aes128-ctr", "aes256-cbc", "aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
+    assert preferred_ciphers(offered) == (
+        "aes128-gcm@openssh.com",
+        "aes256-gcm@openssh.com",
+        "aes128-ctr",
+        "aes256-cbc",
     )
