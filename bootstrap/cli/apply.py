@@ -7,19 +7,21 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootstrap.cli.options import Output, PlanOutput
+from bootstrap.cli.options import Output, PlanOutput, WaitAtMostOption, WaitForLockOption, patience_of
 
 if TYPE_CHECKING:
     from bootstrap.engine.events import Event, Observer
     from bootstrap.engine.run import Brakes
     from bootstrap.inventory.model import Inventory
+    from bootstrap.steps.alone import Alone
     from bootstrap.steps.apply import Intent, Prepared
+    from bootstrap.steps.world import World
     from bootstrap.ui.plain import Detail
 
 
@@ -108,6 +110,8 @@ def apply(
     output: OutputOption = Output.TEXT,
     verbose: VerboseOption = False,
     parallel: ParallelOption = 16,
+    wait_for_lock: WaitForLockOption = False,
+    wait_at_most: WaitAtMostOption = None,
 ) -> None:
     """Make the machines what the inventory says. What is so already is left alone.
 
@@ -116,31 +120,33 @@ def apply(
     """
     from bootstrap.cli.common import connections_of, intent_of_file, merge_into_own, saved_plan_of
     from bootstrap.engine.journal import Journal
-    from bootstrap.engine.lock import file_lock
     from bootstrap.engine.run import State, run_plan
     from bootstrap.engine.saved import read_plan, require_unmoved
+    from bootstrap.steps.alone import alone
     from bootstrap.ui.words import plan_lines, report_lines
 
     saved = read_plan(plan) if plan is not None else None
     inventory = inventory or (Path(saved.about["inventory"]) if saved is not None else DEFAULT_INVENTORY)
     intent = intent_of_file(*((inventory, kubeconfig) if saved is None else _from_anywhere(inventory, kubeconfig)))
     loaded, state = intent.inventory, intent.state
-    with file_lock(state.lock, f"apply {inventory}"):
+    patience = patience_of(wait_for_lock, wait_at_most)
+    # A dry run writes nothing, not even who holds which lock.
+    with nullcontext() if dry_run else alone(intent, f"apply {inventory}", patience) as only:
         with _observed(loaded, output, _detail(verbose)) as observe:
-            prepared = _prepared(intent, frozenset(wipe or ()), parallel, observe)
+            prepared = _prepared(intent, frozenset(wipe or ()), parallel, observe, only)
         if output is Output.TEXT:
             typer.echo("\n".join(plan_lines(prepared.plan)))
         _stop_for_problems(prepared)
         if plan is not None and saved is not None:
             require_unmoved(saved, saved_plan_of(intent, inventory, prepared), plan)
-        if dry_run:
+        if only is None:
             typer.echo("nothing was done: this was a dry run", err=True)
             raise typer.Exit(3 if prepared.world.unreachable else 0)
         if not prepared.plan.empty:
             if not yes and any(item.action.step == "install" for item in prepared.plan.items):
                 _confirm_erasing()
             journal = Journal(state.journal)
-            with _observed(loaded, output, _detail(verbose)) as show, _brakes() as brakes:
+            with _observed(loaded, output, _detail(verbose)) as show, _brakes(only.brakes) as brakes:
 
                 def observe_all(event: Event) -> None:
                     journal(event)
@@ -155,6 +161,7 @@ def apply(
                     journal.close()
             again = f"clusterup apply {shlex.quote(str(inventory))}"
             typer.echo("\n".join(report_lines(report, again)), err=output is Output.JSON)
+            only.stop_if_lost(report)
             if brakes.interrupted.is_set():
                 raise typer.Exit(130)
             if report.of(State.FAILED):
@@ -178,13 +185,22 @@ def _detail(verbose: bool) -> Detail:
     return Detail.COMMANDS if verbose else Detail.STEPS
 
 
-def _prepared(intent: Intent, wipe: frozenset[str], parallel: int, observe: Observer) -> Prepared:
+def _prepared(
+    intent: Intent, wipe: frozenset[str], parallel: int, observe: Observer, only: Alone | None = None
+) -> Prepared:
+    """What is there and what would be done; under the cluster's lock where there is something to do and `only` is
+    given."""
     from bootstrap.cli.common import connections_of, person
     from bootstrap.steps.apply import look, prepare
 
     with connections_of(intent, observe, person()) as connections:
-        world = look(intent, connections, parallel=parallel, observe=observe)
-    return prepare(intent, world, wipe=wipe)
+
+        def seen() -> World:
+            return look(intent, connections, parallel=parallel, observe=observe)
+
+        if only is None:
+            return prepare(intent, seen(), wipe=wipe)
+        return only.prepared(seen, lambda world: prepare(intent, world, wipe=wipe, founded=only.founded))
 
 
 def _stop_for_problems(prepared: Prepared) -> None:
@@ -238,11 +254,8 @@ def _observed(inventory: Inventory, output: Output | PlanOutput, detail: Detail)
 
 
 @contextmanager
-def _brakes() -> Iterator[Brakes]:
+def _brakes(brakes: Brakes) -> Iterator[Brakes]:
     """Ctrl-C once: begin nothing new. Twice: end waits and transfers too."""
-    from bootstrap.engine.run import Brakes
-
-    brakes = Brakes()
 
     def pressed(*_: object) -> None:
         if brakes.interrupted.is_set():

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bootstrap.engine.lock import Patience
+
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 class Output(StrEnum):
@@ -18,3 +27,35 @@ class PlanOutput(StrEnum):
     TEXT = "text"
     JSON = "json"
     YAML = "yaml"
+
+
+def seconds_of(text: str) -> float:
+    """The seconds in "90", "90s", "10m" or "1h". Raises typer.BadParameter for anything else."""
+    found = re.fullmatch(r"(\d+)([smh]?)", text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is no time: write seconds, or 90s, 10m, 1h")
+    return float(found[1]) * SECONDS[found[2]]
+
+
+WaitForLockOption = Annotated[
+    bool,
+    typer.Option(
+        "--wait-for-lock", help="Wait while another clusterup is at work on the cluster. Ctrl-C ends the wait."
+    ),
+]
+WaitAtMostOption = Annotated[
+    float | None,
+    typer.Option("--wait-at-most", parser=seconds_of, metavar="TIME", help="Wait for it, but no longer: 90s, 10m, 1h."),
+]
+
+
+def patience_of(wait_for_lock: bool, wait_at_most: float | None) -> Patience:
+    """How long to wait for the locks, by the two options; what is waited for is told on standard error."""
+    from bootstrap.engine.lock import FOREVER, Patience
+
+    longest = FOREVER if wait_for_lock else 0.0
+    return Patience(
+        longest if wait_at_most is None else wait_at_most,
+        say=lambda text: typer.echo(text, err=True),
+        hint="wait until it has ended, or let this wait: --wait-for-lock; a dead holder's lock ends by itself",
+    )

@@ -1,50 +1,137 @@
-"""One apply at a time on this machine: a lock that ends with its process, however that ends."""
+"""One at a time: who holds a lock, what those are told who come second, and the lock beside the state.
+
+Whoever holds a lock says so in a note. Its `since` is for people: no clock of an operator's machine decides anything.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import getpass
 import json
+import math
 import os
 import socket
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bootstrap.errors import Refused
+from bootstrap.errors import Interrupted, Refused
+
+LOOK_EVERY_SECONDS = 1.0
+FOREVER = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lock, and what it is held for. `since` is ISO 8601, by the holder's own clock; `cluster` may be
+    empty."""
+
+    who: str
+    host: str
+    pid: int
+    since: str
+    doing: str
+    cluster: str = ""
+
+    @classmethod
+    def now(cls, doing: str, cluster: str = "") -> Holder:
+        """This process, from now on."""
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        return cls(_user(), socket.gethostname(), os.getpid(), since, doing, cluster)
+
+    def __str__(self) -> str:
+        return f"{self.who} on {self.host} (process {self.pid}) since {self.since}: {self.doing}"
+
+    def note(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Somebody else holds the lock: who, and what ends it without them ("" where the kernel does)."""
+
+    holder: str
+    until: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.holder}; {self.until}" if self.until else self.holder
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long somebody waits for a lock: at most `seconds`, told through `say` for whom, until `abort` is set. `hint`
+    says what to do when it was too short."""
+
+    seconds: float = 0.0
+    say: Callable[[str], object] = lambda _: None
+    abort: threading.Event = field(default_factory=threading.Event)
+    hint: str = "wait until it has ended, then run this again"
+
+
+def wait_for_turn(attempt: Callable[[], Busy | None], patience: Patience, doing: str) -> None:
+    """Try `attempt` until it has the lock (None). Raises Refused that says who holds it when patience is at its end,
+    and Interrupted when it is aborted."""
+    begun = time.monotonic()
+    told = ""
+    while (busy := attempt()) is not None:
+        left = begun + patience.seconds - time.monotonic()
+        if left <= 0:
+            raise Refused(
+                "another clusterup is at work on this cluster",
+                step="lock",
+                tried=doing + (f", after waiting {patience.seconds:.0f} s" if patience.seconds else ""),
+                got=str(busy),
+                hint=patience.hint,
+            )
+        if busy.holder != told:
+            patience.say(f"waiting for the lock, held by {busy}")
+            told = busy.holder
+        if patience.abort.wait(min(LOOK_EVERY_SECONDS, left)):
+            raise Interrupted("stopped while waiting for the lock", step="lock", got=str(busy), hint=patience.hint)
 
 
 @contextmanager
-def file_lock(path: Path, doing: str) -> Iterator[None]:
-    """Hold the lock at `path` while doing something. Raises Refused that says who holds it, since when and why.
+def file_lock(path: Path, doing: str, patience: Patience | None = None) -> Iterator[None]:
+    """Hold the lock at `path` while doing something. Raises Refused that says who holds it, since when and why, after
+    as much `patience` as there is (none, where it is not given).
 
     The kernel lets go of it when the holder ends (flock(2)): there is no stale lock to remove.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
+
+    def attempt() -> Busy | None:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Refused(
-                "another clusterup is at work on this cluster",
-                step="lock",
-                tried=doing,
-                got=_holder(os.read(handle, 4096)),
-                hint="wait until it has ended, then run this again",
-            ) from None
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        who = {"pid": os.getpid(), "host": socket.gethostname(), "since": since, "doing": doing}
+            return Busy(described(os.pread(handle, 4096, 0)))
+        return None
+
+    try:
+        wait_for_turn(attempt, patience or Patience(), doing)
         os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(who).encode(), 0)
+        os.pwrite(handle, Holder.now(doing).note(), 0)
         yield
     finally:
         os.close(handle)
 
 
-def _holder(content: bytes) -> str:
+def described(note: bytes) -> str:
+    """Whose note it is, in words; a note that can't be read is said to be one."""
     try:
-        who = json.loads(content)
-        return f"process {who['pid']} on {who['host']} since {who['since']}: {who['doing']}"
-    except (ValueError, KeyError):
-        return "a process that has just begun"
+        fields = json.loads(note)
+        return str(Holder(**{name: fields[name] for name in Holder.__dataclass_fields__ if name in fields}))
+    except (ValueError, TypeError):
+        return "somebody who has not said yet who it is"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A number without a name in the user database, as in a container.
+        return f"user {os.getuid()}"

@@ -86,10 +86,12 @@ class Report:
 
 @dataclass(frozen=True)
 class Brakes:
-    """`interrupted`: begin nothing new. `abort`: end waits and transfers as well."""
+    """`interrupted`: begin nothing new. `abort`: end waits and transfers as well. `hold` is asked before anything is
+    begun: nothing is for as long as it answers yes."""
 
     interrupted: threading.Event = field(default_factory=threading.Event)
     abort: threading.Event = field(default_factory=threading.Event)
+    hold: Callable[[], bool] = lambda: False
 
 
 def run_plan(
@@ -157,6 +159,7 @@ def _schedule(
                     len(running) < parallel
                     and item.action.exclusive not in busy
                     and all(name in outcomes for name in item.after)
+                    and not brakes.hold()
                 ):
                     if item.action.exclusive:
                         busy.add(item.action.exclusive)
@@ -169,6 +172,9 @@ def _schedule(
                 ended, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
                 for future in ended:
                     outcomes[running.pop(future).action.id] = future.result()
+            elif waiting:
+                # Nothing but `hold` keeps these: it is asked again.
+                brakes.interrupted.wait(0.5)
     return outcomes
 
 

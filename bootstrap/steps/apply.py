@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -107,9 +107,12 @@ def look(intent: Intent, connections: Connections, *, parallel: int, observe: Ob
     return World(nodes, unreachable, etcd.result(), api.result())
 
 
-def prepare(intent: Intent, world: World, *, wipe: frozenset[str]) -> Prepared:
+def prepare(
+    intent: Intent, world: World, *, wipe: frozenset[str], founded: Callable[[], None] | None = None
+) -> Prepared:
     """What would make reality match the inventory, and all that speaks against it; the bundle is among that when it
-    would be used and is not what its manifest says."""
+    would be used and is not what its manifest says. `founded` is called when etcd answers that did not before; without
+    it, that is only noted."""
     image = intent.bundle.artifact("os")
     problems = preflight(
         intent.inventory,
@@ -119,7 +122,7 @@ def prepare(intent: Intent, world: World, *, wipe: frozenset[str]) -> Prepared:
         wipe=wipe,
     )
     problems += _second_cluster(intent, world)
-    plan = make_plan(all_actions(intent, world), world)
+    plan = make_plan(all_actions(intent, world, founded), world)
     try:
         verify_bundle(intent.bundle, _used(plan, intent.bundle))
     except ClusterupError as error:
@@ -127,10 +130,11 @@ def prepare(intent: Intent, world: World, *, wipe: frozenset[str]) -> Prepared:
     return Prepared(world, tuple(problems), plan)
 
 
-def all_actions(intent: Intent, world: World) -> list[Action[World]]:
-    """Everything that may have to be done, in the order in which a person would tell it."""
+def all_actions(intent: Intent, world: World, founded: Callable[[], None] | None = None) -> list[Action[World]]:
+    """Everything that may have to be done, in the order in which a person would tell it; `founded` as for `prepare`."""
     inventory, servers = intent.inventory, intent.servers
-    quorum = Quorum(inventory.servers, intent.keys, founder_of(inventory.servers, world), intent.state.note_founded)
+    noted = founded or intent.state.note_founded
+    quorum = Quorum(inventory.servers, intent.keys, founder_of(inventory.servers, world), noted)
     api = ApiServers(inventory.cluster.name, tuple(servers), intent.keys)
     reachable = [name for name in servers if name in world.nodes]
     actions = install_actions(inventory, world, installation_of(intent))

@@ -1,4 +1,5 @@
-"""The quorum, as its members tell it: who is in it, who leads, who lags; adding, promoting and removing members.
+"""The quorum, as its members tell it: who is in it, who leads, who lags; adding, promoting and removing members; keys
+and the leases that they are bound to.
 
 Everything goes over the client library's own channel, with mutual TLS and a bounded time for each call.
 Source: https://etcd.io/docs/v3.5/op-guide/runtime-configuration/, https://etcd.io/docs/v3.5/learning/design-learner/
@@ -6,6 +7,7 @@ Source: https://etcd.io/docs/v3.5/op-guide/runtime-configuration/, https://etcd.
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from types import TracebackType
@@ -54,6 +56,22 @@ class MemberStatus:
     errors: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What keys can be bound to: etcd removes them when nobody has kept it alive for `seconds` (as etcd granted)."""
+
+    id: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key that is there: its value, and the id of the lease that it is bound to (0 for none)."""
+
+    value: bytes
+    lease: int
+
+
 class EtcdClient:
     """A connection to one member. Use it as a context manager.
 
@@ -70,7 +88,8 @@ class EtcdClient:
         import grpc
 
         credentials = grpc.ssl_channel_credentials(ca_pem, client.key_pem, client.cert_pem)
-        endpoint = etcd3.Endpoint(host, port, creds=credentials, time_retry=0.0)
+        # The library reckons by the wall clock how long a member is left alone that failed: never, whatever clocks do.
+        endpoint = etcd3.Endpoint(host, port, creds=credentials, time_retry=-math.inf)
         self._client = etcd3.MultiEndpointEtcd3Client(endpoints=[endpoint], timeout=timeout)
         self._channel = endpoint.channel
         self._where = f"{host}:{port}"
@@ -129,6 +148,46 @@ class EtcdClient:
         """Write a key. Raises EtcdError."""
         self._guarded(lambda: self._client.put(key, value), f"put {key}")
 
+    def entry(self, key: str) -> Entry | None:
+        """A key with what it is bound to, read through the quorum. Raises EtcdError."""
+        value, about = self._guarded(lambda: self._client.get(key), f"get {key}")
+        return None if about is None else _entry(value, about)
+
+    def create(self, key: str, value: bytes, lease: Lease) -> Entry | None:
+        """Write a key that is not there, bound to `lease`, in one transaction. None when it was written; what is there
+        otherwise. Raises EtcdError."""
+        ops = self._client.transactions
+        done, answers = self._guarded(
+            lambda: self._client.transaction(
+                compare=[ops.create(key) == 0],
+                success=[ops.put(key, value, lease=lease.id)],
+                failure=[ops.get(key)],
+            ),
+            f"create {key}",
+        )
+        return None if done else _entry(*answers[0][0])
+
+    def grant(self, seconds: int) -> Lease:
+        """A new lease. etcd grants at least one and a half times its election timeout. Raises EtcdError."""
+        granted = self._guarded(lambda: self._client.lease(seconds), "grant a lease")
+        return Lease(granted.id, granted.ttl)
+
+    def keep_alive(self, lease: Lease) -> int:
+        """Begin the lease's time anew: the seconds that it has now, 0 when it has ended. Raises EtcdError."""
+        # The library's stream of one request ends with its answer, in bounded time.
+        answers = self._guarded(lambda: list(self._client.refresh_lease(lease.id)), "keep a lease alive")
+        if not answers:
+            raise self._error(EtcdError, "keep a lease alive", "the stream ended without an answer")
+        return int(answers[0].TTL)
+
+    def seconds_left(self, lease_id: int) -> int:
+        """The seconds after which a lease ends that nobody keeps alive, 0 when it has ended. Raises EtcdError."""
+        return max(0, int(self._guarded(lambda: self._client.get_lease_info(lease_id), "ask for a lease").TTL))
+
+    def revoke(self, lease: Lease) -> None:
+        """End a lease; etcd removes its keys. Raises EtcdError."""
+        self._guarded(lambda: self._client.revoke_lease(lease.id), "revoke a lease")
+
     def healthy(self) -> bool:
         """Whether the quorum answers a linearizable read, as `etcdctl endpoint health` asks."""
         try:
@@ -172,6 +231,10 @@ class EtcdClient:
             got=got,
             hint="look at `journalctl -u etcd` on the node; applying again goes on from here",
         )
+
+
+def _entry(value: bytes, about: Any) -> Entry:
+    return Entry(bytes(value), about.lease_id)
 
 
 def _member(message: Any) -> Member:
