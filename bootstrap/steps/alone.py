@@ -39,8 +39,8 @@ class Alone:
     hold it for as long as nobody can say whose that is.
 
     `doing` is what others are told; `way` makes the way to etcd on a server; `noted` is called when etcd answers that
-    did not before. `lease_seconds` is how long a dead holder's lock lives on, `answer_seconds` how long etcd may take to
-    answer before the work begins without its lock.
+    did not before. `lease_seconds` is how long a dead holder's lock lives on, `answer_seconds` how long etcd may take
+    to answer before the work begins without its lock.
     """
 
     def __init__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from types import SimpleNamespace
 from typing import TypeVar
 
 import pytest
@@ -14,13 +14,6 @@ from tests.helpers.daemons import free_ports, wait_for
 from tests.helpers.quorum import Quorum
 
 T = TypeVar("T")
-
-
-@pytest.fixture
-def quorum(tmp_path: Path) -> Quorum:
-    authority = new_authority("etcd-ca")
-    operator = issue(authority, common_name="operator", usage=Usage.CLIENT)
-    return Quorum(tmp_path, authority, operator)
 
 
 def once_settled(change: Callable[[], T]) -> T:
@@ -111,6 +104,18 @@ def test_where_nobody_listens_the_answer_comes_in_bounded_time(quorum: Quorum) -
         assert not client.healthy()
         with pytest.raises(EtcdError, match="etcd did not do"):
             client.status()
+
+
+def test_a_wall_clock_that_is_set_back_keeps_nobody_from_a_member_that_failed_once(
+    quorum: Quorum, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = quorum.place("s1")
+    with quorum.client(place, timeout=2) as client:
+        assert not client.healthy()
+        # The library's alone: gRPC reckons each deadline from the clock, there and then.
+        monkeypatch.setattr("etcd3.client.time", SimpleNamespace(time=lambda: 0.0))
+        with quorum.member(place, {}, "new"):
+            wait_for(client.healthy, "the member's health")
 
 
 def test_removing_a_member_that_is_not_there_says_so(quorum: Quorum) -> None:
