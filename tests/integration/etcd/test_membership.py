@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from types import SimpleNamespace
 from typing import TypeVar
 
@@ -113,7 +114,7 @@ def test_a_wall_clock_that_is_set_back_keeps_nobody_from_a_member_that_failed_on
     with quorum.client(place, timeout=2) as client:
         assert not client.healthy()
         # The library's alone: gRPC reckons each deadline from the clock, there and then.
-        monkeypatch.setattr("etcd3.client.time", SimpleNamespace(time=lambda: 0.0))
+        monkeypatch.setattr(import_module("etcd3.client"), "time", SimpleNamespace(time=lambda: 0.0))
         with quorum.member(place, {}, "new"):
             wait_for(client.healthy, "the member's health")
 
