@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from bootstrap.engine.lock import file_lock
 from bootstrap.image.bundle import Bundle, Partition, described, write_manifest
 from bootstrap.pki.sshkeys import fingerprint, new_ssh_key
 from tests.helpers.daemons import free_ports
@@ -51,20 +54,28 @@ class Operator:
             )
         )
 
+    @property
+    def lock(self) -> Path:
+        return self.folder / "state" / "clusterup" / "clusters" / "lab" / "lock"
+
     def types(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        with self.begins(*arguments) as process:
+            output, errors = process.communicate()
+        assert "Traceback" not in errors
+        return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
+
+    def begins(self, *arguments: str) -> subprocess.Popen[str]:
         environment = {name: value for name, value in os.environ.items() if name != "SSH_AUTH_SOCK"}
         environment |= {"XDG_STATE_HOME": str(self.folder / "state"), "HOME": str(self.folder)}
-        done = subprocess.run(
+        return subprocess.Popen(
             [sys.executable, "-c", "from bootstrap.cli.main import main; main()", *arguments],
             cwd=self.folder,
             env=environment,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
         )
-        assert "Traceback" not in done.stderr
-        return done
 
 
 @pytest.fixture
@@ -158,3 +169,56 @@ def test_without_a_bundle_the_error_says_how_to_make_one(operator: Operator) -> 
     failed = operator.types("plan", "lab.yaml")
     assert failed.returncode != 0
     assert "clusterup image build" in failed.stderr
+
+
+def test_an_apply_while_another_one_works_is_refused_with_the_way_to_wait(operator: Operator) -> None:
+    operator.inventory(host_key=operator.sshd.host_key)
+    with file_lock(operator.lock, "apply other.yaml"):
+        refused = operator.types("apply", "lab.yaml")
+    assert refused.returncode == 4
+    assert "lock: another clusterup is at work on this cluster" in refused.stderr
+    assert f"(process {os.getpid()}) since " in refused.stderr
+    assert ": apply other.yaml" in refused.stderr
+    assert "--wait-for-lock" in refused.stderr
+
+
+def test_an_apply_that_waits_says_for_whom_and_goes_on_when_the_other_has_ended(operator: Operator) -> None:
+    operator.inventory(host_key=operator.sshd.host_key)
+    with ExitStack() as other:
+        other.enter_context(file_lock(operator.lock, "apply other.yaml"))
+        with operator.begins("apply", "--wait-for-lock", "lab.yaml") as process:
+            assert process.stderr is not None
+            assert process.stderr.readline().endswith(": apply other.yaml\n")
+            other.close()
+            output, errors = process.communicate()
+    assert "s1: answered" in output
+    assert process.returncode == 4
+    assert "it has no disk /dev/nonesuch" in errors
+
+
+def test_ctrl_c_ends_the_wait(operator: Operator) -> None:
+    operator.inventory(host_key=operator.sshd.host_key)
+    with (
+        file_lock(operator.lock, "apply other.yaml"),
+        operator.begins("apply", "--wait-for-lock", "lab.yaml") as process,
+    ):
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("waiting for the lock, held by ")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+
+
+def test_a_wait_that_was_long_enough_ends_by_itself(operator: Operator) -> None:
+    operator.inventory(host_key=operator.sshd.host_key)
+    with file_lock(operator.lock, "apply other.yaml"):
+        refused = operator.types("apply", "lab.yaml", "--wait-at-most", "1s")
+    assert refused.returncode == 4
+    assert "tried: apply lab.yaml, after waiting 1 s" in refused.stderr
+
+
+def test_a_time_that_is_none_is_bad_use(operator: Operator) -> None:
+    refused = operator.types("apply", "lab.yaml", "--wait-at-most", "soon")
+    assert refused.returncode == 2
+    assert "'soon' is no time" in refused.stderr

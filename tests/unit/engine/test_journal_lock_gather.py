@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
 
@@ -15,8 +16,8 @@ from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import ActionFailed, ActionProgress, Event, FactsRead, nobody
 from bootstrap.engine.gather import gather
 from bootstrap.engine.journal import Journal
-from bootstrap.engine.lock import file_lock
-from bootstrap.errors import ClusterupError, Refused
+from bootstrap.engine.lock import FOREVER, Holder, Patience, described, file_lock
+from bootstrap.errors import ClusterupError, Interrupted, Refused
 from bootstrap.transport.base import Transport
 from bootstrap.transport.errors import TransportError
 
@@ -88,6 +89,42 @@ def test_the_second_clusterup_is_told_who_is_at_work(tmp_path: Path) -> None:
     assert "apply lab.yaml" in str(refused.value)
     with file_lock(lock, "apply again"):
         assert lock.exists()
+
+
+def test_who_waits_for_the_lock_is_told_whose_it_is_and_gets_it(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    said: list[str] = []
+    with ExitStack() as first:
+        first.enter_context(file_lock(lock, "apply lab.yaml"))
+
+        def say(text: str) -> None:
+            said.append(text)
+            first.close()
+
+        with file_lock(lock, "apply again", Patience(FOREVER, say)):
+            assert "apply again" in lock.read_text()
+    (line,) = said
+    assert line.startswith("waiting for the lock, held by ")
+    assert line.endswith(": apply lab.yaml")
+
+
+def test_an_abort_ends_the_wait_for_the_lock(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    abort = threading.Event()
+    with (
+        file_lock(lock, "apply lab.yaml"),
+        pytest.raises(Interrupted) as stopped,
+        file_lock(lock, "apply again", Patience(FOREVER, lambda _: abort.set(), abort)),
+    ):
+        raise AssertionError("both are in")
+    assert stopped.value.exit_code == 130
+
+
+def test_a_note_of_another_release_names_nobody_and_still_holds(tmp_path: Path) -> None:
+    assert described(b'{"pid": 1, "host": "desk"}') == "somebody who has not said yet who it is"
+    assert described(b"") == "somebody who has not said yet who it is"
+    note = Holder("anna", "desk", 1, "now", "apply").note()[:-1] + b', "later": "field"}'
+    assert described(note) == "anna on desk (process 1) since now: apply"
 
 
 def test_a_killed_holder_s_lock_is_free(tmp_path: Path) -> None:

@@ -106,6 +106,30 @@ def test_after_an_interrupt_what_runs_ends_and_nothing_new_begins() -> None:
     assert report.outcomes[1].because == "interrupted"
 
 
+def test_while_a_run_is_held_nothing_begins_and_then_it_goes_on() -> None:
+    answers = iter([True, True, False])
+    began: list[str] = []
+
+    def begin(_: Context) -> None:
+        began.append("b")
+        assert next(answers, None) is None
+
+    assert states(run(action("b", begin), brakes=Brakes(hold=lambda: next(answers)))) == {"b": "done"}
+    assert began == ["b"]
+
+
+def test_what_runs_when_a_run_is_held_ends_and_an_interrupt_ends_the_rest() -> None:
+    held = threading.Event()
+    brakes = Brakes(hold=held.is_set)
+
+    def hold(_: Context) -> None:
+        held.set()
+        threading.Timer(0.1, brakes.interrupted.set).start()
+
+    report = run(action("a", hold), action("b", fine, "a"), brakes=brakes)
+    assert states(report) == {"a": "done", "b": "skipped"}
+
+
 def test_an_abort_ends_a_wait() -> None:
     brakes = Brakes()
 
