@@ -97,8 +97,8 @@ class Alone:
             self._lock = lock
 
     def stop_if_lost(self, report: Report) -> None:
-        """Raise what happened when the run was stopped for the lock's sake: LockLost where something was done,
-        ClusterupError where nothing was."""
+        """Raise LockLost when the run was stopped for the lock's sake: exit code 3 where something was done, 1 where
+        nothing was."""
         if self._lost is not None:
             if not report.of(State.DONE):
                 self._lost.exit_code = ClusterupError.exit_code
