@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from typer.testing import CliRunner
 
 from bootstrap.cli.common import intent_of_file
 from bootstrap.cli.main import app
+from bootstrap.engine.lock import file_lock
 from bootstrap.errors import ClusterupError
 from bootstrap.pki.kubeconfig import write_kubeconfig
 from bootstrap.steps.apply import Intent
+from bootstrap.steps.cluster_lock import KEY
+from bootstrap.steps.etcd_client import Entry, Lease
 from bootstrap.steps.kubeconfig import admin_kubeconfig
 from bootstrap.steps.world import UnitFacts, World
 from tests.unit.steps.worlds import bundle, finished_world
@@ -25,11 +29,41 @@ Types = Callable[..., Any]
 
 
 @dataclasses.dataclass
+class PaperEtcd:
+    """The lock's key, and how often it was written; `written` is called each time that it is."""
+
+    key: Entry | None = None
+    times: int = 0
+    written: Callable[[], None] = lambda: None
+
+    def entry(self, key: str) -> Entry | None:
+        assert key == KEY
+        return self.key
+
+    def grant(self, seconds: int) -> Lease:
+        return Lease(1, seconds)
+
+    def create(self, key: str, value: bytes, lease: Lease) -> Entry | None:
+        assert (key, self.key) == (KEY, None)
+        self.key = Entry(value, lease.id)
+        self.times += 1
+        self.written()
+        return None
+
+    def keep_alive(self, lease: Lease) -> int:
+        return lease.seconds
+
+    def revoke(self, lease: Lease) -> None:
+        self.key = None
+
+
+@dataclasses.dataclass
 class Paper:
-    """What the machines would say; `changed` makes one unit of a node another one."""
+    """What the machines would say, and the etcd on them; `stop` makes one unit of a node another one."""
 
     intent: Intent
     world: World
+    etcd: PaperEtcd = dataclasses.field(default_factory=PaperEtcd)
 
     def stop(self, node: str, unit: str) -> None:
         facts = self.world.nodes[node]
@@ -49,7 +83,13 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paper:
     intent = intent_of_file(Path("lab.yaml"), None)
     write_kubeconfig(intent.kubeconfig, admin_kubeconfig(intent.inventory, intent.keys))
     made = Paper(intent, finished_world(intent))
+
+    @contextmanager
+    def etcd_on(*_: object) -> Iterator[PaperEtcd]:
+        yield made.etcd
+
     monkeypatch.setattr("bootstrap.steps.apply.look", lambda *_, **__: made.world)
+    monkeypatch.setattr("bootstrap.steps.alone.etcd_on", etcd_on)
     return made
 
 
@@ -100,6 +140,17 @@ def test_a_saved_plan_is_refused_when_something_has_moved_and_that_is_named(pape
     assert "to be done as well: s3/etcd.member" in str(refused)
 
 
+def test_a_saved_plan_is_compared_with_what_is_so_under_the_lock(paper: Paper, types: Types) -> None:
+    paper.stop("s2", "kube-scheduler.service")
+    types("plan", "lab.yaml", "--out", "plan.json")
+    paper.etcd.written = lambda: paper.stop("s3", "kube-scheduler.service")
+    refused = types("apply", "--plan", "plan.json", "--yes").exception
+    assert isinstance(refused, ClusterupError)
+    assert refused.exit_code == 4
+    assert "to be done as well: s3/control-plane" in str(refused)
+    assert (paper.etcd.times, paper.etcd.key) == (1, None)
+
+
 def test_a_saved_plan_is_refused_when_its_inventory_was_changed(paper: Paper, types: Types) -> None:
     types("plan", "lab.yaml", "--out", "plan.json")
     with Path("lab.yaml").open("a") as file:
@@ -116,3 +167,10 @@ def test_a_dry_run_says_what_would_be_done_and_that_nothing_was(paper: Paper, ty
     assert "because kube-scheduler.service is failed" in tried.output
     assert "nothing was done: this was a dry run" in tried.output
     assert not paper.intent.state.journal.exists()
+
+
+def test_a_dry_run_takes_no_lock_and_minds_none(paper: Paper, types: Types) -> None:
+    paper.stop("s2", "kube-scheduler.service")
+    with file_lock(paper.intent.state.lock, "apply lab.yaml"):
+        assert types("apply", "lab.yaml", "--dry-run").exit_code == 0
+    assert paper.etcd.times == 0
