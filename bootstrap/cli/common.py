@@ -16,25 +16,27 @@ from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import Observer
 from bootstrap.engine.logged import LoggedTransport
 from bootstrap.engine.saved import SavedPlan, saved_plan
-from bootstrap.image.bundle import find_bundle
 from bootstrap.inventory.load import read_inventory
 from bootstrap.pki.kubeconfig import merge_kubeconfig, own_kubeconfig
+from bootstrap.steps.adopt import bundle_of_nodes
 from bootstrap.steps.apply import Intent, Prepared, intent_of
 from bootstrap.steps.kube_client import KubeClient
-from bootstrap.steps.kubeconfig import admin_kubeconfig
+from bootstrap.steps.kubeconfig import admin_kubeconfig, kubeconfig_beside
 from bootstrap.steps.moved import about, facts_as_data
 from bootstrap.steps.reach import Ask, opener
 from bootstrap.steps.shape import endpoint_of
-from bootstrap.steps.state import cluster_state
+from bootstrap.steps.state import cluster_state, state_folder
 
 
 def intent_of_file(path: Path, kubeconfig: Path | None) -> Intent:
     """What the inventory at `path` comes to. Raises ClusterupError for an inventory or a bundle that can't be used."""
     written = read_inventory(path)
     inventory = written.inventory
-    bundle = find_bundle(inventory.os.bundle)
-    place = kubeconfig or path.parent / f"{inventory.cluster.name}.kubeconfig"
-    return intent_of(inventory, cluster_state(inventory.cluster.name), bundle, place, written.places)
+    place = kubeconfig or kubeconfig_beside(path, inventory.cluster.name)
+    # Where no bundle is, no state is made either.
+    bundle = bundle_of_nodes(inventory.os.bundle, state_folder(inventory.cluster.name))
+    state = cluster_state(inventory.cluster.name)
+    return intent_of(inventory, state, bundle, place, written=written.content, places=written.places)
 
 
 def saved_plan_of(intent: Intent, inventory: Path, prepared: Prepared) -> SavedPlan:

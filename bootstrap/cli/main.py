@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from bootstrap.cli import apply, image, inventory, lab, status
+from bootstrap.cli import adopt, apply, image, inventory, lab, status
 from bootstrap.errors import ClusterupError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ inventory.register(app)
 apply.register(app)
 status.register(app)
 image.register(app)
+adopt.register(app)
 lab.register(app)
 
 

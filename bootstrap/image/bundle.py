@@ -24,6 +24,10 @@ ALIGNMENT = 1 << 20
 BUILD_HINT = "make one with: clusterup image build"
 
 
+class NoBundle(ClusterupError):
+    """Where a bundle should be, there is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Partition:
     """A partition inside a disk image; `offset` and `size` in bytes from the start of the unpacked image."""
@@ -100,6 +104,12 @@ class Bundle:
         return int(self.artifact("payload").components["kubernetes"].removeprefix("v").split(".")[1])
 
     @property
+    def for_nodes(self) -> Bundle:
+        """The part of it that nodes are made of: the disk image, the payload and the container images."""
+        named = [self.artifacts[name] for name in ("os", "payload") if name in self.artifacts]
+        return Bundle(self.directory, self.version, {part.name: part for part in (*named, *self.images)})
+
+    @property
     def images(self) -> tuple[Artifact, ...]:
         """The container images, ordered by name."""
         return tuple(self.artifacts[name] for name in sorted(self.artifacts) if name.startswith("image/"))
@@ -113,30 +123,40 @@ def bundles_dir() -> Path:
 def find_bundle(configured: str | None) -> Bundle:
     """The bundle in the folder `configured`, or the one built last.
 
-    Raises ClusterupError where there is none, or where its manifest can't be read.
+    Raises NoBundle where there is none, ClusterupError where its manifest can't be understood.
     """
     if configured is not None:
         return load_bundle(Path(configured).expanduser())
     current = bundles_dir() / "current"
     if not current.is_dir():
-        raise ClusterupError("there is no bundle yet", tried=str(current), got="nothing there", hint=BUILD_HINT)
+        raise NoBundle("there is no bundle yet", tried=str(current), got="nothing there", hint=BUILD_HINT)
     return load_bundle(current.resolve())
 
 
 def load_bundle(directory: Path) -> Bundle:
     """Read the manifest in `directory`.
 
-    Raises ClusterupError where the folder or its manifest is missing, or is not what this version understands.
+    Raises NoBundle where the folder or its manifest is missing, ClusterupError where it is not what this version
+    understands.
     """
     manifest = directory / MANIFEST
     try:
         data = json.loads(manifest.read_bytes())
     except OSError as error:
-        raise ClusterupError(
+        raise NoBundle(
             f"{directory} holds no bundle", tried=f"read {manifest}", got=error.strerror or str(error), hint=BUILD_HINT
         ) from None
     except ValueError as error:
         raise _damaged(manifest, f"no JSON: {error}") from None
+    return bundle_of(directory, data)
+
+
+def bundle_of(directory: Path, data: Any) -> Bundle:
+    """The bundle in `directory` whose manifest says `data`; the files themselves need not be there.
+
+    Raises ClusterupError where it is not what this version understands.
+    """
+    manifest = directory / MANIFEST
     found = data.get("format") if isinstance(data, dict) else None
     if found != FORMAT:
         raise ClusterupError(
@@ -167,7 +187,7 @@ def verify_bundle(bundle: Bundle, names: Iterable[str]) -> None:
                 f"the bundle's file {artifact.file.name} can't be read",
                 tried=f"read {artifact.file}",
                 got=error.strerror or str(error),
-                hint=f"the bundle is incomplete; {BUILD_HINT}",
+                hint=f"copy all of the bundle's folder from where it was made and name it (os.bundle), or {BUILD_HINT}",
             ) from None
         if found != artifact.sha256:
             raise Refused(
@@ -200,13 +220,18 @@ def described(
     )
 
 
+def manifest_of(bundle: Bundle) -> dict[str, Any]:
+    """What the bundle's manifest says. Raises ValueError where an artifact's file is not inside the directory."""
+    artifacts = {name: _entry(bundle.directory, artifact) for name, artifact in sorted(bundle.artifacts.items())}
+    return {"format": FORMAT, "version": bundle.version, "artifacts": artifacts}
+
+
 def write_manifest(bundle: Bundle) -> Path:
     """Write the bundle's manifest into its directory, whole or not at all, and return its path.
 
     Raises ValueError where an artifact's file is not inside the directory.
     """
-    artifacts = {name: _entry(bundle.directory, artifact) for name, artifact in sorted(bundle.artifacts.items())}
-    data = {"format": FORMAT, "version": bundle.version, "artifacts": artifacts}
+    data = manifest_of(bundle)
     manifest = bundle.directory / MANIFEST
     unfinished = manifest.with_suffix(".json.new")
     with unfinished.open("w", encoding="utf-8") as handle:

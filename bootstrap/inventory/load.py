@@ -34,10 +34,11 @@ class InventoryErrors(BadUse):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """An inventory, and the file that it stands in."""
+    """An inventory, and the file that it stands in; `content` is all of that, comments included."""
 
     inventory: Inventory
     document: Document
+    content: bytes
 
     @property
     def places(self) -> dict[str, str]:
@@ -59,8 +60,17 @@ def load_inventory(path: Path) -> Inventory:
 
 
 def read_inventory(path: Path) -> Written:
-    """As `load_inventory`, with the places in the file."""
-    document = read_document(path, _text(path))
+    """As `load_inventory`, with the file's content and the places in it."""
+    return _written(path, inventory_bytes(path))
+
+
+def parse_inventory(path: Path, content: bytes) -> Inventory:
+    """As `load_inventory`, of a file whose content is known; `path` is what messages call it."""
+    return _written(path, content).inventory
+
+
+def _written(path: Path, content: bytes) -> Written:
+    document = read_document(path, _text(path, content))
     if document.problems:
         raise InventoryErrors(document.problems)
     if not isinstance(document.data, dict):
@@ -72,21 +82,31 @@ def read_inventory(path: Path) -> Written:
     if broken := broken_rules(inventory, document):
         raise InventoryErrors(broken)
     nodes = tuple(_merged(inventory.defaults, node) for node in inventory.nodes)
-    return Written(inventory.model_copy(update={"nodes": nodes}), document)
+    return Written(inventory.model_copy(update={"nodes": nodes}), document, content)
 
 
-def _text(path: Path) -> str:
+def inventory_bytes(path: Path) -> bytes:
+    """The file at `path`, comments included. Raises BadUse when it can't be read."""
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes()
     except FileNotFoundError:
         said, hint = "there is no such file", "`clusterup init` writes one to start from"
     except IsADirectoryError:
         said, hint = "this is a folder", "name the file in it"
-    except UnicodeDecodeError as error:
-        said, hint = f"byte {error.start} is no UTF-8", "save it as UTF-8"
     except OSError as error:
         said, hint = str(error.strerror), "is it yours to read?"
-    raise BadUse(f"the inventory {path} can't be read", step="inventory", tried=f"open {path}", got=said, hint=hint)
+    raise _unreadable(path, said, hint)
+
+
+def _text(path: Path, content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, f"byte {error.start} is no UTF-8", "save it as UTF-8") from None
+
+
+def _unreadable(path: Path, said: str, hint: str) -> BadUse:
+    return BadUse(f"the inventory {path} can't be read", step="inventory", tried=f"open {path}", got=said, hint=hint)
 
 
 def _merged(defaults: NodeSettings, node: Node) -> Node:

@@ -23,6 +23,7 @@ from bootstrap.steps.deploy import deploy_actions
 from bootstrap.steps.desired import Desired, desired_nodes
 from bootstrap.steps.etcd import Quorum, etcd_actions, founder_of
 from bootstrap.steps.facts import read_node
+from bootstrap.steps.handover import handover_actions
 from bootstrap.steps.install import Installation, install_actions
 from bootstrap.steps.join import join_actions
 from bootstrap.steps.kubeconfig import kubeconfig_actions
@@ -68,13 +69,15 @@ def intent_of(
     state: ClusterState,
     bundle: Bundle,
     kubeconfig: Path,
+    *,
+    written: bytes,
     places: Mapping[str, str] | None = None,
 ) -> Intent:
-    """What the inventory comes to. Keys and certificates that are not there yet are made; no node is touched."""
-    # Two that begin at once must not each make an authority.
-    with waiting_lock(state.folder / "keys.lock"):
+    """What the inventory comes to; `written` is its file, `places` as in `Intent`. Keys and certificates that are not
+    there yet are made; no node is touched."""
+    with waiting_lock(state.keys_lock):
         keys = operator_keys(state)
-        nodes = desired_nodes(inventory, state, bundle, keys)
+        nodes = desired_nodes(inventory, written, state, bundle, keys)
     host, port = endpoint_of(inventory)
     return Intent(
         inventory=inventory,
@@ -142,6 +145,7 @@ def all_actions(intent: Intent, world: World, founded: Callable[[], None] | None
         actions += deploy_actions(desired)
     for name in servers:
         actions += etcd_actions(intent.nodes[name], quorum)
+        actions += handover_actions(intent.nodes[name], intent.state)
     for name in servers:
         actions += control_plane_actions(intent.nodes[name], intent.keys, world)
     actions += object_actions(intent.objects, api, reachable)

@@ -13,6 +13,7 @@ from bootstrap.steps.certificates import ca_file, server_files
 from bootstrap.steps.controlplane_units import api_server_unit, controller_manager_unit, scheduler_unit
 from bootstrap.steps.etcd_units import BIRTH, etcd_unit
 from bootstrap.steps.facts import Wanted
+from bootstrap.steps.handover_file import handover_file, handover_of
 from bootstrap.steps.layout import NodeFile, Unit, all_files
 from bootstrap.steps.node_units import (
     CLIENT_CERTIFICATE,
@@ -37,7 +38,8 @@ WANTS_FILE = "/etc/systemd/system/multi-user.target.d/10-clusterup.conf"
 @dataclass(frozen=True, slots=True)
 class Desired:
     """A node as it should be. `runtime`, `etcd`, `control_plane` and `kubelet` are its units, each group in the order
-    in which they start; `files` everything below /etc, units included."""
+    in which they start; `files` everything below /etc, units included; `handover` what a server keeps for the next
+    operator."""
 
     node: Node
     runtime: tuple[Unit, ...]
@@ -47,6 +49,7 @@ class Desired:
     files: tuple[NodeFile, ...]
     payload: Artifact
     images: tuple[Artifact, ...]
+    handover: NodeFile | None = None
 
     @property
     def units(self) -> tuple[Unit, ...]:
@@ -56,15 +59,25 @@ class Desired:
     def wanted(self) -> Wanted:
         """What has to be known of the node to see whether it is so."""
         kept = [f"{KEPT_ETC}{file.path}" for file in self.files]
+        kept += [self.handover.path] if self.handover else []
         return Wanted(
             files=(*(file.path for file in self.files), *kept, *image_files(self.images), CLIENT_CERTIFICATE, BIRTH),
             units=tuple(unit.name for unit in self.units),
         )
 
 
-def desired_nodes(inventory: Inventory, state: ClusterState, bundle: Bundle, keys: OperatorKeys) -> dict[str, Desired]:
-    """Every node of the inventory as it should be, by name. Raises ClusterupError for a bundle that lacks a part."""
-    return {node.name: desired_node(inventory, node, state, bundle, keys) for node in inventory.nodes}
+def desired_nodes(
+    inventory: Inventory, written: bytes, state: ClusterState, bundle: Bundle, keys: OperatorKeys
+) -> dict[str, Desired]:
+    """Every node of the inventory as it should be, by name. `written` is the inventory's file.
+
+    Raises ClusterupError for a bundle that lacks a part.
+    """
+    nodes = {node.name: desired_node(inventory, node, state, bundle, keys) for node in inventory.nodes}
+    # After all others: it holds every certificate that was made for them.
+    handover = handover_file(handover_of(inventory, written, state, bundle))
+    servers = {node.name: dataclasses.replace(nodes[node.name], handover=handover) for node in inventory.servers}
+    return nodes | servers
 
 
 def desired_node(inventory: Inventory, node: Node, state: ClusterState, bundle: Bundle, keys: OperatorKeys) -> Desired:

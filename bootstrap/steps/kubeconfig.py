@@ -14,6 +14,11 @@ from bootstrap.steps.world import World
 USER = "kubernetes-admin"
 
 
+def kubeconfig_beside(inventory: Path, cluster: str) -> Path:
+    """Where the kubeconfig of a cluster is written when nobody says where: beside the inventory's file."""
+    return inventory.parent / f"{cluster}.kubeconfig"
+
+
 def admin_kubeconfig(inventory: Inventory, keys: OperatorKeys) -> Kubeconfig:
     """The administrator's kubeconfig: the authority, a client certificate and its key, all inside."""
     host, port = endpoint_of(inventory)

@@ -93,7 +93,8 @@ def _ours(node: Node, facts: NodeFacts, cluster_id: str) -> Iterator[ClusterupEr
             node.name,
             "it runs the micro OS of another cluster",
             got=f"cluster id {facts.cluster_id or 'none'}, ours is {cluster_id}",
-            hint="take it out of the other cluster first, or start it from the live USB stick to install it anew",
+            hint="if another operator made this cluster: `clusterup adopt`, after moving away the state that is here; "
+            "if not, take the machine out of the other cluster, or start it from the live USB stick to install it anew",
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from bootstrap.errors import Refused
 from bootstrap.inventory.model import Inventory, Jump, Node
 from bootstrap.pki.sshkeys import fingerprint
-from bootstrap.steps.state import LIVE, ClusterState
+from bootstrap.steps.state import INSTALLED, LIVE, ClusterState
 from bootstrap.transport.base import Transport
 from bootstrap.transport.secrets import secret_source
 from bootstrap.transport.ssh import open_ssh
@@ -20,15 +20,13 @@ Ask = Callable[[str], bool]
 def target_of(node: Node, state: ClusterState) -> SshTarget:
     """The way into a node. The cluster's own key is offered beside the inventory's: installed nodes let it in."""
     ssh = node.ssh
-    keys = [Path(ssh.key).expanduser()] if ssh.key else []
-    if state.ssh_key.public:
-        keys.append(state.ssh_key_file)
     return SshTarget(
         node=node.name,
         host=ssh.host or str(node.address),
         port=ssh.port,
         user=ssh.user,
-        keys=tuple(keys),
+        keys=(Path(ssh.key).expanduser(),) if ssh.key else (),
+        own_key=state.ssh_key_file,
         password=secret_source(ssh.password_from, f"password of {node.name}") if ssh.password_from else None,
         passphrase=secret_source(ssh.passphrase_from, f"passphrase of {ssh.key}") if ssh.passphrase_from else None,
         jumps=tuple(_jump(jump, ssh.use_config) for jump in ssh.jump),
@@ -48,14 +46,25 @@ def _jump(jump: Jump, use_config: bool) -> SshTarget:
 
 
 def opener(inventory: Inventory, state: ClusterState, ask: Ask | None) -> Callable[[str], Transport]:
-    """What opens the way into a node by its name. `ask` is asked about host keys that nothing is known of; None
-    refuses them."""
+    """What opens the way into a node by its name. The host key that clusterup made for its installed system is known;
+    `ask` is asked about those that nothing is known of, and None refuses them."""
     host_keys = state.host_keys
+    pinned = host_keys.all_pinned()
     for node in inventory.nodes:
-        if node.ssh.host_key and LIVE not in host_keys.pinned(node.name):
+        pins = pinned.get(node.name, {})
+        if node.ssh.host_key and LIVE not in pins:
             host_keys.pin(node.name, LIVE, node.ssh.host_key)
+        elif not pins:
+            continue
+        # Beside other pins it has to be one of them: nobody is asked about a node with pins.
+        installed = state.identity(node.name).host_key.public
+        if pins.get(INSTALLED) != installed:
+            host_keys.pin(node.name, INSTALLED, installed)
+    nodes = {node.name for node in inventory.nodes}
 
     def trust(name: str, presented: str, pins: dict[str, str]) -> str | None:
+        if name in nodes and presented == state.identity(name).host_key.public:
+            return INSTALLED
         shown = fingerprint(presented)
         if ask is not None and ask(f"{name} shows host key {shown}. Is it this machine's?"):
             return LIVE

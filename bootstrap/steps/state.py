@@ -19,6 +19,8 @@ from bootstrap.transport.hostkeys import HostKeys
 
 LIVE = "live"
 INSTALLED = "installed"
+# A server that was off for longer than that many changes is taken for one that another operator wrote to.
+REMEMBERED_HANDOVERS = 100
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,16 @@ class ClusterState:
         return self.folder / "pki"
 
     @property
+    def bundle_folder(self) -> Path:
+        """Where an adopted cluster's state says which bundle its nodes are made of; the files are not in it."""
+        return self.folder / "bundle"
+
+    @property
+    def keys_lock(self) -> Path:
+        """Held while keys are made or replaced: two that begin at once must not each make an authority."""
+        return self.folder / "keys.lock"
+
+    @property
     def journal(self) -> Path:
         return self.folder / "journal.jsonl"
 
@@ -69,6 +81,20 @@ class ClusterState:
         """Remember that etcd has been founded: it must not be founded a second time."""
         if not self.founded:
             write_private(self.founded_note, b"")
+
+    @property
+    def handovers(self) -> list[str]:
+        """SHA-256 of the handover files that were written from here or adopted, the newest last."""
+        return self._handovers.read_text().split() if self._handovers.exists() else []
+
+    def note_handover(self, sha256: str) -> None:
+        """Remember a handover file, so that one that was written from elsewhere is seen to be."""
+        kept = [known for known in self.handovers if known != sha256][1 - REMEMBERED_HANDOVERS :]
+        write_private(self._handovers, "".join(f"{known}\n" for known in (*kept, sha256)).encode())
+
+    @property
+    def _handovers(self) -> Path:
+        return self.folder / "handovers"
 
     def identity(self, node: str) -> NodeIdentity:
         return kept_identity(self.folder / "nodes" / node)

@@ -1,7 +1,8 @@
 """Logging in: which keys and passwords are tried, in which order, and what is said when none opens.
 
-The order: the keys named for the node, its password, the agent's keys, the usual files in ~/.ssh. Named
-things come first because a server hangs up after a few refusals (MaxAuthTries of sshd_config(5), usually 6).
+The order: the keys named for the node, the cluster's own, its password, the agent's keys, and where no named key is
+on this machine the usual files in ~/.ssh. Named things come first because a server hangs up after a few refusals
+(MaxAuthTries of sshd_config(5), usually 6).
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ def _attempts(
             )
 
     in_agent = {key.asbytes(): key for key in agent_keys}
-    for path in hop.keys:
+    for path in hop.keys if hop.own_key is None else (*hop.keys, hop.own_key):
         held = in_agent.get(_public_blob(path))
         loaded = held or _load(path, hop)
         if isinstance(loaded, _Unusable):
@@ -132,7 +133,8 @@ def _attempts(
     if not hop.only_keys:
         for agent_key in agent_keys:
             yield from with_key(agent_key, f"agent key {agent_key.comment}".rstrip())
-    if not hop.keys:
+    # An inventory that came from another operator names keys of their machine.
+    if not any(path.exists() for path in hop.keys):
         for path in (Path.home() / ".ssh" / name for name in USUAL_KEYS):
             if path.is_file():
                 loaded = _load(path, hop)
@@ -153,6 +155,10 @@ def _public_blob(path: Path) -> bytes:
 def _load(path: Path, hop: Hop) -> paramiko.PKey | _Unusable:
     try:
         return _opened(path, None)
+    except FileNotFoundError as error:
+        return _Unusable(
+            f"key {path}: {error.strerror}", f"{path} is not on this machine: name a key that is (ssh.key)"
+        )
     except OSError as error:
         return _Unusable(f"key {path}: {error.strerror}", f"correct the path of the key, or make {path} readable")
     except TypeError:  # what cryptography raises for a key under a passphrase

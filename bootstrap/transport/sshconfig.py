@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from bootstrap.errors import BadUse
-from bootstrap.transport.target import Hop, SshTarget
+from bootstrap.transport.target import Hop, SshTarget, place_of
 
 DEEPEST_INCLUDE = 16
 LONGEST_WAY = 8
@@ -52,6 +52,7 @@ def _hop(target: SshTarget, settings: dict[str, object], *, pin_name: str, defau
         port=target.port or _port(target, settings),
         user=target.user or str(settings.get("user", default_user)),
         keys=tuple(key.expanduser() for key in keys),
+        own_key=target.own_key,
         password=target.password,
         passphrase=target.passphrase,
         agent=target.agent,
@@ -77,19 +78,15 @@ def _proxy_jumps(target: SshTarget, settings: dict[str, object]) -> tuple[SshTar
 
 def _jump(target: SshTarget, text: str) -> SshTarget:
     """One item of ProxyJump: [user@]host[:port] or ssh://[user@]host[:port]; IPv6 addresses in brackets."""
-    user, _, place = text.removeprefix("ssh://").rpartition("@")
-    if place.startswith("["):
-        host, _, rest = place[1:].partition("]")
-        port = rest.removeprefix(":")
-    else:
-        host, _, port = place.partition(":")
-    if not host or (port and not port.isdecimal()):
-        raise _unusable(target, f"ProxyJump {text} is not of the form [user@]host[:port]")
+    try:
+        place = place_of(text.removeprefix("ssh://"))
+    except ValueError as error:
+        raise _unusable(target, f"ProxyJump {error}") from None
     return SshTarget(
         node=target.node,
-        host=host,
-        port=int(port) if port else None,
-        user=user or None,
+        host=place.host,
+        port=place.port,
+        user=place.user,
         passphrase=target.passphrase,
         config_file=target.config_file,
         agent=target.agent,

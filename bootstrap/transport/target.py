@@ -12,10 +12,33 @@ def _default_config() -> Path:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """[user@]host[:port], as a person types it."""
+
+    host: str
+    port: int | None = None
+    user: str | None = None
+
+
+def place_of(text: str) -> Place:
+    """The place that `text` names: [user@]host[:port], an IPv6 address in brackets. Raises ValueError."""
+    user, _, place = text.rpartition("@")
+    if place.startswith("["):
+        host, _, rest = place[1:].partition("]")
+        port = rest.removeprefix(":")
+    else:
+        host, _, port = place.partition(":")
+    if not host or (port and not port.isdecimal()):
+        raise ValueError(f"{text} is not of the form [user@]host[:port]")
+    return Place(host, int(port) if port else None, user or None)
+
+
+@dataclass(frozen=True, slots=True)
 class SshTarget:
     """The way to a node as the inventory says it; what is None comes from the ssh_config(5), then defaults.
 
     `jumps` are the hosts on the way, the nearest first. `agent`: keys of the agent at $SSH_AUTH_SOCK are used.
+    `own_key` is offered as well, after `keys` and in the place of none of them.
     """
 
     node: str
@@ -23,6 +46,7 @@ class SshTarget:
     port: int | None = None
     user: str | None = None
     keys: tuple[Path, ...] = ()
+    own_key: Path | None = None
     password: Callable[[], str] | None = None
     passphrase: Callable[[], str] | None = None
     jumps: tuple[SshTarget, ...] = ()
@@ -36,7 +60,8 @@ class Hop:
     """One SSH server on the way, the node's own being the last.
 
     `pin_name` is the name its host key is pinned under; `node` is whom the way leads to, for messages.
-    `only_keys`: of the agent's keys only those in `keys` are offered (IdentitiesOnly of ssh_config(5)).
+    `only_keys`: of the agent's keys only those in `keys` are offered (IdentitiesOnly of ssh_config(5)). `own_key`: see
+    `SshTarget`.
     """
 
     pin_name: str
@@ -45,6 +70,7 @@ class Hop:
     port: int
     user: str
     keys: tuple[Path, ...]
+    own_key: Path | None
     password: Callable[[], str] | None
     passphrase: Callable[[], str] | None
     agent: bool

@@ -224,4 +224,4 @@ def intent_over(sshd: Server, folder: Path) -> Intent:
     state = folder / "state"
     state.mkdir(mode=0o700)
     loaded = type(inventory()).model_validate(wanted)
-    return intent_of(loaded, ClusterState(state), bundle(folder / "bundle"), folder / "lab.kubeconfig")
+    return intent_of(loaded, ClusterState(state), bundle(folder / "bundle"), folder / "lab.kubeconfig", written=b"")

@@ -17,7 +17,7 @@ from bootstrap.steps.etcd import founder_of
 from bootstrap.steps.kubeconfig import admin_kubeconfig
 from bootstrap.steps.state import ClusterState
 from bootstrap.steps.world import DiskFacts, UnitFacts, World
-from tests.unit.steps.worlds import bundle, facts, finished_world, intent, inventory
+from tests.unit.steps.worlds import bundle, facts, finished_world, intent, inventory, written
 
 DISK = DiskFacts("/dev/vda", 8 << 30)
 
@@ -61,6 +61,7 @@ def test_a_bare_machine_goes_all_the_way_from_its_disk_to_a_ready_node(lab: Inte
         "files",
         "runtime",
         "etcd.member",
+        "handover",
         "control-plane",
         "join",
     ]
@@ -73,7 +74,7 @@ def test_all_that_begin_at_once_have_the_same_keys(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir(mode=0o700)
     given = (inventory(), ClusterState(tmp_path / "state"), bundle(tmp_path / "bundle"), tmp_path / "lab.kubeconfig")
     with ThreadPoolExecutor(4) as pool:
-        first, *others = pool.map(lambda _: intent_of(*given), range(4))
+        first, *others = pool.map(lambda _: intent_of(*given, written=written()), range(4))
     for other in others:
         assert other.keys.pki.ca == first.keys.pki.ca
         assert files(other) == files(first)
@@ -121,7 +122,7 @@ def test_another_payload_restarts_what_runs_out_of_it(lab: Intent, tmp_path: Pat
     newer = bundle(tmp_path / "newer", b"another payload")
     from bootstrap.steps.apply import intent_of
 
-    planned = items(plan_of(intent_of(lab.inventory, lab.state, newer, lab.kubeconfig), world))
+    planned = items(plan_of(intent_of(lab.inventory, lab.state, newer, lab.kubeconfig, written=written()), world))
     for name in ("payload", "files", "runtime", "etcd.member", "control-plane", "join"):
         assert f"s1/{name}" in planned
     assert "s1/images" not in planned

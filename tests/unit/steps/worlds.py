@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from bootstrap.image.bundle import Bundle, Partition, described, write_manifest
+from bootstrap.inventory.load import parse_inventory
 from bootstrap.inventory.model import Inventory
 from bootstrap.steps.apply import Intent, intent_of
 from bootstrap.steps.controlplane import object_key
@@ -15,18 +17,21 @@ from bootstrap.steps.state import ClusterState
 from bootstrap.steps.world import ApiFacts, EtcdFacts, EtcdMemberFacts, NodeFacts, UnitFacts, World
 
 
+def written(**cluster: object) -> bytes:
+    """The file of `inventory`."""
+    document = {
+        "cluster": {"name": "lab", **cluster},
+        "nodes": [
+            {"name": f"s{n}", "role": "server", "address": f"10.77.0.{10 + n}", "disk": "/dev/vda"} for n in (1, 2, 3)
+        ]
+        + [{"name": "a1", "address": "10.77.0.21", "disk": "/dev/vda", "labels": {"disk": "ssd"}}],
+    }
+    return f"# Three servers and an agent.\n{json.dumps(document)}\n".encode()
+
+
 def inventory(**cluster: object) -> Inventory:
     """Three servers and an agent."""
-    return Inventory.model_validate(
-        {
-            "cluster": {"name": "lab", **cluster},
-            "nodes": [
-                {"name": f"s{n}", "role": "server", "address": f"10.77.0.{10 + n}", "disk": "/dev/vda"}
-                for n in (1, 2, 3)
-            ]
-            + [{"name": "a1", "address": "10.77.0.21", "disk": "/dev/vda", "labels": {"disk": "ssd"}}],
-        }
-    )
+    return parse_inventory(Path("lab.yaml"), written(**cluster))
 
 
 def bundle(folder: Path, payload: bytes = b"payload") -> Bundle:
@@ -49,7 +54,13 @@ def intent(folder: Path, **cluster: object) -> Intent:
     """What `inventory` comes to, with its state below `folder`."""
     state = folder / "state"
     state.mkdir(mode=0o700, exist_ok=True)
-    return intent_of(inventory(**cluster), ClusterState(state), bundle(folder / "bundle"), folder / "lab.kubeconfig")
+    return intent_of(
+        inventory(**cluster),
+        ClusterState(state),
+        bundle(folder / "bundle"),
+        folder / "lab.kubeconfig",
+        written=written(**cluster),
+    )
 
 
 def facts(**changes: Any) -> NodeFacts:
@@ -72,6 +83,7 @@ def finished(desired: Desired, cluster_id: str) -> NodeFacts:
     """A node on which everything is as wanted."""
     hashes = {file.path: file.sha256 for file in desired.files}
     hashes |= {f"/var/lib/clusterup{path}": digest for path, digest in hashes.items()}
+    hashes |= {file.path: file.sha256 for file in (desired.handover,) if file}
     images = {f"/var/lib/clusterup/images/{i.name.removeprefix('image/')}.tar": i.sha256 for i in desired.images}
     return facts(
         kind="installed",
