@@ -119,6 +119,36 @@ def test_the_usual_key_in_the_home_folder_is_tried(world: World, sshd: Server) -
     assert is_root(world.open(world.target(sshd, keys=())))
 
 
+def test_a_named_key_that_is_not_on_this_machine_leaves_the_usual_one_to_be_tried(world: World, sshd: Server) -> None:
+    usual = world.folder / "home" / ".ssh" / "id_ed25519"
+    usual.parent.mkdir()
+    sshd.key.rename(usual)
+    assert is_root(world.open(world.target(sshd, keys=(Path("/home/another/.ssh/id_ed25519"),))))
+    write_key(world.folder / "stranger")
+    with pytest.raises(AuthenticationFailed) as failed:
+        world.open(world.target(sshd, keys=(world.folder / "stranger",)))
+    assert str(usual) not in str(failed.value)
+
+
+def test_the_cluster_s_own_key_is_offered_beside_named_and_usual_ones(world: World, sshd: Server) -> None:
+    own = world.folder / "own"
+    write_key(own)
+    assert is_root(world.open(world.target(sshd, own_key=own)))
+    usual = world.folder / "home" / ".ssh" / "id_ed25519"
+    usual.parent.mkdir()
+    sshd.key.rename(usual)
+    assert is_root(world.open(world.target(sshd, keys=(), own_key=own)))
+    usual.rename(own)
+    assert is_root(world.open(world.target(sshd, keys=(world.folder / "absent",), own_key=own)))
+
+
+def test_without_a_key_that_is_there_the_message_says_which_one_is_not(world: World, sshd: Server) -> None:
+    absent = world.folder / "absent"
+    with pytest.raises(AuthenticationFailed) as failed:
+        world.open(world.target(sshd, keys=(absent,)))
+    assert failed.value.hint == f"{absent} is not on this machine: name a key that is (ssh.key)"
+
+
 def test_the_ssh_configuration_names_host_port_user_key_and_jump(
     world: World, start_sshd: StartSshd, sshd: Server
 ) -> None:
