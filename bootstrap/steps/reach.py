@@ -49,18 +49,15 @@ def opener(inventory: Inventory, state: ClusterState, ask: Ask | None) -> Callab
     """What opens the way into a node by its name. The host key that clusterup made for its installed system is known;
     `ask` is asked about those that nothing is known of, and None refuses them."""
     host_keys = state.host_keys
-    pinned = host_keys.all_pinned()
-    for node in inventory.nodes:
-        pins = pinned.get(node.name, {})
-        if node.ssh.host_key and LIVE not in pins:
-            host_keys.pin(node.name, LIVE, node.ssh.host_key)
-        elif not pins:
-            continue
-        # Beside other pins it has to be one of them: nobody is asked about a node with pins.
-        installed = state.identity(node.name).host_key.public
-        if pins.get(INSTALLED) != installed:
-            host_keys.pin(node.name, INSTALLED, installed)
-    nodes = {node.name for node in inventory.nodes}
+    nodes = {node.name: node for node in inventory.nodes}
+    known = host_keys.all_pinned()
+    named = {node.name: node.ssh.host_key for node in inventory.nodes if node.ssh.host_key}
+    host_keys.pin_all(LIVE, {name: line for name, line in named.items() if LIVE not in known.get(name, {})})
+    # Beside other pins, clusterup's own has to be one of them: nobody is asked about a node with pins.
+    own = {name: state.identity(name).host_key.public for name in nodes if name in known or name in named}
+    host_keys.pin_all(
+        INSTALLED, {name: line for name, line in own.items() if known.get(name, {}).get(INSTALLED) != line}
+    )
 
     def trust(name: str, presented: str, pins: dict[str, str]) -> str | None:
         if name in nodes and presented == state.identity(name).host_key.public:
@@ -78,6 +75,6 @@ def opener(inventory: Inventory, state: ClusterState, ask: Ask | None) -> Callab
         )
 
     def open_node(name: str) -> Transport:
-        return open_ssh(target_of(inventory.node(name), state), host_keys, trust)
+        return open_ssh(target_of(nodes[name], state), host_keys, trust)
 
     return open_node

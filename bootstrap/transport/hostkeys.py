@@ -10,6 +10,7 @@ import binascii
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -38,10 +39,17 @@ class HostKeys:
 
     def pin(self, node: str, kind: str, public_line: str) -> None:
         """Remember a key, in place of the one of that kind. Raises BadUse when it is not a public key line."""
-        line = public_key(public_line)
+        self.pin_all(kind, {node: public_line})
+
+    def pin_all(self, kind: str, public_lines: Mapping[str, str]) -> None:
+        """Remember keys of several nodes, as `pin` does, and write the file once."""
+        lines = {node: public_key(line) for node, line in public_lines.items()}
+        if not lines:
+            return
         with self._locked():
             pins = self._read()
-            pins.setdefault(node, {})[kind] = line
+            for node, line in lines.items():
+                pins.setdefault(node, {})[kind] = line
             self._write(pins)
 
     def forget(self, node: str, kind: str) -> None:
