@@ -94,7 +94,10 @@ class Ssh(Strict):
 
     host: str | None = Field(default=None, description="Host name or address. Default: the node's address.")
     port: Port | None = Field(default=None, description="Port. Default: 22.")
-    user: str | None = Field(default=None, description="User; not root: sudo is used. Default: root.")
+    user: str | None = Field(
+        default=None,
+        description="User of a bare machine; not root: sudo is used. Default: root, as on installed nodes.",
+    )
     key: str | None = Field(default=None, description="Path to a private key. Default: the agent, ~/.ssh/id_*.")
     password_from: str | None = Field(
         default=None,

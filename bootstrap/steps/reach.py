@@ -12,13 +12,14 @@ from bootstrap.steps.state import INSTALLED, LIVE, ClusterState
 from bootstrap.transport.base import Transport
 from bootstrap.transport.secrets import secret_source
 from bootstrap.transport.ssh import open_ssh
-from bootstrap.transport.target import SshTarget
+from bootstrap.transport.target import OwnLogin, SshTarget
 
 Ask = Callable[[str], bool]
 
 
 def target_of(node: Node, state: ClusterState) -> SshTarget:
-    """The way into a node. The cluster's own key is offered beside the inventory's: installed nodes let it in."""
+    """The way into a node: as the inventory says while it is bare, as root with the cluster's own key once it is
+    installed. Its host key tells which of the two it is."""
     ssh = node.ssh
     return SshTarget(
         node=node.name,
@@ -26,7 +27,7 @@ def target_of(node: Node, state: ClusterState) -> SshTarget:
         port=ssh.port,
         user=ssh.user,
         keys=(Path(ssh.key).expanduser(),) if ssh.key else (),
-        own_key=state.ssh_key_file,
+        own=OwnLogin(state.identity(node.name).host_key.public, "root", state.ssh_key_file),
         password=secret_source(ssh.password_from, f"password of {node.name}") if ssh.password_from else None,
         passphrase=secret_source(ssh.passphrase_from, f"passphrase of {ssh.key}") if ssh.passphrase_from else None,
         jumps=tuple(_jump(jump, ssh.use_config) for jump in ssh.jump),

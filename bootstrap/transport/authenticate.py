@@ -120,7 +120,7 @@ def _attempts(
             )
 
     in_agent = {key.asbytes(): key for key in agent_keys}
-    for path in hop.keys if hop.own_key is None else (*hop.keys, hop.own_key):
+    for path in dict.fromkeys(hop.keys if hop.own is None else (*hop.keys, hop.own.key)):
         held = in_agent.get(_public_blob(path))
         loaded = held or _load(path, hop)
         if isinstance(loaded, _Unusable):

@@ -40,13 +40,13 @@ def open_ssh(target: SshTarget, host_keys: HostKeys, trust: Trust, *, connect_ti
     quiet_paramiko()
     opened: list[paramiko.Transport] = []
     try:
-        hops = route(target)
-        for hop in hops:
+        for hop in route(target):
             greeted = greet(hop, opened[-1] if opened else None, host_keys, trust, connect_timeout)
             opened.append(greeted.transport)
-            authenticate(greeted.transport, hop, connect_timeout)
-        way = SshTransport(hops[-1], opened, host_key=greeted.host_key, host_key_kind=greeted.host_key_kind)
-        way.become(find_root(hops[-1], lambda prefix, script, stdin: way.probe(prefix, script, stdin, connect_timeout)))
+            last = hop.having_shown(greeted.host_key)
+            authenticate(greeted.transport, last, connect_timeout)
+        way = SshTransport(last, opened, host_key=greeted.host_key, host_key_kind=greeted.host_key_kind)
+        way.become(find_root(last, lambda prefix, script, stdin: way.probe(prefix, script, stdin, connect_timeout)))
     except BaseException:
         _close(opened)
         raise

@@ -52,7 +52,7 @@ def _hop(target: SshTarget, settings: dict[str, object], *, pin_name: str, defau
         port=target.port or _port(target, settings),
         user=target.user or str(settings.get("user", default_user)),
         keys=tuple(key.expanduser() for key in keys),
-        own_key=target.own_key,
+        own=target.own,
         password=target.password,
         passphrase=target.passphrase,
         agent=target.agent,

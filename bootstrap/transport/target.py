@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 
@@ -34,11 +34,23 @@ def place_of(text: str) -> Place:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnLogin:
+    """How a machine is logged in to that shows `host_key` (a public key line): as `user`, with `key` before all others.
+
+    To a machine that shows another one, `key` is offered after those that are named, and in the place of none of them.
+    """
+
+    host_key: str
+    user: str
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
 class SshTarget:
     """The way to a node as the inventory says it; what is None comes from the ssh_config(5), then defaults.
 
     `jumps` are the hosts on the way, the nearest first. `agent`: keys of the agent at $SSH_AUTH_SOCK are used.
-    `own_key` is offered as well, after `keys` and in the place of none of them.
+    `own` wins over `user` and `keys` where the machine is the one that it is about.
     """
 
     node: str
@@ -46,7 +58,7 @@ class SshTarget:
     port: int | None = None
     user: str | None = None
     keys: tuple[Path, ...] = ()
-    own_key: Path | None = None
+    own: OwnLogin | None = None
     password: Callable[[], str] | None = None
     passphrase: Callable[[], str] | None = None
     jumps: tuple[SshTarget, ...] = ()
@@ -60,7 +72,7 @@ class Hop:
     """One SSH server on the way, the node's own being the last.
 
     `pin_name` is the name its host key is pinned under; `node` is whom the way leads to, for messages.
-    `only_keys`: of the agent's keys only those in `keys` are offered (IdentitiesOnly of ssh_config(5)). `own_key`: see
+    `only_keys`: of the agent's keys only those in `keys` are offered (IdentitiesOnly of ssh_config(5)). `own`: see
     `SshTarget`.
     """
 
@@ -70,11 +82,17 @@ class Hop:
     port: int
     user: str
     keys: tuple[Path, ...]
-    own_key: Path | None
+    own: OwnLogin | None
     password: Callable[[], str] | None
     passphrase: Callable[[], str] | None
     agent: bool
     only_keys: bool
+
+    def having_shown(self, host_key: str) -> Hop:
+        """The hop as it is logged in to when it has shown that host key (a public key line)."""
+        if self.own is None or self.own.host_key != host_key:
+            return self
+        return replace(self, user=self.own.user, keys=(self.own.key, *self.keys))
 
     @property
     def address(self) -> str:

@@ -16,6 +16,7 @@ from bootstrap.pki.sshkeys import fingerprint
 from bootstrap.transport.base import Command
 from bootstrap.transport.errors import AuthenticationFailed, HostKeyMismatch, TransportError
 from bootstrap.transport.ssh import SshTransport, open_ssh
+from bootstrap.transport.target import OwnLogin
 from tests.integration.transport.conftest import (
     Server,
     User,
@@ -132,14 +133,14 @@ def test_a_named_key_that_is_not_on_this_machine_leaves_the_usual_one_to_be_trie
 
 def test_the_cluster_s_own_key_is_offered_beside_named_and_usual_ones(world: World, sshd: Server) -> None:
     own = world.folder / "own"
-    write_key(own)
-    assert is_root(world.open(world.target(sshd, own_key=own)))
+    ours = OwnLogin(write_key(own), "nobody", own)
+    assert is_root(world.open(world.target(sshd, own=ours)))
     usual = world.folder / "home" / ".ssh" / "id_ed25519"
     usual.parent.mkdir()
     sshd.key.rename(usual)
-    assert is_root(world.open(world.target(sshd, keys=(), own_key=own)))
+    assert is_root(world.open(world.target(sshd, keys=(), own=ours)))
     usual.rename(own)
-    assert is_root(world.open(world.target(sshd, keys=(world.folder / "absent",), own_key=own)))
+    assert is_root(world.open(world.target(sshd, keys=(world.folder / "absent",), own=ours)))
 
 
 def test_without_a_key_that_is_there_the_message_says_which_one_is_not(world: World, sshd: Server) -> None:

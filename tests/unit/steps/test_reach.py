@@ -13,7 +13,7 @@ from bootstrap.steps.reach import opener, target_of
 from bootstrap.steps.state import INSTALLED, LIVE, ClusterState
 from bootstrap.transport.connect import Trust
 from bootstrap.transport.hostkeys import HostKeys
-from bootstrap.transport.target import SshTarget
+from bootstrap.transport.target import OwnLogin, SshTarget
 from tests.unit.steps.worlds import inventory
 
 
@@ -63,6 +63,9 @@ def test_a_refreshed_identity_takes_the_place_of_the_pinned_one(state: ClusterSt
     assert state.host_keys.pinned("s1") == {INSTALLED: state.identity("s1").host_key.public}
 
 
-def test_the_cluster_s_own_key_is_offered_beside_the_inventory_s(state: ClusterState) -> None:
+def test_the_cluster_s_own_key_is_root_s_where_the_node_s_identity_is_shown(state: ClusterState) -> None:
     target = target_of(inventory().node("s1"), state)
-    assert (target.keys, target.own_key) == ((), state.ssh_key_file)
+    assert (target.keys, target.own) == (
+        (),
+        OwnLogin(state.identity("s1").host_key.public, "root", state.ssh_key_file),
+    )
