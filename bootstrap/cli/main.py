@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from bootstrap.cli import adopt, apply, image, inventory, lab, status
+from bootstrap.cli.start import end_interrupted
 from bootstrap.errors import ClusterupError
+
+
+class CtrlC(Exception):
+    """A person pressed Ctrl-C (or Ctrl-D, as the answer to a question)."""
+
+
+class Commands(TyperGroup):
+    """All commands. Ctrl-C is left to `main`: Typer would end without a word, and only when every thread has ended."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. Raises CtrlC where it was interrupted."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, typer.Abort):
+            raise CtrlC from None
+
 
 app = typer.Typer(
     name="clusterup",
+    cls=Commands,
     help="Bare machines to a Kubernetes cluster on a micro OS: one command, one file.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -34,11 +53,8 @@ def main() -> None:
     except ClusterupError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n  next: run the same command again; it goes on from what is true by then\n")
-        sys.stderr.flush()
-        # Questions under way to nodes that don't answer would keep the process for as long as their time-outs.
-        os._exit(130)
+    except CtrlC:
+        end_interrupted()
     except BrokenPipeError:
         # The reader of a pipe has what it wanted; Python would complain again when it flushes at exit.
         sys.stdout = None

@@ -64,14 +64,14 @@ class Operator:
         assert "Traceback" not in errors
         return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
 
-    def begins(self, *arguments: str) -> subprocess.Popen[str]:
+    def begins(self, *arguments: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
         environment = {name: value for name, value in os.environ.items() if name != "SSH_AUTH_SOCK"}
         environment |= {"XDG_STATE_HOME": str(self.folder / "state"), "HOME": str(self.folder)}
         return subprocess.Popen(
-            [sys.executable, "-c", "from bootstrap.cli.main import main; main()", *arguments],
+            [sys.executable, "-c", "from bootstrap.cli.start import start; start()", *arguments],
             cwd=self.folder,
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
