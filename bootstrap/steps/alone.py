@@ -92,7 +92,9 @@ class Alone:
                 wait_for_turn(lock.attempt, Patience(abort=self.brakes.abort, hint=self._patience.hint), self._doing)
             except ClusterupError as error:
                 lock.release()
-                self._stop(LockLost("the cluster's lock could not be taken", step="lock", hint=error.hint))
+                self._stop(
+                    LockLost("the cluster's lock could not be taken", step="lock", got=error.got, hint=error.hint)
+                )
                 raise
             self._lock = lock
 

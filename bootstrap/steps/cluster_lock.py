@@ -61,6 +61,7 @@ class ClusterLock:
         self._tell_lost = lost
         self._lease_seconds = lease_seconds
         self._give_up = give_up
+        self._offered: Lease | None = None
         self._lease: Lease | None = None
         self._confirmed = 0.0
         self._until = 0.0
@@ -68,14 +69,16 @@ class ClusterLock:
         self._keeper: threading.Thread | None = None
 
     def attempt(self) -> Busy | None:
-        """Take the lock, or say who holds it. Raises EtcdError where no member answers."""
-        busy = self._members.ask(_holder_now)
+        """Take the lock, or say who holds it. Raises EtcdError where no member answers; it may have been taken all the
+        same, which the next attempt finds."""
+        busy = self._members.ask(self._other_holder)
         if busy is not None:
             return busy
         began = stopwatch()
-        lease = self._members.ask(lambda client: client.grant(self._lease_seconds))
+        lease = self._lease_to_offer()
         busy = self._members.ask(lambda client: self._created(client, lease))
         if busy is not None:
+            self._offered = None
             # Where this fails the lease, which holds no key, ends by itself.
             with suppress(EtcdError):
                 self._members.ask(lambda client: client.revoke(lease))
@@ -106,9 +109,23 @@ class ClusterLock:
         finally:
             self._members.close()
 
+    def _other_holder(self, client: EtcdClient) -> Busy | None:
+        there = client.entry(KEY)
+        if there is None or (self._offered is not None and there.lease == self._offered.id):
+            return None
+        return _busy(client, there.value, there.lease)
+
+    def _lease_to_offer(self) -> Lease:
+        """A lease with all its time before it: that of an attempt which failed, unless it has ended, or a new one."""
+        before = self._offered
+        if before is not None and self._members.ask(lambda client: client.keep_alive(before)) > 0:
+            return before
+        self._offered = offered = self._members.ask(lambda client: client.grant(self._lease_seconds))
+        return offered
+
     def _created(self, client: EtcdClient, lease: Lease) -> Busy | None:
         there = client.create(KEY, self._holder().note(), lease)
-        # Ours: the answer to a first transaction was lost, and this is the second.
+        # Ours: the answer to an earlier transaction was lost.
         if there is None or there.lease == lease.id:
             return None
         return _busy(client, there.value, there.lease)
@@ -146,11 +163,6 @@ class ClusterLock:
         why = "its key was removed" if left > 0 else "its lease ended before it could be renewed"
         now = f"now held by {described(there.value)}" if there is not None else "nobody holds it now"
         return _lost(f"the cluster's lock was lost: {why}", now)
-
-
-def _holder_now(client: EtcdClient) -> Busy | None:
-    there = client.entry(KEY)
-    return None if there is None else _busy(client, there.value, there.lease)
 
 
 def _busy(client: EtcdClient, note: bytes, lease_id: int) -> Busy:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -210,6 +210,42 @@ def test_a_lock_that_was_taken_before_the_answer_was_lost_is_ours(quorum: Quorum
     )
     assert lock.attempt() is None
     lock.release()
+
+
+def test_an_attempt_that_failed_and_yet_took_the_lock_is_made_good_by_the_next_one(
+    quorum: Quorum, member: Place
+) -> None:
+    with LosesAnswers(
+        "127.0.0.1", member.client_port, ca_pem=quorum.authority.cert_pem, client=quorum.operator
+    ) as client:
+        lock = ClusterLock(
+            AnyMember([Way("s1", lambda: nullcontext(client))]), holder, lost=lambda _: None, lease_seconds=60
+        )
+        with pytest.raises(EtcdError, match="no member of etcd answers"):
+            lock.attempt()
+        assert not lock.held
+        lease = entry(client).lease
+        assert lock.attempt() is None
+        assert lock.sure()
+        assert entry(client).lease == lease
+        lock.release()
+        assert client.entry(KEY) is None
+
+
+def test_a_lease_that_ended_after_a_failed_attempt_is_not_used_again(quorum: Quorum, member: Place) -> None:
+    with LosesAnswers(
+        "127.0.0.1", member.client_port, ca_pem=quorum.authority.cert_pem, client=quorum.operator
+    ) as client:
+        lock = ClusterLock(
+            AnyMember([Way("s1", lambda: nullcontext(client))]), holder, lost=lambda _: None, lease_seconds=60
+        )
+        with pytest.raises(EtcdError):
+            lock.attempt()
+        ended = entry(client).lease
+        client.revoke(Lease(ended, 60))
+        assert lock.attempt() is None
+        assert entry(client).lease != ended
+        lock.release()
 
 
 def test_the_lock_moves_to_another_member_when_the_one_it_was_reached_through_dies(quorum: Quorum) -> None:
