@@ -88,8 +88,9 @@ class Alone:
             if self._lock is not None:
                 return
             lock = self._new_lock()
+            at_once = Patience(abort=self.brakes.abort, hint=self._patience.hint)
             try:
-                wait_for_turn(lock.attempt, Patience(abort=self.brakes.abort, hint=self._patience.hint), self._doing)
+                wait_for_turn(self._patient(lock), at_once, self._doing)
             except ClusterupError as error:
                 lock.release()
                 self._stop(
@@ -137,9 +138,10 @@ class Alone:
         somebody holds the lock."""
         end = time.monotonic() + self._answer_seconds
         seen: Busy | None = None
+        told = False
 
         def attempt() -> Busy | None:
-            nonlocal seen
+            nonlocal seen, told
             while True:
                 try:
                     seen = lock.attempt()
@@ -149,6 +151,9 @@ class Alone:
                         return Busy(seen.holder, "etcd does not answer now")
                     if time.monotonic() >= end:
                         raise
+                if not told:
+                    self._patience.say(f"etcd does not answer: waiting up to {self._answer_seconds:.0f} s for it")
+                    told = True
                 if self.brakes.abort.wait(1.0):
                     raise Interrupted("stopped while waiting for etcd", step="lock", hint=self._patience.hint)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -63,7 +63,9 @@ class AnyMember:
     def close(self) -> None:
         """Let go of the connection; the next question opens another."""
         self._client = None
-        self._opened.close()
+        # It may be broken, which nobody has to hear of who is about to ask another member.
+        with suppress(Exception):
+            self._opened.close()
 
 
 def _words(error: Exception) -> str:

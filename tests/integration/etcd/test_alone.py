@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from bootstrap.steps.alone import Alone, alone
 from bootstrap.steps.any_member import Way
 from bootstrap.steps.apply import Intent, Prepared, intent_of
 from bootstrap.steps.cluster_lock import KEY, LockLost
-from bootstrap.steps.etcd_client import Lease
+from bootstrap.steps.etcd_client import EtcdClient, EtcdError, Lease
 from bootstrap.steps.state import ClusterState
 from bootstrap.steps.world import EtcdFacts, UnitFacts, World
 from bootstrap.transport.base import Transport
@@ -140,6 +140,29 @@ def test_a_cluster_without_etcd_is_begun_without_its_lock_which_is_taken_once_et
         assert b"apply lab1.yaml" in (held(quorum, member) or b"")
         one.alone.founded()
     assert one.noted == 2
+
+
+def test_an_etcd_that_has_just_been_founded_may_miss_an_answer(quorum: Quorum, member: Place) -> None:
+    told: list[str] = []
+    left = [EtcdError("no answer", got="a time-out", hint="ask again") for _ in inventory().servers]
+
+    def opened() -> AbstractContextManager[EtcdClient]:
+        if left:
+            raise left.pop()
+        return quorum.client(member, timeout=2.0)
+
+    founder = Alone(
+        inventory(),
+        "apply lab.yaml",
+        Patience(0.0, told.append),
+        way=lambda server: Way(server, opened),
+        noted=lambda: None,
+        lease_seconds=LEASE_SECONDS,
+    )
+    founder.founded()
+    assert b"apply lab.yaml" in (held(quorum, member) or b"")
+    founder.give_back()
+    assert told == ["etcd does not answer: waiting up to 30 s for it"]
 
 
 def test_who_brings_etcd_to_answer_after_somebody_else_stops_there(quorum: Quorum, member: Place) -> None:
