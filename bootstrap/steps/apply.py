@@ -39,7 +39,8 @@ from bootstrap.steps.world import World
 @dataclass(frozen=True)
 class Intent:
     """What an inventory comes to: every node as it should be, the cluster's own objects, and where the kubeconfig
-    goes. `places` says where in the inventory's file each node stands, and the cluster under the empty name."""
+    goes. `written` is the inventory's file as it was read, `places` says where in it each node stands, and the cluster
+    under the empty name."""
 
     inventory: Inventory
     state: ClusterState
@@ -48,6 +49,7 @@ class Intent:
     nodes: dict[str, Desired]
     objects: tuple[Manifest, ...]
     kubeconfig: Path
+    written: bytes = field(repr=False)
     places: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -73,8 +75,8 @@ def intent_of(
     written: bytes,
     places: Mapping[str, str] | None = None,
 ) -> Intent:
-    """What the inventory comes to; `written` is its file, `places` as in `Intent`. Keys and certificates that are not
-    there yet are made; no node is touched."""
+    """What the inventory comes to; `written` and `places` as in `Intent`. Keys and certificates that are not there yet
+    are made; no node is touched."""
     with waiting_lock(state.keys_lock):
         keys = operator_keys(state)
         nodes = desired_nodes(inventory, written, state, bundle, keys)
@@ -87,6 +89,7 @@ def intent_of(
         nodes=nodes,
         objects=cluster_objects(f"https://{host}:{port}", keys.pki.ca.cert_pem),
         kubeconfig=kubeconfig,
+        written=written,
         places=places or {},
     )
 

@@ -33,10 +33,10 @@ def facts_as_data(world: World) -> dict[str, dict[str, str]]:
 
 
 def about(intent: Intent, inventory: Path) -> dict[str, str]:
-    """What a plan is for: the inventory's file and what it says, the bundle, and the cluster."""
+    """What a plan is for: the inventory's file and what it said when it was read, the bundle, and the cluster."""
     return {
         "inventory": str(inventory.absolute()),
-        "the inventory's content": hashlib.sha256(inventory.read_bytes()).hexdigest()[:SHORT],
+        "the inventory's content": hashlib.sha256(intent.written).hexdigest()[:SHORT],
         "bundle": intent.bundle.version,
         "payload": intent.bundle.artifact("payload").sha256[:SHORT],
         "cluster": intent.state.cluster_id,

@@ -160,6 +160,22 @@ def test_a_saved_plan_is_refused_when_its_inventory_was_changed(paper: Paper, ty
     assert "the inventory's content was" in str(refused)
 
 
+def test_a_plan_is_saved_for_the_inventory_that_it_was_made_of(
+    paper: Paper, types: Types, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(*_: object, **__: object) -> World:
+        with Path("lab.yaml").open("a") as file:
+            file.write("# a thought while the nodes are asked\n")
+        return paper.world
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr("bootstrap.steps.apply.look", look)
+        assert types("plan", "lab.yaml", "--out", "plan.json").exit_code == 0
+    refused = types("apply", "--plan", "plan.json", "--dry-run").exception
+    assert isinstance(refused, ClusterupError)
+    assert "the inventory's content was" in str(refused)
+
+
 def test_a_dry_run_says_what_would_be_done_and_that_nothing_was(paper: Paper, types: Types) -> None:
     paper.stop("s2", "kube-scheduler.service")
     tried = types("apply", "lab.yaml", "--dry-run")
