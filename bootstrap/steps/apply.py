@@ -27,9 +27,11 @@ from bootstrap.steps.handover import handover_actions
 from bootstrap.steps.install import Installation, install_actions
 from bootstrap.steps.join import join_actions
 from bootstrap.steps.kubeconfig import kubeconfig_actions
+from bootstrap.steps.node_object import node_actions
 from bootstrap.steps.objects import Manifest, cluster_objects
 from bootstrap.steps.observe import read_api, read_etcd
 from bootstrap.steps.preflight import preflight
+from bootstrap.steps.rolling import one_after_the_other, serving
 from bootstrap.steps.shape import endpoint_of
 from bootstrap.steps.state import INSTALLED, ClusterState
 from bootstrap.steps.ways import ApiServers, OperatorKeys, operator_keys
@@ -142,7 +144,9 @@ def all_actions(intent: Intent, world: World, founded: Callable[[], None] | None
     noted = founded or intent.state.note_founded
     quorum = Quorum(inventory.servers, intent.keys, founder_of(inventory.servers, world), noted)
     api = ApiServers(inventory.cluster.name, tuple(servers), intent.keys)
-    reachable = [name for name in servers if name in world.nodes]
+    serve = serving(world, servers)
+    # What is asked of the cluster as a whole is asked of a server that serves, where there is one.
+    reachable = [*serve, *(name for name in servers if name in world.nodes and name not in serve)]
     actions = install_actions(inventory, world, installation_of(intent))
     for desired in intent.nodes.values():
         actions += deploy_actions(desired)
@@ -150,12 +154,15 @@ def all_actions(intent: Intent, world: World, founded: Callable[[], None] | None
         actions += etcd_actions(intent.nodes[name], quorum)
         actions += handover_actions(intent.nodes[name], intent.state)
     for name in servers:
-        actions += control_plane_actions(intent.nodes[name], intent.keys, world)
+        actions += control_plane_actions(intent.nodes[name], api, world)
     actions += object_actions(intent.objects, api, reachable)
     for desired in intent.nodes.values():
-        actions += join_actions(desired, api)
+        actions += join_actions(desired, api) + node_actions(desired, api)
     actions += kubeconfig_actions(inventory, intent.kubeconfig, intent.keys, reachable)
-    return [dataclasses.replace(action, wanted_by=intent.places.get(action.node or "", "")) for action in actions]
+    return [
+        dataclasses.replace(action, wanted_by=intent.places.get(action.node or "", ""))
+        for action in one_after_the_other(actions, serve)
+    ]
 
 
 def installation_of(intent: Intent) -> Installation:

@@ -33,6 +33,14 @@ def differing(wanted: Mapping[str, str], found: Mapping[str, str]) -> str | None
     return f"{other[0]} is {word}" if len(other) == 1 else f"{len(other)} files are {word}, {other[0]} among them"
 
 
+def opened(wanted: Mapping[str, int], found: Mapping[str, int]) -> str | None:
+    """Which files (path -> mode as in chmod) have another mode than wanted, in words; None where none has."""
+    for path in sorted(wanted):
+        if path in found and found[path] != wanted[path]:
+            return f"{path} has mode {found[path]:04o}, not {wanted[path]:04o}"
+    return None
+
+
 def not_running(units: Iterable[Unit], facts: NodeFacts) -> str | None:
     """Which units do not run, or run with other settings than wanted, in words; None where all are well."""
     for unit in units:
@@ -40,5 +48,5 @@ def not_running(units: Iterable[Unit], facts: NodeFacts) -> str | None:
         if found is None or found.active != "active":
             return f"{unit.name} is {found.active if found else 'not there'}"
         if found.applied != unit.digest:
-            return f"{unit.name} runs with older settings"
+            return f"{unit.name} runs with other settings"
     return None

@@ -10,14 +10,15 @@ from bootstrap.engine.action import Action, Context
 from bootstrap.steps.checks import judged, not_running
 from bootstrap.steps.desired import Desired
 from bootstrap.steps.objects import Manifest
+from bootstrap.steps.rolling import spare_api_server
 from bootstrap.steps.units import ensure_units
-from bootstrap.steps.ways import ApiServers, OperatorKeys, any_api, api_at
+from bootstrap.steps.ways import ApiServers, any_api, api_at
 from bootstrap.steps.world import World
 
 READY_SECONDS = 600.0
 
 
-def control_plane_actions(desired: Desired, keys: OperatorKeys, world: World) -> list[Action[World]]:
+def control_plane_actions(desired: Desired, servers: ApiServers, world: World) -> list[Action[World]]:
     """The action that starts, or restarts, what a server of the control plane runs."""
     name = desired.node.name
     return [
@@ -27,7 +28,7 @@ def control_plane_actions(desired: Desired, keys: OperatorKeys, world: World) ->
             step="control plane",
             title="start the API server, the controller manager and the scheduler",
             check=judged(name, lambda facts, _: not_running(desired.control_plane, facts)),
-            apply=lambda context: start_control_plane(context, desired, keys),
+            apply=lambda context: start_control_plane(context, desired, servers),
             needs=(f"{name}/etcd.member",),
             # A control plane that serves is never restarted on two servers at once; a new one starts everywhere.
             exclusive=None if world.api is None else "control plane",
@@ -35,16 +36,18 @@ def control_plane_actions(desired: Desired, keys: OperatorKeys, world: World) ->
     ]
 
 
-def start_control_plane(context: Context, desired: Desired, keys: OperatorKeys) -> None:
-    """Start it and wait until this server's own API server is ready. Raises ClusterupError.
+def start_control_plane(context: Context, desired: Desired, servers: ApiServers) -> None:
+    """Start it and wait until this server's own API server is ready. One that serves is restarted only while another
+    one is ready. Raises ClusterupError.
 
     The others start after that: before the API server has made its own roles, all that they ask is refused, and they
     ask again and again.
     """
     name = desired.node.name
     api_server, *others = desired.control_plane
+    spare_api_server(context, name, api_server, servers)
     ensure_units(context, name, [api_server])
-    with api_at(context.on(name), keys) as api:
+    with api_at(context.on(name), servers.keys) as api:
         context.wait_until(api.ready, what="the API server's readiness", timeout=READY_SECONDS, every=2.0)
     ensure_units(context, name, others)
 

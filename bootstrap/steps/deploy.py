@@ -4,12 +4,17 @@ node runs before it is part of a cluster: the container runtime and the balancer
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 from bootstrap.engine.action import Action, Context
 from bootstrap.steps import deploy_commands as commands
-from bootstrap.steps.checks import differing, judged, not_running
+from bootstrap.steps.checks import differing, judged, not_running, opened
 from bootstrap.steps.desired import KEPT_ETC, Desired, image_files
 from bootstrap.steps.units import ensure_units, put_files
 from bootstrap.steps.world import NodeFacts, World
+
+T = TypeVar("T")
 
 
 def deploy_actions(desired: Desired) -> list[Action[World]]:
@@ -39,7 +44,7 @@ def deploy_actions(desired: Desired) -> list[Action[World]]:
             node=name,
             step="files",
             title="write certificates, settings and units",
-            check=judged(name, lambda facts, _: differing(_file_hashes(desired), facts.files)),
+            check=judged(name, lambda facts, _: _files_reason(desired, facts)),
             apply=lambda context: put_files(context, name, desired.files),
             needs=(f"{name}/install.boot",),
         ),
@@ -84,10 +89,16 @@ def _payload_reason(desired: Desired, facts: NodeFacts) -> str | None:
     return "it has none" if facts.payload is None else f"it has another one ({facts.payload[:12]})"
 
 
+def _files_reason(desired: Desired, facts: NodeFacts) -> str | None:
+    hashes = {file.path: file.sha256 for file in desired.files}
+    modes = {file.path: file.mode for file in desired.files}
+    return differing(hashes | _kept(hashes), facts.files) or opened(modes | _kept(modes), facts.modes)
+
+
+def _kept(by_path: Mapping[str, T]) -> dict[str, T]:
+    """The same of the copies that the next boot takes."""
+    return {f"{KEPT_ETC}{path}": value for path, value in by_path.items()}
+
+
 def _image_hashes(desired: Desired) -> dict[str, str]:
     return {path: image.sha256 for path, image in image_files(desired.images).items()}
-
-
-def _file_hashes(desired: Desired) -> dict[str, str]:
-    hashes = {file.path: file.sha256 for file in desired.files}
-    return hashes | {f"{KEPT_ETC}{path}": digest for path, digest in hashes.items()}

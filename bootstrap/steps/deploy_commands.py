@@ -40,18 +40,25 @@ rm -rf "$incoming"
 """
 
 # Standard input: lines of "UNIT DIGEST".
-_START = """\
+_WHICH = """\
 set -eu
 while read -r unit digest; do
     applied=
-    [ ! -r {0}/"$unit" ] || applied=$(cat {0}/"$unit")
+    [ ! -r {0}/"$unit" ] || read -r applied rest <{0}/"$unit"
     if [ "$applied" != "$digest" ] || ! systemctl --quiet is-active "$unit"; then
-        # What it was started with last is no longer what it will run with.
-        rm -f {0}/"$unit"
-        systemctl restart --no-block "$unit"
         echo "$unit"
+        {1}
     fi
 done
+"""
+
+# What it was started with last is no longer what it will run with.
+_RESTART = """rm -f {}/"$unit"; systemctl restart --no-block "$unit\""""
+
+_SET_ASIDE = """\
+set -eu
+systemctl stop {unit}
+mv -T {folder} {folder}.removed-"$(date +%Y%m%dT%H%M%SZ)"
 """
 
 # A start that is under way is waited for on the node, for a while: asking again and again costs it more.
@@ -60,7 +67,7 @@ listed=$(cat)
 timeout 15 systemctl start $(echo "$listed" | cut -d' ' -f1) >/dev/null 2>&1
 echo "$listed" | while read -r unit digest; do
     applied=
-    [ ! -r {0}/"$unit" ] || applied=$(cat {0}/"$unit")
+    [ ! -r {0}/"$unit" ] || read -r applied rest <{0}/"$unit"
     state=$(systemctl is-active "$unit")
     if [ "$state" = active ] && [ "$applied" = "$digest" ]; then continue; fi
     echo "unit $unit $state"
@@ -84,7 +91,17 @@ def put_files() -> Command:
 
 def start_units() -> Command:
     """Begin to start what does not run or runs with older settings; prints those units' names."""
-    return Command.of("start units", _START, APPLIED_FOLDER)
+    return Command("start units", _WHICH.format(APPLIED_FOLDER, _RESTART.format(APPLIED_FOLDER)))
+
+
+def would_restart() -> Command:
+    """Print the names of the units that `start_units` would start or restart."""
+    return Command("look at what runs", _WHICH.format(APPLIED_FOLDER, ":"))
+
+
+def set_aside(unit: str, folder: str) -> Command:
+    """Stop a unit and give its data another name, with the time in it, beside where it was."""
+    return Command(f"set the data of {unit} aside", _SET_ASIDE.format(unit=unit, folder=folder))
 
 
 def unit_states() -> Command:
@@ -102,6 +119,12 @@ def units_input(units: Iterable[Unit]) -> bytes:
 def remove_file(path: str) -> Command:
     """Remove a file, if it is there."""
     return Command.of("remove a file", "rm -f {}", path)
+
+
+def read_certificates(path: str) -> Command:
+    """Print the certificates in a PEM file, and never the keys; nothing where there is no such file."""
+    script = "[ ! -r {0} ] || sed -n '/BEGIN CERTIFICATE/,/END CERTIFICATE/p' {0}"
+    return Command.of("read a certificate", script, path)
 
 
 def is_there(path: str) -> Command:

@@ -19,6 +19,7 @@ from bootstrap.steps.checks import judged, not_running
 from bootstrap.steps.desired import Desired
 from bootstrap.steps.etcd_client import EtcdClient, LearnerNotReady, Member, NotSettled
 from bootstrap.steps.etcd_units import DATA, birth_file, peer_url
+from bootstrap.steps.rolling import spare_member
 from bootstrap.steps.units import begin_units, ensure_units, put_files
 from bootstrap.steps.ways import OperatorKeys, etcd_at
 from bootstrap.steps.world import NodeFacts, World
@@ -78,12 +79,16 @@ def etcd_actions(desired: Desired, quorum: Quorum) -> list[Action[World]]:
 def become_member(context: Context, desired: Desired, quorum: Quorum) -> None:
     """Make a server a voting member from whatever state it is in. Raises ClusterupError."""
     node = desired.node
-    if context.on(node.name).check(commands.is_there(f"{DATA}/member")).text.strip() == "no":
+    if _has_data(context, node) and _was_removed(context, node, quorum):
+        context.say("setting aside the data of a member that was removed")
+        context.on(node.name).check(commands.set_aside(desired.etcd[0].name, DATA), timeout=120)
+    if not _has_data(context, node):
         if node.name == quorum.founder:
             birth = birth_file({node.name: peer_url(node.address)}, state="new")
         else:
             birth = birth_file(_members_with(context, node, quorum), state="existing")
         put_files(context, node.name, [birth])
+    spare_member(context, node, quorum.servers, quorum.keys)
     ensure_units(context, node.name, desired.etcd)
     with etcd_at(context.on(node.name), quorum.keys) as own:
         learner = own.status().learner
@@ -92,6 +97,22 @@ def become_member(context: Context, desired: Desired, quorum: Quorum) -> None:
     with etcd_at(context.on(node.name), quorum.keys) as own:
         context.wait_until(own.healthy, what="etcd's answer through the quorum", timeout=SETTLE_SECONDS, every=1.0)
     quorum.note_founded()
+
+
+def _has_data(context: Context, node: Node) -> bool:
+    return context.on(node.name).check(commands.is_there(f"{DATA}/member")).text.strip() == "yes"
+
+
+def _was_removed(context: Context, node: Node, quorum: Quorum) -> bool:
+    """Whether the quorum knows no such member: what it has kept is of no use to anybody then. False where there is no
+    quorum to ask."""
+    try:
+        with _voter(context, node, quorum) as client:
+            members = client.members()
+    except ClusterupError:
+        return False
+    url = peer_url(node.address)
+    return not any(member.name == node.name or url in member.peer_urls for member in members)
 
 
 def _members_with(context: Context, node: Node, quorum: Quorum) -> Mapping[str, str]:

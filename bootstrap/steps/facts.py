@@ -68,6 +68,7 @@ def parse_facts(text: str, *, node: str, at: float) -> NodeFacts:
         interfaces=tuple(_interfaces(lines.get("interface", []))),
         disks=tuple(_disks(lines.get("disk", []))),
         files={path: digest for digest, path in lines.get("file", [])},
+        modes={path: int(mode, 8) for mode, path in lines.get("mode", [])},
         units={
             name: UnitFacts(active, applied or None, since) for name, active, since, applied in lines.get("unit", [])
         },

@@ -14,9 +14,10 @@ from typing import Any
 
 from bootstrap.engine.action import Action, Context
 from bootstrap.errors import ClusterupError
-from bootstrap.inventory.model import Node, Role
+from bootstrap.inventory.model import Role
 from bootstrap.pki.kubeconfig import to_yaml, token_kubeconfig
 from bootstrap.pki.token import Token, new_token, token_secret
+from bootstrap.pki.x509 import expires, signed_by
 from bootstrap.steps import deploy_commands as commands
 from bootstrap.steps.checks import judged, not_running
 from bootstrap.steps.desired import Desired
@@ -29,7 +30,6 @@ from bootstrap.steps.world import NodeFacts, World
 
 TOKEN_LIFE = timedelta(hours=1)
 READY_SECONDS = 900.0
-SERVER_LABEL = "node-role.kubernetes.io/control-plane"
 
 
 def join_actions(desired: Desired, servers: ApiServers) -> list[Action[World]]:
@@ -50,11 +50,11 @@ def join_actions(desired: Desired, servers: ApiServers) -> list[Action[World]]:
 
 
 def join(context: Context, desired: Desired, servers: ApiServers) -> None:
-    """Start the kubelet, with a token of its own where it has no certificate yet, and wait until the Node is Ready and
-    labelled. Raises ClusterupError."""
+    """Start the kubelet, with a token of its own where it has no certificate that is still good, and wait until the
+    Node is Ready. Raises ClusterupError."""
     name = desired.node.name
     token = None
-    if context.on(name).check(commands.is_there(CLIENT_CERTIFICATE)).text.strip() == "no":
+    if not _has_certificate(context, name, servers):
         token = new_token()
         _give_token(context, name, token, servers)
     try:
@@ -73,25 +73,22 @@ def join(context: Context, desired: Desired, servers: ApiServers) -> None:
         raise
     if token is not None:
         _take_token_back(context, name, token, servers)
-    with any_api(context, servers) as api:
-        api.apply(
-            {
-                "apiVersion": "v1",
-                "kind": "Node",
-                "metadata": {"name": name, "labels": labels_of(desired.node)},
-            }
-        )
-
-
-def labels_of(node: Node) -> dict[str, str]:
-    """The labels of a Node: the inventory's, and a server's role, which a kubelet may not give itself."""
-    return {**({SERVER_LABEL: ""} if node.role is Role.SERVER else {}), **node.labels}
 
 
 def is_ready(node: Mapping[str, Any]) -> bool:
     """Whether a Node object says that it is Ready."""
     conditions = node.get("status", {}).get("conditions") or []
     return any(entry.get("type") == "Ready" and entry.get("status") == "True" for entry in conditions)
+
+
+def _has_certificate(context: Context, name: str, servers: ApiServers) -> bool:
+    """Whether the kubelet has a client certificate of this cluster's that has not ended: with one that has, it can't
+    ask for another, and takes a token instead."""
+    found = context.on(name).check(commands.read_certificates(CLIENT_CERTIFICATE)).stdout
+    try:
+        return signed_by(found, servers.keys.pki.ca.cert_pem) and expires(found) > datetime.now(UTC)
+    except ValueError:
+        return False
 
 
 def _give_token(context: Context, name: str, token: Token, servers: ApiServers) -> None:
@@ -128,8 +125,4 @@ def _reason(desired: Desired, facts: NodeFacts, world: World) -> str | None:
         return "the cluster has no Node of its name"
     if not is_ready(node):
         return "its Node is not Ready"
-    labels = node.get("metadata", {}).get("labels") or {}
-    for key, value in labels_of(desired.node).items():
-        if labels.get(key) != value:
-            return f"its Node lacks the label {key}={value}"
     return not_running(desired.kubelet, facts)

@@ -46,6 +46,10 @@ class KubeError(ClusterupError):
     """The API server can't be reached or refused what was asked."""
 
 
+class KubeConflict(KubeError):
+    """The object is not the one any more that the change was made for."""
+
+
 def path_of(kind: str, name: str | None = None, namespace: str | None = None) -> str:
     """The path of an object, or of all objects of a kind when no name is given."""
     api, plural, namespaced = KINDS[kind]
@@ -130,6 +134,19 @@ class KubeClient:
         )
         return found or {}
 
+    def merge(self, kind: str, name: str, patch: dict[str, Any], namespace: str | None = None) -> None:
+        """Merge a patch into an object (RFC 7396). A `resourceVersion` in it is the one that is changed, no later one.
+
+        Raises KubeConflict when it has changed since, KubeError for all else.
+        """
+        self._json(
+            "PATCH",
+            path_of(kind, name, namespace),
+            parameters={"fieldManager": FIELD_MANAGER},
+            content=json.dumps(patch).encode(),
+            content_type="application/merge-patch+json",
+        )
+
     def delete(self, kind: str, name: str, namespace: str | None = None) -> bool:
         """Delete an object. False when there is none of that name. Raises KubeError."""
         return self._json("DELETE", path_of(kind, name, namespace)) is not None
@@ -195,11 +212,12 @@ class KubeClient:
                     raise self._error(f"{method} {path}", str(error) or type(error).__name__) from None
                 time.sleep(PAUSE * 2 ** (attempt - 1))
         if not answer.is_success and not (answer.status_code == 404 and method in ("GET", "DELETE")):
-            raise self._error(f"{method} {path}", f"{answer.status_code}: {_message(answer.text)}")
+            kind = KubeConflict if answer.status_code == 409 else KubeError
+            raise self._error(f"{method} {path}", f"{answer.status_code}: {_message(answer.text)}", kind)
         return answer
 
-    def _error(self, tried: str, got: str) -> KubeError:
-        return KubeError(
+    def _error(self, tried: str, got: str, kind: type[KubeError] = KubeError) -> KubeError:
+        return kind(
             "the API server did not do what it was asked",
             step="kubernetes",
             tried=f"{tried} at {self._where}",

@@ -1,8 +1,8 @@
-"""Files and units of a node: what they hold, and how a unit knows that it runs with what is on the disk.
+"""Files and units of a node: what they hold, and how it is known what a unit runs with.
 
-A unit file carries a digest over everything the unit reads. When it has started, it leaves that digest under
-/run/clusterup/applied: a unit has to be restarted exactly when the two differ, however often files were written
-and whatever was interrupted in between.
+Right before a unit starts, the node leaves a digest of its unit file and of everything that it reads under
+/run/clusterup/applied. A unit has to be restarted exactly when that is not the digest of what it should run with,
+whoever changed files or restarted units, and whatever was interrupted in between.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Unit:
     """A service: `argv` is what runs, `files` what it reads (a change in them restarts it).
 
     `kind` is systemd's Type=; `before_start` are command lines for ExecStartPre=; `settings` more lines of
-    [Service]. See systemd.service(5).
+    [Service]. `argv_from` are names of variables, set by the environment files in `settings`, whose words follow
+    `argv`; `unwatched` are files whose change restarts nothing. See systemd.service(5).
     """
 
     name: str
@@ -47,28 +48,27 @@ class Unit:
     kind: str = "exec"
     before_start: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
+    argv_from: tuple[str, ...] = ()
+    unwatched: tuple[NodeFile, ...] = ()
 
     @property
     def digest(self) -> str:
-        """SHA-256, 64 hexadecimal digits, over the unit's text and everything that it reads."""
-        whole = hashlib.sha256(self._text("").encode())
-        for file in sorted(self.files, key=lambda file: file.path):
-            whole.update(f"\0{file.path}\0{file.mode:o}\0{file.sha256}".encode())
-        return whole.hexdigest()
+        """SHA-256, 64 hexadecimal digits, of what sha256sum(1) says of the unit's file and of all that it reads."""
+        files = sorted((self.file, *self.files), key=lambda file: file.path)
+        return hashlib.sha256("".join(f"{file.sha256}  {file.path}\n" for file in files).encode()).hexdigest()
 
     @property
     def file(self) -> NodeFile:
         """The unit's own file."""
-        return NodeFile(f"{UNIT_FOLDER}/{self.name}", self._text(self.digest).encode())
-
-    def _text(self, digest: str) -> str:
-        return render(
+        path = f"{UNIT_FOLDER}/{self.name}"
+        content = render(
             "kubernetes/unit.service.j2",
             unit=self,
-            argv=[systemd_quoted(argument) for argument in self.argv],
-            digest=digest,
+            argv=[*(systemd_quoted(argument) for argument in self.argv), *(f"${name}" for name in self.argv_from)],
+            read=sorted((path, *(file.path for file in self.files))),
             applied=APPLIED_FOLDER,
-        ).decode()
+        )
+        return NodeFile(path, content)
 
 
 def flags(given: Mapping[str, str], more: Mapping[str, str]) -> tuple[str, ...]:
@@ -89,7 +89,7 @@ def all_files(units: Sequence[Unit]) -> tuple[NodeFile, ...]:
     """Every file that the units need, themselves included, each once, in the order of their paths."""
     found: dict[str, NodeFile] = {}
     for unit in units:
-        for file in (*unit.files, unit.file):
+        for file in (*unit.files, *unit.unwatched, unit.file):
             other = found.setdefault(file.path, file)
             if other != file:
                 raise ValueError(f"two units want different contents of {file.path}")

@@ -12,6 +12,8 @@ from bootstrap.steps.shape import API_PORT, LOCAL_API_PORT, Shape
 
 PAUSE = "clusterup.local/pause:1"
 CA = "/etc/kubernetes/pki/ca.crt"
+# What a kubelet tells of itself once, when it makes its Node: the Node itself is what counts after that.
+REGISTRATION = "/etc/kubernetes/kubelet-registration"
 KUBELET_YAML = "/etc/kubernetes/kubelet.yaml"
 # Below /var, because it holds the paths of a certificate that outlives a reboot; /etc is made anew at each boot.
 KUBELET_CONF = "/var/lib/kubelet/kubelet.conf"
@@ -24,6 +26,7 @@ PROXY_CONF = "/etc/kubernetes/kube-proxy.conf"
 NETWORK_JSON = "/etc/clusterup/network.json"
 # The kubelet speaks CRI alone from 1.24 on, and the flag that chose it is gone with 1.27.
 RUNTIME_FLAG_GONE = 27
+OWN_DOMAINS = ("kubernetes.io", "k8s.io")
 
 
 def containerd_unit(_: Shape) -> Unit:
@@ -103,12 +106,6 @@ def kubelet_unit(shape: Shape, ca: NodeFile) -> Unit:
     }
     if shape.minor < RUNTIME_FLAG_GONE:
         given |= {"container-runtime": "remote", "pod-infra-container-image": PAUSE, "network-plugin": "cni"}
-    if shape.node.labels:
-        given["node-labels"] = ",".join(f"{key}={value}" for key, value in sorted(shape.node.labels.items()))
-    if shape.node.taints:
-        given["register-with-taints"] = ",".join(
-            f"{taint.key}={taint.value}:{taint.effect}" for taint in shape.node.taints
-        )
     return Unit(
         name="kubelet.service",
         description="Kubernetes' agent on this node",
@@ -117,8 +114,29 @@ def kubelet_unit(shape: Shape, ca: NodeFile) -> Unit:
         files=(config, ca),
         after=("containerd.service", "clusterup-images.service", "clusterup-balancer.service"),
         wants=("containerd.service", "clusterup-images.service", "clusterup-balancer.service"),
-        settings=("Delegate=yes", "OOMScoreAdjust=-999"),
+        settings=("Delegate=yes", "OOMScoreAdjust=-999", f"EnvironmentFile={REGISTRATION}"),
+        argv_from=("REGISTRATION",),
+        unwatched=(_registration(shape),),
     )
+
+
+def _registration(shape: Shape) -> NodeFile:
+    """The labels and taints that a Node has from its first moment on, so that no pod comes before a taint. A kubelet
+    may not give itself labels of Kubernetes' own domains.
+
+    Source: https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction
+    """
+    labels = {key: value for key, value in shape.node.labels.items() if not of_kubernetes(key)}
+    taints = [f"{taint.key}={taint.value}:{taint.effect}" for taint in shape.node.taints]
+    words = [f"--node-labels={','.join(f'{key}={value}' for key, value in sorted(labels.items()))}"] if labels else []
+    words += [f"--register-with-taints={','.join(taints)}"] if taints else []
+    return NodeFile(REGISTRATION, f"REGISTRATION={' '.join(words)}\n".encode())
+
+
+def of_kubernetes(label: str) -> bool:
+    """Whether a label's key is in one of Kubernetes' own domains."""
+    domain = label.partition("/")[0] if "/" in label else ""
+    return domain in OWN_DOMAINS or domain.endswith(tuple(f".{own}" for own in OWN_DOMAINS))
 
 
 def proxy_unit(shape: Shape, ca: NodeFile) -> Unit:

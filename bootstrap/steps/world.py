@@ -46,8 +46,9 @@ class NodeFacts:
     """A machine as it is. `kind`: our live environment, our installed system, or another Linux.
 
     `memory` in bytes; `skew` in seconds, positive when the node's clock is ahead of the operator's. `files`
-    maps each path that was asked for and is there to its SHA-256. `payload` is the SHA-256 of the payload that is
-    linked for systemd-sysext. `etcd_data`: etcd has been started here and keeps its data.
+    maps each path that was asked for and is there to its SHA-256, `modes` to its mode as in chmod. `payload` is the
+    SHA-256 of the payload that is linked for systemd-sysext. `etcd_data`: etcd has been started here and keeps
+    its data.
     """
 
     hostname: str
@@ -67,6 +68,7 @@ class NodeFacts:
     interfaces: tuple[InterfaceFacts, ...] = ()
     disks: tuple[DiskFacts, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    modes: Mapping[str, int] = field(default_factory=dict)
     units: Mapping[str, UnitFacts] = field(default_factory=dict)
 
 

@@ -96,6 +96,7 @@ while read -r kind value; do
     esac
 done
 [ $# = 0 ] || sha256sum -- "$@" 2>/dev/null | while read -r hash path; do say file "$hash" "$path"; done
+[ $# = 0 ] || stat -c "mode$tab%a$tab%n" -- "$@" 2>/dev/null
 if [ -n "$units" ] && has systemctl; then
     # shellcheck disable=SC2086 # names of units hold no spaces
     systemctl show --property=Id --property=ActiveState --property=ActiveEnterTimestampMonotonic $units 2>/dev/null |
@@ -108,7 +109,7 @@ if [ -n "$units" ] && has systemctl; then
             # Properties come in no promised order: a unit is whole when all three are there.
             if [ -n "${id:-}" ] && [ -n "${active:-}" ] && [ -n "${since:-}" ]; then
                 applied=
-                [ ! -r "/run/clusterup/applied/$id" ] || read -r applied <"/run/clusterup/applied/$id"
+                [ ! -r "/run/clusterup/applied/$id" ] || read -r applied rest <"/run/clusterup/applied/$id"
                 say unit "$id" "$active" "$since" "$applied"
                 id= active= since=
             fi

@@ -64,6 +64,7 @@ def test_a_bare_machine_goes_all_the_way_from_its_disk_to_a_ready_node(lab: Inte
         "handover",
         "control-plane",
         "join",
+        "node",
     ]
 
 
@@ -107,7 +108,7 @@ def test_a_changed_file_and_the_unit_that_reads_it_are_mended_and_nothing_else(l
     planned = items(plan_of(lab, changed(world, "s2", files=files, units=units)))
     assert list(planned) == ["s2/files", "s2/runtime"]
     assert planned["s2/files"].why == "/etc/clusterup/haproxy.cfg is missing or different"
-    assert planned["s2/runtime"].why == "clusterup-balancer.service runs with older settings"
+    assert planned["s2/runtime"].why == "clusterup-balancer.service runs with other settings"
 
 
 def test_a_stopped_unit_is_started_again(lab: Intent) -> None:
@@ -128,12 +129,48 @@ def test_another_payload_restarts_what_runs_out_of_it(lab: Intent, tmp_path: Pat
     assert "s1/images" not in planned
 
 
-def test_restarts_of_a_serving_control_plane_and_of_etcd_come_one_at_a_time(lab: Intent, tmp_path: Path) -> None:
-    from bootstrap.steps.apply import all_actions
+def test_servers_that_serve_are_restarted_one_after_the_other_and_agents_at_once(lab: Intent, tmp_path: Path) -> None:
+    newer = bundle(tmp_path / "newer", b"another payload")
+    planned = items(
+        plan_of(intent_of(lab.inventory, lab.state, newer, lab.kubeconfig, written=written()), done_world(lab))
+    )
+    assert "s1/join" in planned["s2/runtime"].after
+    assert "s2/join" in planned["s3/runtime"].after
+    for step in ("etcd.member", "control-plane", "join"):
+        assert "s1/join" in planned[f"s2/{step}"].after
+    assert not [name for name in planned["a1/runtime"].after if not name.startswith("a1/")]
 
-    exclusive = {action.id: action.exclusive for action in all_actions(lab, done_world(lab))}
-    assert exclusive["s1/control-plane"] == exclusive["s2/control-plane"] == "control plane"
-    assert exclusive["s1/etcd.member"] == exclusive["s2/etcd.member"] == "etcd"
+
+def test_files_are_brought_to_all_servers_at_once_where_nothing_has_to_be_restarted(lab: Intent) -> None:
+    world = done_world(lab)
+    for name in ("s1", "s2"):
+        world = changed(world, name, files={**world.nodes[name].files, "/etc/kubernetes/pki/sa.pub": "other"})
+    planned = items(plan_of(lab, world))
+    assert {name: item.after for name, item in planned.items()} == {"s1/files": (), "s2/files": ()}
+
+
+def test_a_new_server_waits_for_no_restart_of_those_that_serve(lab: Intent, tmp_path: Path) -> None:
+    newer = bundle(tmp_path / "newer", b"another payload")
+    intent = intent_of(lab.inventory, lab.state, newer, lab.kubeconfig, written=written())
+    world = dataclasses.replace(done_world(lab), nodes={**done_world(lab).nodes, "s1": facts()})
+    planned = items(plan_of(intent, world))
+    assert not [need for need in planned["s1/runtime"].after if need.startswith(("s2/", "s3/"))]
+    assert "s2/join" in planned["s3/runtime"].after
+    assert "s1/join" not in planned["s2/runtime"].after
+
+
+def test_a_stopped_member_is_started_before_another_is_restarted_and_waits_for_none(lab: Intent) -> None:
+    world = done_world(lab)
+    units = {**world.nodes["s3"].units, "etcd.service": UnitFacts("failed", None)}
+    planned = items(plan_of(lab, changed(world, "s3", units=units)))
+    assert planned["s3/etcd.start"].after == ()
+
+
+def test_a_key_that_others_may_read_is_closed_again(lab: Intent) -> None:
+    world = done_world(lab)
+    key = "/etc/kubernetes/pki/apiserver.key"
+    planned = items(plan_of(lab, changed(world, "s1", modes={**world.nodes["s1"].modes, key: 0o644})))
+    assert {name: item.why for name, item in planned.items()} == {"s1/files": f"{key} has mode 0644, not 0600"}
 
 
 def test_the_first_server_that_can_be_reached_founds_the_quorum(lab: Intent) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
 
 from bootstrap.inventory.model import Inventory
+from bootstrap.steps import layout
 from bootstrap.steps.controlplane_units import api_server_unit, controller_manager_unit, scheduler_unit
 from bootstrap.steps.etcd_units import birth_file, etcd_unit, peer_url
 from bootstrap.steps.layout import NodeFile, Unit, all_files, systemd_quoted
@@ -52,9 +55,46 @@ def text(unit: Unit) -> str:
     return unit.file.content.decode()
 
 
-def test_a_unit_leaves_the_digest_it_started_with_where_facts_find_it() -> None:
-    unit = etcd_unit(shape("s1"), (CA,))
-    assert f"echo {unit.digest} >/run/clusterup/applied/%n" in text(unit)
+@pytest.fixture
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that stands for a node's file system, with a unit of one file."""
+    monkeypatch.setattr(layout, "UNIT_FOLDER", str(tmp_path / "units"))
+    monkeypatch.setattr(layout, "APPLIED_FOLDER", str(tmp_path / "applied"))
+    (tmp_path / "units").mkdir()
+    return tmp_path
+
+
+def read_by(node: Path) -> Unit:
+    return Unit("a.service", "a", ("/bin/true",), files=(NodeFile(str(node / "settings"), b"one"),))
+
+
+def starts(node: Path, unit: Unit) -> str:
+    """What a unit leaves when it starts: its own lines before and after the start, run by a real shell."""
+    lines = [
+        line.partition("=")[2] for line in text(unit).splitlines() if line.startswith(("ExecStartPre", "ExecStartPost"))
+    ]
+    for line in lines:
+        subprocess.run(["sh", "-c", line.replace("%n", unit.name)], check=True)
+    return (node / "applied" / unit.name).read_text().split()[0]
+
+
+def test_a_unit_that_starts_leaves_the_digest_of_what_is_on_the_disk_then(node: Path) -> None:
+    unit = read_by(node)
+    for file in all_files([unit]):
+        Path(file.path).write_bytes(file.content)
+    assert starts(node, unit) == unit.digest
+
+
+@pytest.mark.parametrize("path", ["settings", "units/a.service"])
+def test_a_unit_that_starts_with_an_edited_file_or_without_one_leaves_another_digest(node: Path, path: str) -> None:
+    unit = read_by(node)
+    for file in all_files([unit]):
+        Path(file.path).write_bytes(file.content)
+    with (node / path).open("ab") as handle:
+        handle.write(b"# edited")
+    assert starts(node, unit) != unit.digest
+    (node / path).unlink()
+    assert starts(node, unit) != unit.digest
 
 
 def test_flags_of_etcd_in_the_inventory_win() -> None:
@@ -69,7 +109,7 @@ def test_a_changed_file_changes_the_digest_of_the_units_that_read_it() -> None:
     before = etcd_unit(shape("s1"), (CA,))
     after = etcd_unit(shape("s1"), (dataclasses.replace(CA, content=b"another"),))
     assert before.digest != after.digest
-    assert before.file.sha256 != after.file.sha256
+    assert before.file == after.file
 
 
 def test_no_unit_is_ended_by_systemd_because_its_machine_is_slow() -> None:
@@ -142,10 +182,40 @@ def test_flags_that_a_release_no_longer_knows_are_not_given_to_it() -> None:
     assert "--container-runtime=remote" not in kubelet_unit(shape("a1", 31), CA).argv
 
 
-def test_labels_and_taints_reach_the_kubelet() -> None:
-    argv = kubelet_unit(shape("a1"), CA).argv
-    assert "--node-labels=arch=x,disk=ssd" in argv
-    assert "--register-with-taints=lab=yes:NoSchedule" in argv
+def test_a_node_has_its_labels_and_taints_from_its_first_moment_on() -> None:
+    unit = kubelet_unit(shape("a1"), CA)
+    (registration,) = unit.unwatched
+    assert registration.content == (
+        b"REGISTRATION=--node-labels=arch=x,disk=ssd --register-with-taints=lab=yes:NoSchedule\n"
+    )
+    assert f"EnvironmentFile={registration.path}\n" in text(unit)
+    assert " $REGISTRATION\n" in text(unit)
+    assert registration in all_files([unit])
+
+
+def test_labels_and_taints_that_change_restart_no_kubelet() -> None:
+    before = kubelet_unit(shape("a1"), CA)
+    node = shape("a1").node.model_copy(update={"labels": {"disk": "hdd"}, "taints": ()})
+    after = kubelet_unit(dataclasses.replace(shape("a1"), node=node), CA)
+    assert after.unwatched != before.unwatched
+    assert after.digest == before.digest
+
+
+@pytest.mark.parametrize(
+    ("label", "own"),
+    [
+        ("node-role.kubernetes.io/worker", True),
+        ("kubernetes.io/x", True),
+        ("x.k8s.io/y", True),
+        ("disk", False),
+        ("example.com/disk", False),
+        ("notkubernetes.io/disk", False),
+    ],
+)
+def test_labels_of_kubernetes_own_domains_are_not_for_kubelets_to_give(label: str, own: bool) -> None:
+    node = shape("a1").node.model_copy(update={"labels": {label: "x"}, "taints": ()})
+    (registration,) = kubelet_unit(dataclasses.replace(shape("a1"), node=node), CA).unwatched
+    assert (registration.content == b"REGISTRATION=\n") is own
 
 
 def test_the_kubelet_s_configuration_names_cluster_dns_and_systemd_s_cgroups() -> None:

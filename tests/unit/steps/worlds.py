@@ -12,7 +12,7 @@ from bootstrap.inventory.model import Inventory
 from bootstrap.steps.apply import Intent, intent_of
 from bootstrap.steps.controlplane import object_key
 from bootstrap.steps.desired import Desired
-from bootstrap.steps.join import labels_of
+from bootstrap.steps.node_object import node_patch
 from bootstrap.steps.state import ClusterState
 from bootstrap.steps.world import ApiFacts, EtcdFacts, EtcdMemberFacts, NodeFacts, UnitFacts, World
 
@@ -91,6 +91,7 @@ def finished(desired: Desired, cluster_id: str) -> NodeFacts:
         cluster_id=cluster_id,
         payload=desired.payload.sha256,
         etcd_data=bool(desired.etcd),
+        modes={path: file.mode for file in desired.files for path in (file.path, f"/var/lib/clusterup{file.path}")},
         files={**hashes, **images, "/var/lib/kubelet/pki/kubelet-client-current.pem": "x"},
         units={unit.name: UnitFacts("active", unit.digest) for unit in desired.units},
     )
@@ -101,7 +102,7 @@ def finished_world(of: Intent) -> World:
     members = tuple(EtcdMemberFacts(n, name, (), learner=False) for n, name in enumerate(of.servers))
     nodes = {
         f"Node/{name}": {
-            "metadata": {"name": name, "labels": labels_of(desired.node)},
+            **node_patch(desired.node, {"metadata": {"name": name, "resourceVersion": "1"}}),
             "status": {"conditions": [{"type": "Ready", "status": "True"}]},
         }
         for name, desired in of.nodes.items()

@@ -1,0 +1,162 @@
+"""The Node object: it carries the labels and taints of the inventory, and keeps those of others.
+
+Which of them came from the inventory is written down on the Node itself, in an annotation, so that what leaves the
+inventory also leaves the Node, whoever applies.
+Source: https://kubernetes.io/docs/reference/labels-annotations-taints/
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bootstrap.engine.action import Action, Context
+from bootstrap.inventory.model import Node, Role
+from bootstrap.steps.checks import judged
+from bootstrap.steps.desired import Desired
+from bootstrap.steps.kube_client import KubeConflict
+from bootstrap.steps.ways import ApiServers, any_api
+from bootstrap.steps.world import World
+
+SERVER_LABEL = "node-role.kubernetes.io/control-plane"
+GIVEN = "clusterup.io/given"
+CONFLICT_SECONDS = 60.0
+# What tells taints apart: a node has one of each key and effect.
+TaintId = tuple[str, str]
+Taints = dict[TaintId, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The keys of labels, and the keys and effects of taints, that came from the inventory."""
+
+    labels: tuple[str, ...] = ()
+    taints: tuple[TaintId, ...] = ()
+
+
+def node_actions(desired: Desired, servers: ApiServers) -> list[Action[World]]:
+    """The action that keeps a Node's labels and taints as the inventory says."""
+    name = desired.node.name
+    return [
+        Action(
+            id=f"{name}/node",
+            node=name,
+            step="node",
+            title="give its Node the labels and taints of the inventory",
+            check=judged(name, lambda _, world: _reason(desired.node, world)),
+            apply=lambda context: mend(context, desired.node, servers),
+            needs=(f"{name}/join",),
+        )
+    ]
+
+
+def mend(context: Context, node: Node, servers: ApiServers) -> None:
+    """Change what differs and nothing else. Raises ClusterupError."""
+
+    def changed() -> bool:
+        with any_api(context, servers) as api:
+            found = api.get("Node", node.name)
+            if found is None:
+                return False
+            patch = node_patch(node, found)
+            try:
+                if patch:
+                    api.merge("Node", node.name, patch)
+            except KubeConflict:
+                return False
+        return True
+
+    # Kubelets and controllers write to the same object: whoever comes second looks again.
+    context.wait_until(changed, what=f"a quiet moment of Node {node.name}", timeout=CONFLICT_SECONDS, every=1.0)
+
+
+def labels_of(node: Node) -> dict[str, str]:
+    """The labels of a Node: the inventory's, and a server's role, which a kubelet may not give itself."""
+    return {**({SERVER_LABEL: ""} if node.role is Role.SERVER else {}), **node.labels}
+
+
+def node_patch(node: Node, found: Mapping[str, Any]) -> dict[str, Any]:
+    """What has to be merged into the Node (RFC 7396) so that it is as the inventory says; empty where it is. The Node's
+    version is part of it: a Node that changed since is not overwritten."""
+    if not differences(node, found):
+        return {}
+    labels, taints, given = labels_of(node), _wanted_taints(node), given_to(found)
+    gone = {key: None for key in given.labels if key not in labels}
+    others = {
+        each: taint for each, taint in _found_taints(found).items() if each not in taints and each not in given.taints
+    }
+    note = {"labels": sorted(labels), "taints": sorted(taints)}
+    return {
+        "metadata": {
+            "resourceVersion": found["metadata"]["resourceVersion"],
+            "labels": {**gone, **labels},
+            "annotations": {GIVEN: json.dumps(note)},
+        },
+        "spec": {"taints": [*others.values(), *(_taint(each, value) for each, value in taints.items())]},
+    }
+
+
+def differences(node: Node, found: Mapping[str, Any]) -> list[str]:
+    """What of a Node is not as the inventory says, each in words that go on from its name."""
+    labels, taints = labels_of(node), _wanted_taints(node)
+    has = found.get("metadata", {}).get("labels") or {}
+    tainted = {each: str(taint.get("value") or "") for each, taint in _found_taints(found).items()}
+    given = given_to(found)
+    said = [f"lacks the label {key}={value}" for key, value in sorted(labels.items()) if has.get(key) != value]
+    said += [f"has the label {key}, which the inventory has no more" for key in _gone(given.labels, labels, has)]
+    said += [
+        f"lacks the taint {_shown(each, value)}" for each, value in sorted(taints.items()) if tainted.get(each) != value
+    ]
+    said += [
+        f"has the taint {_shown(each, tainted[each])}, which the inventory has no more"
+        for each in _gone(given.taints, taints, tainted)
+    ]
+    if not said and given != Given(tuple(sorted(labels)), tuple(sorted(taints))):
+        said.append("does not say which of its labels and taints came from the inventory")
+    return said
+
+
+def given_to(found: Mapping[str, Any]) -> Given:
+    """What the Node's annotation says; nothing where it has none, or one that can't be understood."""
+    annotations = found.get("metadata", {}).get("annotations") or {}
+    try:
+        note = json.loads(annotations.get(GIVEN) or "{}")
+        taints = tuple((str(key), str(effect)) for key, effect in note.get("taints", ()))
+        return Given(tuple(str(key) for key in note.get("labels", ())), taints)
+    except (ValueError, TypeError, AttributeError):
+        return Given()
+
+
+def _reason(node: Node, world: World) -> str | None:
+    if world.api is None:
+        return "no API server answers"
+    found = world.api.objects.get(f"Node/{node.name}")
+    if found is None:
+        return "the cluster has no Node of its name"
+    said = differences(node, found)
+    return f"its Node {said[0]}" + (f", and {len(said) - 1} more" if len(said) > 1 else "") if said else None
+
+
+def _gone(given: Iterable[Any], wanted: Mapping[Any, str], found: Mapping[Any, str]) -> list[Any]:
+    return sorted(each for each in given if each not in wanted and each in found)
+
+
+def _wanted_taints(node: Node) -> Taints:
+    return {(taint.key, taint.effect): taint.value for taint in node.taints}
+
+
+def _found_taints(found: Mapping[str, Any]) -> dict[TaintId, Mapping[str, Any]]:
+    taints = (found.get("spec") or {}).get("taints") or ()
+    return {(str(taint.get("key")), str(taint.get("effect"))): taint for taint in taints}
+
+
+def _taint(each: TaintId, value: str) -> dict[str, str]:
+    key, effect = each
+    return {"key": key, "effect": effect, **({"value": value} if value else {})}
+
+
+def _shown(each: TaintId, value: str) -> str:
+    key, effect = each
+    return f"{key}={value}:{effect}" if value else f"{key}:{effect}"
