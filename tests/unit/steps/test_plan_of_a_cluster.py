@@ -152,7 +152,7 @@ def test_files_are_brought_to_all_servers_at_once_where_nothing_has_to_be_restar
 def test_a_new_server_waits_for_no_restart_of_those_that_serve(lab: Intent, tmp_path: Path) -> None:
     newer = bundle(tmp_path / "newer", b"another payload")
     intent = intent_of(lab.inventory, lab.state, newer, lab.kubeconfig, written=written())
-    world = dataclasses.replace(done_world(lab), nodes={**done_world(lab).nodes, "s1": facts()})
+    world = dataclasses.replace(done_world(lab), nodes={**done_world(lab).nodes, "s1": facts(disks=(DISK,))})
     planned = items(plan_of(intent, world))
     assert not [need for need in planned["s1/runtime"].after if need.startswith(("s2/", "s3/"))]
     assert "s2/join" in planned["s3/runtime"].after
