@@ -1,0 +1,178 @@
+"""What differs from the inventory is planned, and mended with the restarts that it needs and no others.
+
+After test_cluster, which begins with bare machines: modules run in the order of their names.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import yaml
+
+from bootstrap.cli.common import connections_of, intent_of_file
+from bootstrap.engine.events import nobody
+from bootstrap.pki.x509 import Usage, issue
+from bootstrap.steps.etcd_units import DATA
+from bootstrap.steps.node_units import PROXY_YAML
+from bootstrap.steps.ways import etcd_at
+from bootstrap.steps.world import World
+from bootstrap.transport.base import Command
+from tests.e2e.conftest import SERVERS, Operator
+from tests.helpers.daemons import wait_for
+
+pytestmark = pytest.mark.e2e
+ONE, TWO, THREE = SERVERS
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What was planned and done (ids without those of the handover), in the order of the ends, with the events, and the
+    units that were restarted for it, as in "server-1/etcd.service"."""
+
+    done: tuple[str, ...]
+    events: list[dict[str, Any]]
+    restarted: frozenset[str]
+
+
+def mend(cluster: Operator) -> Mended:
+    """Plan, apply, and plan again: apply does what plan said, and nothing is left after it."""
+    planned = json.loads(cluster.clusterup("plan", "lab.yaml", "-o", "json").splitlines()[-1])["actions"]
+    _, before = cluster.looks()
+    said = cluster.clusterup("apply", "lab.yaml", "--yes", "-o", "json")
+    events = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    done = [event["id"] for event in events if event["event"] == "ActionDone"]
+    assert sorted(done) == sorted(action["id"] for action in planned)
+    _, after = cluster.looks()
+    assert "nothing to do" in cluster.clusterup("plan", "lab.yaml")
+    restarted = restarts(before, after)
+    print("restarted:", ", ".join(sorted(restarted)) or "nothing")
+    return Mended(tuple(name for name in done if not name.endswith("/handover")), events, restarted)
+
+
+def restarts(before: World, after: World) -> frozenset[str]:
+    return frozenset(
+        f"{name}/{unit}"
+        for name, facts in after.nodes.items()
+        for unit, found in facts.units.items()
+        if found.since != before.nodes[name].units[unit].since
+    )
+
+
+def runs_on(cluster: Operator, node: str, script: str) -> str:
+    """A command of somebody who has a root shell on a node."""
+    with connections_of(intent_of_file(cluster.inventory, None), nobody) as connections:
+        return connections.on(node).check(Command("by hand", script)).text
+
+
+@pytest.fixture
+def edit(cluster: Operator) -> Iterator[Callable[[Callable[[dict[str, Any]], None]], None]]:
+    """Changes the inventory; afterwards it is as before, and so is the cluster."""
+    original = cluster.inventory.read_bytes()
+
+    def change(how: Callable[[dict[str, Any]], None]) -> None:
+        content = yaml.safe_load(cluster.inventory.read_bytes())
+        how(content)
+        cluster.inventory.write_text(yaml.safe_dump(content, sort_keys=False))
+
+    yield change
+    cluster.inventory.write_bytes(original)
+    cluster.clusterup("apply", "lab.yaml", "--yes")
+
+
+def test_labels_and_taints_come_and_go_without_a_restart(
+    cluster: Operator, edit: Callable[[Callable[[dict[str, Any]], None]], None]
+) -> None:
+    def first(content: dict[str, Any]) -> None:
+        content["nodes"][0]["labels"] = {"disk": "ssd", "rack": "r1"}
+        content["nodes"][0]["taints"] = [{"key": "lab", "value": "yes", "effect": "PreferNoSchedule"}]
+
+    edit(first)
+    mended = mend(cluster)
+    assert set(mended.done) == {f"{ONE}/files", f"{ONE}/node"}
+    assert mended.restarted == frozenset()
+    node = json.loads(cluster.kubectl("get", "node", ONE, "-o", "json"))
+    assert (node["metadata"]["labels"]["disk"], node["metadata"]["labels"]["rack"]) == ("ssd", "r1")
+    assert [taint["key"] for taint in node["spec"]["taints"]] == ["lab"]
+
+    cluster.kubectl("label", "node", ONE, "theirs=1", "rack=r9", "--overwrite")
+
+    def second(content: dict[str, Any]) -> None:
+        content["nodes"][0]["labels"] = {"rack": "r1"}
+        del content["nodes"][0]["taints"]
+
+    edit(second)
+    mended = mend(cluster)
+    assert set(mended.done) == {f"{ONE}/files", f"{ONE}/node"}
+    assert mended.restarted == frozenset()
+    node = json.loads(cluster.kubectl("get", "node", ONE, "-o", "json"))
+    assert "disk" not in node["metadata"]["labels"]
+    assert (node["metadata"]["labels"]["rack"], node["metadata"]["labels"]["theirs"]) == ("r1", "1")
+    assert node["spec"].get("taints", []) == []
+
+
+def test_an_argument_restarts_its_own_unit_on_one_server_after_the_other(
+    cluster: Operator, edit: Callable[[Callable[[dict[str, Any]], None]], None]
+) -> None:
+    edit(lambda content: content["kubernetes"]["scheduler_args"].update({"v": "1"}))
+    mended = mend(cluster)
+    assert mended.restarted == {f"{name}/kube-scheduler.service" for name in SERVERS}
+    spans = [event for event in mended.events if str(event.get("id")).endswith("/control-plane")]
+    turns = [(event["event"], event["node"]) for event in spans if event["event"] in ("ActionStarted", "ActionDone")]
+    assert turns == [(event, name) for name in SERVERS for event in ("ActionStarted", "ActionDone")]
+
+
+def test_a_unit_that_somebody_stopped_runs_again(cluster: Operator) -> None:
+    runs_on(cluster, TWO, "systemctl stop kube-proxy")
+    mended = mend(cluster)
+    assert mended.done == (f"{TWO}/join",)
+    assert mended.restarted == {f"{TWO}/kube-proxy.service"}
+
+
+def test_an_edited_file_is_put_back_and_restarts_what_had_read_it(cluster: Operator) -> None:
+    runs_on(cluster, THREE, f"echo '# edited' >>{PROXY_YAML}")
+    mended = mend(cluster)
+    assert (mended.done, mended.restarted) == ((f"{THREE}/files",), frozenset())
+
+    runs_on(cluster, THREE, f"echo '# edited' >>{PROXY_YAML}; systemctl restart kube-proxy")
+    wait_for(lambda: runs_on(cluster, THREE, "systemctl is-active kube-proxy || :").strip() == "active", "kube-proxy")
+    mended = mend(cluster)
+    assert mended.done == (f"{THREE}/files", f"{THREE}/join")
+    assert mended.restarted == {f"{THREE}/kube-proxy.service"}
+
+
+def test_a_key_that_was_opened_to_all_is_closed_again(cluster: Operator) -> None:
+    runs_on(cluster, ONE, "chmod 0644 /etc/kubernetes/pki/apiserver.key")
+    mended = mend(cluster)
+    assert (mended.done, mended.restarted) == ((f"{ONE}/files",), frozenset())
+    assert runs_on(cluster, ONE, "stat -c %a /etc/kubernetes/pki/apiserver.key").strip() == "600"
+
+
+def test_a_certificate_near_its_end_is_made_anew_for_what_reads_it(cluster: Operator) -> None:
+    intent = intent_of_file(cluster.inventory, None)
+    old = issue(intent.keys.pki.front_proxy, common_name="front-proxy-client", usage=Usage.CLIENT, days=20)
+    kept = intent.state.pki_folder / "nodes" / TWO
+    (kept / "front-proxy-client.crt").write_bytes(old.cert_pem)
+    (kept / "front-proxy-client.key").write_bytes(old.key_pem)
+    mended = mend(cluster)
+    assert mended.done == (f"{TWO}/files", f"{TWO}/control-plane")
+    assert mended.restarted == {f"{TWO}/kube-apiserver.service"}
+
+
+def test_a_member_that_was_removed_from_the_quorum_becomes_one_again_and_its_old_data_is_kept(
+    cluster: Operator,
+) -> None:
+    intent = intent_of_file(cluster.inventory, None)
+    with connections_of(intent, nobody) as connections, etcd_at(connections.on(ONE), intent.keys) as client:
+        (member,) = [member for member in client.members() if member.name == THREE]
+        client.remove(member.id)
+    mended = mend(cluster)
+    assert f"{THREE}/etcd.member" in mended.done
+    assert mended.restarted == {f"{THREE}/etcd.service"}
+    assert len(runs_on(cluster, THREE, f"ls -d {DATA}.removed-*").split()) == 1
+    wait_for(lambda: bool(cluster.status()["healthy"]), "the cluster to be healthy", 300)
+    voters = {found["name"] for found in cluster.status()["etcd"] if found["voter"]}
+    assert voters == set(SERVERS)
