@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -115,7 +115,7 @@ def apply(
     interruption: it goes on from what is true by then.
     """
     from bootstrap.cli.common import connections_of, intent_of_file, merge_into_own, saved_plan_of
-    from bootstrap.engine.journal import Journal
+    from bootstrap.cli.recorded import recorded
     from bootstrap.engine.lock import file_lock
     from bootstrap.engine.run import State, run_plan
     from bootstrap.engine.saved import read_plan, require_unmoved
@@ -125,7 +125,7 @@ def apply(
     inventory = inventory or (Path(saved.about["inventory"]) if saved is not None else DEFAULT_INVENTORY)
     intent = intent_of_file(*((inventory, kubeconfig) if saved is None else _from_anywhere(inventory, kubeconfig)))
     loaded, state = intent.inventory, intent.state
-    with file_lock(state.lock, f"apply {inventory}"):
+    with file_lock(state.lock, f"apply {inventory}"), ExitStack() as until_the_end:
         with _observed(loaded, output, _detail(verbose)) as observe:
             prepared = _prepared(intent, frozenset(wipe or ()), parallel, observe)
         if output is Output.TEXT:
@@ -139,20 +139,16 @@ def apply(
         if not prepared.plan.empty:
             if not yes and any(item.action.step == "install" for item in prepared.plan.items):
                 _confirm_erasing()
-            journal = Journal(state.journal)
+            run = recorded(state.journal, prepared.plan, prepared.world.unreachable)
+            journal = until_the_end.enter_context(run)
             with _observed(loaded, output, _detail(verbose)) as show, _brakes() as brakes:
 
                 def observe_all(event: Event) -> None:
                     journal(event)
                     show(event)
 
-                try:
-                    with connections_of(intent, observe_all) as connections:
-                        report = run_plan(
-                            prepared.plan, connections, observe=observe_all, parallel=parallel, brakes=brakes
-                        )
-                finally:
-                    journal.close()
+                with connections_of(intent, observe_all) as connections:
+                    report = run_plan(prepared.plan, connections, observe=observe_all, parallel=parallel, brakes=brakes)
             again = f"clusterup apply {shlex.quote(str(inventory))}"
             typer.echo("\n".join(report_lines(report, again)), err=output is Output.JSON)
             if brakes.interrupted.is_set():

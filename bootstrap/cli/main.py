@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from bootstrap.cli import apply, image, inventory, lab, status
+from bootstrap.cli import apply, image, inventory, journal, lab, status
 from bootstrap.errors import ClusterupError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 inventory.register(app)
 apply.register(app)
 status.register(app)
+journal.register(app)
 image.register(app)
 lab.register(app)
 
