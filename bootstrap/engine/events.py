@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -179,6 +180,8 @@ def _one_of(*kinds: type) -> _Reader:
     def read(value: Any, _: Mapping[str, Any]) -> Any:
         if isinstance(value, bool) or not isinstance(value, kinds):
             raise TypeError(f"{value!r} is no {kinds}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{value} is no number")
         return value
 
     return read
@@ -193,7 +196,11 @@ def _error(value: Any, data: Mapping[str, Any]) -> ClusterupError | None:
 
 
 def _actions(value: Any, _: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    return tuple(dict(item) for item in value)
+    actions = tuple(dict(item) for item in value)
+    for action in actions:
+        if not isinstance(action.get("after", []), list):
+            raise TypeError(f"{action['after']!r} is no list of actions")
+    return actions
 
 
 def _texts(value: Any, _: Mapping[str, Any]) -> Mapping[str, str]:

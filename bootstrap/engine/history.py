@@ -16,11 +16,13 @@ from typing import Any
 
 from bootstrap.engine.events import Event, RunEnded, RunStarted, event_from_data
 from bootstrap.engine.journal import being_written, rotated
-from bootstrap.errors import BadUse
+from bootstrap.errors import BadUse, ClusterupError
 
 LAST = "last"
 # What belongs to no node.
 CLUSTER = "cluster"
+# The first second of the year 10000: no clock says so, and no calendar here goes further.
+TIMES_END = 253_402_300_800
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +86,26 @@ class Run:
 
 
 def entries(path: Path) -> Iterator[Entry]:
-    """All lines of the journal at `path`, and of the one that was put aside before it, in the order of writing."""
+    """All lines of the journal at `path`, and of the one that was put aside before it, in the order of writing. Raises
+    ClusterupError for a journal that is there and can't be read."""
     for file in (rotated(path), path):
-        if file.exists():
+        try:
             with file.open("rb") as lines:
                 yield from (entry for line in lines if (entry := parsed(line)) is not None)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise ClusterupError(
+                "the journal can't be read",
+                step="journal",
+                tried=f"read {file}",
+                got=error.strerror,
+                hint="it belongs to whoever applies: read it as that user",
+            ) from None
 
 
 def parsed(line: bytes) -> Entry | None:
-    """The line, or None when it is not whole."""
+    """The line, or None when it is not whole, or not of a run (as the lines of old versions)."""
     try:
         data = json.loads(line)
     except ValueError:
@@ -100,7 +113,8 @@ def parsed(line: bytes) -> Entry | None:
     if not isinstance(data, dict):
         return None
     run, at = data.get("run"), data.get("time")
-    if not isinstance(run, str) or not isinstance(at, int | float):
+    # NaN is in no interval.
+    if not isinstance(run, str) or not isinstance(at, int | float) or not 0 <= at < TIMES_END:
         return None
     return Entry(run, at, data)
 

@@ -42,6 +42,8 @@ class Journal:
             if path.exists() and path.stat().st_size > rotate_above:
                 path.replace(rotated(path))
             self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            # Readers see by this lock that the run is alive; the kernel lets go of it when the process ends (flock(2)).
+            fcntl.flock(self._handle, fcntl.LOCK_EX)
         except OSError as error:
             raise ClusterupError(
                 "the journal can't be written",
@@ -50,8 +52,6 @@ class Journal:
                 got=error.strerror,
                 hint="make room there, or make the folder yours",
             ) from None
-        # Readers see by this lock that the run is alive; the kernel lets go of it when the process ends (flock(2)).
-        fcntl.flock(self._handle, fcntl.LOCK_EX)
         self._whole = _ends_whole(self._handle)
 
     def __call__(self, event: Event) -> None:

@@ -85,9 +85,11 @@ def test_an_error_is_read_with_its_parts_and_its_kind() -> None:
         {"event": "ActionDone", "time": 1.0, "id": "a"},
         {**event_as_data(ActionDone(**WHO, seconds=1)), "seconds": "long"},
         {**event_as_data(ActionDone(**WHO, seconds=1)), "time": None},
+        {**event_as_data(ActionDone(**WHO, seconds=1)), "seconds": float("inf")},
+        {**event_as_data(started([BOOT])), "actions": [{"id": "s1/boot", "after": "s1/install"}]},
         {**event_as_data(ActionFailed(**WHO, seconds=1, error=ERROR)), "failure": "it broke"},
     ],
-    ids=["kind", "missing", "type", "time", "failure"],
+    ids=["kind", "missing", "type", "time", "infinite", "after", "failure"],
 )
 def test_what_this_version_does_not_know_is_no_event(data: dict[str, Any]) -> None:
     assert event_from_data(data) is None
@@ -172,7 +174,19 @@ def test_a_line_that_was_cut_takes_no_other_with_it(journal: Path) -> None:
     assert kinds(journal, "r2") == ["RunStarted", "RunEnded"]
 
 
-@pytest.mark.parametrize("line", [b"\xff\xfe", b"[]", b'"x"', b'{"event": "RunEnded"}', b'{"run": 1, "time": 2}', b"{"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\xff\xfe",
+        b"[]",
+        b'"x"',
+        b'{"event": "RunEnded"}',
+        b'{"run": 1, "time": 2}',
+        b'{"run": "r1", "event": "RunEnded", "time": NaN}',
+        b'{"run": "r1", "event": "RunEnded", "time": 1e300}',
+        b"{",
+    ],
+)
 def test_lines_that_are_none_of_ours_are_passed_over(journal: Path, line: bytes) -> None:
     write(journal, started([]))
     with journal.open("ab") as lines:
@@ -219,6 +233,13 @@ def test_a_journal_that_can_t_be_opened_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ClusterupError, match="the journal can't be written") as failed:
         Journal(tmp_path / "journal.jsonl", "r1")
     assert "Is a directory" in str(failed.value)
+
+
+def test_a_journal_that_can_t_be_read_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").mkdir()
+    with pytest.raises(ClusterupError, match="the journal can't be read") as failed:
+        read_runs(tmp_path / "journal.jsonl")
+    assert failed.value.got == "Is a directory"
 
 
 def test_without_a_journal_the_error_says_how_to_get_one(journal: Path) -> None:
