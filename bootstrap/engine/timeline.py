@@ -39,7 +39,8 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """An action: what it was to do and why, what it came `after`, when it ran.
+    """An action: what it was to do and why, which line `wanted` it ("lab.yaml:7:5"; "" where that is not known), what
+    it came `after`, when it ran.
 
     `lane` counts from 0 among those that ran on its node at the same time. `because` says why it was not begun.
     """
@@ -49,6 +50,7 @@ class Bar:
     step: str
     title: str
     why: str = ""
+    wanted: str = ""
     after: tuple[str, ...] = ()
     fate: Fate = Fate.NOT_BEGUN
     began: float = 0.0
@@ -177,6 +179,7 @@ def _planned(started: RunStarted) -> dict[str, Bar]:
             step=str(item.get("step", "")),
             title=str(item.get("title", "")),
             why=str(item.get("why", "")),
+            wanted=str(item.get("wanted_by", "")),
             after=tuple(str(name) for name in item.get("after", ())),
         )
         for item in started.actions

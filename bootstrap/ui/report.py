@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,10 +35,13 @@ MARK_PIXELS, HEADING_PIXELS = 13, 62
 OPEN_FAILURES = 4
 TICK_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 
+# Control characters (of terminals, in what a command said) and halves of surrogate pairs.
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
 _FATE_WORDS = {
     Fate.DONE: "done in {}",
     Fate.FAILED: "FAILED after {}",
-    Fate.RUNNING: "begun {} ago",
+    Fate.RUNNING: "under way for {}",
     Fate.UNFINISHED: "cut off after {}",
     Fate.NOT_BEGUN: "not begun",
 }
@@ -105,11 +109,12 @@ class Tick:
 
 
 def report_html(timeline: Timeline, *, cluster: str) -> str:
-    """The page about the run. Everything that comes from the journal is escaped."""
+    """The page about the run. Everything that comes from the journal is escaped; characters that HTML does not allow
+    are shown as such (HTML Living Standard, 13.1)."""
     dense = len(timeline.rows) >= DENSE_ROWS
     anchors = {bar.id: f"a{number}" for number, bar in enumerate(timeline.bars)}
     lines = tuple(_lines(timeline, anchors))
-    return (
+    page = (
         _environment()
         .get_template("report.html.j2")
         .render(
@@ -141,6 +146,7 @@ def report_html(timeline: Timeline, *, cluster: str) -> str:
             waited_least=WAITED_LEAST,
         )
     )
+    return _NO_TEXT.sub("\N{REPLACEMENT CHARACTER}", page)
 
 
 def notices(timeline: Timeline) -> Iterator[str]:
@@ -161,10 +167,10 @@ def notices(timeline: Timeline) -> Iterator[str]:
 
 
 def failures(timeline: Timeline) -> tuple[Failure, ...]:
-    """The failures, those of one kind together."""
+    """The failures, those of one kind together. What a person stopped has not failed."""
     kinds: dict[tuple[str, str, str, str], list[Bar]] = {}
     for bar in timeline.bars:
-        if bar.error is not None:
+        if bar.fate is Fate.FAILED and bar.error is not None:
             kinds.setdefault((bar.step, bar.title, bar.error.problem, bar.error.hint), []).append(bar)
     return tuple(Failure(*kind, tuple(bars)) for kind, bars in kinds.items())
 
@@ -222,7 +228,10 @@ def chain_path(timeline: Timeline, lines: Sequence[Line]) -> str:
 def said(bar: Bar) -> str:
     """What became of an action and when: "done in 12.3 s, from 0:07 to 0:20"."""
     words = _FATE_WORDS[bar.fate].format(in_words(bar.seconds))
-    return f"{words}, from {on_the_axis(bar.began)} to {on_the_axis(bar.ended)}" if bar.ran else words
+    if not bar.ran:
+        return words
+    since = f"{words}, from {on_the_axis(bar.began)}"
+    return since if bar.fate is Fate.RUNNING else f"{since} to {on_the_axis(bar.ended)}"
 
 
 def _lines(timeline: Timeline, anchors: dict[str, str]) -> Iterator[Line]:

@@ -14,7 +14,7 @@ from bootstrap.errors import ClusterupError
 BEGAN = 1_700_000_000.0
 
 
-def planned(name: str, *after: str, title: str = "", why: str = "it is bare") -> dict[str, Any]:
+def planned(name: str, *after: str, title: str = "", why: str = "it is bare", by: str = "") -> dict[str, Any]:
     """A planned action as the journal has it; "s1/boot" is the step boot of the node s1, "cluster/x" of no node."""
     node, _, step = name.partition("/")
     return {
@@ -23,6 +23,7 @@ def planned(name: str, *after: str, title: str = "", why: str = "it is bare") ->
         "step": step,
         "title": title or f"do {step}",
         "why": why,
+        "wanted_by": by,
         "after": list(after),
     }
 

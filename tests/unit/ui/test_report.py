@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from bootstrap.engine.events import Event, RunEnded, RunStarted
 from bootstrap.engine.history import Run
 from bootstrap.engine.timeline import Bar, Fate, in_lanes, make_timeline
-from bootstrap.errors import ClusterupError
+from bootstrap.errors import ClusterupError, Interrupted
 from bootstrap.ui.report import LEAST_WIDTH, placed, report_html, ticks
 from bootstrap.ui.times import in_words, on_the_axis
 from tests.helpers.journals import BEGAN, began, done, ended, failed, planned, skipped, started
 
+# Attributes by which an element fetches something or leads somewhere.
+OUTWARD = {"src", "srcset", "href", "data", "action", "formaction", "poster", "background", "ping", "cite", "manifest"}
 # Elements that HTML lets stand alone.
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 EVIL = "<script>alert(1)</script>\"'&"
@@ -28,8 +30,12 @@ EVIL = "<script>alert(1)</script>\"'&"
 class Element:
     tag: str
     attributes: dict[str, str]
-    text: str = ""
     classes: set[str] = field(default_factory=set)
+    parts: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.parts)
 
 
 class Page(HTMLParser):
@@ -58,7 +64,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         for element in self._open:
-            element.text += data
+            element.parts.append(data)
 
     def all(self, tag: str, *classes: str) -> list[Element]:
         return [element for element in self.elements if element.tag == tag and element.classes >= set(classes)]
@@ -82,7 +88,7 @@ def html(*events: Event, under_way: bool = False) -> str:
 def three_nodes() -> list[Event]:
     """s1 is done, s2 fails, and what comes after it on s2 is not begun."""
     plan = [
-        planned("s1/install", title="write the image to /dev/vda", why="it runs another system"),
+        planned("s1/install", title="write the image to /dev/vda", why="it runs another system", by="lab.yaml:7:5"),
         planned("s1/boot", "s1/install"),
         planned("s2/install"),
         planned("s2/boot", "s2/install"),
@@ -143,7 +149,7 @@ def test_outcomes_and_the_critical_path_are_marked() -> None:
 
 def test_a_bar_tells_what_it_was_there_for() -> None:
     (tip,) = [tip for tip in Page(html(*three_nodes())).all("div", "tip") if "write the image" in tip.text]
-    assert "because it runs another system" in tip.text
+    assert "because it runs another system (lab.yaml:7:5)" in tip.text
     assert "done in 1 min 40 s, from 0:00 to 1:40 · critical path" in tip.text
 
 
@@ -175,6 +181,23 @@ def test_the_same_failure_of_many_nodes_is_one_with_all_nodes_in_it() -> None:
     assert all(f"refused by s{number}" in failure.text for number in range(20))
     opened = [details for details in page.all("details") if "open" in details.attributes]
     assert len(opened) == 1
+
+
+def test_what_a_person_stopped_is_cut_off_and_did_not_go_wrong() -> None:
+    plan = [planned("s1/boot"), planned("s1/join", "s1/boot")]
+    stopped = Interrupted("stopped while waiting for s1", hint="apply again")
+    events = [*failed(plan[0], 0, 5, stopped), skipped(plan[1], 5, "interrupted")]
+    page = Page(html(started(plan), *events, ended(5, exit_code=130)))
+    assert "What went wrong" not in page.text
+    assert page.all("h1")[0].text == "1 unfinished, 1 not begun, after 5.0 s"
+    assert [bar.classes & {"done", "failed", "open", "never"} for bar in page.bars] == [{"open"}, {"never"}]
+    assert "cut off after 5.0 s" in page.bars[0].attributes["aria-label"]
+
+
+def test_what_runs_now_has_no_end_yet() -> None:
+    action = planned("s1/boot")
+    page = Page(html(started([action]), began(action, 5), under_way=True))
+    assert page.bars[0].attributes["aria-label"] == "boot: do boot; under way for 0.00 s, from 0:05"
 
 
 def test_nodes_that_were_not_reached_are_told() -> None:
@@ -228,11 +251,25 @@ def test_nothing_from_the_journal_becomes_part_of_the_page() -> None:
     assert EVIL in page.bars[0].attributes["aria-label"]
 
 
+def test_what_no_page_may_hold_is_shown_as_a_replacement() -> None:
+    plan = [planned("s1/boot")]
+    error = ClusterupError("it broke", got="\x1b[31mred\x1b[0m \x00 \udce4\n\tä", hint="mend it")
+    written = html(started(plan), *failed(plan[0], 0, 1, error), ended(1, exit_code=1))
+    assert written.encode()
+    assert not re.search(r"[\x00-\x08\x0e-\x1f]", written)
+    (output,) = Page(written).all("pre")
+    assert output.text == "\ufffd[31mred\ufffd[0m \ufffd \ufffd\n\tä"
+
+
 @pytest.mark.parametrize("events", [three_nodes(), many_nodes(40), evil_run()], ids=["three", "many", "evil"])
 def test_the_page_needs_nothing_beside_it(events: Sequence[Event]) -> None:
     written = html(*events)
     page = Page(written)
-    assert page.all("script") == page.all("link") == page.all("img") == page.all("iframe") == []
+    assert written.startswith("<!DOCTYPE html>\n<html")
+    assert {element.tag for element in page.elements} & {"script", "link", "img", "iframe", "object", "embed"} == set()
+    assert not [name for element in page.elements for name in element.attributes if name.startswith("on")]
+    led = {element.attributes[name] for element in page.elements for name in OUTWARD & element.attributes.keys()}
+    assert {target[:1] for target in led} <= {"#"}
     assert not re.search(r"url\(|@import|https?:", written)
     (policy,) = [meta for meta in page.all("meta") if meta.attributes.get("http-equiv") == "Content-Security-Policy"]
     assert policy.attributes["content"] == "default-src 'none'; style-src 'unsafe-inline'"
