@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 
 FOLLOW_EVERY_SECONDS = 0.2
 STANDARD_OUTPUT = Path("-")
+DEFAULT_PAGE = Path("report.html")
 
 InventoryFile = Annotated[Path, typer.Argument(help="The inventory.")]
 ClusterOption = Annotated[
     str | None,
-    typer.Option("--cluster", help="The cluster's name, where the inventory is away.", show_default=False),
+    typer.Option("--cluster", help="The cluster's name, instead of an inventory.", show_default=False),
 ]
-RunOption = Annotated[str, typer.Option("--run", help="The run's id, as --runs of `clusterup events` lists them.")]
+RunOption = Annotated[
+    str, typer.Option("--run", help="Which run: its id, as `clusterup events --runs` lists them, or last.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -41,12 +44,24 @@ def events(
         str | None,
         typer.Option("--node", help='Only this node; "cluster" is what belongs to none.', show_default=False),
     ] = None,
-    runs: Annotated[bool, typer.Option("--runs", help="List the runs instead.")] = False,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+    runs: Annotated[
+        bool, typer.Option("--runs", help="List all runs instead: when, how long, what became of them.")
+    ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Where the run is under way, go on until it has ended.")
+    ] = False,
     output: Annotated[Output, typer.Option("--output", "-o", help="text, or json: one object a line.")] = Output.TEXT,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show each command that ran on a node.")] = False,
 ) -> None:
-    """Show what happened in a run of apply, out of the journal on this machine. Reaches no node."""
+    """Show what happened in a run of apply, out of the journal on this machine. Reaches no node.
+
+    \b
+    clusterup events                            # the last run, failures in full
+    clusterup events --follow                   # the one under way, from another terminal
+    clusterup events --runs                     # all runs
+    clusterup events --run 5f0c2a9e --node s2   # what happened on one node in an older one
+    clusterup events -o json | jq 'select(.event == "ActionFailed").failure'
+    """
     from bootstrap.engine.history import RunOutcome, entries_of, find_run, follow_run, read_runs, require_node
 
     journal = _journal(inventory, cluster)
@@ -72,13 +87,16 @@ def report(
     inventory: InventoryFile = Path("inventory.yaml"),
     cluster: ClusterOption = None,
     run: RunOption = "last",
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where to write the page; - is standard output.")
-    ] = Path("report.html"),
+    out: Annotated[Path, typer.Option("--out", help="Where to write the page; - is standard output.")] = DEFAULT_PAGE,
 ) -> None:
     """Draw a run of apply as one HTML page: what ran when on which node, what it waited for, what failed.
 
-    The page needs nothing beside it and no network: mail it, or keep it with the change. Reaches no node.
+    The page needs nothing beside it, no network and no script: mail it, or keep it with the change. A page that was
+    there is replaced. Reaches no node.
+
+    \b
+    clusterup report                                     # the last run, as report.html
+    clusterup report --run 5f0c2a9e --out monday.html    # an older one; `clusterup events --runs` lists them
     """
     from bootstrap.engine.history import entries_of, find_run
     from bootstrap.engine.timeline import make_timeline
@@ -88,20 +106,21 @@ def report(
     journal = _journal(inventory, cluster)
     chosen = find_run(journal, run)
     happened = (event for entry in entries_of(journal, chosen.id) if (event := entry.event) is not None)
-    page = report_html(make_timeline(chosen, happened), cluster=journal.parent.name)
-    if output == STANDARD_OUTPUT:
-        sys.stdout.write(page)
+    page = report_html(make_timeline(chosen, happened), cluster=journal.parent.name).encode()
+    if out == STANDARD_OUTPUT:
+        # The page says that it is UTF-8, whatever the terminal is.
+        sys.stdout.buffer.write(page)
         return
     try:
-        output.write_text(page, encoding="utf-8")
+        out.write_bytes(page)
     except OSError as error:
         raise BadUse(
-            f"{output} can't be written",
+            f"{out} can't be written",
             step="report",
             got=error.strerror,
-            hint="name a file in a folder of yours: --output FILE",
+            hint="name a file in a folder of yours: --out FILE",
         ) from None
-    typer.echo(f"wrote {output}")
+    typer.echo(f"wrote {out}")
 
 
 def _journal(inventory: Path, cluster: str | None) -> Path:

@@ -88,7 +88,8 @@ def typed(arguments: Sequence[str]) -> str:
         else:
             shown.append(_SECRET_VALUE.sub(HIDDEN, argument))
         hide = secret and not equals
-    return shlex.join(shown)
+    # File names need not be UTF-8; what is written down is.
+    return shlex.join(shown).encode("utf-8", "backslashreplace").decode()
 
 
 def operator() -> str:

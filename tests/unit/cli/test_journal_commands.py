@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,7 @@ from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import CommandRan, RunEnded, RunStarted
 from bootstrap.engine.history import RunOutcome, entries_of, find_run
 from bootstrap.engine.plan import Plan, make_plan
-from bootstrap.engine.run import run_plan
+from bootstrap.engine.run import Brakes, run_plan
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.steps.apply import Prepared
 from bootstrap.steps.world import World
@@ -164,13 +167,29 @@ def test_ctrl_c_ends_following(clusterup: Clusterup, journal: Path, monkeypatch:
 
 
 def test_report_writes_one_page(clusterup: Clusterup, two_runs: Path) -> None:
-    assert clusterup("report", "lab.yaml", "--output", "page.html").stdout == "wrote page.html\n"
+    assert clusterup("report", "lab.yaml", "--out", "page.html").stdout == "wrote page.html\n"
     page = Path("page.html").read_text()
     assert "cluster <b>lab</b>" in page
     assert "2 done, 1 failed, after" in page
-    assert clusterup("report", "--cluster", "lab", "--run", "r1", "-o", "-").stdout.startswith("<!DOCTYPE html>")
-    refused = clusterup("report", "lab.yaml", "-o", "nowhere/page.html")
+    assert clusterup("report", "--cluster", "lab", "--run", "r1", "--out", "-").stdout.startswith("<!DOCTYPE html>")
+    refused = clusterup("report", "lab.yaml", "--out", "nowhere/page.html")
     assert (refused.exit_code, "nowhere/page.html can't be written" in refused.stderr) == (2, True)
+
+
+def test_a_journal_that_was_cut_is_shown_and_drawn_as_far_as_it_goes(clusterup: Clusterup, two_runs: Path) -> None:
+    two_runs.write_bytes(two_runs.read_bytes()[:-500])
+    assert clusterup("events", "lab.yaml").stdout.splitlines()[-1] == RunOutcome.SILENT.value
+    assert clusterup("report", "lab.yaml").exit_code == 0
+    page = Path("report.html").read_text()
+    assert "The run ended without a word" in page
+    assert "1 unfinished" in page
+
+
+def test_a_journal_that_can_t_be_read_is_said_without_a_traceback(clusterup: Clusterup, journal: Path) -> None:
+    journal.mkdir(parents=True)
+    for command in ("events", "report"):
+        refused = clusterup(command, "lab.yaml")
+        assert (refused.exit_code, "the journal can't be read" in refused.stderr) == (1, True)
 
 
 def fine(_: Context) -> None:
@@ -182,8 +201,11 @@ def fail(_: Context) -> None:
 
 
 def local_plan(*does: Any) -> Plan[Any]:
+    """One after the other on s1."""
+    needs = [(), *((f"s1/a{n}",) for n in range(len(does)))]
     return make_plan(
-        [Action(f"s1/a{n}", "s1", "a", "do it", lambda _: "needed", do) for n, do in enumerate(does)], None
+        [Action(f"s1/a{n}", "s1", "a", "do it", lambda _: "needed", do, needs=needs[n]) for n, do in enumerate(does)],
+        None,
     )
 
 
@@ -208,7 +230,7 @@ def test_apply_writes_a_run_with_its_plan_and_its_end(clusterup: Clusterup, appl
     assert [(item["id"], item["why"], item["after"]) for item in first.actions] == [("s1/a0", "needed", [])]
     assert isinstance(last, RunEnded)
     assert (last.exit_code, last.done, last.failed) == (0, 1, 0)
-    assert "all done" in clusterup("report", "lab.yaml", "-o", "-").stdout
+    assert "all done" in clusterup("report", "lab.yaml", "--out", "-").stdout
 
 
 @pytest.mark.parametrize(
@@ -229,6 +251,18 @@ def test_the_journal_has_the_exit_code_that_apply_ends_with(
     assert run.ended is not None
     assert run.ended.exit_code == exit_code
     assert set(run.started.unreachable) == set(unreachable)
+
+
+def test_an_apply_that_a_person_stopped_is_interrupted_in_the_journal_and_on_the_page(
+    clusterup: Clusterup, applied: Clusterup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brakes = Brakes()
+    monkeypatch.setattr(apply_module, "_brakes", lambda *_: nullcontext(brakes))
+    assert applied(lambda _: brakes.interrupted.set(), fine, fine).exit_code == 130
+    (run,) = [json.loads(line) for line in clusterup("events", "lab.yaml", "--runs", "-o", "json").stdout.splitlines()]
+    assert (run["outcome"], run["exit_code"], run["done"], run["skipped"]) == ("interrupted", 130, 1, 2)
+    page = clusterup("report", "lab.yaml", "--out", "-").stdout
+    assert "Ctrl-C was pressed. 2 actions had not begun." in page
 
 
 def test_an_apply_that_has_nothing_to_do_writes_no_run(applied: Clusterup, journal: Path) -> None:
@@ -264,6 +298,25 @@ def test_the_end_counts_what_became_of_the_actions(journal: Path) -> None:
     assert (run.ended.done, run.ended.failed, run.ended.skipped) == (20, 1, 1)
 
 
+def test_three_hundred_nodes_are_written_down_and_drawn(clusterup: Clusterup, journal: Path) -> None:
+    def no_way(node: str) -> Transport:
+        raise AssertionError(node)
+
+    actions: list[Action[None]] = []
+    for node in (f"n{number}" for number in range(300)):
+        needs: tuple[str, ...] = ()
+        for step in ("install", "boot", "join"):
+            actions.append(Action(f"{node}/{step}", node, step, step, lambda _: "needed", fine, needs=needs))
+            needs = (f"{node}/{step}",)
+    plan = make_plan(actions, None)
+    with recorded(journal, plan, {}) as observe:
+        run_plan(plan, Connections(no_way), observe=observe)
+    page = clusterup("report", "lab.yaml", "--out", "-").stdout
+    assert "900 actions, all done in" in page
+    assert len(re.findall('<div class="row[ "]', page)) == 300
+    assert len(clusterup("events", "lab.yaml", "--node", "n299", "-o", "json").stdout.splitlines()) == 2 + 3 * 2
+
+
 def test_an_incomplete_journal_is_said_at_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     full = tmp_path / "journal.jsonl"
     full.symlink_to("/dev/full")
@@ -281,6 +334,7 @@ def test_an_incomplete_journal_is_said_at_the_end(tmp_path: Path, capsys: pytest
         (["join", "--token", "--yes"], "clusterup join --token --yes"),
         (["join", "abcdef.0123456789abcdef"], "clusterup join '***'"),
         (["image", "build", "https://me:pw@mirror/x"], "clusterup image build 'https://***@mirror/x'"),
+        (["apply", os.fsdecode(b"\xe4.yaml")], "clusterup apply '\\udce4.yaml'"),
         (["apply", "--kubeconfig", "k"], "clusterup apply --kubeconfig k"),
     ],
 )
