@@ -179,7 +179,7 @@ def headline(timeline: Timeline) -> str:
     """What became of the run, in one sentence."""
     count = {fate: len(timeline.of(fate)) for fate in Fate}
     took = in_words(timeline.run.seconds)
-    if count[Fate.DONE] == len(timeline.bars):
+    if timeline.run.outcome is RunOutcome.DONE and count[Fate.DONE] == len(timeline.bars):
         return f"{_plural(len(timeline.bars), 'action')}, all done in {took}"
     parts = ", ".join(f"{count[fate]:,} {fate.value}" for fate in Fate if count[fate])
     return f"{parts}, after {took}"

@@ -212,6 +212,7 @@ def test_what_happened_is_said_first() -> None:
     good = (*done(plan[0], 0, 1), *done(plan[1], 0, 61))
     assert Page(html(started(plan), *good, ended(61))).all("h1")[0].text == "2 actions, all done in 1 min 01 s"
     assert Page(html(*three_nodes())).all("h1")[0].text == "4 done, 1 failed, 1 not begun, after 3 min 20 s"
+    assert Page(html(started(plan), *good)).all("h1")[0].text == "2 done, after 1 min 01 s"
     killed = Page(html(started(plan), *done(plan[0], 0, 1))).text
     assert "ended without a word (killed, or the machine went off)" in killed
     assert "1 action had not begun. Apply again" in killed
