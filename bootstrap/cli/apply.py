@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -119,7 +119,7 @@ def apply(
     interruption: it goes on from what is true by then.
     """
     from bootstrap.cli.common import connections_of, intent_of_file, merge_into_own, saved_plan_of
-    from bootstrap.engine.journal import Journal
+    from bootstrap.cli.recorded import recorded
     from bootstrap.engine.run import State, run_plan
     from bootstrap.engine.saved import read_plan, require_unmoved
     from bootstrap.steps.alone import alone
@@ -131,7 +131,10 @@ def apply(
     loaded, state = intent.inventory, intent.state
     patience = patience_of(wait_for_lock, wait_at_most)
     # A dry run writes nothing, not even who holds which lock.
-    with nullcontext() if dry_run else alone(intent, f"apply {inventory}", patience) as only:
+    with (
+        nullcontext() if dry_run else alone(intent, f"apply {inventory}", patience) as only,
+        ExitStack() as until_the_end,
+    ):
         with _observed(loaded, output, _detail(verbose)) as observe:
             prepared = _prepared(intent, frozenset(wipe or ()), parallel, observe, only)
         if output is Output.TEXT:
@@ -145,20 +148,16 @@ def apply(
         if not prepared.plan.empty:
             if not yes and any(item.action.step == "install" for item in prepared.plan.items):
                 _confirm_erasing()
-            journal = Journal(state.journal)
+            run = recorded(state.journal, prepared.plan, prepared.world.unreachable)
+            journal = until_the_end.enter_context(run)
             with _observed(loaded, output, _detail(verbose)) as show, _brakes(only.brakes) as brakes:
 
                 def observe_all(event: Event) -> None:
                     journal(event)
                     show(event)
 
-                try:
-                    with connections_of(intent, observe_all) as connections:
-                        report = run_plan(
-                            prepared.plan, connections, observe=observe_all, parallel=parallel, brakes=brakes
-                        )
-                finally:
-                    journal.close()
+                with connections_of(intent, observe_all) as connections:
+                    report = run_plan(prepared.plan, connections, observe=observe_all, parallel=parallel, brakes=brakes)
             again = f"clusterup apply {shlex.quote(str(inventory))}"
             typer.echo("\n".join(report_lines(report, again)), err=output is Output.JSON)
             only.stop_if_lost(report)

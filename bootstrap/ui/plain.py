@@ -31,12 +31,15 @@ class Detail(IntEnum):
 
 
 class PlainObserver:
-    """Writes one line for each thing that happens, with the seconds since it was made. Safe between threads."""
+    """Writes one line for each thing that happens, with the seconds since `start` (since the epoch; by default the time
+    it was made). Safe between threads."""
 
-    def __init__(self, write: Callable[[str], object], detail: Detail = Detail.STEPS) -> None:
+    def __init__(
+        self, write: Callable[[str], object], detail: Detail = Detail.STEPS, *, start: float | None = None
+    ) -> None:
         self._write = write
         self._detail = detail
-        self._start = time.time()
+        self._start = time.time() if start is None else start
         self._progress: dict[str, float] = {}
         self._lock = threading.Lock()
 

@@ -67,14 +67,14 @@ def test_a_way_in_is_opened_once_and_closed_before_it_is_opened_again() -> None:
 
 
 def test_the_journal_has_a_line_for_each_event_but_progress(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "state" / "journal.jsonl")
+    journal = Journal(tmp_path / "state" / "journal.jsonl", "r1")
     journal(ActionProgress(id="a", node="s1", step="install", title="write", done=1, total=2))
     error = ClusterupError("it broke", hint="mend it")
     journal(ActionFailed(id="a", node="s1", step="install", title="write", seconds=1.5, error=error))
     journal.close()
     (line,) = (tmp_path / "state" / "journal.jsonl").read_text().splitlines()
     entry = json.loads(line)
-    assert entry["event"] == "ActionFailed"
+    assert (entry["event"], entry["run"]) == ("ActionFailed", "r1")
     assert "mend it" in entry["error"]
 
 
