@@ -159,7 +159,7 @@ def apply(
                 with connections_of(intent, observe_all) as connections:
                     report = run_plan(prepared.plan, connections, observe=observe_all, parallel=parallel, brakes=brakes)
             again = f"clusterup apply {shlex.quote(str(inventory))}"
-            typer.echo("\n".join(report_lines(report, again)), err=output is Output.JSON)
+            typer.echo("\n".join(report_lines(report, prepared.world.unreachable, again)), err=output is Output.JSON)
             only.stop_if_lost(report)
             if brakes.interrupted.is_set():
                 raise typer.Exit(130)
@@ -254,7 +254,7 @@ def _observed(inventory: Inventory, output: Output | PlanOutput, detail: Detail)
 
 @contextmanager
 def _brakes(brakes: Brakes) -> Iterator[Brakes]:
-    """Ctrl-C once: begin nothing new. Twice: end waits and transfers too."""
+    """Ctrl-C once, or SIGTERM: begin nothing new. Twice: end what is under way too."""
 
     def pressed(*_: object) -> None:
         if brakes.interrupted.is_set():
@@ -263,8 +263,9 @@ def _brakes(brakes: Brakes) -> Iterator[Brakes]:
             brakes.interrupted.set()
             sys.stderr.write("\nfinishing what has begun; press Ctrl-C again to stop now\n")
 
-    before = signal.signal(signal.SIGINT, pressed)
+    before = {number: signal.signal(number, pressed) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield brakes
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -6,6 +6,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable
 
+from bootstrap.errors import Interrupted
 from bootstrap.transport.base import Transport
 
 
@@ -17,13 +18,19 @@ class Connections:
         self._guard = threading.Lock()
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._transports: dict[str, Transport] = {}
+        self._abandoned = threading.Event()
 
     def on(self, node: str) -> Transport:
-        """The way into `node`. Raises TransportError when it can't be opened; the next call tries again."""
+        """The way into `node`. Raises TransportError when it can't be opened, and the next call tries again;
+        Interrupted when all ways were abandoned."""
         with self._lock(node):
+            self._go_on(node)
             if node not in self._transports:
                 self._transports[node] = self._open(node)
-            return self._transports[node]
+        if self._abandoned.is_set():
+            self.drop(node)
+            self._go_on(node)
+        return self._transports[node]
 
     def reopen(self, node: str) -> Transport:
         """A new way into `node`; the old one is closed first."""
@@ -37,10 +44,21 @@ class Connections:
         if transport is not None:
             transport.close()
 
+    def abandon(self) -> None:
+        """Close every way in at once, under the hands of those who use them, and open none any more."""
+        self._abandoned.set()
+        for transport in tuple(self._transports.values()):
+            # One that is stuck keeps neither the others nor the caller.
+            threading.Thread(target=transport.close, daemon=True).start()
+
     def close_all(self) -> None:
         """Close every way in."""
         for node in list(self._transports):
             self.drop(node)
+
+    def _go_on(self, node: str) -> None:
+        if self._abandoned.is_set():
+            raise Interrupted("stopped", node=node, hint="apply again: it goes on from what is true by then")
 
     def _lock(self, node: str) -> threading.Lock:
         with self._guard:

@@ -38,7 +38,7 @@ class RunContext:
 
     def progress(self, done: int, total: int) -> None:
         if self.abort.is_set():
-            raise self._interrupted("a transfer")
+            raise self.interrupted("a transfer")
         now = time.monotonic()
         if done < total and now - self._shown < PROGRESS_EVERY_SECONDS:
             return
@@ -62,7 +62,7 @@ class RunContext:
             if time.monotonic() >= end:
                 break
             if self.abort.wait(every):
-                raise self._interrupted(what)
+                raise self.interrupted(what)
         raise ClusterupError(
             f"{what} did not come about within {timeout:.0f} s",
             node=self.action.node,
@@ -85,9 +85,10 @@ class RunContext:
             "title": self.action.title,
         }
 
-    def _interrupted(self, what: str) -> Interrupted:
+    def interrupted(self, what: str = "") -> Interrupted:
+        """What is said of an action that was stopped before its end, while it waited for `what`."""
         return Interrupted(
-            f"stopped while waiting for {what}",
+            f"stopped while waiting for {what}" if what else "stopped before its end",
             node=self.action.node,
             step=self.action.step,
             tried=self.action.title,

@@ -20,7 +20,7 @@ from bootstrap.engine.connections import Connections
 from bootstrap.engine.context import RunContext
 from bootstrap.engine.events import ActionDone, ActionFailed, ActionSkipped, ActionStarted, Observer
 from bootstrap.engine.plan import Plan, Planned
-from bootstrap.errors import ClusterupError
+from bootstrap.errors import ClusterupError, Interrupted
 
 DEFAULT_LIMITS = {"transfer": 4}
 INTERRUPTED = "interrupted"
@@ -86,8 +86,8 @@ class Report:
 
 @dataclass(frozen=True)
 class Brakes:
-    """`interrupted`: begin nothing new. `abort`: end waits and transfers as well. `hold` is asked before anything is
-    begun: nothing is for as long as it answers yes."""
+    """`interrupted`: begin nothing new. `abort`: end waits, transfers and commands as well. `hold` is asked
+    before anything is begun: nothing is for as long as it answers yes."""
 
     interrupted: threading.Event = field(default_factory=threading.Event)
     abort: threading.Event = field(default_factory=threading.Event)
@@ -123,7 +123,13 @@ def run_plan(
         observe(ActionDone(**who, seconds=ended - began))
         return Outcome(action, State.DONE, began, ended)
 
-    outcomes = _schedule(plan, perform, observe, parallel, brakes)
+    ended = threading.Event()
+    watcher = threading.Thread(target=_abandon_on_abort, args=(brakes.abort, ended, connections), daemon=True)
+    watcher.start()
+    try:
+        outcomes = _schedule(plan, perform, observe, parallel, brakes)
+    finally:
+        ended.set()
     return Report(
         tuple(outcomes[item.action.id] for item in plan.items),
         time.monotonic() - start,
@@ -178,6 +184,14 @@ def _schedule(
     return outcomes
 
 
+def _abandon_on_abort(abort: threading.Event, ended: threading.Event, connections: Connections) -> None:
+    """What waits for a node would wait for as long as the node takes: it is cut off."""
+    while not ended.is_set():
+        if abort.wait(0.2):
+            connections.abandon()
+            return
+
+
 def _stopped_by(item: Planned[Any], outcomes: Mapping[str, Outcome]) -> str | None:
     """The failed action, however far back, that keeps `item` from being begun."""
     for name in item.after:
@@ -193,7 +207,9 @@ def _attempt(action: Action[Any], context: RunContext) -> ClusterupError | None:
     try:
         action.apply(context)
         action.verify(context)
-    except ClusterupError as error:
+    except ClusterupError as found:
+        # What breaks because its connection was closed under it did not fail.
+        error = found if not context.abort.is_set() or isinstance(found, Interrupted) else context.interrupted()
         error.node = error.node or action.node
         error.step = error.step or action.step
         return error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -12,8 +13,9 @@ from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import ActionProgress, ActionSays, Event, nobody
 from bootstrap.engine.plan import Plan, make_plan
 from bootstrap.engine.run import Brakes, Outcome, Report, State, run_plan
-from bootstrap.errors import ClusterupError
+from bootstrap.errors import ClusterupError, Interrupted
 from bootstrap.transport.base import Transport
+from bootstrap.transport.errors import TransportError
 
 Do = Callable[[Context], None]
 
@@ -142,6 +144,47 @@ def test_an_abort_ends_a_wait() -> None:
     ).outcomes
     assert outcome.error is not None
     assert outcome.error.exit_code == 130
+
+
+@dataclass
+class Stuck:
+    """A way into a node whose commands never end, unless it is closed."""
+
+    node: str
+    closed: threading.Event = field(default_factory=threading.Event)
+
+    def check(self, command: str) -> None:
+        self.closed.wait()
+        raise TransportError("the connection broke", node=self.node, hint="look at it")
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_an_abort_ends_a_command_that_a_node_does_not_end_and_does_not_call_it_a_failure_of_the_node() -> None:
+    brakes = Brakes()
+    ways = Connections(Stuck)  # type: ignore[arg-type]
+
+    def ask(context: Context) -> None:
+        way = context.on("s1")
+        brakes.abort.set()
+        way.check("sleep forever")  # type: ignore[arg-type]
+
+    (outcome,) = run_plan(plan(action("a", ask)), ways, observe=nobody, brakes=brakes).outcomes
+    assert outcome.error is not None
+    assert outcome.error.exit_code == 130
+    assert outcome.error.problem == "stopped before its end"
+
+
+def test_after_an_abort_no_way_into_a_node_is_opened_any_more() -> None:
+    ways = Connections(Stuck)  # type: ignore[arg-type]
+    first = ways.on("s1")
+    ways.abandon()
+    assert isinstance(first, Stuck)
+    assert first.closed.wait(60)
+    for name in ("s1", "s2"):
+        with pytest.raises(Interrupted, match="stopped"):
+            ways.on(name)
 
 
 def test_a_wait_that_ends_in_vain_says_what_for_and_what_was_seen_last() -> None:

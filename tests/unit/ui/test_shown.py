@@ -62,11 +62,28 @@ def test_a_plan_says_node_by_node_what_and_why() -> None:
 
 def test_a_report_says_what_failed_what_was_not_begun_and_how_to_go_on() -> None:
     report = run_plan(plan(), Connections(no_way), observe=nobody)
-    text = "\n".join(report_lines(report, "clusterup apply lab.yaml"))
+    text = "\n".join(report_lines(report, [], "clusterup apply lab.yaml"))
     assert "s1: boot: the disk is full\n  got: No space left\n  next: free some" in text
-    assert "s1: not begun: join it (because of s1/b)" in text
-    assert "1 done, 1 failed, 1 not begun" in text
+    assert "  s1: done: a; failed: b; not begun: c (because of s1/b)\n" in text
+    assert "1 done, 1 failed, 1 not begun, in" in text
     assert text.endswith("to go on: clusterup apply lab.yaml")
+
+
+def test_a_report_names_the_nodes_that_were_not_reached_and_those_that_are_done() -> None:
+    done: Plan[None] = make_plan(
+        [Action(f"{name}/a", name, "a", "a", lambda _: "needed", lambda _: None) for name in ("s1", "s2")], None
+    )
+    report = run_plan(done, Connections(no_way), observe=nobody)
+    lines = list(report_lines(report, ["s3", "s4"], "clusterup apply lab.yaml"))
+    assert lines[:2] == ["  all done: s1, s2", "  not reached: s3, s4"]
+    assert lines[-2].startswith("2 done, 0 failed, 0 not begun, 2 machines not reached, in ")
+    assert lines[-1] == "to go on: clusterup apply lab.yaml"
+
+
+def test_a_report_of_a_run_that_went_well_is_short() -> None:
+    done: Plan[None] = make_plan([Action("s1/a", "s1", "a", "a", lambda _: "needed", lambda _: None)], None)
+    lines = list(report_lines(run_plan(done, Connections(no_way), observe=nobody), [], "clusterup apply lab.yaml"))
+    assert [line.split()[0] for line in lines] == ["a", "1"]
 
 
 def test_plain_lines_tell_the_whole_story() -> None:
