@@ -25,6 +25,10 @@ class Role(StrEnum):
 
 
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
+_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+LabelKey = Annotated[str, Field(pattern=rf"^([a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_NAME}$")]
+LabelValue = Annotated[str, Field(pattern=rf"^({_NAME})?$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -118,8 +122,8 @@ class Ssh(Strict):
 
 
 class Taint(Strict):
-    key: str = Field(description="As in node-role.kubernetes.io/master.")
-    value: str = Field(default="", description="May be empty.")
+    key: LabelKey = Field(description="As in node-role.kubernetes.io/master.")
+    value: LabelValue = Field(default="", description="May be empty.")
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = Field(description="What it does to pods.")
 
 
@@ -144,7 +148,7 @@ class NodeSettings(Strict):
         default=None,
         description="The disk to install to: /dev/vda, /dev/disk/by-id/..., or serial:SERIAL. It is erased.",
     )
-    labels: dict[str, str] = Field(default_factory=dict, description="Labels of the Node.")
+    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, description="Labels of the Node.")
     taints: tuple[Taint, ...] = Field(default=(), description="Taints of the Node.")
     ssh_authorized_keys: tuple[str, ...] = Field(
         default=(), description="More public keys that may log in as root. clusterup's own is always there."

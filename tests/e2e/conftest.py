@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,12 @@ NODES = (*SERVERS, *AGENTS)
 
 @dataclass
 class Operator:
-    """A person in a folder of their own, with a state folder of their own and the machine's cache."""
+    """A person in a folder of their own, with a state folder of their own, the machine's cache, and a lab called
+    `name`."""
 
     folder: Path
     state: Path
+    name: str = NAME
 
     @property
     def inventory(self) -> Path:
@@ -37,18 +40,23 @@ class Operator:
 
     def runs(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """clusterup, as typed; whatever its exit code. What it says is also in the test's output."""
-        done = subprocess.run(
-            [sys.executable, "-c", "from bootstrap.cli.main import main; main()", *arguments],
+        with self.begins(*arguments, stderr=subprocess.PIPE) as process:
+            output, errors = process.communicate()
+        sys.stdout.write(f"$ clusterup {' '.join(arguments)}\n{output}{errors}")
+        assert "Traceback" not in errors
+        return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
+
+    def begins(self, *arguments: str, stderr: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+        """clusterup, as typed, under way."""
+        return subprocess.Popen(
+            [sys.executable, "-c", "from bootstrap.cli.start import start; start()", *arguments],
             cwd=self.folder,
             env={**os.environ, "XDG_STATE_HOME": str(self.state)},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
             text=True,
-            check=False,
         )
-        sys.stdout.write(f"$ clusterup {' '.join(arguments)}\n{done.stdout}{done.stderr}")
-        assert "Traceback" not in done.stderr
-        return done
 
     def clusterup(self, *arguments: str) -> str:
         """clusterup, as typed; it has to succeed. Returns its standard output."""
@@ -71,7 +79,7 @@ class Operator:
         """As `kubectl`, whatever comes of it: while a server goes away, a question may fail."""
         program = self.clusterup("image", "path", "tool/kubectl").strip()
         done = subprocess.run(
-            [program, "--kubeconfig", f"{NAME}.kubeconfig", "--request-timeout=60s", *arguments],
+            [program, "--kubeconfig", f"{self.name}.kubeconfig", "--request-timeout=60s", *arguments],
             cwd=self.folder,
             capture_output=True,
             text=True,
@@ -82,9 +90,25 @@ class Operator:
 
     def looks(self) -> tuple[Intent, World]:
         """Everything that clusterup knows of the nodes."""
-        intent = intent_of_file(self.inventory, self.folder / f"{NAME}.kubeconfig")
+        intent = intent_of_file(self.inventory, self.folder / f"{self.name}.kubeconfig")
         with connections_of(intent, nobody) as connections:
             return intent, look(intent, connections, parallel=8, observe=nobody)
+
+
+@contextmanager
+def machines(operator: Operator, *counts: str) -> Iterator[None]:
+    """Bare machines of the operator's lab, in front of whose inventory, `lab.yaml`, the operator sits."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("XDG_STATE_HOME", str(operator.state))
+    try:
+        operator.clusterup("image", "build")
+        operator.clusterup("lab", "up", "--name", operator.name, *counts, "--inventory", "lab.yaml")
+        yield
+    finally:
+        for log in sorted(operator.state.glob("clusterup/labs/*/*/console.log")):
+            sys.stdout.write(f"--- {log.parent.name}\n{log.read_text(errors='replace')[-2000:]}\n")
+        operator.runs("lab", "down", "--name", operator.name)
+        patch.undo()
 
 
 @pytest.fixture(scope="session")
@@ -92,18 +116,8 @@ def bare_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """Machines with empty disks that run the live environment."""
     folder = tmp_path_factory.mktemp("e2e")
     operator = Operator(folder, folder / "state")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("XDG_STATE_HOME", str(operator.state))
-    try:
-        operator.clusterup("image", "build")
-        counts = ("--servers", str(len(SERVERS)), "--agents", str(len(AGENTS)))
-        operator.clusterup("lab", "up", "--name", NAME, *counts, "--inventory", "lab.yaml")
+    with machines(operator, "--servers", str(len(SERVERS)), "--agents", str(len(AGENTS))):
         yield operator
-    finally:
-        for log in sorted(operator.state.glob("clusterup/labs/*/*/console.log")):
-            sys.stdout.write(f"--- {log.parent.name}\n{log.read_text(errors='replace')[-2000:]}\n")
-        operator.runs("lab", "down", "--name", NAME)
-        patch.undo()
 
 
 @pytest.fixture(scope="session")

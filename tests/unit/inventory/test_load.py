@@ -69,6 +69,26 @@ def test_everything_that_is_wrong_is_reported_at_once_in_the_order_of_the_file(t
     assert found[1].endswith("did you mean 'server'?")
 
 
+def test_labels_and_taints_that_a_node_can_t_have_are_reported_at_their_place(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path,
+        """\
+        cluster: {name: lab}
+        nodes:
+          - name: s1
+            role: server
+            address: 10.0.0.1
+            labels:
+              disk: ssd
+              two words: x
+              example.com/rack: "r 1"
+            taints:
+              - {key: "a,b", value: "yes", effect: NoSchedule}
+        """,
+    )
+    assert [problem.split(": ")[0] for problem in found] == ["8:18", "9:25", "11:14"]
+
+
 def test_a_missing_key_is_reported_where_it_should_stand(tmp_path: Path) -> None:
     found = problems(tmp_path, "cluster: {name: lab}\nnodes:\n  - role: server\n    address: 10.0.0.1\n")
     assert found[0].startswith("3:5: nodes.0.name is missing")

@@ -1,0 +1,137 @@
+"""clusterup killed and machines cut from their power on the way from bare to Ready: the next apply goes on.
+
+A lab of its own, a server and an agent. The last of the modules: two labs at once are too much for a small machine, so
+the other one's machines are switched off first. CLUSTERUP_SEED chooses where clusterup is killed, CLUSTERUP_KILLS how
+often at most, CLUSTERUP_KILL_SECONDS for how long it goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import NAME, Operator, machines
+from tests.helpers.daemons import wait_for
+
+pytestmark = pytest.mark.e2e
+SERVER, AGENT = "server-1", "agent-1"
+KILLS = int(os.environ.get("CLUSTERUP_KILLS", "8"))
+KILL_SECONDS = float(os.environ.get("CLUSTERUP_KILL_SECONDS", "420"))
+SEED = int(os.environ.get("CLUSTERUP_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
+# What a kernel of the installed system says first on the console, and the live environment's does not.
+FIRST_BOOT = b"clusterup.root=disk"
+Boundary = tuple[str, str]
+Event = dict[str, Any]
+
+
+@dataclass
+class Strikes:
+    """What is done to whom while applies run: where clusterup is to be killed and where it was, and which machines lost
+    their power at which moment."""
+
+    operator: Operator
+    boundaries: set[Boundary]
+    until: float
+    cuts: dict[str, str] = field(default_factory=lambda: {AGENT: "image", SERVER: "boot"})
+    killed: list[Boundary] = field(default_factory=list)
+
+    def strikes(self, event: Event) -> bool:
+        """Cut a machine's power when its moment has come; whether clusterup is to be killed now."""
+        self._cut(event)
+        boundary = (str(event.get("event")), str(event.get("id")))
+        if boundary not in self.boundaries or time.monotonic() > self.until:
+            return False
+        self.boundaries.discard(boundary)
+        self.killed.append(boundary)
+        return True
+
+    def _cut(self, event: Event) -> None:
+        for node, moment in list(self.cuts.items()):
+            if moment == "image" and event.get("id") == f"{node}/install.image" and event.get("total"):
+                due = event["done"] > event["total"] / 4
+            else:
+                due = (
+                    moment == "boot" and event["event"] == "ActionStarted" and event.get("id") == f"{node}/install.boot"
+                )
+            if due:
+                del self.cuts[node]
+                if moment == "boot":
+                    wait_for(lambda node=node: self._boots(node), f"the first boot of {node}", 300)  # type: ignore[misc]
+                self.operator.clusterup("lab", "stop", node, "--name", self.operator.name)
+
+    def _boots(self, node: str) -> bool:
+        (console,) = self.operator.state.glob(f"clusterup/labs/*/{node}/console.log")
+        return FIRST_BOOT in console.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    for record in Path(tmp_path_factory.getbasetemp()).glob(f"*/state/clusterup/labs/{NAME}"):
+        other = Operator(record.parents[3], record.parents[2])
+        other.clusterup("lab", "down", "--name", NAME)
+    folder = tmp_path_factory.mktemp("cut")
+    operator = Operator(folder, folder / "state", "cut")
+    with machines(operator, "--servers", "1", "--agents", "1"):
+        yield operator
+
+
+def apply(operator: Operator, strikes: Strikes) -> int | None:
+    """One apply: its exit code, or None when it was killed."""
+    with operator.begins("apply", "lab.yaml", "--yes", "-o", "json", "--wait-for-lock") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line) if line.startswith("{") else {"event": ""}
+            if strikes.strikes(event):
+                process.kill()
+                process.wait()
+                return None
+        return process.wait()
+
+
+def test_killed_at_any_boundary_and_with_machines_that_lose_their_power_it_ends_ready(lab: Operator) -> None:
+    planned = json.loads(lab.clusterup("plan", "lab.yaml", "-o", "json").splitlines()[-1])["actions"]
+    every = [(kind, action["id"]) for action in planned for kind in ("ActionStarted", "ActionDone")]
+    chosen = random.Random(SEED).sample(every, min(KILLS, len(every)))
+    strikes = Strikes(lab, set(chosen), time.monotonic() + KILL_SECONDS)
+    applies, code = 0, None
+    while code != 0 and applies < len(chosen) + 6:
+        applies += 1
+        code = apply(lab, strikes)
+        if code != 0:
+            # Machines whose power was cut are switched on again, by a person who saw what the apply said.
+            lab.clusterup("lab", "up", "--name", lab.name, "--inventory", "lab.yaml")
+    sys.stdout.write(
+        f"seed {SEED}: {len(every)} boundaries, killed at {len(strikes.killed)}, 2 power cuts, {applies} applies\n"
+        + "".join(f"  killed at {kind} {name}\n" for kind, name in strikes.killed)
+    )
+    assert code == 0
+    assert strikes.killed
+    assert strikes.cuts == {}
+    assert "nothing to do" in lab.clusterup("apply", "lab.yaml", "--yes")
+    status = lab.status()
+    assert status["healthy"], status
+    assert {node["name"]: node["state"] for node in status["nodes"]} == {SERVER: "Ready", AGENT: "Ready"}
+
+
+def test_no_machine_was_installed_again_once_it_ran_the_installed_system(lab: Operator) -> None:
+    (journal,) = lab.state.glob(f"clusterup/clusters/{lab.name}/journal.jsonl")
+    events = [json.loads(line) for line in journal.read_text().splitlines() if line.endswith("}")]
+    for node in (SERVER, AGENT):
+        told = [event for event in events if str(event.get("id")).startswith(f"{node}/install.")]
+        booted = [
+            event["time"] for event in told if (event["event"], event["id"]) == ("ActionDone", f"{node}/install.boot")
+        ]
+        written = [
+            event["time"] for event in told if event["event"] == "ActionStarted" and event["id"].endswith("image")
+        ]
+        assert written
+        assert not booted or max(written) < min(booted)
