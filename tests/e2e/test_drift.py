@@ -165,14 +165,38 @@ def test_a_certificate_near_its_end_is_made_anew_for_what_reads_it(cluster: Oper
 def test_a_member_that_was_removed_from_the_quorum_becomes_one_again_and_its_old_data_is_kept(
     cluster: Operator,
 ) -> None:
-    intent = intent_of_file(cluster.inventory, None)
-    with connections_of(intent, nobody) as connections, etcd_at(connections.on(ONE), intent.keys) as client:
-        (member,) = [member for member in client.members() if member.name == THREE]
-        client.remove(member.id)
+    remove_member(cluster, THREE)
     mended = mend(cluster)
     assert f"{THREE}/etcd.member" in mended.done
     assert mended.restarted == {f"{THREE}/etcd.service"}
     assert len(runs_on(cluster, THREE, f"ls -d {DATA}.removed-*").split()) == 1
+    every_server_votes(cluster)
+
+
+def test_a_server_that_loses_its_power_while_it_joins_etcd_is_a_voter_after_the_next_apply(cluster: Operator) -> None:
+    remove_member(cluster, THREE)
+    with cluster.begins("apply", "lab.yaml", "--yes", "-o", "json") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line) if line.startswith("{") else {}
+            if (event.get("id"), event.get("text")) == (f"{THREE}/etcd.member", "waiting for etcd"):
+                cluster.clusterup("lab", "stop", THREE, "--name", cluster.name)
+    assert process.returncode == 3
+    cluster.clusterup("lab", "up", "--name", cluster.name, "--inventory", "lab.yaml")
+    cluster.clusterup("apply", "lab.yaml", "--yes", "--wait-for-lock")
+    every_server_votes(cluster)
+    assert "nothing to do" in cluster.clusterup("plan", "lab.yaml")
+
+
+def remove_member(cluster: Operator, name: str) -> None:
+    """What somebody does with `etcdctl member remove`."""
+    intent = intent_of_file(cluster.inventory, None)
+    with connections_of(intent, nobody) as connections, etcd_at(connections.on(ONE), intent.keys) as client:
+        (member,) = [member for member in client.members() if member.name == name]
+        client.remove(member.id)
+
+
+def every_server_votes(cluster: Operator) -> None:
     wait_for(lambda: bool(cluster.status()["healthy"]), "the cluster to be healthy", 300)
     voters = {found["name"] for found in cluster.status()["etcd"] if found["voter"]}
     assert voters == set(SERVERS)

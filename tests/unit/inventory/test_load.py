@@ -86,7 +86,7 @@ def test_labels_and_taints_that_a_node_can_t_have_are_reported_at_their_place(tm
               - {key: "a,b", value: "yes", effect: NoSchedule}
         """,
     )
-    assert [problem.split(": ")[0] for problem in found] == ["8:18", "9:25", "11:14"]
+    assert [problem.split(": ")[0] for problem in found] == ["8:18", "9:25", "11:15"]
 
 
 def test_a_missing_key_is_reported_where_it_should_stand(tmp_path: Path) -> None:
