@@ -122,6 +122,9 @@ def bare_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
 
 @pytest.fixture(scope="session")
 def cluster(bare_lab: Operator) -> Operator:
-    """A cluster of all machines: what `clusterup apply` makes of the bare lab."""
-    bare_lab.clusterup("apply", "lab.yaml", "--yes")
+    """A cluster of all machines: what `clusterup apply` makes of the bare lab, as a saved plan says. What was done
+    stands in `applied.jsonl`."""
+    bare_lab.clusterup("plan", "lab.yaml", "--out", "plan.json")
+    said = bare_lab.clusterup("apply", "--plan", "plan.json", "--yes", "-o", "json")
+    (bare_lab.folder / "applied.jsonl").write_text(said)
     return bare_lab

@@ -23,6 +23,30 @@ def test_before_anything_is_changed_the_plan_says_what_would_be_done_and_why(bar
     assert "serial lab-" in planned
 
 
+def test_a_dry_run_leaves_bare_disks_as_they_are(bare_lab: Operator) -> None:
+    before = disks(bare_lab)
+    said = bare_lab.runs("apply", "lab.yaml", "--yes", "--dry-run")
+    assert said.returncode == 0
+    assert "nothing was done: this was a dry run" in said.stderr
+    assert disks(bare_lab) == before
+    assert len(before) == len(NODES)
+
+
+def disks(operator: Operator) -> dict[str, tuple[int, int]]:
+    """When each machine's disk was written to last, and how much of it is in use: they are empty, and large."""
+    found = {path.parent.name: path.stat() for path in operator.state.glob("clusterup/labs/*/*/disk.raw")}
+    return {name: (disk.st_mtime_ns, disk.st_blocks) for name, disk in found.items()}
+
+
+def test_what_was_done_is_what_the_saved_plan_said(cluster: Operator) -> None:
+    planned = [action["id"] for action in json.loads((cluster.folder / "plan.json").read_text())["actions"]]
+    events = [
+        json.loads(line) for line in (cluster.folder / "applied.jsonl").read_text().splitlines() if line[0] == "{"
+    ]
+    assert sorted(event["id"] for event in events if event["event"] == "ActionDone") == sorted(planned)
+    assert [event for event in events if event["event"] in ("ActionFailed", "ActionSkipped")] == []
+
+
 def test_every_node_is_ready_and_every_server_has_a_vote(cluster: Operator) -> None:
     status = cluster.status()
     assert status["healthy"], status

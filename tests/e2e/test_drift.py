@@ -114,6 +114,18 @@ def test_labels_and_taints_come_and_go_without_a_restart(
     assert node["spec"].get("taints", []) == []
 
 
+def test_a_dry_run_leaves_every_file_of_a_node_as_it_is(
+    cluster: Operator, edit: Callable[[Callable[[dict[str, Any]], None]], None]
+) -> None:
+    edit(lambda content: content["nodes"][0].update(labels={"disk": "ssd"}))
+    look = "find /etc /var/lib/clusterup /var/lib/extensions /var/lib/kubelet/pki -type f -exec sha256sum {} + | sort"
+    before = {name: runs_on(cluster, name, look) for name in SERVERS}
+    said = cluster.runs("apply", "lab.yaml", "--yes", "--dry-run")
+    assert "give its Node the labels and taints of the inventory" in said.stdout
+    assert {name: runs_on(cluster, name, look) for name in SERVERS} == before
+    assert "disk" not in json.loads(cluster.kubectl("get", "node", ONE, "-o", "json"))["metadata"]["labels"]
+
+
 def test_an_argument_restarts_its_own_unit_on_one_server_after_the_other(
     cluster: Operator, edit: Callable[[Callable[[dict[str, Any]], None]], None]
 ) -> None:
