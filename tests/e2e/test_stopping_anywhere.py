@@ -27,8 +27,8 @@ SERVER, AGENT = "server-1", "agent-1"
 KILLS = int(os.environ.get("CLUSTERUP_KILLS", "8"))
 KILL_SECONDS = float(os.environ.get("CLUSTERUP_KILL_SECONDS", "420"))
 SEED = int(os.environ.get("CLUSTERUP_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
-# What a kernel of the installed system says first on the console, and the live environment's does not.
-FIRST_BOOT = b"clusterup.root=disk"
+# What the installed system says on the console while it makes its partitions, and the live environment never does.
+FIRST_BOOT = b"Repartition Root Disk"
 Boundary = tuple[str, str]
 Event = dict[str, Any]
 
