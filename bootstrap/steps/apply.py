@@ -149,7 +149,7 @@ def all_actions(intent: Intent, world: World, founded: Callable[[], None] | None
     reachable = [*serve, *(name for name in servers if name in world.nodes and name not in serve)]
     actions = install_actions(inventory, world, installation_of(intent))
     for desired in intent.nodes.values():
-        actions += deploy_actions(desired)
+        actions += deploy_actions(desired, world)
     for name in servers:
         actions += etcd_actions(intent.nodes[name], quorum)
         actions += handover_actions(intent.nodes[name], intent.state)

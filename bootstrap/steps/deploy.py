@@ -4,22 +4,24 @@ node runs before it is part of a cluster: the container runtime and the balancer
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from bootstrap.engine.action import Action, Context
 from bootstrap.steps import deploy_commands as commands
 from bootstrap.steps.checks import differing, judged, not_running, opened
 from bootstrap.steps.desired import KEPT_ETC, Desired, image_files
+from bootstrap.steps.layout import NodeFile
 from bootstrap.steps.units import ensure_units, put_files
 from bootstrap.steps.world import NodeFacts, World
 
 T = TypeVar("T")
 
 
-def deploy_actions(desired: Desired) -> list[Action[World]]:
+def deploy_actions(desired: Desired, world: World) -> list[Action[World]]:
     """The actions that bring one node's payload, images and files, and start its runtime."""
     name = desired.node.name
+    files = _other_files(desired, world.nodes.get(name))
     return [
         Action(
             id=f"{name}/payload",
@@ -44,8 +46,8 @@ def deploy_actions(desired: Desired) -> list[Action[World]]:
             node=name,
             step="files",
             title="write certificates, settings and units",
-            check=judged(name, lambda facts, _: _files_reason(desired, facts)),
-            apply=lambda context: put_files(context, name, desired.files),
+            check=judged(name, lambda facts, _: _reason(desired.files, facts)),
+            apply=lambda context: put_files(context, name, files),
             needs=(f"{name}/install.boot",),
         ),
         Action(
@@ -89,9 +91,17 @@ def _payload_reason(desired: Desired, facts: NodeFacts) -> str | None:
     return "it has none" if facts.payload is None else f"it has another one ({facts.payload[:12]})"
 
 
-def _files_reason(desired: Desired, facts: NodeFacts) -> str | None:
-    hashes = {file.path: file.sha256 for file in desired.files}
-    modes = {file.path: file.mode for file in desired.files}
+def _other_files(desired: Desired, facts: NodeFacts | None) -> tuple[NodeFile, ...]:
+    """The files that are not on the node as they should be. The others are not written again: there are services that
+    watch theirs, and start anew when one is written with what was in it before."""
+    if facts is None or facts.kind != "installed":
+        return desired.files
+    return tuple(file for file in desired.files if _reason([file], facts) is not None)
+
+
+def _reason(files: Sequence[NodeFile], facts: NodeFacts) -> str | None:
+    hashes = {file.path: file.sha256 for file in files}
+    modes = {file.path: file.mode for file in files}
     return differing(hashes | _kept(hashes), facts.files) or opened(modes | _kept(modes), facts.modes)
 
 

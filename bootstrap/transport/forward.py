@@ -94,7 +94,9 @@ class _Forwarder:
         with self._lock:
             self._open -= {client, channel}
         client.close()
-        channel.close()
+        # To say goodbye over a connection that is gone at the same moment fails; the channel is closed all the same.
+        with suppress(OSError, EOFError):
+            channel.close()
 
 
 def _pump(source: socket.socket | paramiko.Channel, sink: socket.socket | paramiko.Channel) -> None:
