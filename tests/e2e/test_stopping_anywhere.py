@@ -24,8 +24,8 @@ from tests.helpers.daemons import wait_for
 
 pytestmark = pytest.mark.e2e
 SERVER, AGENT = "server-1", "agent-1"
-KILLS = int(os.environ.get("CLUSTERUP_KILLS", "8"))
-KILL_SECONDS = float(os.environ.get("CLUSTERUP_KILL_SECONDS", "420"))
+KILLS = int(os.environ.get("CLUSTERUP_KILLS", "6"))
+KILL_SECONDS = float(os.environ.get("CLUSTERUP_KILL_SECONDS", "300"))
 SEED = int(os.environ.get("CLUSTERUP_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
 # What the installed system says on the console while it makes its partitions, and the live environment never does.
 FIRST_BOOT = b"Repartition Root Disk"
