@@ -16,6 +16,7 @@ import yaml
 from bootstrap.cli.common import connections_of, intent_of_file
 from bootstrap.engine.events import nobody
 from bootstrap.pki.x509 import Usage, issue
+from bootstrap.steps.etcd_client import NotSettled
 from bootstrap.steps.etcd_units import DATA
 from bootstrap.steps.ways import etcd_at
 from bootstrap.steps.world import World
@@ -202,11 +203,28 @@ def test_a_server_that_loses_its_power_while_it_joins_etcd_is_a_voter_after_the_
 
 
 def remove_member(cluster: Operator, name: str) -> None:
-    """What somebody does with `etcdctl member remove`."""
+    """What somebody does with `etcdctl member remove`; afterwards the others have got over it."""
+    others = {*SERVERS} - {name}
     intent = intent_of_file(cluster.inventory, None)
-    with connections_of(intent, nobody) as connections, etcd_at(connections.on(ONE), intent.keys) as client:
-        (member,) = [member for member in client.members() if member.name == name]
-        client.remove(member.id)
+
+    def removed() -> bool:
+        with connections_of(intent, nobody) as connections, etcd_at(connections.on(ONE), intent.keys) as client:
+            ids = [member.id for member in client.members() if member.name == name]
+            try:
+                for each in ids:
+                    client.remove(each)
+            except NotSettled:
+                return False
+        return True
+
+    def settled() -> bool:
+        status = cluster.status()
+        well = {member["name"] for member in status["etcd"] if member["voter"] and not member["problem"]}
+        led = any(member["leader"] for member in status["etcd"])
+        return led and well == others and {server["node"] for server in status["api"] if server["ready"]} >= others
+
+    wait_for(removed, "etcd to remove a member", 120)
+    wait_for(settled, "the other members to go on", 300)
 
 
 def every_server_votes(cluster: Operator) -> None:
