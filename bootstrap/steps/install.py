@@ -6,6 +6,7 @@ with it is complete, and the next apply only boots from it. Long stretches of ze
 systems: the disk is told to zero them itself, and they are not read back. The data is sent unpacked: what the image's
 file systems hold is compressed already, and to unpack it once more takes a slow node longer than a wire takes to carry
 the sixth that would be saved.
+"""
 
 from __future__ import annotations
 
