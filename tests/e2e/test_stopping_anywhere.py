@@ -31,11 +31,13 @@ KILL_SECONDS = float(os.environ.get("CLUSTERUP_KILL_SECONDS", "300"))
 SEED = int(os.environ.get("CLUSTERUP_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
 # What the installed system says on the console while it makes its partitions, and the live environment never does.
 FIRST_BOOT = b"Repartition Root Disk"
-# All that is free, what is kept for root as well: the large rest at once, then to the last block.
+# All that is free, what is kept for root as well: half of what does not fit any more, down to the last block.
 FILL = """\
-set -- $(stat -f -c '%f %S' /var)
-fallocate -l $((($1 - 4096) * $2)) /var/filler
-cat /dev/zero >/var/filler-too 2>/dev/null || [ "$(stat -f -c %f /var)" = 0 ]
+n=0 size=$(($(stat -f -c '%f * %S' /var)))
+while [ "$size" -ge 4096 ]; do
+    fallocate -l "$size" "/var/filler.$n" 2>/dev/null || size=$((size / 2))
+    n=$((n + 1))
+done
 """
 Boundary = tuple[str, str]
 # Once, the next apply refused the disk that was written by then, because it held data.
@@ -163,7 +165,7 @@ def test_a_node_with_a_full_disk_is_named_the_others_go_on_and_it_follows_when_t
     try:
         full = lab.runs("apply", "lab.yaml", "--yes")
     finally:
-        lab.runs_on(AGENT, "rm -f /var/filler /var/filler-too")
+        lab.runs_on(AGENT, "rm -f /var/filler.*")
     assert full.returncode == 3
     assert f"{AGENT}: files: " in full.stderr + full.stdout
     assert "No space left on device" in full.stderr + full.stdout
