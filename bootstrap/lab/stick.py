@@ -48,7 +48,7 @@ def write_stick(live: Artifact, target: Path, files: Sequence[EtcFile]) -> None:
     copy_image(live.file, target)
     with target.open("r+b") as handle:
         handle.seek(partition.offset)
-        handle.write(configuration_image(files, size=partition.size))
+        handle.write(configuration_image(files, image=live.sha256, size=partition.size))
 
 
 def copy_image(source: Path, target: Path) -> None:

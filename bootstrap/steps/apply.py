@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from bootstrap.steps.desired import Desired, desired_nodes
 from bootstrap.steps.etcd import Quorum, etcd_actions, founder_of
 from bootstrap.steps.facts import read_node
 from bootstrap.steps.handover import handover_actions
-from bootstrap.steps.install import Installation, install_actions
+from bootstrap.steps.install import Installation, disks_written, install_actions
 from bootstrap.steps.join import join_actions
 from bootstrap.steps.kubeconfig import kubeconfig_actions
 from bootstrap.steps.node_object import node_actions
@@ -122,15 +122,19 @@ def prepare(
     would be used and is not what its manifest says. `founded` is called when etcd answers that did not before; without
     it, that is only noted."""
     image = intent.bundle.artifact("os")
+    installation = installation_of(intent)
+    done = disks_written(intent.inventory, world, installation, wipe)
     problems = preflight(
         intent.inventory,
         world,
         cluster_id=intent.state.cluster_id,
         image_size=image.raw_size or image.size,
         wipe=wipe,
+        written=done,
     )
     problems += _second_cluster(intent, world)
-    plan = make_plan(all_actions(intent, world, founded), world)
+    installing = install_actions(intent.inventory, world, installation, done)
+    plan = make_plan(all_actions(intent, world, installing, founded), world)
     try:
         verify_bundle(intent.bundle, _used(plan, intent.bundle))
     except ClusterupError as error:
@@ -138,8 +142,11 @@ def prepare(
     return Prepared(world, tuple(problems), plan)
 
 
-def all_actions(intent: Intent, world: World, founded: Callable[[], None] | None = None) -> list[Action[World]]:
-    """Everything that may have to be done, in the order in which a person would tell it; `founded` as for `prepare`."""
+def all_actions(
+    intent: Intent, world: World, installing: Sequence[Action[World]], founded: Callable[[], None] | None = None
+) -> list[Action[World]]:
+    """Everything that may have to be done, in the order in which a person would tell it: `installing` first, which
+    makes the nodes run the micro OS. `founded` is as for `prepare`."""
     inventory, servers = intent.inventory, intent.servers
     noted = founded or intent.state.note_founded
     quorum = Quorum(inventory.servers, intent.keys, founder_of(inventory.servers, world), noted)
@@ -147,7 +154,7 @@ def all_actions(intent: Intent, world: World, founded: Callable[[], None] | None
     serve = serving(world, servers)
     # What is asked of the cluster as a whole is asked of a server that serves, where there is one.
     reachable = [*serve, *(name for name in servers if name in world.nodes and name not in serve)]
-    actions = install_actions(inventory, world, installation_of(intent))
+    actions = list(installing)
     for desired in intent.nodes.values():
         actions += deploy_actions(desired, world)
     for name in servers:

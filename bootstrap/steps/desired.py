@@ -12,7 +12,7 @@ from bootstrap.inventory.model import Inventory, Node, Role
 from bootstrap.steps.certificates import ca_file, server_files
 from bootstrap.steps.controlplane_units import api_server_unit, controller_manager_unit, scheduler_unit
 from bootstrap.steps.etcd_units import BIRTH, etcd_unit
-from bootstrap.steps.facts import Wanted
+from bootstrap.steps.facts import StretchOfDisk, Wanted
 from bootstrap.steps.handover_file import handover_file, handover_of
 from bootstrap.steps.layout import NodeFile, Unit, all_files
 from bootstrap.steps.node_units import (
@@ -27,6 +27,7 @@ from bootstrap.steps.node_units import (
 from bootstrap.steps.shape import Shape
 from bootstrap.steps.state import ClusterState
 from bootstrap.steps.ways import OperatorKeys
+from bootstrap.steps.written import stretches
 
 IMAGES_FOLDER = "/var/lib/clusterup/images"
 # What is below /etc is made anew at each boot out of the image and this folder.
@@ -39,7 +40,7 @@ WANTS_FILE = "/etc/systemd/system/multi-user.target.d/10-clusterup.conf"
 class Desired:
     """A node as it should be. `runtime`, `etcd`, `control_plane` and `kubelet` are its units, each group in the order
     in which they start; `files` everything below /etc, units included; `handover` what a server keeps for the next
-    operator."""
+    operator; `stretches` where on its disk an installation can be seen."""
 
     node: Node
     runtime: tuple[Unit, ...]
@@ -50,6 +51,7 @@ class Desired:
     payload: Artifact
     images: tuple[Artifact, ...]
     handover: NodeFile | None = None
+    stretches: tuple[StretchOfDisk, ...] = ()
 
     @property
     def units(self) -> tuple[Unit, ...]:
@@ -63,6 +65,7 @@ class Desired:
         return Wanted(
             files=(*(file.path for file in self.files), *kept, *image_files(self.images), CLIENT_CERTIFICATE, BIRTH),
             units=tuple(unit.name for unit in self.units),
+            ranges=self.stretches,
         )
 
 
@@ -107,7 +110,15 @@ def desired_node(inventory: Inventory, node: Node, state: ClusterState, bundle: 
         kubelet = (*kubelet, *of_payload(network_unit(shape, ca)))
     units = (*runtime, *etcd, *control_plane, *kubelet)
     return Desired(
-        node, runtime, etcd, control_plane, kubelet, (*all_files(units), _wants(units)), payload, bundle.images
+        node,
+        runtime,
+        etcd,
+        control_plane,
+        kubelet,
+        (*all_files(units), _wants(units)),
+        payload,
+        bundle.images,
+        stretches=stretches(bundle.artifact("os")),
     )
 
 

@@ -14,18 +14,22 @@ from bootstrap.steps.world import DiskFacts, InterfaceFacts, NodeFacts, UnitFact
 from bootstrap.transport.base import Command, Transport
 
 Lines = dict[str, list[list[str]]]
+StretchOfDisk = tuple[str, int, int]
+"""Name, offset and size in bytes, multiples of 64 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Files (absolute paths) and units whose state is asked for."""
+    """Files (absolute paths) and units whose state is asked for, and stretches of those disks that hold something."""
 
     files: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
+    ranges: tuple[StretchOfDisk, ...] = ()
 
     @property
     def stdin(self) -> bytes:
         lines = [*(f"file {path}" for path in self.files), *(f"unit {name}" for name in self.units)]
+        lines += [f"range {name} {offset} {size}" for name, offset, size in self.ranges]
         return "".join(f"{line}\n" for line in lines).encode()
 
 
@@ -66,7 +70,7 @@ def parse_facts(text: str, *, node: str, at: float) -> NodeFacts:
         payload=_one(lines, "payload") or None,
         etcd_data="etcd_data" in lines,
         interfaces=tuple(_interfaces(lines.get("interface", []))),
-        disks=tuple(_disks(lines.get("disk", []))),
+        disks=tuple(_disks(lines)),
         files={path: digest for digest, path in lines.get("file", [])},
         modes={path: int(mode, 8) for mode, path in lines.get("mode", [])},
         units={
@@ -105,8 +109,9 @@ def _interfaces(rows: Iterable[list[str]]) -> Iterator[InterfaceFacts]:
         yield InterfaceFacts(name, mac.lower(), tuple(addresses.split()))
 
 
-def _disks(rows: Iterable[list[str]]) -> Iterator[DiskFacts]:
-    for path, size, serial, model, readonly, use, contents, aliases in rows:
+def _disks(lines: Lines) -> Iterator[DiskFacts]:
+    partitions, ranges = lines.get("partition", []), lines.get("range", [])
+    for path, size, serial, model, readonly, use, contents, aliases in lines.get("disk", []):
         yield DiskFacts(
             path=path,
             size=int(size),
@@ -116,4 +121,6 @@ def _disks(rows: Iterable[list[str]]) -> Iterator[DiskFacts]:
             contents=contents,
             in_use=bool(use),
             readonly=readonly == "1",
+            partitions=tuple(label for disk, label in partitions if disk == path),
+            ranges={name: digest for disk, name, digest in ranges if disk == path},
         )

@@ -2,9 +2,10 @@
 
 The order makes an interruption harmless at any point: the disk is made bare, everything but the image's first MiB
 is written and read back, then the configuration, and the partition table last. A disk without it counts as empty; one
-with it is complete. Long stretches of zeros are free space of the image's file systems: the disk is told to zero them
-itself, and they are not read back. The data is sent unpacked: what the image's file systems hold is compressed
-already, and to unpack it once more takes a slow node longer than a wire takes to carry the sixth that would be saved.
+with it is complete, and the next apply only boots from it. Long stretches of zeros are free space of the image's file
+systems: the disk is told to zero them itself, and they are not read back. The data is sent unpacked: what the image's
+file systems hold is compressed already, and to unpack it once more takes a slow node longer than a wire takes to carry
+the sixth that would be saved.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from functools import partial
 from bootstrap.engine.action import Action, Context
 from bootstrap.errors import ClusterupError
 from bootstrap.image.bundle import Artifact, Bundle, Segment
-from bootstrap.image.configuration import EtcFile, configuration_image, etc_tar
+from bootstrap.image.configuration import LABEL, EtcFile, configuration_image, etc_tar
 from bootstrap.image.segments import gaps, unpacked_chunks
 from bootstrap.inventory.model import Inventory, Node
 from bootstrap.steps import install_commands as commands
 from bootstrap.steps.disks import described, find_disk
 from bootstrap.steps.identity import NodeIdentity
 from bootstrap.steps.world import DiskFacts, World
+from bootstrap.steps.written import Written, written
 
 BOOT_SECONDS = 900.0
-CONFIGURATION = "CLUSTERUP"
 PinHostKey = Callable[[str, str], None]
 
 
@@ -41,13 +42,32 @@ class Installation:
     pin: PinHostKey
 
 
-def install_actions(inventory: Inventory, world: World, installation: Installation) -> list[Action[World]]:
-    """The actions that put the micro OS on the disk of each node that does not run it yet, and boot it."""
+def install_actions(
+    inventory: Inventory, world: World, installation: Installation, done: Mapping[str, Written]
+) -> list[Action[World]]:
+    """The actions that put the micro OS on the disk of each node that does not run it yet, and boot it. `done` says how
+    far the disks are that were written before (`disks_written`)."""
     found: list[Action[World]] = []
     for node in inventory.nodes:
         facts = world.nodes.get(node.name)
         disk = find_disk(facts.disks, node.disk or "") if facts else None
-        found += _node_actions(node, disk, installation)
+        found += _node_actions(node, disk, installation, done.get(node.name))
+    return found
+
+
+def disks_written(
+    inventory: Inventory, world: World, installation: Installation, wipe: frozenset[str]
+) -> dict[str, Written]:
+    """How far the disks of nodes are that an earlier apply wrote and that don't run the micro OS yet, by node. What was
+    started before and may be erased (`wipe`) counts as not written."""
+    image = installation.bundle.artifact("os")
+    found: dict[str, Written] = {}
+    for node in inventory.nodes:
+        facts = world.nodes.get(node.name)
+        disk = find_disk(facts.disks, node.disk or "") if facts and facts.kind != "installed" else None
+        state = written(disk, image, installation.etc[node.name]) if disk else None
+        if state is not None and not (state is Written.STARTED and node.name in wipe):
+            found[node.name] = state
     return found
 
 
@@ -64,8 +84,15 @@ def bare(node: Node) -> Callable[[World], str | None]:
     return check
 
 
-def _node_actions(node: Node, disk: DiskFacts | None, installation: Installation) -> list[Action[World]]:
+def _nothing(_: World) -> None:
+    """A disk that is complete needs nothing."""
+
+
+def _node_actions(
+    node: Node, disk: DiskFacts | None, installation: Installation, done: Written | None
+) -> list[Action[World]]:
     name = node.name
+    to_write = bare(node) if done in (None, Written.TORN) else _nothing
     target = described(disk) if disk else node.disk or "its disk"
     path = disk.path if disk else ""
     version = installation.bundle.version
@@ -75,7 +102,7 @@ def _node_actions(node: Node, disk: DiskFacts | None, installation: Installation
             node=name,
             step="install",
             title=f"write the micro OS {version} to {target}",
-            check=bare(node),
+            check=to_write,
             apply=lambda context: write_image(context, name, path, installation.bundle.artifact("os")),
         ),
         Action(
@@ -83,7 +110,7 @@ def _node_actions(node: Node, disk: DiskFacts | None, installation: Installation
             node=name,
             step="install",
             title="write its configuration and the partition table",
-            check=bare(node),
+            check=to_write,
             apply=lambda context: configure(context, name, path, installation),
             needs=(f"{name}/install.image",),
         ),
@@ -91,7 +118,7 @@ def _node_actions(node: Node, disk: DiskFacts | None, installation: Installation
             id=f"{name}/install.boot",
             node=name,
             step="boot",
-            title="start the installed system",
+            title="start the installed system" if to_write is not _nothing else f"start the system on {target}",
             check=bare(node),
             apply=lambda context: boot(context, name, installation),
             needs=(f"{name}/install.configuration",),
@@ -126,8 +153,8 @@ def configure(context: Context, node: str, disk: str, installation: Installation
     """Write the configuration partition, then the image's head with the partition table, and read each back. Raises
     ClusterupError."""
     image = installation.bundle.artifact("os")
-    place = next(part for part in image.partitions if part.label == CONFIGURATION)
-    content = configuration_image(installation.etc[node], size=place.size)
+    place = image.partition(LABEL)
+    content = configuration_image(installation.etc[node], image=image.sha256, size=place.size)
     _write_and_read_back(context, node, disk, Piece("configuration", place.offset, content))
     table = b"".join(unpacked_chunks(image.file, _segments(image, node)[0]))
     _write_and_read_back(context, node, disk, Piece("partition table", 0, table))

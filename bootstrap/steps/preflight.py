@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.inventory.model import Inventory, Node, Role
@@ -17,12 +17,19 @@ SKEW_SECONDS = 60.0
 
 
 def preflight(
-    inventory: Inventory, world: World, *, cluster_id: str, image_size: int, wipe: frozenset[str]
+    inventory: Inventory,
+    world: World,
+    *,
+    cluster_id: str,
+    image_size: int,
+    wipe: frozenset[str],
+    written: Collection[str] = (),
 ) -> list[ClusterupError]:
     """Everything that keeps the reachable nodes from being made what the inventory says.
 
     `image_size` is the disk image's size in bytes, `wipe` the names of nodes whose disks may be erased though they
-    hold data. Unreachable nodes are not judged.
+    hold data, `written` those of nodes whose disks hold nothing but what an earlier apply wrote for them. Unreachable
+    nodes are not judged.
     """
     problems = [*_same_machine_twice(world)]
     for node in inventory.nodes:
@@ -33,7 +40,7 @@ def preflight(
         if facts.kind == "installed":
             problems += _ours(node, facts, cluster_id)
         else:
-            problems += _disk(node, facts, image_size, wipe)
+            problems += _disk(node, facts, image_size, {*wipe, *written})
     return problems
 
 
@@ -98,7 +105,7 @@ def _ours(node: Node, facts: NodeFacts, cluster_id: str) -> Iterator[ClusterupEr
         )
 
 
-def _disk(node: Node, facts: NodeFacts, image_size: int, wipe: frozenset[str]) -> Iterator[ClusterupError]:
+def _disk(node: Node, facts: NodeFacts, image_size: int, wipe: Collection[str]) -> Iterator[ClusterupError]:
     there = "; ".join(described(disk) for disk in facts.disks) or "none"
     if node.disk is None:
         yield _refused(

@@ -11,7 +11,9 @@ from bootstrap.errors import ClusterupError
 
 @dataclass(frozen=True, slots=True)
 class DiskFacts:
-    """A disk. `size` in bytes; `contents` says in words what is on it, empty for a bare disk."""
+    """A disk. `size` in bytes; `contents` says in words what is on it, empty for a bare disk; `partitions` are the
+    names in its partition table, as far as the running kernel knows it. `ranges` maps the name of each stretch that was
+    asked for to its SHA-256, where the disk is neither bare nor in use."""
 
     path: str
     size: int
@@ -21,6 +23,8 @@ class DiskFacts:
     contents: str = ""
     in_use: bool = False
     readonly: bool = False
+    partitions: tuple[str, ...] = ()
+    ranges: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

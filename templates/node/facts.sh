@@ -1,5 +1,6 @@
 # What this machine is, in lines of fields between tabs. Needs a POSIX shell, /proc and /sys; takes what else is there.
-# Standard input: lines of "file PATH" and "unit NAME" that are asked for.
+# Standard input: lines of "file PATH", "unit NAME" and "range NAME OFFSET SIZE" (of each disk that holds something; bytes,
+# multiples of 64 KiB) that are asked for.
 export LC_ALL=C
 tab=$(printf '\t')
 newline='
@@ -15,6 +16,16 @@ say() {
 }
 has() { command -v "$1" >/dev/null 2>&1; }
 first_line() { [ -r "$1" ] && head -n 1 "$1" 2>/dev/null | tr -d '\0' | sed 's/^ *//; s/ *$//'; }
+# hash_ranges DEVICE [NAME OFFSET SIZE]...
+hash_ranges() {
+    device=$1
+    shift
+    while [ $# -gt 0 ]; do
+        hash=$(dd if="$device" bs=65536 skip=$(($2 / 65536)) count=$(($3 / 65536)) 2>/dev/null | sha256sum)
+        say range "$device" "$1" "${hash%% *}"
+        shift 3
+    done
+}
 # Whether anything but zeros is in COUNT blocks of 64 KiB from block SKIP of DEVICE on.
 filled() { [ "$(dd if="$1" bs=65536 skip="$2" count="$3" 2>/dev/null | tr -d '\0' | head -c 1 | wc -c)" != 0 ]; }
 
@@ -47,6 +58,16 @@ for card in /sys/class/net/*; do
     say interface "$name" "$(cat "$card/address")" "$addresses"
 done
 
+set --
+units= ranges=
+while read -r kind value; do
+    case $kind in
+    file) [ -f "$value" ] && set -- "$@" "$value" ;;
+    unit) units="$units $value" ;;
+    range) ranges="$ranges $value" ;;
+    esac
+done
+
 # Only a machine that may be installed has to be asked for its disks.
 disks=/sys/block/*
 [ "$IMAGE_ID:$VARIANT_ID" != clusterup:os ] || disks=
@@ -63,6 +84,8 @@ for disk in $disks; do
     for part in "$disk/$name"*; do
         [ -e "$part/partition" ] || continue
         what="${part##*/}"
+        label=$(sed -n 's/^PARTNAME=//p' "$part/uevent" 2>/dev/null)
+        [ -z "$label" ] || say partition "$device" "$label"
         if has blkid; then
             what="$what $(blkid -p -s TYPE -o value "/dev/${part##*/}" 2>/dev/null) $(blkid -p -s LABEL -o value "/dev/${part##*/}" 2>/dev/null)"
         fi
@@ -85,16 +108,10 @@ for disk in $disks; do
         [ "$(readlink -f "$link")" = "$device" ] && aliases="$aliases $link"
     done
     say disk "$device" "$size" "$serial" "$(first_line "$disk/device/model")" "$(cat "$disk/ro")" "$use" "$contents" "$aliases"
+    # shellcheck disable=SC2086 # names and numbers
+    if [ -n "$contents" ] && [ -z "$use" ]; then hash_ranges "$device" $ranges; fi
 done
 
-set --
-units=
-while read -r kind value; do
-    case $kind in
-    file) [ -f "$value" ] && set -- "$@" "$value" ;;
-    unit) units="$units $value" ;;
-    esac
-done
 [ $# = 0 ] || sha256sum -- "$@" 2>/dev/null | while read -r hash path; do say file "$hash" "$path"; done
 [ $# = 0 ] || stat -c "mode$tab%a$tab%n" -- "$@" 2>/dev/null
 if [ -n "$units" ] && has systemctl; then

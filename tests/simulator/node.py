@@ -14,7 +14,7 @@ from tests.simulator.disk import Disk
 from tests.simulator.files import Files
 from tests.simulator.image import NotWhole, System, system_on
 from tests.simulator.machine import Answer
-from tests.simulator.services import begins, ends
+from tests.simulator.node_services import begins, ends
 from tests.simulator.units import Systemd
 
 if TYPE_CHECKING:

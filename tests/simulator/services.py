@@ -1,129 +1,185 @@
-"""What the services of a node need before they run, and what their running brings about."""
+"""What answers behind the ports of simulated servers: an etcd that tells its members, and an API server that tells what
+is there. Nothing can be changed in either."""
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING
+import http.server
+import json
+import ssl
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
-from bootstrap.steps.desired import IMAGES_FOLDER
-from bootstrap.steps.etcd_units import BIRTH, CLIENT_PORT, PEER_PORT
-from bootstrap.steps.etcd_units import PKI as ETCD_PKI
-from bootstrap.steps.layout import UNIT_FOLDER
-from bootstrap.steps.node_units import CLIENT_CERTIFICATE
-from bootstrap.steps.shape import API_PORT
-from tests.simulator.api_server import serve_api
-from tests.simulator.etcd_server import serve_etcd
-from tests.simulator.kubelet import why_no_certificate
+from bootstrap.inventory.model import Node
+from bootstrap.pki.x509 import KeyPair, Usage, issue
+from bootstrap.steps.etcd_messages import message_classes
+from bootstrap.steps.kube_client import path_of
+from bootstrap.steps.node_object import node_patch
 
-if TYPE_CHECKING:
-    from tests.simulator.etcd_cluster import EtcdCluster, Member
-    from tests.simulator.node import SimulatedMachine
-
-ETCD, API_SERVER, KUBELET = "etcd.service", "kube-apiserver.service", "kubelet.service"
-# They wait for the kubelet's certificate: see `UNTIL_JOINED` of `bootstrap.steps.node_units`.
-AFTER_JOINING = ("kube-proxy.service", "clusterup-network.service")
-_NAME = re.compile(r"--name=(\S+)")
+Objects = Mapping[str, Mapping[str, Any]]
+Place = tuple[str, int]
 
 
-def begins(machine: SimulatedMachine, unit: str) -> str | None:
-    """None where the unit runs now, or why it does not."""
-    if machine.merged is None:
-        return "there is no payload"
-    if unit == "clusterup-images.service":
-        there = any(path.endswith(".tar") and file.content for path, file in machine.files.below(IMAGES_FOLDER).items())
-        return None if there else "there are no images"
-    if unit == ETCD:
-        return _etcd_begins(machine)
-    if unit == API_SERVER:
-        return _api_server_begins(machine)
-    if unit == KUBELET:
-        return why_no_certificate(machine)
-    if unit in AFTER_JOINING and not machine.files.content(CLIENT_CERTIFICATE):
-        return "the kubelet has no certificate yet"
-    return None
+@contextmanager
+def etcd(members: Sequence[str], authority: KeyPair) -> Iterator[Place]:
+    """An etcd whose members are all voters; yields where it answers, on loopback, over mutual TLS."""
+    import grpc
+
+    classes = message_classes()
+    found = [classes["Member"](ID=number, name=name) for number, name in enumerate(members, 1)]
+    method = grpc.unary_unary_rpc_method_handler(
+        lambda *_: classes["MemberListResponse"](members=found),
+        request_deserializer=classes["MemberListRequest"].FromString,
+        response_serializer=lambda message: message.SerializeToString(),
+    )
+    pair = issue(authority, common_name="etcd", usage=Usage.SERVER, hosts=["127.0.0.1"])
+    credentials = grpc.ssl_server_credentials([(pair.key_pem, pair.cert_pem)], authority.cert_pem, True)
+    server = grpc.server(ThreadPoolExecutor(4))
+    server.add_generic_rpc_handlers(
+        [grpc.method_handlers_generic_handler("etcdserverpb.Cluster", {"MemberList": method})]
+    )
+    port = server.add_secure_port("127.0.0.1:0", credentials)
+    server.start()
+    try:
+        yield "127.0.0.1", port
+    finally:
+        server.stop(None).wait()
 
 
-def ends(machine: SimulatedMachine, unit: str) -> None:
-    """A unit was stopped, or the machine was."""
-    if unit == ETCD and (member := member_on(machine)) is not None:
-        member.runs = False
-    port = {ETCD: CLIENT_PORT, API_SERVER: API_PORT}.get(unit)
-    if port is not None and machine.ports.pop(port, None) is not None:
-        machine.site.servers.pop((machine.name, port))()
+@contextmanager
+def api_server(objects: Sequence[Mapping[str, Any]], authority: KeyPair) -> Iterator[Place]:
+    """An API server that is ready and holds `objects`; yields where it answers, on loopback, over mutual TLS."""
+    answers = {"/readyz": b"ok", **_answers(objects)}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            body = answers.get(self.path.partition("?")[0])
+            self.send_response(404 if body is None else 200)
+            self.send_header("Content-Length", str(len(body or b"{}")))
+            self.end_headers()
+            self.wfile.write(body or b"{}")
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = _MutualTls(("127.0.0.1", 0), Handler)
+    server.context = _context(authority)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield "127.0.0.1", server.server_address[1]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
-def member_on(machine: SimulatedMachine) -> Member | None:
-    """The etcd member whose data is on a machine, where its cluster still knows it."""
-    return None if machine.etcd is None else machine.etcd.cluster.members.get(machine.etcd.member)
+def ready_node(node: Node, version: str) -> dict[str, Any]:
+    """The Node of a healthy kubelet, as large as a real one without what is running on it."""
+    known = {"metadata": {"name": node.name, "resourceVersion": "1"}}
+    patch = node_patch(node, known)
+    metadata = {
+        **patch["metadata"],
+        "name": node.name,
+        "uid": "5f5d7d6e-63b5-4d31-9f4e-2b6f6a4c1d11",
+        "creationTimestamp": "2025-01-01T00:00:00Z",
+        "labels": {
+            "beta.kubernetes.io/arch": "amd64",
+            "beta.kubernetes.io/os": "linux",
+            "kubernetes.io/arch": "amd64",
+            "kubernetes.io/hostname": node.name,
+            "kubernetes.io/os": "linux",
+            **patch["metadata"]["labels"],
+        },
+        "managedFields": [_managed(manager) for manager in ("clusterup", "kube-controller-manager", "kubelet")],
+    }
+    conditions = [_condition(kind, "False") for kind in ("MemoryPressure", "DiskPressure", "PIDPressure")]
+    resources = {"cpu": "2", "ephemeral-storage": "5Gi", "hugepages-2Mi": "0", "memory": "2014236Ki", "pods": "110"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": metadata,
+        "spec": {"podCIDR": "10.244.0.0/24", "podCIDRs": ["10.244.0.0/24"], **patch.get("spec", {})},
+        "status": {
+            "addresses": [
+                {"type": "InternalIP", "address": str(node.address)},
+                {"type": "Hostname", "address": node.name},
+            ],
+            "capacity": resources,
+            "allocatable": resources,
+            "conditions": [*conditions, _condition("Ready", "True")],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
+            "images": [{"names": ["clusterup.local/pause:1"], "sizeBytes": 320000}],
+            "nodeInfo": {
+                "architecture": "amd64",
+                "bootID": "7f1d3c52-2a7e-43f7-9d52-5b8a3d0e4c11",
+                "containerRuntimeVersion": "containerd://1.7.24",
+                "kernelVersion": "6.12.0-amd64",
+                "kubeProxyVersion": version,
+                "kubeletVersion": version,
+                "machineID": "0123456789abcdef0123456789abcdef",
+                "operatingSystem": "linux",
+                "osImage": "clusterup 1",
+                "systemUUID": "01234567-89ab-cdef-0123-456789abcdef",
+            },
+        },
+    }
 
 
-def _etcd_begins(machine: SimulatedMachine) -> str | None:
-    if machine.etcd is None and (problem := _born(machine)) is not None:
-        return problem
-    assert machine.etcd is not None
-    cluster, member = machine.etcd.cluster, member_on(machine)
-    if member is None:
-        return "the member has been permanently removed from the cluster"
-    if CLIENT_PORT not in machine.ports:
-        files = [machine.files.content(f"{ETCD_PKI}/{name}") for name in ("server.crt", "server.key", "ca.crt")]
-        if not all(files):
-            return "there are no certificates"
-        port, stop = serve_etcd(machine.site, machine.name, *(file or b"" for file in files))
-        machine.ports[CLIENT_PORT], machine.site.servers[machine.name, CLIENT_PORT] = port, stop
-    member.runs = True
-    return None if cluster.answers() else "there is no leader"
+def _answers(objects: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
+    lists: dict[str, list[Mapping[str, Any]]] = {}
+    answers = {}
+    for found in objects:
+        metadata = found["metadata"]
+        answers[path_of(found["kind"], metadata["name"], metadata.get("namespace"))] = json.dumps(found).encode()
+        lists.setdefault(path_of(found["kind"]), []).append(found)
+    return {**answers, **{path: json.dumps({"items": items}).encode() for path, items in lists.items()}}
 
 
-def _born(machine: SimulatedMachine) -> str | None:
-    """etcd's first start: the data directory is made."""
-    from tests.simulator.node import EtcdData
-
-    birth = machine.files.content(BIRTH)
-    if not birth:
-        return f"{BIRTH} is not there"
-    settings = dict(line.split("=", 1) for line in birth.decode().split())
-    url = f"https://{machine.address}:{PEER_PORT}"
-    urls = dict(pair.split("=", 1) for pair in settings["ETCD_INITIAL_CLUSTER"].split(",")).values()
-    if settings["ETCD_INITIAL_CLUSTER_STATE"] == "new":
-        cluster = machine.site.found_etcd(machine.name)
-        member = cluster.add(url, learner=False)
-    else:
-        peers = [found for found in map(_cluster_at(machine), urls) if found is not None]
-        if not peers:
-            return "no peer answers"
-        cluster = peers[0]
-        if sorted(urls) != sorted(each.peer_url for each in cluster.members.values()):
-            return "member count is unequal"
-        member = next(each for each in cluster.members.values() if each.peer_url == url)
-        if member.name:
-            return "tocommit is out of range: was the raft log corrupted, truncated, or lost?"
-    unit = machine.files.content(f"{UNIT_FOLDER}/{ETCD}") or b""
-    found = _NAME.search(unit.decode())
-    member.name, member.client_url = found[1] if found else "", f"https://{machine.address}:{CLIENT_PORT}"
-    machine.etcd = EtcdData(cluster, member.id)
-    return None
+def _managed(manager: str) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        f"f:{name}": {".": {}, "f:lastTransitionTime": {}, "f:reason": {}, "f:status": {}}
+        for name in ("conditions", "addresses", "capacity", "allocatable", "nodeInfo")
+    }
+    return {"manager": manager, "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": fields}
 
 
-def _cluster_at(machine: SimulatedMachine):  # type: ignore[no-untyped-def]
-    def found(url: str) -> EtcdCluster | None:
-        for other in machine.site.machines.values():
-            member = member_on(other)
-            if other.etcd is not None and member is not None and member.runs and member.peer_url == url:
-                return other.etcd.cluster
-        return None
+def _condition(kind: str, status: str) -> dict[str, str]:
+    return {
+        "type": kind,
+        "status": status,
+        "lastHeartbeatTime": "2025-01-01T00:00:00Z",
+        "lastTransitionTime": "2025-01-01T00:00:00Z",
+        "reason": f"KubeletHas{kind}",
+        "message": f"kubelet says that {kind} is {status}",
+    }
 
-    return found
+
+def _context(authority: KeyPair) -> ssl.SSLContext:
+    pair = issue(authority, common_name="kube-apiserver", usage=Usage.SERVER, hosts=["kubernetes", "127.0.0.1"])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(cadata=authority.cert_pem.decode())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pair.pem"
+        path.write_bytes(pair.cert_pem + pair.key_pem)
+        context.load_cert_chain(path)
+    return context
 
 
-def _api_server_begins(machine: SimulatedMachine) -> str | None:
-    member = member_on(machine)
-    if member is None or machine.etcd is None or not member.runs or member.learner or not machine.etcd.cluster.answers():
-        return "etcd does not answer"
-    if API_PORT not in machine.ports:
-        pki = "/etc/kubernetes/pki"
-        files = [machine.files.content(f"{pki}/{name}") for name in ("apiserver.crt", "apiserver.key", "ca.crt")]
-        if not all(files):
-            return "there are no certificates"
-        port, stop = serve_api(machine.site, machine.name, *(file or b"" for file in files))
-        machine.ports[API_PORT], machine.site.servers[machine.name, API_PORT] = port, stop
-    return None
+class _MutualTls(http.server.ThreadingHTTPServer):
+    """Each connection is greeted in its own thread: one that says nothing keeps no other."""
+
+    context: ssl.SSLContext
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        super().finish_request(self.context.wrap_socket(request, server_side=True), client_address)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        return

@@ -158,4 +158,4 @@ def test_a_disk_that_is_not_there_is_an_error_and_no_file(tmp_path: Path, machin
 
 def test_a_configuration_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ClusterupError, match="could not be made"):
-        configuration_image([EtcFile("big", b"x" * SIZE)], size=SIZE)
+        configuration_image([EtcFile("big", b"x" * SIZE)], image="", size=SIZE)
