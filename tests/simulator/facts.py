@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from typing import TYPE_CHECKING
 
@@ -9,15 +10,17 @@ from bootstrap.steps.deploy_commands import PAYLOADS
 from tests.simulator.image import VERSION, has_table
 
 if TYPE_CHECKING:
-    from tests.simulator.disk import Disk
     from tests.simulator.node import SimulatedMachine
 
 MEMORY_KIB = 2 << 20
+MIB = 1 << 20
+PARTITIONS = ("esp", "CLUSTERUP", "clusterup-verity", "clusterup-root")
 
 
 def facts_of(machine: SimulatedMachine, asked: bytes) -> bytes:
     """What the script prints; `asked` is its standard input."""
-    said = [*_machine(machine), *([] if machine.installed else _disk(machine)), *_asked(machine, asked), ["end"]]
+    lines = [line.split() for line in asked.decode().splitlines()]
+    said = [*_machine(machine), *([] if machine.installed else _disk(machine, lines)), *_asked(machine, lines), ["end"]]
     return "".join("\t".join(line) + "\n" for line in said).encode()
 
 
@@ -46,24 +49,24 @@ def _machine(machine: SimulatedMachine) -> list[list[str]]:
     return said
 
 
-def _disk(machine: SimulatedMachine) -> list[list[str]]:
-    disk = machine.disk
-    return [["disk", disk.path, str(disk.size), disk.serial, "Simulated", "0", "", contents(machine, disk), ""]]
-
-
-def contents(machine: SimulatedMachine, disk: Disk) -> str:
-    """What is on a disk, as blkid tells it."""
+def _disk(machine: SimulatedMachine, asked: list[list[str]]) -> list[list[str]]:
+    disk, said = machine.disk, []
+    contents = ""
     if has_table(machine.image, disk):
-        return "partitions: vda1 vfat ESP, vda2 vfat CLUSTERUP, vda3 DM_verity_hash, vda4 erofs"
-    if disk.filled(0, 1 << 20) or disk.filled(disk.size - (128 << 10), 128 << 10):
-        return "data without a partition table"
-    return ""
+        said = [["partition", disk.path, label] for label in PARTITIONS]
+        contents = "partitions: " + ", ".join(f"vda{number} {label}" for number, label in enumerate(PARTITIONS, 1))
+    elif disk.filled(0, MIB) or disk.filled(disk.size - MIB // 8, MIB // 8):
+        contents = "data without a partition table"
+    said.append(["disk", disk.path, str(disk.size), disk.serial, "Simulated", "0", "", contents, ""])
+    for name, offset, size in (line[1:] for line in asked if contents and line[0] == "range"):
+        digest = hashlib.sha256(disk.read(int(offset), int(size))).hexdigest()
+        said.append(["range", disk.path, name, digest])
+    return said
 
 
-def _asked(machine: SimulatedMachine, asked: bytes) -> list[list[str]]:
+def _asked(machine: SimulatedMachine, asked: list[list[str]]) -> list[list[str]]:
     files, modes, units = [], [], []
-    for line in asked.decode().splitlines():
-        kind, _, value = line.partition(" ")
+    for kind, value in (line for line in asked if line[0] in ("file", "unit")):
         found = machine.files.get(value)
         if kind == "file" and found is not None:
             files.append(["file", found.sha256, value])

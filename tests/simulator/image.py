@@ -14,17 +14,18 @@ from pathlib import Path
 import zstandard
 
 from bootstrap.image.bundle import Artifact, Bundle, Partition, Segment, described, write_manifest
+from bootstrap.image.configuration import LABEL
 from bootstrap.image.segments import HEAD
-from bootstrap.steps.install import CONFIGURATION
 from tests.simulator.disk import Disk
 
 MIB = 1 << 20
 # Where the data of the image is, and its size, as in a real one: partitions with free space between them, and all but
 # the last stretch whole MiB.
 DATA = ((4 * MIB, MIB), (21 * MIB, 70_000))
-PLACE = Partition(CONFIGURATION, 2 * MIB, MIB)
+PLACE = Partition(LABEL, 2 * MIB, MIB)
 RAW_SIZE = 24 * MIB
 VERSION = "1"
+_GROWN = b"partitions grown"
 
 
 class NotWhole(Exception):
@@ -38,7 +39,7 @@ def small_bundle(folder: Path) -> Bundle:
     segments: list[Segment] = []
     packed = bytearray()
     for offset, size in ((0, HEAD), *DATA):
-        data = noise.randbytes(4096) + bytes(size - 4096 - 16) + noise.randbytes(16)
+        data = noise.randbytes(4096) + bytes(size - 4096)
         frame = packer.compress(data)
         segments.append(Segment(offset, size, hashlib.sha256(data).hexdigest(), len(packed), len(frame)))
         packed += frame
@@ -66,9 +67,15 @@ class System:
 
 
 def has_table(image: Artifact, disk: Disk) -> bool:
-    """Whether the partition table of `image` is on the disk."""
-    head = image.segments[0]
-    return hashlib.sha256(disk.read(0, head.size)).hexdigest() == head.sha256
+    """Whether the partition table of `image` is on the disk, as it was written or as the first boot left it."""
+    head = disk.read(0, image.segments[0].size)
+    as_written = head[: -len(_GROWN)] + bytes(len(_GROWN)) if head.endswith(_GROWN) else head
+    return hashlib.sha256(as_written).hexdigest() == image.segments[0].sha256
+
+
+def grow(image: Artifact, disk: Disk) -> None:
+    """What the first boot does to the table: it makes partitions in the rest of the disk."""
+    disk.write(image.segments[0].size - len(_GROWN), _GROWN)
 
 
 def system_on(image: Artifact, disk: Disk) -> System | None:

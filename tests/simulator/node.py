@@ -12,7 +12,7 @@ from bootstrap.steps.desired import KEPT_ETC, WANTS_FILE
 from tests.simulator.commands import answer_to
 from tests.simulator.disk import Disk
 from tests.simulator.files import Files
-from tests.simulator.image import NotWhole, System, system_on
+from tests.simulator.image import NotWhole, System, grow, system_on
 from tests.simulator.machine import Answer
 from tests.simulator.node_services import begins, ends
 from tests.simulator.units import Systemd
@@ -123,6 +123,7 @@ class SimulatedMachine:
         if self.system is None:
             return
         self.has_run_installed = True
+        grow(self.image, self.disk)
         for path, (content, mode) in self.system.etc.items():
             self.files.write(path, content, mode)
         for path, file in self.files.below(f"{KEPT_ETC}/etc").items():
