@@ -1,4 +1,4 @@
-"""One way into each node, opened when first needed and kept."""
+"""One way into each node, opened when first needed and kept for as long as it leads there."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ class Connections:
         self._abandoned = threading.Event()
 
     def on(self, node: str) -> Transport:
-        """The way into `node`. Raises TransportError when it can't be opened, and the next call tries again;
-        Interrupted when all ways were abandoned."""
+        """The way into `node`; another one where the last was lost. Raises TransportError when it can't be opened, and
+        the next call tries again; Interrupted when all ways were abandoned."""
         with self._lock(node):
             self._go_on(node)
+            if node in self._transports and not self._transports[node].alive:
+                self._transports.pop(node).close()
             if node not in self._transports:
                 self._transports[node] = self._open(node)
         if self._abandoned.is_set():

@@ -22,6 +22,10 @@ class LoggedTransport:
     def node(self) -> str:
         return self.inner.node
 
+    @property
+    def alive(self) -> bool:
+        return self.inner.alive
+
     def run(self, command: Command, *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
         return self._told(self.inner.run(command, stdin=stdin, timeout=timeout))
 

@@ -16,6 +16,7 @@ from bootstrap.steps.facts import StretchOfDisk, Wanted
 from bootstrap.steps.handover_file import handover_file, handover_of
 from bootstrap.steps.layout import NodeFile, Unit, all_files
 from bootstrap.steps.node_units import (
+    BOOTSTRAP_CONF,
     CLIENT_CERTIFICATE,
     balancer_unit,
     containerd_unit,
@@ -63,7 +64,14 @@ class Desired:
         kept = [f"{KEPT_ETC}{file.path}" for file in self.files]
         kept += [self.handover.path] if self.handover else []
         return Wanted(
-            files=(*(file.path for file in self.files), *kept, *image_files(self.images), CLIENT_CERTIFICATE, BIRTH),
+            files=(
+                *(file.path for file in self.files),
+                *kept,
+                *image_files(self.images),
+                CLIENT_CERTIFICATE,
+                BOOTSTRAP_CONF,
+                BIRTH,
+            ),
             units=tuple(unit.name for unit in self.units),
             ranges=self.stretches,
         )

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from bootstrap.engine.action import Action, Context
 from bootstrap.errors import ClusterupError
 from bootstrap.inventory.model import Role
 from bootstrap.pki.kubeconfig import to_yaml, token_kubeconfig
-from bootstrap.pki.token import Token, new_token, token_secret
 from bootstrap.pki.x509 import expires, signed_by
 from bootstrap.steps import deploy_commands as commands
 from bootstrap.steps.checks import judged, not_running
 from bootstrap.steps.desired import Desired
+from bootstrap.steps.join_tokens import give_token, take_tokens_back
 from bootstrap.steps.layout import NodeFile
 from bootstrap.steps.node_units import BOOTSTRAP_CONF, CLIENT_CERTIFICATE
 from bootstrap.steps.shape import LOCAL_API_PORT
@@ -28,7 +28,6 @@ from bootstrap.steps.units import ensure_units, put_files
 from bootstrap.steps.ways import ApiServers, any_api
 from bootstrap.steps.world import NodeFacts, World
 
-TOKEN_LIFE = timedelta(hours=1)
 READY_SECONDS = 900.0
 
 
@@ -53,10 +52,9 @@ def join(context: Context, desired: Desired, servers: ApiServers) -> None:
     """Start the kubelet, with a token of its own where it has no certificate that is still good, and wait until the
     Node is Ready. Raises ClusterupError."""
     name = desired.node.name
-    token = None
     if not _has_certificate(context, name, servers):
-        token = new_token()
-        _give_token(context, name, token, servers)
+        _take_tokens_back(context, name, servers)
+        _give_token(context, name, servers)
     try:
         ensure_units(context, name, desired.kubelet)
         context.wait_until(
@@ -66,13 +64,11 @@ def join(context: Context, desired: Desired, servers: ApiServers) -> None:
             every=5.0,
         )
     except ClusterupError:
-        if token is not None:
-            # What went wrong is the thing to say; a token that can't be taken back ends by itself.
-            with suppress(ClusterupError):
-                _take_token_back(context, name, token, servers)
+        # What went wrong is the thing to say; a token that can't be taken back ends by itself.
+        with suppress(ClusterupError):
+            _take_tokens_back(context, name, servers)
         raise
-    if token is not None:
-        _take_token_back(context, name, token, servers)
+    _take_tokens_back(context, name, servers)
 
 
 def is_ready(node: Mapping[str, Any]) -> bool:
@@ -91,20 +87,18 @@ def _has_certificate(context: Context, name: str, servers: ApiServers) -> bool:
         return False
 
 
-def _give_token(context: Context, name: str, token: Token, servers: ApiServers) -> None:
-    expires = datetime.now(UTC) + TOKEN_LIFE
+def _give_token(context: Context, name: str, servers: ApiServers) -> None:
     with any_api(context, servers) as api:
-        api.apply(
-            token_secret(token, expires=expires, description=f"clusterup: {name} joins", usages=("authentication",))
-        )
+        token = give_token(api, name)
     server = f"https://127.0.0.1:{LOCAL_API_PORT}"
     kubeconfig = token_kubeconfig(servers.cluster, server, servers.keys.pki.ca.cert_pem, token.reveal())
     put_files(context, name, [NodeFile(BOOTSTRAP_CONF, to_yaml(kubeconfig), 0o600)])
 
 
-def _take_token_back(context: Context, name: str, token: Token, servers: ApiServers) -> None:
+def _take_tokens_back(context: Context, name: str, servers: ApiServers) -> None:
     with any_api(context, servers) as api:
-        api.delete("Secret", f"bootstrap-token-{token.id}", "kube-system")
+        take_tokens_back(api, name)
+    # Last: while it is there, the next apply knows that a token may be, too.
     context.on(name).check(commands.remove_file(BOOTSTRAP_CONF))
 
 
@@ -125,4 +119,6 @@ def _reason(desired: Desired, facts: NodeFacts, world: World) -> str | None:
         return "the cluster has no Node of its name"
     if not is_ready(node):
         return "its Node is not Ready"
+    if BOOTSTRAP_CONF in facts.files:
+        return "the token that it joined with has not been taken back"
     return not_running(desired.kubelet, facts)

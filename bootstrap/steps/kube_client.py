@@ -6,6 +6,7 @@ import json
 import ssl
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -110,9 +111,14 @@ class KubeClient:
         """As `list`, out of the API server's memory. Raises KubeError."""
         return self._items(self._json("GET", path_of(kind, None, namespace), parameters=REMEMBERED))
 
-    def list(self, kind: str, namespace: str | None = None) -> Items:
-        """All objects of a kind, in one namespace or in all. Raises KubeError."""
-        return self._items(self._json("GET", path_of(kind, None, namespace)))
+    def list(self, kind: str, namespace: str | None = None, fields: Mapping[str, str] | None = None) -> Items:
+        """All objects of a kind, in one namespace or in all, whose `fields` have these values. Raises KubeError.
+
+        Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/field-selectors/
+        """
+        selector = ",".join(f"{name}={value}" for name, value in (fields or {}).items())
+        parameters = {"fieldSelector": selector} if selector else None
+        return self._items(self._json("GET", path_of(kind, None, namespace), parameters=parameters))
 
     @staticmethod
     def _items(found: dict[str, Any] | None) -> Items:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -16,6 +17,10 @@ from bootstrap.steps.world import ApiFacts, EtcdFacts, EtcdMemberFacts, NodeFact
 from bootstrap.transport.base import Transport
 
 T = TypeVar("T")
+PATIENCE_SECONDS = 10.0
+"""How long an API server that runs may take to be ready before it counts as not answering: it is away for a moment
+whenever etcd chooses another leader, and a plan made in that moment would be another one."""
+AGAIN_SECONDS = 1.0
 
 
 def read_etcd(
@@ -41,7 +46,7 @@ def read_api(
     objects: Sequence[Manifest],
 ) -> ApiFacts | None:
     """The Nodes and those of `objects` that are there, as the first server tells them whose API server is ready; None
-    where none is."""
+    where none is, nor becomes so within `PATIENCE_SECONDS`."""
 
     def ask(transport: Transport) -> ApiFacts | None:
         with api_at(transport, keys) as api:
@@ -62,7 +67,13 @@ def read_api(
         ready = {name.removeprefix("Node/"): is_ready(node) for name, node in listed.items()}
         return ApiFacts(ready, {**listed, **found})
 
-    return _first(_running(nodes, servers, "kube-apiserver.service"), ways, ask)
+    running = _running(nodes, servers, "kube-apiserver.service")
+    end = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        found = _first(running, ways, ask)
+        if found is not None or not running or time.monotonic() >= end:
+            return found
+        time.sleep(AGAIN_SECONDS)
 
 
 def _running(nodes: Mapping[str, NodeFacts], servers: Sequence[str], unit: str) -> list[str]:

@@ -53,6 +53,11 @@ class Transport(Protocol):
         """The node's name in the inventory."""
         ...
 
+    @property
+    def alive(self) -> bool:
+        """False once the way in is known to be lost: nothing will get through it any more."""
+        ...
+
     def run(self, command: Command, *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
         """Run a command and return its result whatever its exit status.
 

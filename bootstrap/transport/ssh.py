@@ -73,6 +73,11 @@ class SshTransport:
     def node(self) -> str:
         return self._hop.node
 
+    @property
+    def alive(self) -> bool:
+        """See `Transport.alive`."""
+        return all(transport.is_active() for transport in self._transports)
+
     def become(self, root: Root) -> None:
         """Run what follows as root in this way."""
         self._root = root

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
+import yaml
 
 from bootstrap.cli.common import connections_of, intent_of_file
 from bootstrap.engine.events import nobody
 from bootstrap.steps.apply import Intent, look
 from bootstrap.steps.world import World
+from bootstrap.transport.base import Command
 
 NAME = "e2e"
 SERVERS = ("server-1", "server-2", "server-3")
@@ -46,9 +49,10 @@ class Operator:
         assert "Traceback" not in errors
         return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
 
-    def begins(self, *arguments: str, stderr: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
-        """clusterup, as typed, under way."""
-        return subprocess.Popen(
+    @contextmanager
+    def begins(self, *arguments: str, stderr: int | IO[str] = subprocess.DEVNULL) -> Iterator[subprocess.Popen[str]]:
+        """clusterup, as typed, under way. It does not outlive the context."""
+        with subprocess.Popen(
             [sys.executable, "-c", "from bootstrap.cli.start import start; start()", *arguments],
             cwd=self.folder,
             env={**os.environ, "XDG_STATE_HOME": str(self.state)},
@@ -56,7 +60,11 @@ class Operator:
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
-        )
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def clusterup(self, *arguments: str) -> str:
         """clusterup, as typed; it has to succeed. Returns its standard output."""
@@ -87,6 +95,24 @@ class Operator:
         )
         sys.stdout.write(f"$ kubectl {' '.join(arguments)}\n{done.stdout}{done.stderr}")
         return done
+
+    def runs_on(self, node: str, script: str) -> str:
+        """A command of somebody who has a root shell on a node; it has to succeed. Returns its standard output."""
+        with connections_of(intent_of_file(self.inventory, None), nobody) as connections:
+            return connections.on(node).check(Command("by hand", script)).text
+
+    @property
+    def kept(self) -> Path:
+        """What clusterup keeps of the cluster on this operator's machine."""
+        return self.state / "clusterup" / "clusters" / self.name
+
+    def adopt(self, cluster: Operator, server: str) -> str:
+        """Take over another operator's cluster from one of its servers, with nothing but a key that lets in there."""
+        key = str(shutil.copy(cluster.kept / "ssh" / "id_ed25519", self.folder / "key"))
+        (node,) = [node for node in yaml.safe_load(cluster.inventory.read_text())["nodes"] if node["name"] == server]
+        host_key = (cluster.kept / "nodes" / server / "ssh_host_ed25519_key.pub").read_text().strip()
+        place = f"root@{node['ssh']['host']}:{node['ssh']['port']}"
+        return self.clusterup("adopt", place, "--key", key, "--host-key", host_key, "--inventory", "lab.yaml")
 
     def looks(self) -> tuple[Intent, World]:
         """Everything that clusterup knows of the nodes."""

@@ -20,7 +20,6 @@ from bootstrap.steps.etcd_client import NotSettled
 from bootstrap.steps.etcd_units import DATA
 from bootstrap.steps.ways import etcd_at
 from bootstrap.steps.world import World
-from bootstrap.transport.base import Command
 from tests.e2e.conftest import SERVERS, Operator
 from tests.helpers.daemons import wait_for
 
@@ -60,12 +59,6 @@ def restarts(before: World, after: World) -> frozenset[str]:
         for unit, found in facts.units.items()
         if found.since != before.nodes[name].units[unit].since
     )
-
-
-def runs_on(cluster: Operator, node: str, script: str) -> str:
-    """A command of somebody who has a root shell on a node."""
-    with connections_of(intent_of_file(cluster.inventory, None), nobody) as connections:
-        return connections.on(node).check(Command("by hand", script)).text
 
 
 @pytest.fixture
@@ -119,10 +112,10 @@ def test_a_dry_run_leaves_every_file_of_a_node_as_it_is(
 ) -> None:
     edit(lambda content: content["nodes"][0].update(labels={"disk": "ssd"}))
     look = "find /etc /var/lib/clusterup /var/lib/extensions /var/lib/kubelet/pki -type f -exec sha256sum {} + | sort"
-    before = {name: runs_on(cluster, name, look) for name in SERVERS}
+    before = {name: cluster.runs_on(name, look) for name in SERVERS}
     said = cluster.runs("apply", "lab.yaml", "--yes", "--dry-run")
     assert "give its Node the labels and taints of the inventory" in said.stdout
-    assert {name: runs_on(cluster, name, look) for name in SERVERS} == before
+    assert {name: cluster.runs_on(name, look) for name in SERVERS} == before
     assert "disk" not in json.loads(cluster.kubectl("get", "node", ONE, "-o", "json"))["metadata"]["labels"]
 
 
@@ -138,7 +131,7 @@ def test_an_argument_restarts_its_own_unit_on_one_server_after_the_other(
 
 
 def test_a_unit_that_somebody_stopped_runs_again(cluster: Operator) -> None:
-    runs_on(cluster, TWO, "systemctl stop kube-proxy")
+    cluster.runs_on(TWO, "systemctl stop kube-proxy")
     mended = mend(cluster)
     assert mended.done == (f"{TWO}/join",)
     assert mended.restarted == {f"{TWO}/kube-proxy.service"}
@@ -146,21 +139,21 @@ def test_a_unit_that_somebody_stopped_runs_again(cluster: Operator) -> None:
 
 def test_an_edited_file_is_put_back_and_restarts_what_had_read_it(cluster: Operator) -> None:
     edited = "echo '# edited' >>/etc/clusterup/haproxy.cfg"
-    runs_on(cluster, THREE, edited)
+    cluster.runs_on(THREE, edited)
     mended = mend(cluster)
     assert (mended.done, mended.restarted) == ((f"{THREE}/files",), frozenset())
 
-    runs_on(cluster, THREE, f"{edited}; systemctl restart clusterup-balancer")
+    cluster.runs_on(THREE, f"{edited}; systemctl restart clusterup-balancer")
     mended = mend(cluster)
     assert mended.done == (f"{THREE}/files", f"{THREE}/runtime")
     assert mended.restarted == {f"{THREE}/clusterup-balancer.service"}
 
 
 def test_a_key_that_was_opened_to_all_is_closed_again(cluster: Operator) -> None:
-    runs_on(cluster, ONE, "chmod 0644 /etc/kubernetes/pki/apiserver.key")
+    cluster.runs_on(ONE, "chmod 0644 /etc/kubernetes/pki/apiserver.key")
     mended = mend(cluster)
     assert (mended.done, mended.restarted) == ((f"{ONE}/files",), frozenset())
-    assert runs_on(cluster, ONE, "stat -c %a /etc/kubernetes/pki/apiserver.key").strip() == "600"
+    assert cluster.runs_on(ONE, "stat -c %a /etc/kubernetes/pki/apiserver.key").strip() == "600"
 
 
 def test_a_certificate_near_its_end_is_made_anew_for_what_reads_it(cluster: Operator) -> None:
@@ -183,8 +176,23 @@ def test_a_member_that_was_removed_from_the_quorum_becomes_one_again_and_its_old
     mended = mend(cluster)
     assert f"{THREE}/etcd.member" in mended.done
     assert mended.restarted == {f"{THREE}/etcd.service"}
-    assert len(runs_on(cluster, THREE, f"ls -d {DATA}.removed-*").split()) == 1
+    assert len(cluster.runs_on(THREE, f"ls -d {DATA}.removed-*").split()) == 1
     every_server_votes(cluster)
+
+
+def test_a_server_that_loses_its_power_while_it_joins_etcd_is_a_voter_after_the_next_apply(cluster: Operator) -> None:
+    remove_member(cluster, THREE)
+    with cluster.begins("apply", "lab.yaml", "--yes", "-o", "json") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line) if line.startswith("{") else {}
+            if (event.get("id"), event.get("text")) == (f"{THREE}/etcd.member", "waiting for etcd"):
+                cluster.clusterup("lab", "stop", THREE, "--name", cluster.name)
+                cluster.clusterup("lab", "up", "--name", cluster.name, "--inventory", "lab.yaml")
+        assert process.wait() in (0, 3)
+    cluster.clusterup("apply", "lab.yaml", "--yes", "--wait-for-lock")
+    every_server_votes(cluster)
+    assert "nothing to do" in cluster.clusterup("plan", "lab.yaml")
 
 
 def remove_member(cluster: Operator, name: str) -> None:

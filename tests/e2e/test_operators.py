@@ -5,18 +5,16 @@ After test_cluster, which begins with bare machines: modules run in the order of
 
 from __future__ import annotations
 
-import shutil
 import stat
 from pathlib import Path
 
 import pytest
-import yaml
 
 from bootstrap.cli.common import connections_of, intent_of_file
 from bootstrap.engine.events import nobody
 from bootstrap.steps.handover_file import HANDOVER
 from bootstrap.transport.base import Command
-from tests.e2e.conftest import NAME, NODES, SERVERS, Operator
+from tests.e2e.conftest import NODES, SERVERS, Operator
 
 pytestmark = pytest.mark.e2e
 
@@ -24,24 +22,12 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture
 def second(cluster: Operator, tmp_path: Path) -> Operator:
     """Somebody with nothing but a key that the servers let in."""
-    shutil.copy(state_of(cluster) / "ssh" / "id_ed25519", tmp_path / "key")
     return Operator(tmp_path, tmp_path / "state")
-
-
-def state_of(operator: Operator) -> Path:
-    return operator.state / "clusterup" / "clusters" / NAME
-
-
-def adopt(second: Operator, cluster: Operator, server: str) -> str:
-    (node,) = [node for node in yaml.safe_load(cluster.inventory.read_text())["nodes"] if node["name"] == server]
-    host_key = (state_of(cluster) / "nodes" / server / "ssh_host_ed25519_key.pub").read_text().strip()
-    place = f"root@{node['ssh']['host']}:{node['ssh']['port']}"
-    return second.clusterup("adopt", place, "--key", "key", "--host-key", host_key, "--inventory", "lab.yaml")
 
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_what_any_server_hands_over_leaves_nothing_to_do(cluster: Operator, second: Operator, server: str) -> None:
-    said = adopt(second, cluster, server)
+    said = second.adopt(cluster, server)
     assert f"as {server} has it" in said
     assert second.inventory.read_bytes() == cluster.inventory.read_bytes()
     planned = second.clusterup("plan", "lab.yaml")
@@ -49,11 +35,11 @@ def test_what_any_server_hands_over_leaves_nothing_to_do(cluster: Operator, seco
     status = second.status()
     assert status["healthy"], status
     assert second.asks("get", "nodes").returncode == 0
-    assert stat.S_IMODE(state_of(second).stat().st_mode) == 0o700
+    assert stat.S_IMODE(second.kept.stat().st_mode) == 0o700
 
 
 def test_an_apply_of_the_second_operator_leaves_the_first_nothing_to_do(cluster: Operator, second: Operator) -> None:
-    adopt(second, cluster, SERVERS[0])
+    second.adopt(cluster, SERVERS[0])
     second.inventory.write_bytes(second.inventory.read_bytes() + b"# Applied by the second operator.\n")
     planned = second.clusterup("plan", "lab.yaml")
     assert f"{HANDOVER} is older than the inventory" in planned

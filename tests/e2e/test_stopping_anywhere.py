@@ -11,6 +11,7 @@ import json
 import os
 import random
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.e2e.conftest import NAME, Operator, machines
 from tests.helpers.daemons import wait_for
@@ -29,7 +31,15 @@ KILL_SECONDS = float(os.environ.get("CLUSTERUP_KILL_SECONDS", "300"))
 SEED = int(os.environ.get("CLUSTERUP_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
 # What the installed system says on the console while it makes its partitions, and the live environment never does.
 FIRST_BOOT = b"Repartition Root Disk"
+# All that is free, what is kept for root as well: the large rest at once, then to the last block.
+FILL = """\
+set -- $(stat -f -c '%f %S' /var)
+fallocate -l $((($1 - 4096) * $2)) /var/filler
+cat /dev/zero >/var/filler-too 2>/dev/null || [ "$(stat -f -c %f /var)" = 0 ]
+"""
 Boundary = tuple[str, str]
+# Once, the next apply refused the disk that was written by then, because it held data.
+FOUND_BEFORE: set[Boundary] = {("ActionDone", f"{AGENT}/install.configuration")}
 Event = dict[str, Any]
 
 
@@ -89,21 +99,26 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 def apply(operator: Operator, strikes: Strikes) -> int | None:
     """One apply: its exit code, or None when it was killed."""
-    with operator.begins("apply", "lab.yaml", "--yes", "-o", "json", "--wait-for-lock") as process:
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        operator.begins("apply", "lab.yaml", "--yes", "-o", "json", "--wait-for-lock", stderr=errors) as process,
+    ):
         assert process.stdout is not None
         for line in process.stdout:
             event = json.loads(line) if line.startswith("{") else {"event": ""}
             if strikes.strikes(event):
-                process.kill()
-                process.wait()
+                sys.stdout.write(f"killed at {event['event']} {event['id']}\n")
                 return None
-        return process.wait()
+        code = process.wait()
+        errors.seek(0)
+        sys.stdout.write(f"apply ended with {code}\n{errors.read()}")
+        return code
 
 
 def test_killed_at_any_boundary_and_with_machines_that_lose_their_power_it_ends_ready(lab: Operator) -> None:
     planned = json.loads(lab.clusterup("plan", "lab.yaml", "-o", "json").splitlines()[-1])["actions"]
     every = [(kind, action["id"]) for action in planned for kind in ("ActionStarted", "ActionDone")]
-    chosen = random.Random(SEED).sample(every, min(KILLS, len(every)))
+    chosen = {*random.Random(SEED).sample(every, min(KILLS, len(every))), *FOUND_BEFORE}
     strikes = Strikes(lab, set(chosen), time.monotonic() + KILL_SECONDS)
     applies, code = 0, None
     while code != 0 and applies < len(chosen) + 6:
@@ -138,3 +153,22 @@ def test_no_machine_was_installed_again_once_it_ran_the_installed_system(lab: Op
         ]
         assert written
         assert not booted or max(written) < min(booted)
+
+
+def test_a_node_with_a_full_disk_is_named_the_others_go_on_and_it_follows_when_there_is_room(lab: Operator) -> None:
+    content = yaml.safe_load(lab.inventory.read_bytes())
+    content["kubernetes"].setdefault("kubelet_args", {})["v"] = "1"
+    lab.inventory.write_text(yaml.safe_dump(content, sort_keys=False))
+    lab.runs_on(AGENT, FILL)
+    try:
+        full = lab.runs("apply", "lab.yaml", "--yes")
+    finally:
+        lab.runs_on(AGENT, "rm -f /var/filler /var/filler-too")
+    assert full.returncode == 3
+    assert f"{AGENT}: files: " in full.stderr + full.stdout
+    assert "No space left on device" in full.stderr + full.stdout
+    assert f"all done: {SERVER}" in full.stdout
+    assert f"{AGENT}: failed: files; not begun: join" in full.stdout
+    lab.clusterup("apply", "lab.yaml", "--yes")
+    assert "nothing to do" in lab.clusterup("plan", "lab.yaml")
+    assert lab.status()["healthy"]

@@ -23,6 +23,7 @@ class LocalTransport:
     node: str = "s1"
     shell: tuple[str, ...] = ("sh",)
     wire: Chunks = field(default=lambda chunks: chunks)
+    alive: bool = True
 
     def run(self, command: Command, *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
         began = time.monotonic()

@@ -13,6 +13,7 @@ import pytest
 from bootstrap.pki.kubeconfig import client_kubeconfig, token_kubeconfig, write_kubeconfig
 from bootstrap.pki.token import cluster_info, new_token, token_secret
 from bootstrap.pki.x509 import Usage, issue, new_authority
+from bootstrap.steps.join_tokens import give_token, take_tokens_back
 from bootstrap.steps.kube_client import KubeClient, KubeError
 from bootstrap.steps.objects import base_objects
 from tests.helpers.daemons import wait_for
@@ -125,6 +126,17 @@ def test_a_bootstrap_token_lets_a_node_ask_for_a_certificate_and_nothing_else(
     write_kubeconfig(file, token_kubeconfig("lab", url, api_server.pki.ca.cert_pem, token.reveal()))
     assert kubectl(api_server, file, "auth", "can-i", "create", "csr").stdout.strip() == "yes"
     assert kubectl(api_server, file, "auth", "can-i", "get", "secrets").stdout.strip() == "no"
+
+
+def test_all_tokens_of_one_node_s_join_are_taken_back_and_no_others(api_server: ApiServer) -> None:
+    with api_server.client() as client:
+        ours = [give_token(client, "s1"), give_token(client, "s1")]
+        others = [give_token(client, "s10"), new_token()]
+        client.apply(token_secret(others[1], expires=datetime.now(UTC) + timedelta(hours=1), description="a person's"))
+        take_tokens_back(client, "s1")
+        kept = {secret["metadata"]["name"] for secret in client.list("Secret", "kube-system")}
+    assert not kept & {f"bootstrap-token-{token.id}" for token in ours}
+    assert kept >= {f"bootstrap-token-{token.id}" for token in others}
 
 
 def test_an_expired_token_is_refused(api_server: ApiServer, tmp_path: Path) -> None:

@@ -30,6 +30,12 @@ def test_it_is_what_the_engine_calls_a_transport(way: SshTransport) -> None:
     assert transport.node == "node1"
 
 
+def test_a_way_in_is_alive_until_it_is_closed(way: SshTransport) -> None:
+    assert way.alive
+    way.close()
+    assert not way.alive
+
+
 def test_exit_status_and_both_outputs_come_back_apart(way: SshTransport) -> None:
     result = way.run(Command("three", "echo out; echo err >&2; exit 3"))
     assert (result.status, result.stdout, result.stderr) == (3, b"out\n", b"err\n")
@@ -132,6 +138,7 @@ def test_a_lost_connection_is_said_and_later_commands_fail_at_once(world: World,
             proxy.cut()
             with pytest.raises(TransportError, match="'wait' was cut off"):
                 waiting.result(30)
+        assert not way.alive
         with pytest.raises(TransportError, match="'after' was cut off"):
             way.run(Command("after", "true"))
         for path in processes("sleep\x0086398\x00"):

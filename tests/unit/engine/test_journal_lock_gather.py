@@ -28,6 +28,7 @@ class Way:
     def __init__(self, node: str) -> None:
         self.node = node
         self.closed = False
+        self.alive = True
 
     def close(self) -> None:
         self.closed = True
@@ -53,6 +54,16 @@ def test_facts_of_several_nodes_are_read_at_the_same_time() -> None:
     together = threading.Barrier(3, timeout=20)
     found = gather(["a", "b", "c"], lambda _: together.wait() >= 0, Connections(open_way), parallel=3, observe=nobody)
     assert found.values == {"a": True, "b": True, "c": True}
+
+
+def test_a_way_in_that_was_lost_is_opened_anew_and_one_that_leads_there_is_kept() -> None:
+    connections = Connections(open_way)
+    first = cast(Way, connections.on("s1"))
+    first.alive = False
+    second = cast(Way, connections.on("s1"))
+    assert second is not first
+    assert first.closed
+    assert cast(Way, connections.on("s1")) is second
 
 
 def test_a_way_in_is_opened_once_and_closed_before_it_is_opened_again() -> None:

@@ -151,6 +151,7 @@ class Stuck:
     """A way into a node whose commands never end, unless it is closed."""
 
     node: str
+    alive: bool = True
     closed: threading.Event = field(default_factory=threading.Event)
 
     def check(self, command: str) -> None:

@@ -15,6 +15,7 @@ from bootstrap.pki.kubeconfig import write_kubeconfig
 from bootstrap.steps.apply import Intent, intent_of, prepare
 from bootstrap.steps.etcd import founder_of
 from bootstrap.steps.kubeconfig import admin_kubeconfig
+from bootstrap.steps.node_units import BOOTSTRAP_CONF
 from bootstrap.steps.state import ClusterState
 from bootstrap.steps.world import DiskFacts, UnitFacts, World
 from tests.unit.steps.worlds import bundle, facts, finished_world, intent, inventory, written
@@ -164,6 +165,15 @@ def test_a_stopped_member_is_started_before_another_is_restarted_and_waits_for_n
     units = {**world.nodes["s3"].units, "etcd.service": UnitFacts("failed", None)}
     planned = items(plan_of(lab, changed(world, "s3", units=units)))
     assert planned["s3/etcd.start"].after == ()
+
+
+def test_a_token_that_a_killed_apply_left_is_taken_back(lab: Intent) -> None:
+    world = done_world(lab)
+    files = {**world.nodes["a1"].files, BOOTSTRAP_CONF: "left"}
+    planned = items(plan_of(lab, changed(world, "a1", files=files)))
+    assert {name: item.why for name, item in planned.items()} == {
+        "a1/join": "the token that it joined with has not been taken back"
+    }
 
 
 def test_a_key_that_others_may_read_is_closed_again(lab: Intent) -> None:

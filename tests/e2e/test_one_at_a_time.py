@@ -1,0 +1,104 @@
+"""Two operators at once, one who is killed, and one who presses Ctrl-C: whoever comes next goes on.
+
+After test_cluster, which begins with bare machines: modules run in the order of their names.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import yaml
+
+from tests.e2e.conftest import SERVERS, Operator
+
+pytestmark = pytest.mark.e2e
+ONE, TWO, THREE = SERVERS
+
+
+@pytest.fixture(scope="module")
+def second(cluster: Operator, tmp_path_factory: pytest.TempPathFactory) -> Operator:
+    """Somebody who has taken the cluster over on a machine of their own."""
+    folder = tmp_path_factory.mktemp("second")
+    operator = Operator(folder, folder / "state")
+    operator.adopt(cluster, ONE)
+    return operator
+
+
+def wants(level: str, *operators: Operator) -> None:
+    """Make the inventory ask for another argument of the scheduler: a restart of it on one server after the other."""
+    for operator in operators:
+        content = yaml.safe_load(operator.inventory.read_bytes())
+        content["kubernetes"]["scheduler_args"]["v"] = level
+        operator.inventory.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+@contextmanager
+def at_work(operator: Operator, server: str) -> Iterator[subprocess.Popen[str]]:
+    """An apply that has just begun to restart the scheduler of `server`."""
+    with operator.begins("apply", "lab.yaml", "--yes", "-o", "json", stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line) if line.startswith("{") else {}
+            if (event.get("event"), event.get("id")) == ("ActionStarted", f"{server}/control-plane"):
+                break
+        else:
+            raise AssertionError(process.communicate()[1])
+        yield process
+
+
+def test_of_two_applies_one_works_and_the_other_names_it_and_gets_in_when_the_first_is_killed(
+    cluster: Operator, second: Operator
+) -> None:
+    wants("1", cluster, second)
+    with at_work(cluster, ONE) as process:
+        refused = second.runs("apply", "lab.yaml", "--yes")
+        assert process.poll() is None
+    assert refused.returncode == 4
+    assert "another clusterup is at work on this cluster" in refused.stderr
+    assert f"on {socket.gethostname()} (process {process.pid}) since " in refused.stderr
+    assert ": apply lab.yaml" in refused.stderr
+    waited = second.runs("apply", "lab.yaml", "--yes", "--wait-for-lock")
+    assert waited.returncode == 0
+    assert f"waiting for the lock, held by root on {socket.gethostname()} (process {process.pid})" in waited.stderr
+    for operator in (cluster, second):
+        assert "nothing to do" in operator.clusterup("plan", "lab.yaml")
+
+
+def test_ctrl_c_once_ends_what_has_begun_and_says_what_is_left(cluster: Operator) -> None:
+    wants("2", cluster)
+    with at_work(cluster, ONE) as process:
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate()
+    assert process.returncode == 130
+    ends = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    assert [event["id"] for event in ends if event["event"] == "ActionDone"][-1] == f"{ONE}/control-plane"
+    assert [event for event in ends if event["event"] == "ActionFailed"] == []
+    assert "finishing what has begun; press Ctrl-C again to stop now" in errors
+    assert f"{THREE}: done: files; not begun: control-plane (because of interrupted)" in errors
+    assert "to go on: clusterup apply lab.yaml" in errors
+    assert "Traceback" not in errors
+
+
+def test_ctrl_c_twice_stops_now_and_the_next_apply_goes_on(cluster: Operator, second: Operator) -> None:
+    with at_work(cluster, TWO) as process:
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        told = next(line for line in process.stderr if "Ctrl-C again" in line)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate()
+    assert told
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    failed = [json.loads(line) for line in output.splitlines() if '"ActionFailed"' in line]
+    assert [event["failure"]["exit_code"] for event in failed] in ([], [130])
+    cluster.clusterup("apply", "lab.yaml", "--yes", "--wait-for-lock")
+    assert "nothing to do" in cluster.clusterup("plan", "lab.yaml")
+    assert cluster.status()["healthy"]
+    wants("2", second)
+    assert "nothing to do" in second.clusterup("plan", "lab.yaml")
