@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from bootstrap.steps.kube_client import KINDS
 from tests.simulator.kubelet import serving
@@ -114,7 +114,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _list(self, objects: Objects, kind: str, namespace: str) -> Answered:
         if self.command != "GET":
             return _failure(405, "the simulator only lists")
-        return 200, {"kind": f"{kind}List", "apiVersion": "v1", "items": objects.all(kind, namespace)}
+        wanted = parse_qs(urlsplit(self.path).query).get("fieldSelector", [""])[0]
+        fields = [term.partition("=") for term in wanted.split(",") if term]
+        items = [each for each in objects.all(kind, namespace) if all(each.get(key) == value for key, _, value in fields)]
+        return 200, {"kind": f"{kind}List", "apiVersion": "v1", "items": items}
 
     def _one(self, objects: Objects, name: Name, body: bytes) -> Answered:
         if self.command == "GET":

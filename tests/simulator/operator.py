@@ -20,12 +20,12 @@ from typing import Any, NoReturn, TextIO
 
 Event = dict[str, Any]
 Strike = Callable[[Event], None]
-Boundary = tuple[str, str]
-"""What an event is called (ActionStarted or ActionDone), and the action's id."""
 
 
 def import_everything() -> None:
     """What a command imports when it needs it, so that each process that is forked from this one has it."""
+    # gRPC writes to the terminal by itself.
+    os.environ["GRPC_VERBOSITY"] = "NONE"
     modules = [
         *(f"bootstrap.cli.{name}" for name in ("main", "common", "recorded")),
         *("bootstrap.steps.alone", "bootstrap.engine.saved", "bootstrap.ui.words", "bootstrap.ui.jsonl"),
@@ -34,10 +34,6 @@ def import_everything() -> None:
     ]
     for name in modules:
         importlib.import_module(name)
-
-
-def boundary_of(event: Event) -> Boundary:
-    return str(event.get("event")), str(event.get("id"))
 
 
 class Watched(io.TextIOBase):

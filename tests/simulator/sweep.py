@@ -12,7 +12,8 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -25,10 +26,8 @@ from bootstrap.steps.cluster_lock import LEASE_SECONDS
 from tests.helpers.daemons import free_ports
 from tests.simulator.image import small_bundle
 from tests.simulator.operator import (
-    Boundary,
     Event,
     Strike,
-    boundary_of,
     import_everything,
     kill_myself,
     run_clusterup,
@@ -38,7 +37,10 @@ from tests.simulator.process import Bare, Wire, no_threads, site_in_a_process
 
 CLUSTER = "sim"
 MOST_APPLIES = 5
-KINDS = ("ActionStarted", "ActionDone")
+BOUNDARIES = ("ActionStarted", "ActionDone")
+COMMANDS = ("CommandRan",)
+Moment = tuple[str, str, int]
+"""What an event is called, the action's id or the node and the name of a command, and how often that was told before."""
 
 
 class What(StrEnum):
@@ -66,7 +68,7 @@ class Outcome:
     """What came of a trial: how many applies it took after the first one, and what is not as it should be."""
 
     what: What
-    boundary: Boundary
+    moment: Moment
     applies: int
     problems: tuple[str, ...]
     seconds: float
@@ -76,7 +78,8 @@ class Outcome:
         return not self.problems
 
     def __str__(self) -> str:
-        said = f"{self.what} at {' '.join(self.boundary)}: {self.applies} more applies, {self.seconds:.1f} s"
+        kind, name, before = self.moment
+        said = f"{self.what} at {kind} {name}{f' ({before + 1})' if before else ''}: {self.applies} more applies, {self.seconds:.1f} s"
         return said + "".join(f"\n    {problem}" for problem in self.problems)
 
 
@@ -183,25 +186,39 @@ def address_of(number: int) -> str:
     return f"127.78.0.{number + 1}"
 
 
-def boundaries(ground: Ground) -> list[Boundary]:
-    """Every boundary of an apply from bare machines to Ready nodes, in the order of one that nothing interrupts. Raises
-    RuntimeError where that does not end well."""
+def moments(ground: Ground, kinds: Collection[str] = BOUNDARIES) -> list[Moment]:
+    """Every moment of these kinds in an apply from bare machines to Ready nodes, in the order of one that nothing
+    interrupts. Raises RuntimeError where that does not end well."""
     with ground.trial() as trial:
-        code = trial.apply()
+        code = trial.clusterup("apply", "sim.yaml", "--yes", "-o", "json")
         problems = _problems(trial, ground)
         if code or problems:
             raise RuntimeError(f"exit code {code}; {'; '.join(problems)}\n{trial.log.read_text()[-6000:]}")
-        events = [json.loads(line) for line in trial.log.read_text().splitlines() if line.startswith("{")]
-    return [boundary_of(event) for event in events if event.get("event") in KINDS]
+        lines = trial.log.read_text().splitlines()
+    named = _Named()
+    found = [named(json.loads(line)) for line in lines if line.startswith("{")]
+    return [moment for moment in found if moment[0] in kinds]
 
 
-def tried(ground: Ground, what: What, boundary: Boundary) -> Outcome:
-    """One trial."""
+class _Named:
+    """Names each event as it comes: the same for the same apply."""
+
+    def __init__(self) -> None:
+        self._counted: Counter[tuple[str, str]] = Counter()
+
+    def __call__(self, event: Event) -> Moment:
+        name = event["event"], event.get("id") or f"{event.get('node')}: {event.get('name')}"
+        self._counted[name] += 1
+        return (*name, self._counted[name] - 1)
+
+
+def tried(ground: Ground, what: What, moment: Moment) -> Outcome:
+    """One trial. Its folder is left where it did not converge."""
     began = time.monotonic()
     with ground.trial() as trial:
         struck = trial.folder / "struck"
-        code = trial.apply(_strike(trial, what, boundary, struck))
-        problems = [] if struck.exists() else [f"the boundary was never reached: exit code {code}"]
+        code = trial.apply(_strike(trial, what, moment, struck))
+        problems = [] if struck.exists() else [f"the moment never came: exit code {code}"]
         if what is What.KILL and code != -9:
             problems.append(f"clusterup was not killed: exit code {code}")
         applies, code = 0, -1 if code else 0
@@ -214,17 +231,17 @@ def tried(ground: Ground, what: What, boundary: Boundary) -> Outcome:
         if code:
             problems.append(f"apply still ends with exit code {code}: see {trial.log}")
         problems += _problems(trial, ground)
-        outcome = Outcome(what, boundary, applies, tuple(problems), time.monotonic() - began)
+        outcome = Outcome(what, moment, applies, tuple(problems), time.monotonic() - began)
         if outcome.converged:
             shutil.rmtree(trial.folder)
     return outcome
 
 
-def sweep(ground: Ground, trials: Sequence[tuple[What, Boundary]], tell: Callable[[str], object]) -> list[Outcome]:
+def sweep(ground: Ground, trials: Sequence[tuple[What, Moment]], tell: Callable[[str], object]) -> list[Outcome]:
     """All of the trials, each told of as it ends."""
     outcomes = []
-    for number, (what, boundary) in enumerate(trials, 1):
-        outcomes.append(tried(ground, what, boundary))
+    for number, (what, moment) in enumerate(trials, 1):
+        outcomes.append(tried(ground, what, moment))
         tell(f"{number}/{len(trials)} {outcomes[-1]}")
     return outcomes
 
@@ -241,11 +258,13 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def _strike(trial: Trial, what: What, boundary: Boundary, struck: Path) -> Strike:
+def _strike(trial: Trial, what: What, moment: Moment, struck: Path) -> Strike:
+    named = _Named()
+
     def strike(event: Event) -> None:
         if what is What.POWER:
             shorten_waits()
-        if boundary_of(event) != boundary or struck.exists():
+        if named(event) != moment:
             return
         struck.touch()
         if what is What.KILL:
