@@ -92,42 +92,40 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_PATCH = do_DELETE = do_POST = do_PUT = _answer
 
     def _what(self, body: bytes) -> Answered:
-        site, path = self.server.site, urlsplit(self.path).path
-        objects = serving(site.machines[self.server.name])
-        if path == "/readyz":
+        objects = serving(self.server.site.machines[self.server.name])
+        if urlsplit(self.path).path == "/readyz":
             return (200, "ok") if objects is not None else (500, "[-]etcd failed")
         if ADMINISTRATORS not in self._groups():
             return _failure(403, "Forbidden")
         if objects is None:
             return _failure(500, "etcdserver: request timed out")
-        if path == "/version":
-            return 200, {"gitVersion": "v1.20.2"}
-        found = _OBJECT.fullmatch(path)
+        found = _OBJECT.fullmatch(urlsplit(self.path).path)
         kind = _KIND_OF.get((found[1], found[3])) if found else None
-        if found is None or kind is None:
-            site.complain(f"the API was asked for what the simulator does not know: {self.command} {self.path}")
-            return _failure(501, "unknown")
-        if found[4] is None:
-            return self._list(objects, kind, found[2] or "")
-        return self._one(objects, (kind, found[2] or "" if KINDS[kind][2] else "", found[4]), body)
+        if found is not None and kind is not None:
+            namespace = (found[2] or "") if KINDS[kind][2] else ""
+            answer = self._one(objects, (kind, namespace, found[4]), body) if found[4] else None
+            answer = answer or (
+                self._list(objects, kind, namespace) if not found[4] and self.command == "GET" else None
+            )
+            if answer is not None:
+                return answer
+        self.server.site.complain(f"the API was asked what the simulator does not know: {self.command} {self.path}")
+        return _failure(501, "unknown")
 
     def _list(self, objects: Objects, kind: str, namespace: str) -> Answered:
-        if self.command != "GET":
-            return _failure(405, "the simulator only lists")
         wanted = parse_qs(urlsplit(self.path).query).get("fieldSelector", [""])[0]
         fields = [term.partition("=") for term in wanted.split(",") if term]
-        items = [each for each in objects.all(kind, namespace) if all(each.get(key) == value for key, _, value in fields)]
+        there = objects.all(kind, namespace)
+        items = [each for each in there if all(each.get(key) == value for key, _, value in fields)]
         return 200, {"kind": f"{kind}List", "apiVersion": "v1", "items": items}
 
-    def _one(self, objects: Objects, name: Name, body: bytes) -> Answered:
-        if self.command == "GET":
-            there = objects.get(name)
+    def _one(self, objects: Objects, name: Name, body: bytes) -> Answered | None:
+        if self.command in ("GET", "DELETE"):
+            there = objects.get(name) if self.command == "GET" else objects.delete(name)
             return _failure(404, "not found") if there is None else (200, there)
-        if self.command == "DELETE":
-            there = objects.delete(name)
-            return _failure(404, "not found") if there is None else (200, there)
-        if self.command != "PATCH":
-            return _failure(405, "the simulator only patches")
+        return self._changed(objects, name, body) if self.command == "PATCH" else None
+
+    def _changed(self, objects: Objects, name: Name, body: bytes) -> Answered:
         change = json.loads(body)
         if "apply-patch" in self.headers["Content-Type"]:
             return 200, objects.apply(name, change)
@@ -139,7 +137,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return _failure(404, "not found")
 
     def _groups(self) -> list[str]:
-        shown: Any = self.connection.getpeercert()  # type: ignore[attr-defined]
+        shown: Any = self.connection.getpeercert()
         subject = (shown or {}).get("subject", ())
         return [value for part in subject for key, value in part if key == "organizationName"]
 

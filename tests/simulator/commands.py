@@ -16,6 +16,7 @@ from bootstrap.steps import handover, install_commands
 from bootstrap.steps.desired import KEPT_ETC
 from bootstrap.steps.etcd_units import DATA
 from bootstrap.transport import sudo, upload
+from bootstrap.transport.base import Command
 from tests.simulator.facts import facts_of
 from tests.simulator.machine import Answer
 from tests.simulator.scripts import Known, exactly, known
@@ -69,7 +70,7 @@ def _all() -> tuple[Known[Does], ...]:
     )
 
 
-def _template(command: Callable[[str], deploy.Command]) -> str:
+def _template(command: Callable[[str], Command]) -> str:
     """The template of a command of one argument that has none of its own."""
     script = command("@path@").script.replace("{", "{{").replace("}", "}}")
     return script.replace("@path@", "{0}")
@@ -155,7 +156,8 @@ def _unit_states(machine: SimulatedMachine, _: list[str], stdin: bytes) -> Answe
     for name, digest in units:
         if _differs(machine, name, digest):
             run = machine.systemd.runs.get(name)
-            return _said([f"unit {name} {machine.systemd.state(name)}", *([run.why_not] if run and run.why_not else [])])
+            journal = [run.why_not] if run and run.why_not else []
+            return _said([f"unit {name} {machine.systemd.state(name)}", *journal])
     return DONE
 
 

@@ -28,13 +28,11 @@ class Disk:
 
     def zero(self, offset: int, size: int) -> None:
         """Zeros from `offset` on, without the memory for them."""
-        end = offset + size
-        for number in [number for number in self._blocks if number * BLOCK < end and (number + 1) * BLOCK > offset]:
-            first, last = max(offset, number * BLOCK), min(end, (number + 1) * BLOCK)
-            if last - first == BLOCK:
+        for number, start, stop in self._touched(offset, size):
+            if stop - start == BLOCK:
                 del self._blocks[number]
             else:
-                self._blocks[number][first - number * BLOCK : last - number * BLOCK] = bytes(last - first)
+                self._blocks[number][start:stop] = bytes(stop - start)
 
     def read(self, offset: int, size: int) -> bytes:
         found = bytearray()
@@ -47,5 +45,13 @@ class Disk:
 
     def filled(self, offset: int, size: int) -> bool:
         """Whether there is anything but zeros."""
-        touched = [n for n in self._blocks if n * BLOCK < offset + size and (n + 1) * BLOCK > offset]
-        return any(any(self.read(max(offset, n * BLOCK), min(offset + size, (n + 1) * BLOCK) - max(offset, n * BLOCK))) for n in touched)
+        return any(any(self._blocks[number][start:stop]) for number, start, stop in self._touched(offset, size))
+
+    def _touched(self, offset: int, size: int) -> list[tuple[int, int, int]]:
+        """The blocks with something in them between `offset` and its end: number, and from where to where in it."""
+        end = offset + size
+        return [
+            (number, max(offset - number * BLOCK, 0), min(end - number * BLOCK, BLOCK))
+            for number in self._blocks
+            if number * BLOCK < end and (number + 1) * BLOCK > offset
+        ]

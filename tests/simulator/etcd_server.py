@@ -72,14 +72,8 @@ def _handlers(site: Site, name: str, methods: dict[str, tuple[Any, Method]]) -> 
         def answer(request: Any, context: Any) -> Any:
             with site.lock:
                 site.settle()
-                data = site.machines[name].etcd
-                member = data.cluster.members.get(data.member) if data else None
-                if data is None or member is None:
-                    context.abort(grpc.StatusCode.UNAVAILABLE, "etcdserver: server stopped")
                 try:
-                    if method is not _status:
-                        data.cluster.require_quorum(member)
-                    return method(data.cluster, member, request)
+                    return _answered(site, name, method, request)
                 except Refusal as refusal:
                     code = grpc.StatusCode.UNAVAILABLE if refusal.unavailable else grpc.StatusCode.FAILED_PRECONDITION
                     said = str(refusal)
@@ -101,10 +95,23 @@ def _handlers(site: Site, name: str, methods: dict[str, tuple[Any, Method]]) -> 
         how = grpc.unary_unary_rpc_method_handler, answering(method)
         if method_name == "LeaseKeepAlive":
             how = grpc.stream_stream_rpc_method_handler, streaming(method)
-        made[method_name] = how[0](
-            how[1], request_deserializer=kind.FromString, response_serializer=lambda message: message.SerializeToString()
-        )
+        made[method_name] = how[0](how[1], request_deserializer=kind.FromString, response_serializer=_bytes)
     return made
+
+
+def _answered(site: Site, name: str, method: Method, request: Any) -> Any:
+    data = site.machines[name].etcd
+    member = data.cluster.members.get(data.member) if data else None
+    if data is None or member is None:
+        raise Refusal("etcdserver: server stopped", unavailable=True)
+    if method is not _status:
+        data.cluster.require_quorum(member)
+    return method(data.cluster, member, request)
+
+
+def _bytes(message: Any) -> bytes:
+    found: bytes = message.SerializeToString()
+    return found
 
 
 def _range(cluster: EtcdCluster, _: Member, request: Any) -> Any:
@@ -191,8 +198,8 @@ def _members(cluster: EtcdCluster, _: Member, __: Any) -> Any:
 def _add(cluster: EtcdCluster, _: Member, request: Any) -> Any:
     if not request.isLearner:
         raise Refusal("the simulator adds learners only")
-    made = cluster.add_learner(request.peerURLs[0])
-    return message_classes()["MemberAddResponse"](member=_message(made), members=map(_message, cluster.members.values()))
+    made = _message(cluster.add_learner(request.peerURLs[0]))
+    return message_classes()["MemberAddResponse"](member=made, members=map(_message, cluster.members.values()))
 
 
 def _promote(cluster: EtcdCluster, _: Member, request: Any) -> Any:

@@ -42,25 +42,28 @@ def why_no_certificate(machine: SimulatedMachine) -> str | None:
     """None where the kubelet has a certificate, or has got one now; or why it has none."""
     if machine.files.content(CLIENT_CERTIFICATE) and machine.files.content(KUBELET_CONF):
         return None
+    problem = _why_unknown(machine)
+    signer = next((pair for each in machine.site.machines.values() if (pair := _signs(each)) is not None), None)
+    if problem is not None or signer is None:
+        return problem or "nobody signs certificates"
+    user = f"system:node:{machine.name}"
+    made = issue(signer, common_name=user, usage=Usage.CLIENT, organizations=["system:nodes"])
+    machine.files.write(CLIENT_CERTIFICATE, made.cert_pem + made.key_pem, 0o600, synced=True)
+    machine.files.write(KUBELET_CONF, b"kubelet\n", 0o600, synced=True)
+    return None
+
+
+def _why_unknown(machine: SimulatedMachine) -> str | None:
+    """None where the API server takes the token that the kubelet shows for good, and lets it ask."""
     content = machine.files.content(BOOTSTRAP_CONF)
+    objects = seen_by(machine)
     if not content:
         return "there is neither a certificate nor a token"
-    objects = seen_by(machine)
     if objects is None:
         return "no API server answers"
     if not _good_token(objects, yaml.safe_load(content)["users"][0]["user"]["token"], machine.site):
         return "Unauthorized"
-    if not all(objects.get(("ClusterRoleBinding", "", name)) for name in BINDINGS):
-        return "Forbidden"
-    signer = next((pair for each in machine.site.machines.values() if (pair := _signs(each)) is not None), None)
-    if signer is None:
-        return "nobody signs certificates"
-    made = issue(
-        signer, common_name=f"system:node:{machine.name}", usage=Usage.CLIENT, organizations=["system:nodes"]
-    )
-    machine.files.write(CLIENT_CERTIFICATE, made.cert_pem + made.key_pem, 0o600, synced=True)
-    machine.files.write(KUBELET_CONF, b"kubelet\n", 0o600, synced=True)
-    return None
+    return None if all(objects.get(("ClusterRoleBinding", "", name)) for name in BINDINGS) else "Forbidden"
 
 
 def keep_cluster(site: Site) -> None:

@@ -100,10 +100,6 @@ class SimulatedMachine:
             place = self.ports.get(port) if host in ("127.0.0.1", "localhost", self.address) else None
             return None if place is None else ("127.0.0.1", place)
 
-    def reads(self, path: str) -> bytes | None:
-        """A file's content, whatever system it is of; None where there is none."""
-        return self.files.content(path)
-
     def forget_all(self) -> None:
         """The partition table is gone, and with it everything that was on the disk."""
         self.files = Files()
@@ -111,7 +107,7 @@ class SimulatedMachine:
         self.link, self.etcd = None, None
 
     def start(self) -> None:
-        """Switch it on: the firmware takes the disk where there is a system on it, and the stick where there is none."""
+        """Switch it on: the firmware takes the disk where there is a system on it, else the stick."""
         if self.on:
             return
         self.on, self.reboots, self.boot_id = True, False, str(uuid.uuid4())
@@ -132,7 +128,7 @@ class SimulatedMachine:
         self.systemd.start_wanted([self.files.content(WANTS_FILE) or b""])
 
     def merge(self) -> bool:
-        """What `systemd-sysext refresh` does: the payload that is linked, where it is a payload, becomes part of /usr."""
+        """What `systemd-sysext refresh` does: the payload that is linked, where it is one, becomes part of /usr."""
         content = self.files.content(self.link) if self.link else None
         self.merged = self.link.removeprefix(f"{PAYLOADS}/") if self.link and content in self.site.payloads else None
         return self.merged is not None

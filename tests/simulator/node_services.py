@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from bootstrap.steps.desired import IMAGES_FOLDER
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from tests.simulator.node import SimulatedMachine
 
 ETCD, API_SERVER, KUBELET = "etcd.service", "kube-apiserver.service", "kubelet.service"
-# They wait for the kubelet's certificate: see `UNTIL_JOINED` of `bootstrap.steps.node_units`.
-AFTER_JOINING = ("kube-proxy.service", "clusterup-network.service")
 _NAME = re.compile(r"--name=(\S+)")
 
 
@@ -29,18 +28,8 @@ def begins(machine: SimulatedMachine, unit: str) -> str | None:
     """None where the unit runs now, or why it does not."""
     if machine.merged is None:
         return "there is no payload"
-    if unit == "clusterup-images.service":
-        there = any(path.endswith(".tar") and file.content for path, file in machine.files.below(IMAGES_FOLDER).items())
-        return None if there else "there are no images"
-    if unit == ETCD:
-        return _etcd_begins(machine)
-    if unit == API_SERVER:
-        return _api_server_begins(machine)
-    if unit == KUBELET:
-        return why_no_certificate(machine)
-    if unit in AFTER_JOINING and not machine.files.content(CLIENT_CERTIFICATE):
-        return "the kubelet has no certificate yet"
-    return None
+    rule = RULES.get(unit)
+    return None if rule is None else rule(machine)
 
 
 def ends(machine: SimulatedMachine, unit: str) -> None:
@@ -83,15 +72,15 @@ def _born(machine: SimulatedMachine) -> str | None:
         return f"{BIRTH} is not there"
     settings = dict(line.split("=", 1) for line in birth.decode().split())
     url = f"https://{machine.address}:{PEER_PORT}"
-    urls = dict(pair.split("=", 1) for pair in settings["ETCD_INITIAL_CLUSTER"].split(",")).values()
+    urls = [pair.partition("=")[2] for pair in settings["ETCD_INITIAL_CLUSTER"].split(",")]
     if settings["ETCD_INITIAL_CLUSTER_STATE"] == "new":
         cluster = machine.site.found_etcd(machine.name)
         member = cluster.add(url, learner=False)
     else:
-        peers = [found for found in map(_cluster_at(machine), urls) if found is not None]
-        if not peers:
+        known = _cluster_at(machine, urls)
+        if known is None:
             return "no peer answers"
-        cluster = peers[0]
+        cluster = known
         if sorted(urls) != sorted(each.peer_url for each in cluster.members.values()):
             return "member count is unequal"
         member = next(each for each in cluster.members.values() if each.peer_url == url)
@@ -104,20 +93,19 @@ def _born(machine: SimulatedMachine) -> str | None:
     return None
 
 
-def _cluster_at(machine: SimulatedMachine):  # type: ignore[no-untyped-def]
-    def found(url: str) -> EtcdCluster | None:
-        for other in machine.site.machines.values():
-            member = member_on(other)
-            if other.etcd is not None and member is not None and member.runs and member.peer_url == url:
-                return other.etcd.cluster
-        return None
-
-    return found
+def _cluster_at(machine: SimulatedMachine, urls: Iterable[str]) -> EtcdCluster | None:
+    """The cluster of the first other member that runs at one of these URLs."""
+    for other in machine.site.machines.values():
+        member = member_on(other)
+        if other.etcd is not None and member is not None and member.runs and member.peer_url in urls:
+            return other.etcd.cluster
+    return None
 
 
 def _api_server_begins(machine: SimulatedMachine) -> str | None:
     member = member_on(machine)
-    if member is None or machine.etcd is None or not member.runs or member.learner or not machine.etcd.cluster.answers():
+    voter = member is not None and member.runs and not member.learner
+    if machine.etcd is None or not voter or not machine.etcd.cluster.answers():
         return "etcd does not answer"
     if API_PORT not in machine.ports:
         pki = "/etc/kubernetes/pki"
@@ -127,3 +115,24 @@ def _api_server_begins(machine: SimulatedMachine) -> str | None:
         port, stop = serve_api(machine.site, machine.name, *(file or b"" for file in files))
         machine.ports[API_PORT], machine.site.servers[machine.name, API_PORT] = port, stop
     return None
+
+
+def _images_begin(machine: SimulatedMachine) -> str | None:
+    images = machine.files.below(IMAGES_FOLDER)
+    there = [file for path, file in images.items() if path.endswith(".tar")]
+    return None if there and all(file.content for file in there) else "ctr: not an image"
+
+
+def _joined(machine: SimulatedMachine) -> str | None:
+    """See `UNTIL_JOINED` of `bootstrap.steps.node_units`."""
+    return None if machine.files.content(CLIENT_CERTIFICATE) else "the kubelet has no certificate yet"
+
+
+RULES: Mapping[str, Callable[[SimulatedMachine], str | None]] = {
+    "clusterup-images.service": _images_begin,
+    ETCD: _etcd_begins,
+    API_SERVER: _api_server_begins,
+    KUBELET: why_no_certificate,
+    "kube-proxy.service": _joined,
+    "clusterup-network.service": _joined,
+}

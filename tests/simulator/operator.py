@@ -1,7 +1,7 @@
 """clusterup in a process of its own that was forked, not started: everything is imported already.
 
-Its standard output is JSON lines, which a strike reads: a real SIGKILL of the real process, or something that happens to
-a machine, at the moment that a line tells of.
+Its standard output is JSON lines, which a strike reads: a real SIGKILL of the real process, or something that happens
+to a machine, at the moment that a line tells of.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def import_everything() -> None:
 
 
 class Watched(io.TextIOBase):
-    """A standard output that keeps nothing: each event is told to `strike` before anything further happens in the thread
-    that tells of it."""
+    """A standard output that goes to `log`; each event in it is told to `strike` before anything further happens in the
+    thread that tells of it."""
 
     encoding = "utf-8"
     errors = "strict"
@@ -89,25 +89,24 @@ def shorten_waits(most: float = 2.0, pause: float = 0.2) -> None:
     if patient.__name__ == "impatient":
         return
 
-    def impatient(
-        self: RunContext, condition: Callable[[], bool], *, what: str, timeout: float, every: float
-    ) -> None:
+    def impatient(self: RunContext, condition: Callable[[], bool], *, what: str, timeout: float, every: float) -> None:
         patient(self, condition, what=what, timeout=min(timeout, most), every=min(every, pause))
 
     RunContext.wait_until = impatient  # type: ignore[method-assign]
 
 
-def _be_clusterup(arguments: list[str], environment: Mapping[str, str], folder: Path, log: Path, strike: Strike) -> NoReturn:
+def _be_clusterup(
+    arguments: list[str], environment: Mapping[str, str], folder: Path, log: Path, strike: Strike
+) -> NoReturn:
     code = 70
     try:
         os.environ.clear()
         os.environ.update(environment)
         os.chdir(folder)
-        sys.stdin = Path(os.devnull).open()
-        with log.open("a") as said:
+        with Path(os.devnull).open() as sys.stdin, log.open("a") as said:
             said.write(f"$ clusterup {' '.join(arguments)}\n")
             sys.stderr = said
-            sys.stdout = Watched(strike, said)  # type: ignore[assignment]
+            sys.stdout = Watched(strike, said)
             sys.argv = ["clusterup", *arguments]
             code = _exit_code()
             said.write(f"exit code {code}\n")

@@ -97,5 +97,3 @@ def no_threads() -> None:
     """Raises RuntimeError where this process has threads: a fork would leave what they hold locked for ever."""
     if threading.active_count() > 1:
         raise RuntimeError(f"threads: {threading.enumerate()}")
-
-

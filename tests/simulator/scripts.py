@@ -22,13 +22,15 @@ class Known(Generic[T]):
     meaning: T
 
     def arguments(self, script: str) -> list[str] | None:
-        """What the template's fields were filled with, in the order of their numbers, or of their first appearance where
-        they have names. None for another script."""
+        """What the template's fields were filled with, in the order of their numbers, or of their first appearance
+        where they have names. None for another script."""
         found = self.pattern.fullmatch(script)
         if found is None:
             return None
         fields = found.groupdict()
-        return ["".join(shlex.split(fields[name])) for name in sorted(fields, key=_rank(list(fields)))]
+        numbered = all(name[1:].isdecimal() for name in fields)
+        names = sorted(fields, key=lambda name: int(name[1:])) if numbered else list(fields)
+        return ["".join(shlex.split(fields[name])) for name in names]
 
 
 def known(template: str, meaning: T) -> Known[T]:
@@ -48,9 +50,3 @@ def known(template: str, meaning: T) -> Known[T]:
 def exactly(script: str, meaning: T) -> Known[T]:
     """A script that has no arguments."""
     return Known(re.compile(re.escape(script)), meaning)
-
-
-def _rank(names: list[str]):  # type: ignore[no-untyped-def]
-    if all(name[1:].isdecimal() for name in names):
-        return lambda name: int(name[1:])
-    return names.index

@@ -55,7 +55,7 @@ class Site:
         for machine in self.machines.values():
             if machine.reboots:
                 machine.reboot()
-        while any([machine.systemd.go_on() for machine in self.machines.values() if machine.on]):
+        while sum(machine.systemd.go_on() for machine in self.machines.values() if machine.on):
             keep_cluster(self)
         keep_cluster(self)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -40,7 +39,7 @@ MOST_APPLIES = 5
 BOUNDARIES = ("ActionStarted", "ActionDone")
 COMMANDS = ("CommandRan",)
 Moment = tuple[str, str, int]
-"""What an event is called, the action's id or the node and the name of a command, and how often that was told before."""
+"""What an event is called, the action's id or the node and a command's name, and how often that was told before."""
 
 
 class What(StrEnum):
@@ -79,7 +78,8 @@ class Outcome:
 
     def __str__(self) -> str:
         kind, name, before = self.moment
-        said = f"{self.what} at {kind} {name}{f' ({before + 1})' if before else ''}: {self.applies} more applies, {self.seconds:.1f} s"
+        again = f", time {before + 1}" if before else ""
+        said = f"{self.what} at {kind} {name}{again}: {self.applies} more applies, {self.seconds:.1f} s"
         return said + "".join(f"\n    {problem}" for problem in self.problems)
 
 
@@ -173,9 +173,7 @@ class Trial:
             "XDG_CACHE_HOME": str(self.folder / "cache"),
             "LC_ALL": "C.UTF-8",
         }
-        return run_clusterup(
-            list(arguments), environment=environment, folder=self.folder, log=self.log, strike=strike
-        )
+        return run_clusterup(list(arguments), environment=environment, folder=self.folder, log=self.log, strike=strike)
 
     def apply(self, strike: Strike = lambda _: None) -> int:
         return self.clusterup("apply", "sim.yaml", "--yes", "-o", "json", strike=strike)
@@ -292,7 +290,3 @@ def _problems(trial: Trial, ground: Ground) -> list[str]:
     if ground.checks_tokens and seen["tokens"]:
         problems.append(f"bootstrap tokens were left behind: {', '.join(seen['tokens'])}")
     return problems
-
-
-if __name__ == "__main__":
-    sys.exit("run scripts/kill-sweep")
