@@ -22,7 +22,9 @@ def main() -> int:
     every = moments(ground, (*BOUNDARIES, *COMMANDS) if options.commands else BOUNDARIES)
     trials = [(what, moment) for what in options.what for moment in every]
     if options.sample is not None:
-        trials = random.Random(options.seed).sample(trials, min(options.sample, len(trials)))
+        trials = random.Random(options.seed).sample(  # noqa: S311 -- no secret
+            trials, min(options.sample, len(trials))
+        )
     print(f"{len(every)} moments of an apply on {', '.join(ground.shape.names)}; seed {options.seed}", flush=True)
     outcomes = sweep(ground, trials, lambda said: print(said, flush=True))
     print(f"{summary(outcomes)}\nin {time.monotonic() - began:.0f} s")

@@ -232,6 +232,7 @@ def _place(machine: SimulatedMachine, arguments: list[str], _: bytes) -> Answer:
     if machine.files.get(f"{path}.part") is None:
         return Answer(1, stderr=b"chmod: cannot access\n")
     machine.files.change_mode(f"{path}.part", int(mode, 8))
+    machine.files.sync(f"{path}.part")
     machine.files.rename(f"{path}.part", path)
     return DONE
 

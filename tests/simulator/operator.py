@@ -13,8 +13,10 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -60,18 +62,43 @@ class Watched(io.TextIOBase):
         return len(text)
 
 
-def run_clusterup(
-    arguments: list[str], *, environment: Mapping[str, str], folder: Path, log: Path, strike: Strike
-) -> int:
-    """Run clusterup as typed, in a forked process. Its exit code; minus the signal's number where one ended it. What it
-    says is appended to `log`."""
+class Stuck(Exception):
+    """clusterup did not end in its time; it was killed."""
+
+
+def as_it_is() -> None:
+    """For processes of clusterup in which nothing is changed."""
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A command, where it is typed and with what in the environment. What it says is appended to `log`, and each event
+    told to `strike`; `before` is called in its process before it begins."""
+
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    folder: Path
+    log: Path
+    strike: Strike
+    before: Callable[[], None] = as_it_is
+
+
+def run_clusterup(typed: Typed, *, seconds: float = 120.0) -> int:
+    """Run clusterup in a forked process. Its exit code; minus the signal's number where one ended it. Raises Stuck
+    after `seconds`."""
     sys.stdout.flush()
     sys.stderr.flush()
     process = os.fork()
     if not process:
-        _be_clusterup(arguments, environment, folder, log, strike)
-    _, status = os.waitpid(process, 0)
-    return os.waitstatus_to_exitcode(status)
+        _be_clusterup(typed)
+    end = time.monotonic() + seconds
+    while not (ended := os.waitpid(process, os.WNOHANG))[0]:
+        if time.monotonic() > end:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            raise Stuck(f"clusterup {' '.join(typed.arguments)} did not end within {seconds:.0f} s")
+        time.sleep(0.01)
+    return os.waitstatus_to_exitcode(ended[1])
 
 
 def kill_myself() -> None:
@@ -82,12 +109,10 @@ def kill_myself() -> None:
 
 def shorten_waits(most: float = 2.0, pause: float = 0.2) -> None:
     """From here on this process waits at most so many seconds for anything that an action waits for, and asks each
-    `pause` seconds: what comes about in a simulation comes at once or not at all. Called again, it changes nothing."""
+    `pause` seconds: what comes about in a simulation comes at once or not at all."""
     from bootstrap.engine.context import RunContext
 
     patient = RunContext.wait_until
-    if patient.__name__ == "impatient":
-        return
 
     def impatient(self: RunContext, condition: Callable[[], bool], *, what: str, timeout: float, every: float) -> None:
         patient(self, condition, what=what, timeout=min(timeout, most), every=min(every, pause))
@@ -95,19 +120,18 @@ def shorten_waits(most: float = 2.0, pause: float = 0.2) -> None:
     RunContext.wait_until = impatient  # type: ignore[method-assign]
 
 
-def _be_clusterup(
-    arguments: list[str], environment: Mapping[str, str], folder: Path, log: Path, strike: Strike
-) -> NoReturn:
+def _be_clusterup(typed: Typed) -> NoReturn:
     code = 70
     try:
         os.environ.clear()
-        os.environ.update(environment)
-        os.chdir(folder)
-        with Path(os.devnull).open() as sys.stdin, log.open("a") as said:
-            said.write(f"$ clusterup {' '.join(arguments)}\n")
+        os.environ.update(typed.environment)
+        os.chdir(typed.folder)
+        typed.before()
+        with Path(os.devnull).open() as sys.stdin, typed.log.open("a") as said:
+            said.write(f"$ clusterup {' '.join(typed.arguments)}\n")
             sys.stderr = said
-            sys.stdout = Watched(strike, said)
-            sys.argv = ["clusterup", *arguments]
+            sys.stdout = Watched(typed.strike, said)
+            sys.argv = ["clusterup", *typed.arguments]
             code = _exit_code()
             said.write(f"exit code {code}\n")
     except BaseException:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -27,6 +28,9 @@ from tests.simulator.image import small_bundle
 from tests.simulator.operator import (
     Event,
     Strike,
+    Stuck,
+    Typed,
+    as_it_is,
     import_everything,
     kill_myself,
     run_clusterup,
@@ -40,6 +44,10 @@ BOUNDARIES = ("ActionStarted", "ActionDone")
 COMMANDS = ("CommandRan",)
 Moment = tuple[str, str, int]
 """What an event is called, the action's id or the node and a command's name, and how often that was told before."""
+
+
+class NotDone(Exception):
+    """A trial did not come to its end."""
 
 
 class What(StrEnum):
@@ -154,11 +162,12 @@ class Ground:
 
 @dataclass
 class Trial:
-    """One person, their machines and their folder."""
+    """One person, their machines and their folder; `before` is called in each process of clusterup before its work."""
 
     folder: Path
     wire: Wire
     shape: Shape
+    before: Callable[[], None] = as_it_is
 
     @property
     def log(self) -> Path:
@@ -173,7 +182,7 @@ class Trial:
             "XDG_CACHE_HOME": str(self.folder / "cache"),
             "LC_ALL": "C.UTF-8",
         }
-        return run_clusterup(list(arguments), environment=environment, folder=self.folder, log=self.log, strike=strike)
+        return run_clusterup(Typed(arguments, environment, self.folder, self.log, strike, self.before))
 
     def apply(self, strike: Strike = lambda _: None) -> int:
         return self.clusterup("apply", "sim.yaml", "--yes", "-o", "json", strike=strike)
@@ -214,25 +223,37 @@ def tried(ground: Ground, what: What, moment: Moment) -> Outcome:
     """One trial. Its folder is left where it did not converge."""
     began = time.monotonic()
     with ground.trial() as trial:
-        struck = trial.folder / "struck"
-        code = trial.apply(_strike(trial, what, moment, struck))
-        problems = [] if struck.exists() else [f"the moment never came: exit code {code}"]
-        if what is What.KILL and code != -9:
-            problems.append(f"clusterup was not killed: exit code {code}")
-        applies, code = 0, -1 if code else 0
-        while code and applies < MOST_APPLIES:
-            # A person sees that it has ended: machines are switched on, and the lock of a dead holder ends meanwhile.
-            trial.wire.do("on")
-            trial.wire.do("jump", seconds=LEASE_SECONDS + 1)
-            applies += 1
-            code = trial.apply()
-        if code:
-            problems.append(f"apply still ends with exit code {code}: see {trial.log}")
-        problems += _problems(trial, ground)
+        if what is What.POWER:
+            trial.before = shorten_waits
+        applies, problems = 0, []
+        try:
+            applies = _struck_and_applied(trial, what, moment)
+            problems = _problems(trial, ground)
+        except (Stuck, NotDone) as error:
+            problems = [f"{error}: see {trial.log}"]
         outcome = Outcome(what, moment, applies, tuple(problems), time.monotonic() - began)
         if outcome.converged:
             shutil.rmtree(trial.folder)
     return outcome
+
+
+def _struck_and_applied(trial: Trial, what: What, moment: Moment) -> int:
+    """How many applies it took after the first. Raises NotDone where there would have to be more, or where nothing was
+    done to the first."""
+    struck = trial.folder / "struck"
+    code = trial.apply(_strike(trial, what, moment, struck))
+    if not struck.exists() or (what is What.KILL and code != -signal.SIGKILL):
+        raise NotDone(f"the moment never came, exit code {code}")
+    # An apply that ended well knew nothing of a machine that lost its power at the very end.
+    code = code or (1 if what is What.POWER else 0)
+    for applies in range(MOST_APPLIES + 1):
+        if not code:
+            return applies
+        # A person sees that it has ended: machines are switched on, and the lock of a dead holder ends meanwhile.
+        trial.wire.do("on")
+        trial.wire.do("jump", seconds=LEASE_SECONDS + 1)
+        code = trial.apply()
+    raise NotDone(f"apply still ends with exit code {code}")
 
 
 def sweep(ground: Ground, trials: Sequence[tuple[What, Moment]], tell: Callable[[str], object]) -> list[Outcome]:
@@ -260,8 +281,6 @@ def _strike(trial: Trial, what: What, moment: Moment, struck: Path) -> Strike:
     named = _Named()
 
     def strike(event: Event) -> None:
-        if what is What.POWER:
-            shorten_waits()
         if named(event) != moment:
             return
         struck.touch()
