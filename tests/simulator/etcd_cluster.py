@@ -96,7 +96,7 @@ class EtcdCluster:
             raise Refusal("etcdserver: Peer URLs already exists")
         if any(member.learner for member in self.members.values()):
             raise Refusal("etcdserver: too many learner members in cluster")
-        if not all(member.runs for member in self.members.values()):
+        if not all(member.runs for member in self.members.values() if not member.learner):
             raise Refusal("etcdserver: unhealthy cluster", unavailable=True)
         return self.add(peer_url, learner=True)
 

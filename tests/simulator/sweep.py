@@ -219,18 +219,18 @@ class _Named:
         return (*name, self._counted[name] - 1)
 
 
-def tried(ground: Ground, what: What, moment: Moment) -> Outcome:
-    """One trial. Its folder is left where it did not converge."""
+def tried(ground: Ground, what: What, moment: Moment, before: Callable[[], None] | None = None) -> Outcome:
+    """One trial. Its folder is left where it did not converge. `before` is called in each process of clusterup, in the
+    place of what is called otherwise."""
     began = time.monotonic()
     with ground.trial() as trial:
-        if what is What.POWER:
-            trial.before = shorten_waits
+        trial.before = before or (shorten_waits if what is What.POWER else as_it_is)
         applies, problems = 0, []
         try:
             applies = _struck_and_applied(trial, what, moment)
             problems = _problems(trial, ground)
         except (Stuck, NotDone) as error:
-            problems = [f"{error}: see {trial.log}"]
+            problems = [f"{error}: see {trial.log}", *trial.wire.do("look")["complaints"]]
         outcome = Outcome(what, moment, applies, tuple(problems), time.monotonic() - began)
         if outcome.converged:
             shutil.rmtree(trial.folder)

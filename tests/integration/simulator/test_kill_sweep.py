@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -43,3 +44,14 @@ def test_connections_that_are_cut_and_machines_that_lose_their_power_keep_nothin
 
 def test_three_servers_come_to_a_quorum_whatever_kills_clusterup(tmp_path: Path) -> None:
     assert sweep(tmp_path, "--servers", "3", "--agents", "1", "--sample", "6", "--seed", "1") == {"kill": (6, 6)}
+
+
+def test_faults_that_are_put_into_clusterup_are_seen() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.simulator.faults"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    seen = {name: "\n".join(problems) for name, problems in json.loads(done.stdout).items()}
+    assert "bootstrap tokens were left behind" in seen["tokens stay"]
+    assert "a1 was started from a disk that is not whole" in seen["the table comes first"]
+    assert "s1 is installed again" in seen["installed always"]
+    assert "s2 founded etcd while s1 had its data" in seen["founded everywhere"]
