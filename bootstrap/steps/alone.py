@@ -25,6 +25,7 @@ from bootstrap.steps.any_member import AnyMember, Way
 from bootstrap.steps.apply import Intent, Prepared
 from bootstrap.steps.cluster_lock import LEASE_SECONDS, ClusterLock, LockLost
 from bootstrap.steps.etcd_client import EtcdClient, EtcdError
+from bootstrap.steps.etcd_units import BIRTH
 from bootstrap.steps.reach import opener
 from bootstrap.steps.ways import OperatorKeys, etcd_at
 from bootstrap.steps.world import World
@@ -214,6 +215,10 @@ def etcd_on(server: str, open_node: Callable[[str], Transport], keys: OperatorKe
 
 
 def etcd_runs(world: World, server: str) -> bool:
-    """Whether etcd runs on a server or is on its way, whatever it answers."""
-    unit = world.nodes[server].units.get("etcd.service") if server in world.nodes else None
-    return unit is not None and unit.active in ("active", "activating")
+    """Whether etcd runs on a server or is on its way, whatever it answers. Where it was never told who its members are
+    it is neither: systemd only tries to start it, as on a server that was rebooted before it became a member."""
+    facts = world.nodes.get(server)
+    unit = facts.units.get("etcd.service") if facts else None
+    if facts is None or unit is None or not (facts.etcd_data or BIRTH in facts.files):
+        return False
+    return unit.active in ("active", "activating")

@@ -36,7 +36,8 @@ fi
 _BEGIN = 'mkdir -p "$(dirname {0})" && umask 077 && cat >{0}.part'
 _CONTINUE = "umask 077; cat >>{0}.part"
 _HASH = "sha256sum <{0}.part"
-_PLACE = "chmod {1} {0}.part && mv -f {0}.part {0}"
+# The name promises the content, as that of a payload does: it is on the disk before, should the power go now.
+_PLACE = "chmod {1} {0}.part && sync {0}.part && mv -f {0}.part {0}"
 _MODE = "chmod {1} {0}"
 _DROP = "rm -f {0}.part"
 

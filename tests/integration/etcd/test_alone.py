@@ -33,7 +33,7 @@ __all__ = ["sshd", "start_sshd"]
 
 LEASE_SECONDS = 4
 BARE = World({"s1": facts()})
-RUNNING = World({"s1": facts(units={"etcd.service": UnitFacts("active", "")})}, etcd=EtcdFacts(()))
+RUNNING = World({"s1": facts(etcd_data=True, units={"etcd.service": UnitFacts("active", "")})}, etcd=EtcdFacts(()))
 
 
 class Operator:

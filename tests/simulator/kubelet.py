@@ -1,0 +1,158 @@
+"""What kubelets and controllers do: certificates for tokens, Nodes that become Ready, tokens that end."""
+
+from __future__ import annotations
+
+import base64
+import re
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from bootstrap.pki.x509 import KeyPair, Usage, issue
+from bootstrap.steps.node_units import BOOTSTRAP_CONF, CLIENT_CERTIFICATE, KUBELET_CONF, REGISTRATION
+
+if TYPE_CHECKING:
+    from tests.simulator.node import SimulatedMachine
+    from tests.simulator.objects import Object, Objects
+    from tests.simulator.site import Site
+
+API_SERVER, KUBELET, CONTROLLERS = "kube-apiserver.service", "kubelet.service", "kube-controller-manager.service"
+# Without them nobody may ask for a certificate, and nobody signs one.
+BINDINGS = ("kubeadm:kubelet-bootstrap", "kubeadm:node-autoapprove-bootstrap")
+# What a Node needs to be Ready.
+NEEDED = (KUBELET, "containerd.service", "clusterup-network.service")
+
+
+def serving(machine: SimulatedMachine) -> Objects | None:
+    """What the API server on a machine serves; None where it does not."""
+    ready = machine.systemd.active(API_SERVER) and machine.etcd is not None and machine.etcd.cluster.answers()
+    return machine.etcd.cluster.objects if ready and machine.etcd is not None else None
+
+
+def seen_by(machine: SimulatedMachine) -> Objects | None:
+    """What the first API server serves that the balancer on a machine finds."""
+    if not machine.systemd.active("clusterup-balancer.service"):
+        return None
+    return next((objects for each in machine.site.machines.values() if (objects := serving(each)) is not None), None)
+
+
+def why_no_certificate(machine: SimulatedMachine) -> str | None:
+    """None where the kubelet has a certificate, or has got one now; or why it has none."""
+    if machine.files.content(CLIENT_CERTIFICATE) and machine.files.content(KUBELET_CONF):
+        return None
+    problem = _why_unknown(machine)
+    signer = next((pair for each in machine.site.machines.values() if (pair := _signs(each)) is not None), None)
+    if problem is not None or signer is None:
+        return problem or "nobody signs certificates"
+    user = f"system:node:{machine.name}"
+    made = issue(signer, common_name=user, usage=Usage.CLIENT, organizations=["system:nodes"])
+    machine.files.write(CLIENT_CERTIFICATE, made.cert_pem + made.key_pem, 0o600, synced=True)
+    machine.files.write(KUBELET_CONF, b"kubelet\n", 0o600, synced=True)
+    return None
+
+
+def _why_unknown(machine: SimulatedMachine) -> str | None:
+    """None where the API server takes the token that the kubelet shows for good, and lets it ask."""
+    content = machine.files.content(BOOTSTRAP_CONF)
+    objects = seen_by(machine)
+    if not content:
+        return "there is neither a certificate nor a token"
+    if objects is None:
+        return "no API server answers"
+    if not _good_token(objects, yaml.safe_load(content)["users"][0]["user"]["token"], machine.site):
+        return "Unauthorized"
+    return None if all(objects.get(("ClusterRoleBinding", "", name)) for name in BINDINGS) else "Forbidden"
+
+
+def keep_cluster(site: Site) -> None:
+    """What controllers and kubelets bring about, as far as they run."""
+    for machine in site.machines.values():
+        objects = serving(machine)
+        if objects is not None and machine.systemd.active(CONTROLLERS):
+            objects.apply(("ServiceAccount", "kube-system", "default"), {"apiVersion": "v1", "kind": "ServiceAccount"})
+            _end_tokens(objects, site)
+            _give_ranges(objects)
+            _judge_silent(objects, site)
+    for machine in site.machines.values():
+        objects = seen_by(machine) if machine.on else None
+        if objects is not None and machine.systemd.active(KUBELET):
+            _tell(machine, objects)
+
+
+def _good_token(objects: Objects, token: str, site: Site) -> bool:
+    number, _, secret = token.partition(".")
+    found = objects.get(("Secret", "kube-system", f"bootstrap-token-{number}"))
+    return found is not None and _value(found, "token-secret") == secret and not _ended(found, site)
+
+
+def _value(secret: Object, key: str) -> str:
+    return base64.b64decode(secret.get("data", {}).get(key, "")).decode()
+
+
+def _ended(secret: Object, site: Site) -> bool:
+    until = datetime.strptime(_value(secret, "expiration"), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    return until.timestamp() <= time.time() + site.watch.ahead
+
+
+def _end_tokens(objects: Objects, site: Site) -> None:
+    for secret in objects.all("Secret", "kube-system"):
+        if secret.get("type") == "bootstrap.kubernetes.io/token" and _ended(secret, site):
+            objects.delete(("Secret", "kube-system", secret["metadata"]["name"]))
+
+
+def _signs(machine: SimulatedMachine) -> KeyPair | None:
+    if serving(machine) is None or not machine.systemd.active(CONTROLLERS):
+        return None
+    pair = [machine.files.content(f"/etc/kubernetes/pki/ca.{kind}") for kind in ("crt", "key")]
+    return KeyPair(pair[0], pair[1]) if pair[0] and pair[1] else None
+
+
+def _give_ranges(objects: Objects) -> None:
+    nodes = objects.all("Node")
+    given = {node["spec"].get("podCIDR") for node in nodes}
+    for node in nodes:
+        if "podCIDR" not in node["spec"]:
+            free = next(text for number in range(256) if (text := f"10.244.{number}.0/24") not in given)
+            given.add(free)
+            objects.apply(("Node", "", node["metadata"]["name"]), {"spec": {"podCIDR": free}})
+
+
+def _judge_silent(objects: Objects, site: Site) -> None:
+    for node in objects.all("Node"):
+        machine = site.machines.get(node["metadata"]["name"])
+        if machine is None or not machine.systemd.active(KUBELET):
+            _say_ready(objects, node["metadata"]["name"], "Unknown")
+
+
+def _tell(machine: SimulatedMachine, objects: Objects) -> None:
+    name = ("Node", "", machine.name)
+    node = objects.get(name)
+    if node is None:
+        node = objects.apply(name, {"apiVersion": "v1", "kind": "Node", **_registration(machine)})
+    ready = all(map(machine.systemd.active, NEEDED)) and "podCIDR" in node["spec"]
+    _say_ready(objects, machine.name, "True" if ready else "False")
+
+
+def _say_ready(objects: Objects, name: str, status: str) -> None:
+    objects.apply(("Node", "", name), {"status": {"conditions": [{"type": "Ready", "status": status}]}})
+
+
+def _registration(machine: SimulatedMachine) -> dict[str, Any]:
+    """The Node that a kubelet makes: with the labels and taints that it was started with."""
+    told = (machine.files.content(REGISTRATION) or b"").decode()
+    labels = re.search(r"--node-labels=(\S+)", told)
+    taints = re.search(r"--register-with-taints=(\S+)", told)
+    addresses = [{"type": "InternalIP", "address": machine.address}]
+    return {
+        "metadata": {"labels": dict(pair.split("=", 1) for pair in labels[1].split(",")) if labels else {}},
+        "spec": {"taints": [_taint(text) for text in taints[1].split(",")]} if taints else {},
+        "status": {"addresses": addresses, "nodeInfo": {"kubeletVersion": "v1.20.2"}, "conditions": []},
+    }
+
+
+def _taint(text: str) -> dict[str, str]:
+    rest, _, effect = text.rpartition(":")
+    key, _, value = rest.partition("=")
+    return {"key": key, "effect": effect, **({"value": value} if value else {})}

@@ -1,0 +1,119 @@
+"""All simulated machines of one cluster, what they have in common, and what must never happen to them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from bootstrap.image.bundle import Bundle
+from bootstrap.pki.sshkeys import SshKey
+from tests.simulator.etcd_cluster import EtcdCluster, Stopwatch
+from tests.simulator.kubelet import keep_cluster
+from tests.simulator.node import SimulatedMachine
+from tests.simulator.ssh import Fleet
+
+
+class Site:
+    """Machines, the etcd clusters that were founded on them, and the servers that run in this process for them.
+
+    `complaints` are what a machine saw that must not happen, whatever is interrupted: scripts that nobody knows, a disk
+    that is started from half written, a second founding, an installed system that is overwritten.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.lock = threading.RLock()
+        self.watch = Stopwatch()
+        self.machines: dict[str, SimulatedMachine] = {}
+        self.clusters: list[EtcdCluster] = []
+        # What ends the server that answers on a machine's port.
+        self.servers: dict[tuple[str, int], Callable[[], None]] = {}
+        self.complaints: list[str] = []
+        self.payloads = {bundle.artifact("payload").file.read_bytes()}
+        self._image = bundle.artifact("os")
+
+    def add(self, name: str, address: str, *, live_key: SshKey, admits: str) -> SimulatedMachine:
+        """A bare machine, switched on; see `SimulatedMachine`."""
+        machine = SimulatedMachine(self, name, address, image=self._image, live_key=live_key, admits=admits)
+        self.machines[name] = machine
+        machine.start()
+        return machine
+
+    def complain(self, said: str) -> None:
+        self.complaints.append(said)
+
+    def found_etcd(self, by: str) -> EtcdCluster:
+        """A new cluster, which must be the only one whose data anybody has."""
+        having = [machine.name for machine in self.machines.values() if machine.etcd is not None]
+        if having:
+            self.complain(f"{by} founded etcd while {', '.join(having)} had its data")
+        self.clusters.append(EtcdCluster(self.watch))
+        return self.clusters[-1]
+
+    def settle(self) -> None:
+        """Let happen what would happen by itself in a moment: reboots, units that start, controllers at work."""
+        for machine in self.machines.values():
+            if machine.reboots:
+                machine.reboot()
+        while sum(machine.systemd.go_on() for machine in self.machines.values() if machine.on):
+            keep_cluster(self)
+        keep_cluster(self)
+
+    def summary(self) -> dict[str, Any]:
+        """What is so now, as plain data."""
+        with self.lock:
+            self.settle()
+            clusters = {id(m.etcd.cluster): m.etcd.cluster for m in self.machines.values() if m.etcd is not None}
+            objects = [cluster.objects for cluster in clusters.values()]
+            return {
+                "complaints": list(self.complaints),
+                "clusters": [cluster.summary() for cluster in clusters.values()],
+                "leases": sum(len(cluster.leases) for cluster in clusters.values()),
+                "tokens": [
+                    secret["metadata"]["name"]
+                    for each in objects
+                    for secret in each.all("Secret", "kube-system")
+                    if secret["metadata"]["name"].startswith("bootstrap-token-")
+                ],
+                "nodes": {
+                    node["metadata"]["name"]: node["status"]["conditions"][0]["status"]
+                    for each in objects
+                    for node in each.all("Node")
+                },
+                "installed": {machine.name: machine.times_installed for machine in self.machines.values()},
+            }
+
+
+class Switchboard:
+    """What a person in front of the machines can do, and time."""
+
+    def __init__(self, site: Site, fleet: Fleet) -> None:
+        self.site = site
+        self.fleet = fleet
+
+    def do(self, what: str, whom: str = "", seconds: float = 0.0) -> Any:
+        """Do `what` to the machine `whom`: cut its connections, switch it off or on; or to all: "on", "jump" (the
+        clock that leases and tokens end by) and "look"."""
+        match what:
+            case "cut":
+                self.fleet.cut(whom)
+            case "off":
+                with self.site.lock:
+                    self.site.machines[whom].lose_power()
+                self.fleet.switch_off(whom)
+            case "on":
+                self._switch_on(self.site.machines.values())
+            case "jump":
+                with self.site.lock:
+                    self.site.watch.jump(seconds)
+            case "look":
+                return {**self.site.summary(), "failures": [repr(error) for error in self.fleet.failures]}
+            case _:
+                raise ValueError(what)
+        return None
+
+    def _switch_on(self, machines: Iterable[SimulatedMachine]) -> None:
+        for machine in machines:
+            with self.site.lock:
+                machine.start()
+            self.fleet.switch_on(machine.name)
