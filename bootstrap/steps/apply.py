@@ -106,6 +106,8 @@ def look(intent: Intent, connections: Connections, *, parallel: int, observe: Ob
         connections,
         parallel=parallel,
         observe=observe,
+        # More is asked of servers than their facts: what etcd and the API servers say.
+        keep=intent.servers,
     )
     nodes = {name: found.values[name] for name in names if name in found.values}
     with asking(2, "cluster") as pool:
