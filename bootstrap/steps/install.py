@@ -10,7 +10,7 @@ already, and to unpack it once more takes a slow node longer than a wire takes t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -32,12 +32,12 @@ PinHostKey = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class Installation:
-    """What is to be installed: the bundle, each node's files below /etc and its identity, and how the host key of an
-    installed system is pinned (`pin(node, public line)`)."""
+    """What is to be installed: the bundle, each node's files below /etc and its identity by its name, and how the host
+    key of an installed system is pinned (`pin(node, public line)`)."""
 
     bundle: Bundle
-    etc: Mapping[str, list[EtcFile]]
-    identities: Mapping[str, NodeIdentity]
+    etc: Callable[[str], list[EtcFile]]
+    identity: Callable[[str], NodeIdentity]
     pin: PinHostKey
 
 
@@ -127,7 +127,7 @@ def configure(context: Context, node: str, disk: str, installation: Installation
     ClusterupError."""
     image = installation.bundle.artifact("os")
     place = next(part for part in image.partitions if part.label == CONFIGURATION)
-    content = configuration_image(installation.etc[node], size=place.size)
+    content = configuration_image(installation.etc(node), size=place.size)
     _write_and_read_back(context, node, disk, Piece("configuration", place.offset, content))
     table = b"".join(unpacked_chunks(image.file, _segments(image, node)[0]))
     _write_and_read_back(context, node, disk, Piece("partition table", 0, table))
@@ -154,9 +154,9 @@ def boot(context: Context, node: str, installation: Installation) -> None:
     """Reboot and wait for the installed system, whose host key is known before it is first seen."""
     transport = context.on(node)
     before = transport.check(commands.running_system()).text.split()[0]
-    installation.pin(node, installation.identities[node].host_key.public)
+    installation.pin(node, installation.identity(node).host_key.public)
     transport.check(commands.reboot())
-    expected = hashlib.sha256(etc_tar(installation.etc[node])).hexdigest()
+    expected = hashlib.sha256(etc_tar(installation.etc(node))).hexdigest()
 
     def started() -> bool:
         answer = context.reopen(node).check(commands.running_system(), timeout=30).text.split()
