@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
+from itertools import chain
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -161,10 +162,10 @@ class SshTransport:
         )
 
 
-def _after(first: bytes, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    if first:
-        yield first
-    yield from chunks
+def _after(first: bytes, chunks: Iterable[bytes]) -> Iterable[bytes]:
+    if isinstance(chunks, tuple):
+        return (first, *chunks)
+    return chain((first,), chunks)
 
 
 def _counted(chunks: Iterator[bytes], total: int, progress: Progress) -> Iterator[bytes]:
