@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -31,14 +31,16 @@ def gather(
     *,
     parallel: int,
     observe: Observer,
+    keep: Collection[str] | None = None,
 ) -> Gathered[T]:
     """Call `read` with the way into each node, at most `parallel` at a time. A node that can't be reached is in
-    `errors` and stops nobody else."""
+    `errors` and stops nobody else. The ways into nodes that are not in `keep` are closed again, where it is given: a
+    thousand that stay open cost more than those that are needed again."""
     gathered: Gathered[T] = Gathered({}, {})
     if not nodes:
         return gathered
     with asking(min(parallel, len(nodes)), "facts") as pool:
-        asked = {pool.submit(_ask, node, read, connections): node for node in nodes}
+        asked = {pool.submit(_ask, node, read, connections, keep): node for node in nodes}
         for answer in as_completed(asked):
             node = asked[answer]
             try:
@@ -50,5 +52,9 @@ def gather(
     return gathered
 
 
-def _ask(node: str, read: Callable[[Transport], T], connections: Connections) -> T:
-    return read(connections.on(node))
+def _ask(node: str, read: Callable[[Transport], T], connections: Connections, keep: Collection[str] | None) -> T:
+    try:
+        return read(connections.on(node))
+    finally:
+        if keep is not None and node not in keep:
+            connections.drop(node)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from heapq import heappop, heappush
 from typing import Any, Generic
 
 from bootstrap.engine.action import Action, Facts
@@ -74,11 +75,12 @@ def _ordered(by_id: Mapping[str, Action[Facts]]) -> list[str]:
     except CycleError as error:
         raise ValueError("actions need each other in a circle: " + " -> ".join(error.args[1])) from None
     rank = {name: position for position, name in enumerate(by_id)}
-    ready: list[str] = []
+    ready: list[tuple[int, str]] = []
     order: list[str] = []
     while sorter.is_active():
-        ready = sorted([*ready, *sorter.get_ready()], key=rank.__getitem__)
-        order.append(ready.pop(0))
+        for name in sorter.get_ready():
+            heappush(ready, (rank[name], name))
+        order.append(heappop(ready)[1])
         sorter.done(order[-1])
     return order
 

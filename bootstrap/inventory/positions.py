@@ -6,6 +6,7 @@ only once in a mapping.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,11 +63,21 @@ def read_document(file: Path, text: str) -> Document:
     """Read YAML; what is wrong with it as YAML is in the document's problems."""
     reader = _Reader(file)
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = _composed(text)
         data = reader.read(node, ()) if node is not None else None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         return Document(file, None, {}, {}, (_syntax(file, error),))
     return Document(file, data, reader.places, reader.keys, tuple(reader.problems))
+
+
+def _composed(text: str) -> yaml.Node | None:
+    """The document's nodes with their positions. Raises what PyYAML raises."""
+    quick = getattr(yaml, "CSafeLoader", None)
+    if quick is not None:
+        # Its own words about mistakes are not as good: those are read once more.
+        with suppress(yaml.YAMLError):
+            return yaml.compose(text, Loader=quick)
+    return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
 class _Reader:

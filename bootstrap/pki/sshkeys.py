@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from bootstrap.pki.store import write_once, write_private
+from bootstrap.pki.store import read_if_there, write_once, write_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +38,21 @@ def new_ssh_key() -> SshKey:
 def kept_ssh_key(path: Path) -> SshKey:
     """The key pair at `path` and `path`.pub, made (mode 0600) where there is none yet. Several that ask at once get the
     same one: the private key decides, and the public one is always its own."""
-    from cryptography.hazmat.primitives import serialization
-
-    private = path.read_bytes() if path.exists() else write_once(path, new_ssh_key().private)
-    key = serialization.load_ssh_private_key(private, None).public_key()
-    line = key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
+    private = read_if_there(path) or write_once(path, new_ssh_key().private)
+    line = _public_line(private)
     public = path.with_name(path.name + ".pub")
-    if not public.exists() or public.read_text().strip() != line:
+    if (read_if_there(public) or b"").decode("utf-8", "replace").strip() != line:
         write_private(public, f"{line}\n".encode())
     return SshKey(private, line)
+
+
+# Each node's key is looked at several times in a run, and its file read each time.
+@cache
+def _public_line(private: bytes) -> str:
+    from cryptography.hazmat.primitives import serialization
+
+    key = serialization.load_ssh_private_key(private, None).public_key()
+    return key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
 
 
 def fingerprint(public: str) -> str:

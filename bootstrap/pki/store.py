@@ -83,6 +83,14 @@ def kept_leaf(
     return made
 
 
+def read_if_there(path: Path) -> bytes | None:
+    """The file's content; None where there is none."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
 def write_private(path: Path, content: bytes) -> None:
     """Write a file that only its owner reads; whole or not at all."""
     with _unfinished(path, content) as unfinished:

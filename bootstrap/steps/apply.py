@@ -15,6 +15,7 @@ from bootstrap.engine.plan import Plan, make_plan
 from bootstrap.engine.pool import asking
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.bundle import Bundle, verify_bundle
+from bootstrap.image.configuration import EtcFile
 from bootstrap.inventory.model import Inventory
 from bootstrap.locks import waiting_lock
 from bootstrap.steps.configuration import node_etc
@@ -106,6 +107,8 @@ def look(intent: Intent, connections: Connections, *, parallel: int, observe: Ob
         connections,
         parallel=parallel,
         observe=observe,
+        # More is asked of servers than their facts: what etcd and the API servers say.
+        keep=intent.servers,
     )
     nodes = {name: found.values[name] for name in names if name in found.values}
     with asking(2, "cluster") as pool:
@@ -173,21 +176,20 @@ def all_actions(
 
 
 def installation_of(intent: Intent) -> Installation:
-    """What is installed on which node."""
+    """What is installed on which node: made when it is asked for, as a plan has no use for it."""
     inventory, state = intent.inventory, intent.state
-    identities = {node.name: state.identity(node.name) for node in inventory.nodes}
-    etc = {
-        node.name: node_etc(
+
+    def etc(node: str) -> list[EtcFile]:
+        return node_etc(
             inventory,
-            node,
+            inventory.node(node),
             cluster_id=state.cluster_id,
-            identity=identities[node.name],
+            identity=state.identity(node),
             authorized_keys=[f"{state.ssh_key.public} clusterup"],
         )
-        for node in inventory.nodes
-    }
+
     host_keys = state.host_keys
-    return Installation(intent.bundle, etc, identities, lambda node, key: host_keys.pin(node, INSTALLED, key))
+    return Installation(intent.bundle, etc, state.identity, lambda node, key: host_keys.pin(node, INSTALLED, key))
 
 
 def _used(plan: Plan[World], bundle: Bundle) -> list[str]:

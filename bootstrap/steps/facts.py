@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from bootstrap.errors import ClusterupError
@@ -35,10 +36,14 @@ class Wanted:
 
 def read_node(transport: Transport, wanted: Wanted, clock: Callable[[], float] = time.time) -> NodeFacts:
     """The facts of the node that `transport` leads to. Raises ClusterupError when its answer is cut short."""
-    script = (templates_dir() / "node" / "facts.sh").read_text()
     asked = clock()
-    result = transport.check(Command("read facts", script), stdin=wanted.stdin, timeout=60)
+    result = transport.check(Command("read facts", _script()), stdin=wanted.stdin, timeout=60)
     return parse_facts(result.text, node=transport.node, at=(asked + clock()) / 2)
+
+
+@cache
+def _script() -> str:
+    return (templates_dir() / "node" / "facts.sh").read_text()
 
 
 def parse_facts(text: str, *, node: str, at: float) -> NodeFacts:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrap.pki.sshkeys import SshKey, kept_ssh_key
-from bootstrap.pki.store import write_once
+from bootstrap.pki.store import read_if_there, write_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class NodeIdentity:
 
 def kept_id(path: Path) -> str:
     """The 32 hexadecimal digits in the file at `path`, chosen at random where there is none yet."""
-    found = path.read_bytes() if path.exists() else write_once(path, uuid.uuid4().hex.encode())
+    found = read_if_there(path) or write_once(path, uuid.uuid4().hex.encode())
     return found.decode().strip()
 
 

@@ -33,12 +33,12 @@ PinHostKey = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class Installation:
-    """What is to be installed: the bundle, each node's files below /etc and its identity, and how the host key of an
-    installed system is pinned (`pin(node, public line)`)."""
+    """What is to be installed: the bundle, each node's files below /etc and its identity by its name, and how the host
+    key of an installed system is pinned (`pin(node, public line)`)."""
 
     bundle: Bundle
-    etc: Mapping[str, list[EtcFile]]
-    identities: Mapping[str, NodeIdentity]
+    etc: Callable[[str], list[EtcFile]]
+    identity: Callable[[str], NodeIdentity]
     pin: PinHostKey
 
 
@@ -65,7 +65,7 @@ def disks_written(
     for node in inventory.nodes:
         facts = world.nodes.get(node.name)
         disk = find_disk(facts.disks, node.disk or "") if facts and facts.kind != "installed" else None
-        state = written(disk, image, installation.etc[node.name]) if disk else None
+        state = written(disk, image, installation.etc(node.name)) if disk else None
         if state is not None and not (state is Written.STARTED and node.name in wipe):
             found[node.name] = state
     return found
@@ -154,7 +154,7 @@ def configure(context: Context, node: str, disk: str, installation: Installation
     ClusterupError."""
     image = installation.bundle.artifact("os")
     place = image.partition(LABEL)
-    content = configuration_image(installation.etc[node], image=image.sha256, size=place.size)
+    content = configuration_image(installation.etc(node), image=image.sha256, size=place.size)
     _write_and_read_back(context, node, disk, Piece("configuration", place.offset, content))
     table = b"".join(unpacked_chunks(image.file, _segments(image, node)[0]))
     _write_and_read_back(context, node, disk, Piece("partition table", 0, table))
@@ -181,9 +181,9 @@ def boot(context: Context, node: str, installation: Installation) -> None:
     """Reboot and wait for the installed system, whose host key is known before it is first seen."""
     transport = context.on(node)
     before = transport.check(commands.running_system()).text.split()[0]
-    installation.pin(node, installation.identities[node].host_key.public)
+    installation.pin(node, installation.identity(node).host_key.public)
     transport.check(commands.reboot())
-    expected = hashlib.sha256(etc_tar(installation.etc[node])).hexdigest()
+    expected = hashlib.sha256(etc_tar(installation.etc(node))).hexdigest()
 
     def started() -> bool:
         answer = context.reopen(node).check(commands.running_system(), timeout=30).text.split()

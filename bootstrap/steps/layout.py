@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from bootstrap.steps.render import render
 
@@ -54,21 +55,32 @@ class Unit:
     @property
     def digest(self) -> str:
         """SHA-256, 64 hexadecimal digits, of what sha256sum(1) says of the unit's file and of all that it reads."""
-        files = sorted((self.file, *self.files), key=lambda file: file.path)
-        return hashlib.sha256("".join(f"{file.sha256}  {file.path}\n" for file in files).encode()).hexdigest()
+        return _digest(self)
 
     @property
     def file(self) -> NodeFile:
         """The unit's own file."""
-        path = f"{UNIT_FOLDER}/{self.name}"
-        content = render(
-            "kubernetes/unit.service.j2",
-            unit=self,
-            argv=[*(systemd_quoted(argument) for argument in self.argv), *(f"${name}" for name in self.argv_from)],
-            read=sorted((path, *(file.path for file in self.files))),
-            applied=APPLIED_FOLDER,
-        )
-        return NodeFile(path, content)
+        return _file(self)
+
+
+# Asked for again and again, and of many nodes the same.
+@cache
+def _digest(unit: Unit) -> str:
+    files = sorted((unit.file, *unit.files), key=lambda file: file.path)
+    return hashlib.sha256("".join(f"{file.sha256}  {file.path}\n" for file in files).encode()).hexdigest()
+
+
+@cache
+def _file(unit: Unit) -> NodeFile:
+    path = f"{UNIT_FOLDER}/{unit.name}"
+    content = render(
+        "kubernetes/unit.service.j2",
+        unit=unit,
+        argv=[*(systemd_quoted(argument) for argument in unit.argv), *(f"${name}" for name in unit.argv_from)],
+        read=sorted((path, *(file.path for file in unit.files))),
+        applied=APPLIED_FOLDER,
+    )
+    return NodeFile(path, content)
 
 
 def flags(given: Mapping[str, str], more: Mapping[str, str]) -> tuple[str, ...]:

@@ -17,9 +17,9 @@ from bootstrap.transport.target import OwnLogin, SshTarget
 Ask = Callable[[str], bool]
 
 
-def target_of(node: Node, state: ClusterState) -> SshTarget:
+def target_of(node: Node, own_key: str, state: ClusterState) -> SshTarget:
     """The way into a node: as the inventory says while it is bare, as root with the cluster's own key once it is
-    installed. Its host key tells which of the two it is."""
+    installed. Its host key tells which of the two it is: `own_key` is that of the installed system."""
     ssh = node.ssh
     return SshTarget(
         node=node.name,
@@ -27,7 +27,7 @@ def target_of(node: Node, state: ClusterState) -> SshTarget:
         port=ssh.port,
         user=ssh.user,
         keys=(Path(ssh.key).expanduser(),) if ssh.key else (),
-        own=OwnLogin(state.identity(node.name).host_key.public, "root", state.ssh_key_file),
+        own=OwnLogin(own_key, "root", state.ssh_key_file),
         password=secret_source(ssh.password_from, f"password of {node.name}") if ssh.password_from else None,
         passphrase=secret_source(ssh.passphrase_from, f"passphrase of {ssh.key}") if ssh.passphrase_from else None,
         jumps=tuple(_jump(jump, ssh.use_config) for jump in ssh.jump),
@@ -55,13 +55,18 @@ def opener(inventory: Inventory, state: ClusterState, ask: Ask | None) -> Callab
     named = {node.name: node.ssh.host_key for node in inventory.nodes if node.ssh.host_key}
     host_keys.pin_all(LIVE, {name: line for name, line in named.items() if LIVE not in known.get(name, {})})
     # Beside other pins, clusterup's own has to be one of them: nobody is asked about a node with pins.
-    own = {name: state.identity(name).host_key.public for name in nodes if name in known or name in named}
+    own = {name: state.identity(name).host_key.public for name in nodes}
     host_keys.pin_all(
-        INSTALLED, {name: line for name, line in own.items() if known.get(name, {}).get(INSTALLED) != line}
+        INSTALLED,
+        {
+            name: line
+            for name, line in own.items()
+            if (name in known or name in named) and known.get(name, {}).get(INSTALLED) != line
+        },
     )
 
     def trust(name: str, presented: str, pins: dict[str, str]) -> str | None:
-        if name in nodes and presented == state.identity(name).host_key.public:
+        if name in nodes and presented == own[name]:
             return INSTALLED
         shown = fingerprint(presented)
         if ask is not None and ask(f"{name} shows host key {shown}. Is it this machine's?"):
@@ -76,6 +81,6 @@ def opener(inventory: Inventory, state: ClusterState, ask: Ask | None) -> Callab
         )
 
     def open_node(name: str) -> Transport:
-        return open_ssh(target_of(nodes[name], state), host_keys, trust)
+        return open_ssh(target_of(nodes[name], own[name], state), host_keys, trust)
 
     return open_node

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bootstrap.paths import templates_dir
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import Environment, Template
 
 
 @cache
@@ -22,10 +22,16 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 -- unit files and YAML, not HTML
+        auto_reload=False,  # nobody edits them while a command runs
     )
+
+
+@cache
+def _template(name: str) -> Template:
+    return _environment().get_template(name)
 
 
 def render(template: str, **values: object) -> bytes:
     """The file `template` (relative to templates/) filled with `values`. Raises jinja2.UndefinedError for a
     name that was not given."""
-    return _environment().get_template(template).render(**values).encode()
+    return _template(template).render(**values).encode()

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from bootstrap.transport.deadlines import Deadlines
+
 if TYPE_CHECKING:
     import paramiko
 
@@ -22,6 +24,12 @@ SETTLING = 5.0
 """Seconds a channel may take to close before the whole connection counts as dead."""
 MORE_THAN_OURS = 5
 """Seconds the far side's own time-out is longer than ours, which says more when it strikes."""
+
+PIECE = 65536
+GLANCE = 0.2
+"""Seconds after which the error output is looked at while the standard output says nothing."""
+
+_DEADLINES = Deadlines()
 
 # Closing a channel ends nothing that doesn't read or write; timeout(1) on the far side does, even when the
 # connection is gone. A far side without it runs the script as it is.
@@ -68,7 +76,7 @@ def execute(transport: paramiko.Transport, line: str, chunks: Iterable[bytes], *
     except (paramiko.SSHException, EOFError, OSError) as error:
         raise ChannelLost(str(error) or "the connection is closed") from None
     watchdog = _Watchdog(transport, channel, max(0.0, timeout - (monotonic() - started)))
-    outputs = (_Drain(channel.recv), _Drain(channel.recv_stderr))
+    outputs = (_Output(channel.recv), _Output(channel.recv_stderr))
     try:
         _converse(channel, line, chunks, outputs)
     finally:
@@ -82,23 +90,50 @@ def execute(transport: paramiko.Transport, line: str, chunks: Iterable[bytes], *
     return Outcome(channel.exit_status, outputs[0].data(), outputs[1].data())
 
 
-def _converse(channel: paramiko.Channel, line: str, chunks: Iterable[bytes], outputs: tuple[_Drain, ...]) -> None:
+def _converse(channel: paramiko.Channel, line: str, chunks: Iterable[bytes], outputs: tuple[_Output, _Output]) -> None:
     import paramiko
 
     try:
         channel.exec_command(line)
     except (paramiko.SSHException, EOFError, OSError):
         return  # there is no exit status then, and the caller says so
-    for output in outputs:
-        output.start()
+    readers: list[threading.Thread] = []
+    if _may_wait(channel, chunks):
+        readers = [threading.Thread(target=output.read_all, daemon=True) for output in outputs]
+    for reader in readers:
+        reader.start()
     if _feed(channel, chunks):
         try:
             channel.shutdown_write()
         except (paramiko.SSHException, EOFError, OSError):
             channel.close()
-    for output in outputs:
-        output.join()
+    for reader in readers:
+        reader.join()
+    if not readers:
+        _read_both(channel, *outputs)
     channel.status_event.wait()
+
+
+def _read_both(channel: paramiko.Channel, stdout: _Output, stderr: _Output) -> None:
+    """Read both outputs to their ends in this thread: most commands say little, and threads cost more than that."""
+    channel.settimeout(GLANCE)
+    while True:
+        try:
+            more = stdout.read()
+        except TimeoutError:
+            more = True
+        # The far side waits for room that both share.
+        while channel.recv_stderr_ready():
+            stderr.read()
+        if not more:
+            break
+    channel.settimeout(None)
+    stderr.read_all()
+
+
+def _may_wait(channel: paramiko.Channel, chunks: Iterable[bytes]) -> bool:
+    """Whether feeding may wait for the far side, which may wait until what it says is read."""
+    return not isinstance(chunks, tuple) or sum(map(len, chunks)) > channel.out_window_size
 
 
 def _feed(channel: paramiko.Channel, chunks: Iterable[bytes]) -> bool:
@@ -113,21 +148,35 @@ def _feed(channel: paramiko.Channel, chunks: Iterable[bytes]) -> bool:
     return True
 
 
-class _Drain(threading.Thread):
-    """Reads one output to its end, so that the far side never waits for us, and keeps the newest part."""
+class _Output:
+    """One output as it comes in; its newest part is kept."""
 
     def __init__(self, receive: Callable[[int], bytes]) -> None:
-        super().__init__(daemon=True)
         self._receive = receive
         self._kept: deque[bytes] = deque()
         self._size = 0
 
-    def run(self) -> None:
-        while data := self._receive(65536):
+    def read(self) -> bool:
+        """Read what is there, or wait for it. False at the end, and when the connection broke. Raises TimeoutError as
+        the channel does."""
+        import paramiko
+
+        try:
+            data = self._receive(PIECE)
+        except TimeoutError:
+            raise
+        except (paramiko.SSHException, EOFError, OSError):
+            return False
+        if data:
             self._kept.append(data)
             self._size += len(data)
             while self._size - len(self._kept[0]) >= KEPT_OUTPUT:
                 self._size -= len(self._kept.popleft())
+        return bool(data)
+
+    def read_all(self) -> None:
+        while self.read():
+            pass
 
     def data(self) -> bytes:
         return b"".join(tuple(self._kept))[-KEPT_OUTPUT:]
@@ -140,17 +189,26 @@ class _Watchdog:
         self.struck = False
         self._transport = transport
         self._channel = channel
-        self._stopped = threading.Event()
-        threading.Thread(target=self._watch, args=(timeout,), daemon=True).start()
+        self._guard = threading.Lock()
+        self._stopped = False
+        self._cancel = _DEADLINES.call_in(timeout, self._strike)
 
     def stop(self) -> None:
-        self._stopped.set()
+        with self._guard:
+            self._stopped = True
+            self._cancel()
 
-    def _watch(self, timeout: float) -> None:
-        if self._stopped.wait(timeout):
-            return
-        self.struck = True
+    def _strike(self) -> None:
+        with self._guard:
+            if self._stopped:
+                return
+            self.struck = True
+            self._cancel = _DEADLINES.call_in(SETTLING, self._strike_again)
         # A dead peer's full socket blocks this call too.
         threading.Thread(target=self._channel.close, daemon=True).start()
-        if not self._stopped.wait(SETTLING):
-            self._transport.close()
+
+    def _strike_again(self) -> None:
+        with self._guard:
+            if self._stopped:
+                return
+        threading.Thread(target=self._transport.close, daemon=True).start()

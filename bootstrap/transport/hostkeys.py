@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import copy
 import json
 import os
 import tempfile
@@ -28,6 +29,7 @@ class HostKeys:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._kept: tuple[bytes, Pins] | None = None
 
     def pinned(self, node: str) -> dict[str, str]:
         """The public key lines pinned for a node, by kind; empty where there are none."""
@@ -35,7 +37,7 @@ class HostKeys:
 
     def all_pinned(self) -> Pins:
         """The public key lines of every node, by kind."""
-        return self._read()
+        return copy.deepcopy(self._read())
 
     def pin(self, node: str, kind: str, public_line: str) -> None:
         """Remember a key, in place of the one of that kind. Raises BadUse when it is not a public key line."""
@@ -47,7 +49,7 @@ class HostKeys:
         if not lines:
             return
         with self._locked():
-            pins = self._read()
+            pins = copy.deepcopy(self._read())
             for node, line in lines.items():
                 pins.setdefault(node, {})[kind] = line
             self._write(pins)
@@ -55,7 +57,7 @@ class HostKeys:
     def forget(self, node: str, kind: str) -> None:
         """Drop a key; nothing happens where there is none."""
         with self._locked():
-            pins = self._read()
+            pins = copy.deepcopy(self._read())
             if pins.get(node, {}).pop(kind, None) is None:
                 return
             if not pins[node]:
@@ -63,8 +65,13 @@ class HostKeys:
             self._write(pins)
 
     def _read(self) -> Pins:
+        """The pins in the file, which nobody may change."""
         try:
-            data = json.loads(self.path.read_text(encoding="utf-8"))
+            content = self.path.read_bytes()
+            kept = self._kept
+            if kept is not None and kept[0] == content:
+                return kept[1]
+            data = json.loads(content)
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
@@ -78,7 +85,9 @@ class HostKeys:
                 f"{self.path} is not a file of pinned host keys",
                 hint="repair the file, or move it away: every node's host key is then to be confirmed again",
             )
-        return dict(data)
+        pins = dict(data)
+        self._kept = (content, pins)
+        return pins
 
     def _write(self, pins: Pins) -> None:
         descriptor, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)

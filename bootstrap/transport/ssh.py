@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from itertools import chain
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -46,7 +48,9 @@ def open_ssh(target: SshTarget, host_keys: HostKeys, trust: Trust, *, connect_ti
             last = hop.having_shown(greeted.host_key)
             authenticate(greeted.transport, last, connect_timeout)
         way = SshTransport(last, opened, host_key=greeted.host_key, host_key_kind=greeted.host_key_kind)
-        way.become(find_root(last, lambda prefix, script, stdin: way.probe(prefix, script, stdin, connect_timeout)))
+        # A machine of ours was entered as root, whom it lets in alone.
+        if not last.ours(greeted.host_key):
+            way.become(find_root(last, lambda prefix, script, stdin: way.probe(prefix, script, stdin, connect_timeout)))
     except BaseException:
         _close(opened)
         raise
@@ -163,10 +167,10 @@ class SshTransport:
         )
 
 
-def _after(first: bytes, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    if first:
-        yield first
-    yield from chunks
+def _after(first: bytes, chunks: Iterable[bytes]) -> Iterable[bytes]:
+    if isinstance(chunks, tuple):
+        return (first, *chunks)
+    return chain((first,), chunks)
 
 
 def _counted(chunks: Iterator[bytes], total: int, progress: Progress) -> Iterator[bytes]:
@@ -184,4 +188,8 @@ def _last_lines(output: bytes) -> str:
 
 def _close(transports: Sequence[paramiko.Transport]) -> None:
     for transport in reversed(transports):
+        # Its thread would only look up after its next tenth of a second.
+        if isinstance(transport.sock, socket.socket):
+            with suppress(OSError):
+                transport.sock.shutdown(socket.SHUT_RDWR)
         transport.close()

@@ -35,7 +35,8 @@ def place_of(text: str) -> Place:
 
 @dataclass(frozen=True, slots=True)
 class OwnLogin:
-    """How a machine is logged in to that shows `host_key` (a public key line): as `user`, with `key` before all others.
+    """How a machine is logged in to that shows `host_key` (a public key line): as `user`, who is root there, with `key`
+    before all others.
 
     To a machine that shows another one, `key` is offered after those that are named, and in the place of none of them.
     """
@@ -90,9 +91,13 @@ class Hop:
 
     def having_shown(self, host_key: str) -> Hop:
         """The hop as it is logged in to when it has shown that host key (a public key line)."""
-        if self.own is None or self.own.host_key != host_key:
+        if self.own is None or not self.ours(host_key):
             return self
         return replace(self, user=self.own.user, keys=(self.own.key, *self.keys))
+
+    def ours(self, host_key: str) -> bool:
+        """Whether that is the host key of the machine that `own` is about."""
+        return self.own is not None and self.own.host_key == host_key
 
     @property
     def address(self) -> str:

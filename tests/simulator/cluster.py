@@ -27,7 +27,7 @@ from bootstrap.steps.kubeconfig import admin_kubeconfig, kubeconfig_beside
 from bootstrap.steps.shape import API_PORT
 from bootstrap.steps.state import ClusterState
 from tests.helpers.daemons import free_ports
-from tests.simulator.recorded import Recorded, installed, live
+from tests.simulator.recorded import Recorded, installed, live, with_questions
 from tests.simulator.services import api_server, etcd, ready_node
 from tests.simulator.ssh import Fleet, loopback
 
@@ -91,9 +91,18 @@ class SimulatedCluster:
             self._becomes(name, node)
         write_kubeconfig(intent.kubeconfig, admin_kubeconfig(intent.inventory, intent.keys))
 
+    def write_scripts(self) -> None:
+        """Write what each node is asked, as a script of its own below `scripts`: for other programs than clusterup."""
+        folder = self.folder / "scripts"
+        folder.mkdir(exist_ok=True)
+        for name, desired in self.intent().nodes.items():
+            (folder / name).write_text(with_questions(desired.wanted.stdin.decode()))
+
     def _becomes(self, name: str, other: Recorded) -> None:
+        kept = ("before", "answered")
         for part in dataclasses.fields(other):
-            setattr(self.machines[name], part.name, getattr(other, part.name))
+            if part.name not in kept:
+                setattr(self.machines[name], part.name, getattr(other, part.name))
         self.fleet.cut(name)
 
 
@@ -170,7 +179,8 @@ def _inventory(folder: Path, places: dict[str, str], keys: dict[str, SshKey], po
 
 def main() -> None:
     """Serve a cluster until standard input ends. Says "live" when its machines are there; on "install" makes nodes of
-    them and says "installed"; on "used" says, as JSON, what this process has used so far."""
+    them, writes the questions that each is asked, and says "installed"; on "cut" ends all connections; on "used" says,
+    as JSON, what this process has used so far."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--servers", type=int, default=3)
@@ -181,19 +191,21 @@ def main() -> None:
         for line in sys.stdin:
             if line == "install\n":
                 cluster.install()
+                cluster.write_scripts()
                 print("installed", flush=True)
             elif line == "used\n":
-                print(json.dumps(_used(cluster.fleet)), flush=True)
+                print(json.dumps(_used(cluster)), flush=True)
             elif line == "cut\n":
                 for name in cluster.machines:
                     cluster.fleet.cut(name)
                 print("cut", flush=True)
 
 
-def _used(fleet: Fleet) -> dict[str, float]:
-    """CPU seconds, connections taken, and scripts at once at most."""
+def _used(cluster: SimulatedCluster) -> dict[str, float]:
+    """CPU seconds, connections taken, and characters of facts told, so far."""
     own = resource.getrusage(resource.RUSAGE_SELF)
-    return {"cpu": own.ru_utime + own.ru_stime, "connections": fleet.connections, "at_once": fleet.most_at_once}
+    told = sum(machine.answered for machine in cluster.machines.values())
+    return {"cpu": own.ru_utime + own.ru_stime, "connections": cluster.fleet.connections, "told": told}
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from tests.simulator.machine import Answer
 
 # What no step compares, but has to be there.
 SOMETHING = "5df6e0e2761359d30a8275058e299fcc0381534545f55cf43e41983f5d4c9456"
+_END = "QUESTIONS"
 _LIVE = """\
 hostname\tclusterup
 machine_id\t{machine_id}
@@ -54,7 +55,7 @@ class Recorded:
 
     `about` makes the lines before files and units; `files` maps paths to mode and SHA-256, `units` names to the digest
     that each was started with. `visitors` are the public key lines that root may log in with. `before` is called before
-    each answer to a question for facts, with the machine's name.
+    each answer to a question for facts, with the machine's name; `answered` counts the characters of those answers.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Recorded:
     units: Mapping[str, str] = field(default_factory=dict)
     ways: Mapping[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
     before: Callable[[str], object] = lambda _: None
+    answered: int = 0
 
     @property
     def host_key(self) -> bytes:
@@ -74,11 +76,11 @@ class Recorded:
         return user == "root" and public_key_line in self.visitors
 
     def run(self, script: str, stdin: bytes) -> Answer:
-        facts = facts_script()
-        if script.startswith(facts):
+        if facts_script() in script:
             self.before(self.name)
-            # Where there is no other way to standard input, what is asked for stands behind the script.
-            return Answer(0, self._facts(stdin.decode() or script.removeprefix(facts)).encode())
+            answer = self._facts(questions_in(script) or stdin.decode())
+            self.answered += len(answer)
+            return Answer(0, answer.encode())
         if "id -u" in script:
             return Answer(0, b"root\n")
         raise NotImplementedError(f"{self.name} does not know this script: {script[:200]}")
@@ -100,6 +102,16 @@ class Recorded:
 def facts_script() -> str:
     """The script that asks for facts."""
     return (templates_dir() / "node" / "facts.sh").read_text()
+
+
+def with_questions(questions: str) -> str:
+    """The script with what is asked for in it, for those who have no way to its standard input."""
+    return f"{{\n{facts_script()}}} <<'{_END}'\n{questions}{_END}\n"
+
+
+def questions_in(script: str) -> str:
+    """What is asked for in a script that `with_questions` made; empty in any other one."""
+    return script.partition(f"}} <<'{_END}'\n")[2].removesuffix(f"{_END}\n").removesuffix(_END)
 
 
 def live(name: str, address: str, key: SshKey, visitors: Iterable[str]) -> Recorded:

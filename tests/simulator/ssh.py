@@ -8,6 +8,7 @@ that a client wants to have listened on are refused.
 from __future__ import annotations
 
 import asyncio
+import logging
 import shlex
 import threading
 import traceback
@@ -39,6 +40,8 @@ class Fleet:
         self._count = _Count()
         self._stations: dict[str, _Station] = {}
         self._workers = ThreadPoolExecutor(workers, thread_name_prefix="script")
+        # A client that hangs up while it is answered is nothing to tell anybody.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="simulator", daemon=True)
         self._thread.start()

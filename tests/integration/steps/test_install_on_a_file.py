@@ -80,8 +80,8 @@ def machine(tmp_path: Path) -> Machine:
     disk.write_bytes(os.urandom(len(raw) + 4 * MIB))
     installation = Installation(
         Bundle(tmp_path, "1", {"os": image}),
-        {"s1": [EtcFile("hostname", b"s1\n")]},
-        {"s1": NodeIdentity("a" * 32, new_ssh_key())},
+        {"s1": [EtcFile("hostname", b"s1\n")]}.__getitem__,
+        {"s1": NodeIdentity("a" * 32, new_ssh_key())}.__getitem__,
         lambda node, key: None,
     )
     return Machine(disk, raw, image, installation)

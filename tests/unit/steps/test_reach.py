@@ -64,7 +64,7 @@ def test_a_refreshed_identity_takes_the_place_of_the_pinned_one(state: ClusterSt
 
 
 def test_the_cluster_s_own_key_is_root_s_where_the_node_s_identity_is_shown(state: ClusterState) -> None:
-    target = target_of(inventory().node("s1"), state)
+    target = target_of(inventory().node("s1"), state.identity("s1").host_key.public, state)
     assert (target.keys, target.own) == (
         (),
         OwnLogin(state.identity("s1").host_key.public, "root", state.ssh_key_file),

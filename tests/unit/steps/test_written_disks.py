@@ -36,7 +36,7 @@ def lab(tmp_path: Path) -> Intent:
 def configuration(lab: Intent, node: str, image: Artifact | None = None) -> str:
     """The hash of what stands where a node's configuration belongs."""
     image = image or lab.bundle.artifact("os")
-    files = installation_of(lab).etc[node]
+    files = installation_of(lab).etc(node)
     return hashlib.sha256(configuration_image(files, image=image.sha256, size=MIB)).hexdigest()
 
 
