@@ -22,7 +22,7 @@ from bootstrap.steps.configuration import node_etc
 from bootstrap.steps.controlplane import control_plane_actions, object_actions
 from bootstrap.steps.deploy import deploy_actions
 from bootstrap.steps.desired import Desired, desired_nodes
-from bootstrap.steps.etcd import Quorum, etcd_actions, founder_of
+from bootstrap.steps.etcd import Quorum, etcd_actions, founder_of, waiting_for_learners
 from bootstrap.steps.facts import read_node
 from bootstrap.steps.handover import handover_actions
 from bootstrap.steps.install import Installation, disks_written, install_actions
@@ -152,7 +152,13 @@ def all_actions(
     makes the nodes run the micro OS. `founded` is as for `prepare`."""
     inventory, servers = intent.inventory, intent.servers
     noted = founded or intent.state.note_founded
-    quorum = Quorum(inventory.servers, intent.keys, founder_of(inventory.servers, world), noted)
+    quorum = Quorum(
+        inventory.servers,
+        intent.keys,
+        founder_of(inventory.servers, world),
+        noted,
+        waiting_for_learners(inventory.servers, world),
+    )
     api = ApiServers(inventory.cluster.name, tuple(servers), intent.keys)
     serve = serving(world, servers)
     # What is asked of the cluster as a whole is asked of a server that serves, where there is one.

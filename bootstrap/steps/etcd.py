@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bootstrap.engine.action import Action, Context
 from bootstrap.errors import ClusterupError
@@ -30,13 +30,14 @@ PROMOTE_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class Quorum:
-    """The servers, what opens their etcd, who founds the cluster (None when it has been founded), and what notes that
-    it was."""
+    """The servers, what opens their etcd, who founds the cluster (None when it has been founded), what notes that it
+    was, and which servers wait for the vote of which others before they join."""
 
     servers: tuple[Node, ...]
     keys: OperatorKeys
     founder: str | None
     note_founded: Callable[[], None]
+    waiting: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def founder_of(servers: Sequence[Node], world: World) -> str | None:
@@ -47,11 +48,26 @@ def founder_of(servers: Sequence[Node], world: World) -> str | None:
     return reached[0] if reached else None
 
 
+def waiting_for_learners(servers: Sequence[Node], world: World) -> Mapping[str, tuple[str, ...]]:
+    """The servers that are no members yet, each with the servers that are learners: etcd has one learner at a time, and
+    would take no other until that one has its vote."""
+    members = world.etcd.members if world.etcd else ()
+    known = {
+        server.name: member
+        for server in servers
+        for member in members
+        if member.name == server.name or peer_url(server.address) in member.peer_urls
+    }
+    learners = tuple(name for name, member in known.items() if member.learner)
+    return {server.name: learners for server in servers if server.name not in known}
+
+
 def etcd_actions(desired: Desired, quorum: Quorum) -> list[Action[World]]:
     """The actions that make a server a voting member."""
     name = desired.node.name
     founds = name == quorum.founder
-    others = () if founds or quorum.founder is None else (f"{quorum.founder}/etcd.member",)
+    before = () if founds or quorum.founder is None else (quorum.founder,)
+    others = tuple(f"{other}/etcd.member" for other in (*before, *quorum.waiting.get(name, ())))
     return [
         Action(
             id=f"{name}/etcd.start",

@@ -26,14 +26,17 @@ SPARE_SECONDS = 300.0
 
 
 def serving(world: World, servers: Sequence[str]) -> list[str]:
-    """The servers, in the same order, that run a part of a cluster that answers."""
+    """The servers, in the same order, that run a part of a cluster that answers. A learner serves nobody: it has no
+    vote, and its server no API server."""
     if world.etcd is None and world.api is None:
         return []
+    learners = {member.name for member in world.etcd.members if member.learner} if world.etcd else set()
     units = ("etcd.service", "kube-apiserver.service")
     return [
         name
         for name in servers
         if name in world.nodes
+        and name not in learners
         and any(found.active == "active" for unit in units if (found := world.nodes[name].units.get(unit)) is not None)
     ]
 

@@ -14,10 +14,11 @@ from bootstrap.errors import ClusterupError, Refused
 from bootstrap.pki.kubeconfig import write_kubeconfig
 from bootstrap.steps.apply import Intent, intent_of, prepare
 from bootstrap.steps.etcd import founder_of
+from bootstrap.steps.etcd_units import peer_url
 from bootstrap.steps.kubeconfig import admin_kubeconfig
 from bootstrap.steps.node_units import BOOTSTRAP_CONF
 from bootstrap.steps.state import ClusterState
-from bootstrap.steps.world import DiskFacts, UnitFacts, World
+from bootstrap.steps.world import DiskFacts, EtcdFacts, EtcdMemberFacts, UnitFacts, World
 from tests.unit.steps.worlds import bundle, facts, finished_world, intent, inventory, written
 
 DISK = DiskFacts("/dev/vda", 8 << 30)
@@ -165,6 +166,40 @@ def test_a_stopped_member_is_started_before_another_is_restarted_and_waits_for_n
     units = {**world.nodes["s3"].units, "etcd.service": UnitFacts("failed", None)}
     planned = items(plan_of(lab, changed(world, "s3", units=units)))
     assert planned["s3/etcd.start"].after == ()
+
+
+def without_control_plane(world: World, *names: str) -> World:
+    """These servers have joined etcd at most: nothing of theirs serves yet."""
+    for name in names:
+        gone = [unit for unit in world.nodes[name].units if unit.startswith(("kube", "clusterup-network"))]
+        units = {**world.nodes[name].units, **{unit: UnitFacts("inactive", None) for unit in gone}}
+        world = changed(world, name, units=units)
+    return world
+
+
+@pytest.mark.parametrize("name", ["s2", ""], ids=["a learner that runs", "a learner that never ran"])
+def test_a_learner_gets_its_vote_before_another_server_joins_because_etcd_has_one_at_a_time(
+    lab: Intent, name: str
+) -> None:
+    world = without_control_plane(done_world(lab), "s2", "s3")
+    for never in ("s3",) if name else ("s2", "s3"):
+        units = {**world.nodes[never].units, "etcd.service": UnitFacts("inactive", None)}
+        world = changed(world, never, etcd_data=False, units=units)
+    learner = EtcdMemberFacts(2, name, (peer_url(lab.inventory.node("s2").address),), learner=True)
+    members = (EtcdMemberFacts(1, "s1", (), learner=False), learner)
+    planned = items(plan_of(lab, dataclasses.replace(world, etcd=EtcdFacts(members))))
+    assert "s2/etcd.member" in planned["s3/etcd.member"].after
+    # Nobody is served by it: it waits for no restart, and no restart waits for it.
+    assert planned["s2/etcd.member"].after == ()
+
+
+def test_a_server_that_is_a_voter_waits_for_no_learner(lab: Intent) -> None:
+    world = without_control_plane(done_world(lab), "s2")
+    learner = EtcdMemberFacts(2, "s2", (), learner=True)
+    voters = tuple(EtcdMemberFacts(n, name, (), learner=False) for n, name in ((1, "s1"), (3, "s3")))
+    units = {**world.nodes["s3"].units, "etcd.service": UnitFacts("active", "older")}
+    world = dataclasses.replace(changed(world, "s3", units=units), etcd=EtcdFacts((*voters, learner)))
+    assert "s2/etcd.member" not in items(plan_of(lab, world))["s3/etcd.member"].after
 
 
 def test_a_token_that_a_killed_apply_left_is_taken_back(lab: Intent) -> None:
