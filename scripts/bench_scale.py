@@ -48,7 +48,10 @@ class Simulator:
     @property
     def environment(self) -> dict[str, str]:
         """An operator's who has nothing but this cluster."""
-        mine = {name: value for name, value in os.environ.items() if name != "SSH_AUTH_SOCK"}
+        # Where Python may not keep what it compiled, only clusterup would compile itself again and again: what pip
+        # installs is compiled.
+        foreign = ("SSH_AUTH_SOCK", "PYTHONDONTWRITEBYTECODE")
+        mine = {name: value for name, value in os.environ.items() if name not in foreign}
         return mine | {"HOME": str(self.folder), "XDG_STATE_HOME": str(self.folder / "state")}
 
     def tell(self, word: str) -> str:

@@ -5,17 +5,23 @@ It imports nothing that takes time: Ctrl-C is answered in words from the first m
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
 from contextlib import suppress
 from typing import NoReturn
 
+GARBAGE_AFTER = 50_000
 INTERRUPTED = "interrupted: run the same command again, it goes on from what is true by then"
 
 
 def start() -> None:
     """Run the command line, as `bootstrap.cli.main.main` does."""
+    # What a command makes it keeps to its end: looking for garbage as often as Python does finds none.
+    gc.set_threshold(GARBAGE_AFTER)
+    # No plug-in of another package has a word in how an inventory is read, and looking for one takes time.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         from bootstrap.cli.main import main
 

@@ -1,7 +1,7 @@
 """The quorum, as its members tell it: who is in it, who leads, who lags; adding, promoting and removing members; keys
 and the leases that they are bound to.
 
-Everything goes over the client library's own channel, with mutual TLS and a bounded time for each call.
+Everything goes over mutual TLS and has a bounded time for each call.
 Source: https://etcd.io/docs/v3.5/op-guide/runtime-configuration/, https://etcd.io/docs/v3.5/learning/design-learner/
 """
 
@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
 from typing import Any
 
@@ -84,17 +86,14 @@ class EtcdClient:
     ) -> None:
         # gRPC writes to the terminal by itself; what went wrong is in our errors.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-        import etcd3
         import grpc
 
-        credentials = grpc.ssl_channel_credentials(ca_pem, client.key_pem, client.cert_pem)
-        # The library reckons by the wall clock how long a member is left alone that failed: never, whatever clocks do.
-        endpoint = etcd3.Endpoint(host, port, creds=credentials, time_retry=-math.inf)
-        self._client = etcd3.MultiEndpointEtcd3Client(endpoints=[endpoint], timeout=timeout)
-        self._channel = endpoint.channel
+        self._credentials = grpc.ssl_channel_credentials(ca_pem, client.key_pem, client.cert_pem)
+        self._place = host, port
         self._where = f"{host}:{port}"
         self._node = node
         self._timeout = timeout
+        self._opened = ExitStack()
 
     def __enter__(self) -> EtcdClient:
         return self
@@ -105,8 +104,28 @@ class EtcdClient:
         self.close()
 
     def close(self) -> None:
-        """Let go of the connection."""
-        self._client.close()
+        """Let go of the connections."""
+        self._opened.close()
+
+    @cached_property
+    def _client(self) -> Any:
+        """The client library's: for keys and leases. It is not quick to import, and has a channel of its own."""
+        import etcd3
+
+        # The library reckons by the wall clock how long a member is left alone that failed: never, whatever clocks do.
+        endpoint = etcd3.Endpoint(*self._place, creds=self._credentials, time_retry=-math.inf)
+        client = etcd3.MultiEndpointEtcd3Client(endpoints=[endpoint], timeout=self._timeout)
+        self._opened.callback(client.close)
+        return client
+
+    @cached_property
+    def _channel(self) -> Any:
+        """For members and their states, which the library does not know enough of."""
+        import grpc
+
+        channel = grpc.secure_channel(self._where, self._credentials)
+        self._opened.callback(channel.close)
+        return channel
 
     def members(self) -> tuple[Member, ...]:
         """All members, learners included. Raises EtcdError."""
@@ -207,7 +226,6 @@ class EtcdClient:
         return self._guarded(lambda: call(request, timeout=self._timeout), method)
 
     def _guarded(self, call: Any, what: str) -> Any:
-        import etcd3.exceptions
         import grpc
 
         try:
@@ -219,7 +237,10 @@ class EtcdClient:
             if "unhealthy cluster" in details or "re-configuration failed" in details:
                 raise self._error(NotSettled, what, details) from None
             raise self._error(EtcdError, what, f"{error.code().name}: {details}") from None
-        except etcd3.exceptions.Etcd3Exception as error:
+        except Exception as error:
+            # Not by the class: the library may not have been imported.
+            if not any(kind.__module__ == "etcd3.exceptions" for kind in type(error).__mro__):
+                raise
             raise self._error(EtcdError, what, str(error) or type(error).__name__) from None
 
     def _error(self, kind: type[EtcdError], what: str, got: str) -> EtcdError:

@@ -5,6 +5,8 @@ and the node's agent for the pod network.
 from __future__ import annotations
 
 import json
+from functools import cache
+from ipaddress import IPv4Address
 
 from bootstrap.steps.layout import NodeFile, Unit, flags
 from bootstrap.steps.render import render
@@ -31,7 +33,7 @@ OWN_DOMAINS = ("kubernetes.io", "k8s.io")
 
 def containerd_unit(_: Shape) -> Unit:
     """containerd with systemd's cgroups and the bundle's own pause image."""
-    config = NodeFile("/etc/containerd/config.toml", render("kubernetes/containerd.toml.j2", pause=PAUSE))
+    config = _containerd_config()
     return Unit(
         name="containerd.service",
         description="containerd, the container runtime",
@@ -48,6 +50,11 @@ def containerd_unit(_: Shape) -> Unit:
             "OOMScoreAdjust=-999",
         ),
     )
+
+
+@cache
+def _containerd_config() -> NodeFile:
+    return NodeFile("/etc/containerd/config.toml", render("kubernetes/containerd.toml.j2", pause=PAUSE))
 
 
 def images_unit(_: Shape) -> Unit:
@@ -68,10 +75,7 @@ def images_unit(_: Shape) -> Unit:
 
 def balancer_unit(shape: Shape, ca: NodeFile) -> Unit:
     """HAProxy on 127.0.0.1:6444 in front of every API server: no node depends on one server."""
-    config = NodeFile(
-        "/etc/clusterup/haproxy.cfg",
-        render("kubernetes/haproxy.cfg.j2", port=LOCAL_API_PORT, api_port=API_PORT, servers=shape.servers, ca=CA),
-    )
+    config = _balancer_config(tuple(shape.servers.items()))
     return Unit(
         name="clusterup-balancer.service",
         description="Load balancer in front of the API servers",
@@ -84,17 +88,16 @@ def balancer_unit(shape: Shape, ca: NodeFile) -> Unit:
     )
 
 
+# The same on every node.
+@cache
+def _balancer_config(servers: tuple[tuple[str, IPv4Address], ...]) -> NodeFile:
+    content = render("kubernetes/haproxy.cfg.j2", port=LOCAL_API_PORT, api_port=API_PORT, servers=dict(servers), ca=CA)
+    return NodeFile("/etc/clusterup/haproxy.cfg", content)
+
+
 def kubelet_unit(shape: Shape, ca: NodeFile) -> Unit:
     """The kubelet; its client certificate comes from TLS bootstrap and is renewed by itself."""
-    config = NodeFile(
-        KUBELET_YAML,
-        render(
-            "kubernetes/kubelet.yaml.j2",
-            ca=CA,
-            dns=shape.dns_service,
-            domain=shape.inventory.cluster.domain,
-        ),
-    )
+    config = _kubelet_config(shape.dns_service, shape.inventory.cluster.domain)
     given = {
         "bootstrap-kubeconfig": BOOTSTRAP_CONF,
         "cert-dir": "/var/lib/kubelet/pki",
@@ -118,6 +121,11 @@ def kubelet_unit(shape: Shape, ca: NodeFile) -> Unit:
         argv_from=("REGISTRATION",),
         unwatched=(_registration(shape),),
     )
+
+
+@cache
+def _kubelet_config(dns: IPv4Address, domain: str) -> NodeFile:
+    return NodeFile(KUBELET_YAML, render("kubernetes/kubelet.yaml.j2", ca=CA, dns=dns, domain=domain))
 
 
 def _registration(shape: Shape) -> NodeFile:
@@ -145,11 +153,7 @@ def proxy_unit(shape: Shape, ca: NodeFile) -> Unit:
         PROXY_YAML,
         render("kubernetes/kube-proxy.yaml.j2", node=shape.node.name, pods=shape.pod_cidr, kubeconfig=PROXY_CONF),
     )
-    kubeconfig = NodeFile(
-        PROXY_CONF,
-        render("kubernetes/node.conf.j2", ca=CA, port=LOCAL_API_PORT, certificate=CLIENT_CERTIFICATE),
-        0o600,
-    )
+    kubeconfig = _proxy_kubeconfig()
     return Unit(
         name="kube-proxy.service",
         description="Kubernetes' services on this node",
@@ -159,6 +163,12 @@ def proxy_unit(shape: Shape, ca: NodeFile) -> Unit:
         wants=("kubelet.service",),
         before_start=(UNTIL_JOINED,),
     )
+
+
+@cache
+def _proxy_kubeconfig() -> NodeFile:
+    content = render("kubernetes/node.conf.j2", ca=CA, port=LOCAL_API_PORT, certificate=CLIENT_CERTIFICATE)
+    return NodeFile(PROXY_CONF, content, 0o600)
 
 
 def network_unit(shape: Shape, ca: NodeFile) -> Unit:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,7 +122,7 @@ def _attempts(
 
     in_agent = {key.asbytes(): key for key in agent_keys}
     for path in dict.fromkeys(hop.keys if hop.own is None else (*hop.keys, hop.own.key)):
-        held = in_agent.get(_public_blob(path))
+        held = in_agent.get(_public_blob(path)) if in_agent else None
         loaded = held or _load(path, hop)
         if isinstance(loaded, _Unusable):
             yield loaded
@@ -183,6 +184,12 @@ def _unlocked(path: Path, hop: Hop) -> paramiko.PKey | _Unusable:
 
 
 def _opened(path: Path, passphrase: bytes | None) -> paramiko.PKey:
+    return _understood(path, path.read_bytes(), passphrase)
+
+
+# One key opens many machines. Whoever replaces the file is heard: its content is part of the question.
+@lru_cache(64)
+def _understood(path: Path, _: bytes, passphrase: bytes | None) -> paramiko.PKey:
     import paramiko
 
     # Paramiko hands this on to cryptography, which takes bytes only.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ KEEPALIVE = 15.0
 """Seconds between signs of life, so that firewalls and NAT keep the connection."""
 UNANSWERED = 120_000
 """Milliseconds after which data that nobody acknowledges ends the connection (TCP_USER_TIMEOUT, tcp(7))."""
+_LOADING = threading.Lock()
 RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 
 
@@ -38,8 +40,17 @@ class Greeted:
     host_key_kind: str
 
 
-def quiet_paramiko() -> None:
-    """Keep Paramiko's own log (tracebacks among it) from the person's terminal: errors are raised anyway."""
+def load_paramiko() -> None:
+    """Import Paramiko without Invoke, which it has for `Match exec` of ssh_config(5) alone and which imports a lot:
+    that is refused here. Its own log (tracebacks among it) is kept from the terminal: errors are raised anyway."""
+    with _LOADING:
+        if "paramiko" not in sys.modules and "invoke" not in sys.modules:
+            # None in its place is how the import is told that there is no such module.
+            sys.modules["invoke"] = None  # type: ignore[assignment]
+            try:
+                import paramiko  # noqa: F401
+            finally:
+                del sys.modules["invoke"]
     logger = logging.getLogger("paramiko")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())

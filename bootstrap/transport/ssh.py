@@ -35,11 +35,11 @@ def open_ssh(target: SshTarget, host_keys: HostKeys, trust: Trust, *, connect_ti
     configuration or a secret's source).
     """
     from bootstrap.transport.authenticate import authenticate
-    from bootstrap.transport.connect import greet, quiet_paramiko
+    from bootstrap.transport.connect import greet, load_paramiko
     from bootstrap.transport.sshconfig import route
     from bootstrap.transport.sudo import find_root
 
-    quiet_paramiko()
+    load_paramiko()
     opened: list[paramiko.Transport] = []
     try:
         for hop in route(target):
