@@ -15,10 +15,10 @@ from pathlib import Path
 
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.lab.machine import machine_folder, machine_running
-from bootstrap.lab.process import last_lines
 from bootstrap.lab.qemu import CONSOLE_LOG, CONSOLE_SOCKET
-from bootstrap.lab.qmp import connect_unix
 from bootstrap.lab.spec import Lab
+from bootstrap.transport.serial.readable import last_lines
+from bootstrap.transport.serial.sockets import connect_unix
 
 ESCAPE = b"\x1d"  # Ctrl-]
 CONSOLE_LOCK = "console.lock"
