@@ -1,7 +1,7 @@
 """A serial port of a console server whose settings are ours (RFC 2217).
 
-Not pyserial's client: it negotiates all settings anew whenever the time-out of a read changes, and gives up a write that a
-slow line holds back for five seconds.
+Not pyserial's client: it negotiates all settings anew whenever the time-out of a read changes, and gives up a write
+that a slow line holds back for five seconds.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def open_rfc2217(target: ConsoleTarget, connection: Line, seconds: float) -> Lin
             # The controls share one number: each is answered under its own value.
             answers[value[0], value[1] if value[0] == SET_CONTROL + ANSWERED and len(value) > 1 else 0] = value[1:]
 
-    telnet = Telnet(told)
+    telnet = Telnet(told, frozenset({COM_PORT}))
     end = time.monotonic() + seconds
     telnet.ask(WILL, COM_PORT)
     telnet.ask(DO, COM_PORT)

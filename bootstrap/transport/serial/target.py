@@ -123,8 +123,8 @@ def _host_and_port(text: str) -> tuple[str, int]:
 class ConsoleTarget:
     """The console of one node as the inventory says it.
 
-    `baud` in bits a second; it, `data_bits`, `parity`, `stop_bits` and `flow` are set where the line has them (a device,
-    rfc2217). `user` logs in with `password`; `root_password` is for su, where `user` is not root and has no sudo. `log`
+    `baud` in bits a second; it, `data_bits`, `parity`, `stop_bits` and `flow` are set where the line has them (devices
+    and rfc2217). `user` logs in with `password`; `root_password` is for su, where `user` has no sudo. `log`
     is the file that keeps everything that is read; None keeps nothing.
     """
 

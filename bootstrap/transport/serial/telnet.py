@@ -11,8 +11,8 @@ from bootstrap.transport.serial.line import Line
 IAC, DONT, DO, WONT, WILL, SB, BREAK, SE = 255, 254, 253, 252, 251, 250, 243, 240
 BINARY, ECHO, SUPPRESS_GO_AHEAD, COM_PORT = 0, 1, 3, 44
 # What the other side may do, and what we do when it asks. Everything else is refused.
-THEIRS = frozenset({BINARY, ECHO, SUPPRESS_GO_AHEAD, COM_PORT})
-OURS = frozenset({BINARY, SUPPRESS_GO_AHEAD, COM_PORT})
+THEIRS = frozenset({BINARY, ECHO, SUPPRESS_GO_AHEAD})
+OURS = frozenset({BINARY, SUPPRESS_GO_AHEAD})
 PIECE = 1024
 LONGEST_SUBNEGOTIATION = 4096
 
@@ -20,11 +20,14 @@ LONGEST_SUBNEGOTIATION = 4096
 class Telnet:
     """One side of a Telnet connection, without the connection: bytes in, bytes and replies out.
 
-    `replies` holds what has to be sent; `subnegotiated` is called with what stands between SB and SE. `asked`: options
-    that we ask for ourselves.
+    `replies` holds what has to be sent; `subnegotiated` is called with an option and what stands between SB and SE.
+    `more`: options that either side may have beside those of a plain line.
     """
 
-    def __init__(self, subnegotiated: Callable[[int, bytes], object] = lambda *_: None) -> None:
+    def __init__(
+        self, subnegotiated: Callable[[int, bytes], object] = lambda *_: None, more: frozenset[int] = frozenset()
+    ) -> None:
+        self._more = more
         self.replies = bytearray()
         self.theirs: dict[int, bool] = {}
         """Options of the other side that it has answered for, on or off."""
@@ -32,7 +35,7 @@ class Telnet:
         """Our own options that it has answered for, on or off."""
         self._asked: set[tuple[int, int]] = set()
         self._subnegotiated = subnegotiated
-        self._read = self._data
+        self._read: Callable[[int, bytearray], None] = self._data
         self._command = 0
         self._sub = bytearray()
         self._after_return = False
@@ -83,7 +86,7 @@ class Telnet:
             table, allowed, yes, no = self.theirs, THEIRS, DO, DONT
         else:
             table, allowed, yes, no = self.ours, OURS, WILL, WONT
-        accepted = on and option in allowed
+        accepted = on and option in allowed | self._more
         known = table.get(option)
         table[option] = accepted
         # An answer to what we asked, or a repetition, is not answered: each side would answer the other for ever.
