@@ -7,18 +7,21 @@ import re
 # The kernel may write to the same console right behind a prompt.
 _KERNEL = r"(?:\[\s*\d+\.\d+\].*)?"
 _LOGIN = re.compile(rf"(?<!last )\b(?:login|user ?name):\s*{_KERNEL}\Z", re.IGNORECASE | re.DOTALL)
-_SECRET = (
+# As PAM's translations have it; a colon of Chinese and Japanese is wide.
+_WORDS = (
     r"pass(?:word|code|phrase|wort|e)|contraseña|senha|parola|wachtwoord|lösenord|hasło|heslo|salasana|пароль|密码|密碼|"
     "パスワード|암호"
 )
-_PASSWORD = re.compile(rf"(?:{_SECRET})[^:：\n]{{0,60}}[:：]\s*{_KERNEL}\Z", re.IGNORECASE | re.DOTALL)
+_COLON = ":\uff1a"
+_PASSWORD = re.compile(rf"(?:{_WORDS})[^{_COLON}\n]{{0,60}}[{_COLON}]\s*{_KERNEL}\Z", re.IGNORECASE | re.DOTALL)
 _PAGER = re.compile(
-    r"(?:--More--|\(END\)|^:|lines \d+-\d+|Manual page .*line \d+|press h for help or q to quit|RETURN to continue)[^\n]*\Z",
+    r"(?:--More--|\(END\)|^:|lines \d+-\d+|Manual page .*line \d+|for help or q to quit|RETURN to continue)[^\n]*\Z",
     re.IGNORECASE | re.MULTILINE,
 )
 _BOOT_LOADER = re.compile(
     r"autoboot|automatic(?:ally)? boot|executed automatically|boot in \d+ s|press (?:any key|esc|del|f\d|ctrl-b)|"
-    r"hit any key|boot manager|boot menu|boot options|GNU GRUB|U-Boot|SeaBIOS|iPXE|ISOLINUX|SYSLINUX|BdsDxe|booting from",
+    r"hit any key|boot manager|boot menu|boot options|GNU GRUB|U-Boot|SeaBIOS|iPXE|ISOLINUX|SYSLINUX|BdsDxe|"
+    r"booting from",
     re.IGNORECASE,
 )
 _BOOTING = re.compile(r"^\s*(?:<\d>)?\[\s*(?:\d+\.\d+|OK|FAILED|\*+\s*)\s*\]", re.MULTILINE)

@@ -1,7 +1,7 @@
 """From whatever is on the line to a login prompt or a shell.
 
-Keys are pressed from the harmless to the forceful, and after each of them a shell has to prove itself: a marker that the
-typed command does not contain. No prompt is believed, and nothing is pressed while a machine boots.
+Keys are pressed from the harmless to the forceful, and after each of them a shell has to prove itself: by a marker that
+the typed command does not contain. No prompt is believed, and nothing is pressed while a machine boots.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bootstrap.transport.serial.prompts import (
     is_loader_prompt,
     is_pager,
 )
-from bootstrap.transport.serial.readable import is_garbage, plain_text
+from bootstrap.transport.serial.readable import ENOUGH_TO_JUDGE, is_garbage, plain_text
 from bootstrap.transport.serial.talk import Talk
 
 XON, CTRL_C, CTRL_D, CTRL_U, CTRL_X, CTRL_Z, QUIT_KEY, ESC = (
@@ -130,15 +130,21 @@ class _Search:
         if talk.count == before:
             self._no_answer()
             return None
-        if is_garbage(talk.seen):
-            self._garbled += 1
-            return None
+        self._unanswered = 0
         if not text.strip():
             talk.wait_for(lambda text: bool(text.strip()), ANSWER_SECONDS)
             text = talk.settle()
         if asks_for_user(text):
             return There.LOGIN
-        self._unanswered = 0
+        if is_garbage(talk.seen[-max(ENOUGH_TO_JUDGE, talk.count - before) :]):
+            self._garbled += 1
+            return None
+        self._garbled = 0
+        return self._answered(text)
+
+    def _answered(self, text: str) -> There | None:
+        """What it is that answered to a key."""
+        talk = self._talk
         if asks_for_password(text):
             # Somebody's unfinished login, sudo or passwd: no password of ours is for it.
             talk.send(CTRL_D)
@@ -173,11 +179,11 @@ class _Search:
 
     def _stop_in_vain(self) -> None:
         talk, target = self._talk, self._talk.target
-        if self._garbled >= GARBLED_ANSWERS and is_garbage(talk.seen):
+        if self._garbled >= GARBLED_ANSWERS:
             raise self._failed(
                 "what comes over its console is garbage",
                 got=f"{talk.count} bytes, most of them unprintable: {talk.seen[-24:].hex(' ')}",
-                hint=f"another speed than {target.baud} or another parity is set on the other side: correct console.baud"
+                hint=f"the other side has another speed than {target.baud}, or another parity: correct console.baud"
                 if target.carrier.has_speed
                 else "set the speed and parity of the node's port on what carries the line",
             )

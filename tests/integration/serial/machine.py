@@ -23,7 +23,7 @@ GETTY = "/usr/sbin/agetty"
 class Machine:
     """A terminal whose other end is a socket, as a serial port's is a cable: `far` is the operator's end of it.
 
-    The kernel hangs a pseudo-terminal up where it only drops a serial port's carrier for a moment (login(1) does that on
+    The kernel hangs a pseudo-terminal up where a serial port's carrier only drops for a moment (login(1) does that on
     purpose): the cable in between hides it.
     """
 
@@ -67,10 +67,7 @@ class Machine:
 
     def processes(self) -> list[str]:
         """The commands that run on the console."""
-        listed = subprocess.run(
-            ["ps", "-o", "args=", "-t", str(self.terminal).removeprefix("/dev/")], capture_output=True, text=True
-        )
-        return listed.stdout.splitlines()
+        return listed("args", "-t", str(self.terminal).removeprefix("/dev/"))
 
     def close(self) -> None:
         self._stopped.set()
@@ -108,10 +105,15 @@ class Machine:
                     self._stopped.wait(0.02)
 
 
+def listed(what: str, *which: str) -> list[str]:
+    """What ps(1) says of some processes; it ends with 1 where there is none."""
+    said = subprocess.run(["ps", "-o", f"{what}=", *which], check=False, capture_output=True, text=True)
+    return said.stdout.splitlines()
+
+
 def end_session(program: subprocess.Popen[bytes]) -> None:
     """End a program that leads a session, and whatever runs in that session."""
-    listed = subprocess.run(["ps", "-o", "pid=", "-s", str(program.pid)], capture_output=True, text=True)
-    for pid in (*map(int, listed.stdout.split()), program.pid):
+    for pid in (*map(int, listed("pid", "-s", str(program.pid))), program.pid):
         if pid != program.pid or program.poll() is None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
