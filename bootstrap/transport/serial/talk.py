@@ -91,7 +91,7 @@ class Talk:
             self.line.hide(value)
         self.line.write(value + self.target.line_ending.sent)
 
-    def settle(self, quiet: float = QUIET, at_most: float = 20.0) -> str:
+    def settle(self, quiet: float = QUIET, at_most: float = 5.0) -> str:
         """Wait until nothing came for `quiet` seconds, at most `at_most`; the text since the last mark."""
         end = time.monotonic() + at_most
         while (left := end - time.monotonic()) > 0 and self.hear(min(quiet, left)):

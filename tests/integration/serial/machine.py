@@ -59,9 +59,9 @@ class Machine:
         self._programs.append(program)
         return program
 
-    def lets_log_in(self, *more: str) -> None:
-        """A getty on the console, started anew whenever it ends, as init does."""
-        thread = threading.Thread(target=self._respawn, args=(more,), daemon=True)
+    def lets_log_in(self, *inside: str) -> None:
+        """A getty on the console, started anew whenever it ends, as init does; `inside` is a program that runs it."""
+        thread = threading.Thread(target=self._respawn, args=(inside,), daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -81,10 +81,10 @@ class Machine:
         self.far.close()
         self._near.close()
 
-    def _respawn(self, more: Sequence[str]) -> None:
+    def _respawn(self, inside: Sequence[str]) -> None:
         name = str(self.terminal).removeprefix("/dev/")
         while not self._stopped.is_set():
-            getty = subprocess.Popen(["setsid", GETTY, "--local-line", "--noclear", *more, name, "115200", "vt102"])
+            getty = subprocess.Popen(["setsid", *inside, GETTY, "--local-line", "--noclear", name, "115200", "vt102"])
             self._programs.append(getty)
             getty.wait()
             self._stopped.wait(0.3)
