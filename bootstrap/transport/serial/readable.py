@@ -42,11 +42,15 @@ def last_lines(path: Path, count: int) -> str:
 def is_garbage(data: bytes) -> bool:
     """Whether most of it is nothing that a console writes: what a line at another speed looks like.
 
-    Letters of any language, line ends and control sequences are text; NUL and what is no UTF-8 are not.
+    Letters of any language, line ends and control sequences are text; what is no UTF-8 is not. NUL is padding (terminfo
+    has it for old terminals), unless nothing else comes.
     """
     recent = data[-512:]
     if len(recent) < ENOUGH_TO_JUDGE:
         return False
+    padded, recent = recent, recent.replace(b"\0", b"")
+    if len(recent) < ENOUGH_TO_JUDGE:
+        return not recent.strip() and len(padded) >= ENOUGH_TO_JUDGE
     text = SEQUENCE.sub("", recent.decode("utf-8", "replace"))
     bad = sum(
         1 for character in text if character == "\ufffd" or (character < " " and character not in "\r\n\t\b\a\x1b")

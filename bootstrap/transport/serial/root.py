@@ -56,10 +56,13 @@ def enter_root_shell(line: Line, target: ConsoleTarget, patience: Patience | Non
             who = _become_root(talk, who)
         if who.uid == 0 and not _is_elsewhere(who, target):
             return
-        # Somebody's open shell is left, so that we can log in as ourselves; bash says no once where jobs are stopped.
+        # Somebody's open shell is left, so that we can log in as ourselves.
         _leave(talk)
-        for _ in range(2):
-            if not asks_for_user(talk.text):
+        if not asks_for_user(talk.text):
+            talk.mark()
+            talk.enter(" exit")
+            # Said once by shells that have stopped jobs.
+            if "jobs" in talk.settle():
                 talk.enter(" exit")
                 talk.settle()
     raise console_failed(

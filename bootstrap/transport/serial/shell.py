@@ -166,7 +166,7 @@ class _Search:
         # Nobody may be there yet. What is there and echoes nothing gets the other keys as well, but no firmware does.
         if self._talk.count and self._unanswered >= 3 and not is_booting(self._recent()):
             self._go_on()
-        self._talk.hear(min(BETWEEN_ROUNDS, self._patience.silent))
+        self._talk.hear(min(BETWEEN_ROUNDS, max(0.0, self._patience.silent - self._talk.silent_for)))
 
     def _go_on(self) -> None:
         self._round += 1
@@ -190,7 +190,7 @@ class _Search:
         if talk.silent_for >= self._patience.silent:
             speed = " that the speed is right (console.baud)," if target.carrier.has_speed else ""
             raise self._failed(
-                f"nothing came over its console for {talk.silent_for:.0f} s",
+                f"nothing came over its console for {self._patience.silent:.0f} s",
                 got=talk.last_words or "not one readable byte",
                 hint=f"see that the machine is on, that the cable is in the right port,{speed} and that the system has "
                 "a console there (kernel argument console=ttyS0,115200)",

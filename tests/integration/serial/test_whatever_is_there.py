@@ -51,14 +51,9 @@ def test_a_root_shell_that_is_open_already_is_used_and_left_open(machine: Machin
     assert [command for command in machine.processes() if command != " ".join(SHELL)] == []
 
 
-@pytest.mark.parametrize("prompt", ["", "\\033[7m>>> \\033[0m", "login: ", "~ $ \n> "])
+@pytest.mark.parametrize("prompt", ["", "\033[7m>>> \033[0m", "~ $ \n> ", "Password for nobody"])
 def test_no_prompt_is_needed_and_none_is_believed(machine: Machine, prompt: str) -> None:
-    machine.runs(SHELL, PS1=prompt.replace("\\033", "\033"))
-    if prompt == "login: ":
-        # Somebody answers the name and the password that are typed at what looks like a login.
-        with pytest.raises(ConsoleFailed):
-            enter_root_shell(machine.line(TARGET), TARGET, SOON)
-        return
+    machine.runs(SHELL, PS1=prompt)
     assert becomes_root(machine.line(TARGET))
 
 
@@ -94,7 +89,7 @@ def test_an_editor_with_unsaved_changes(line: DescriptorLine, tmp_path: Path) ->
 
 
 def test_another_editor_with_unsaved_changes(line: DescriptorLine, tmp_path: Path) -> None:
-    types(line, f"nano {tmp_path}/file\r", "GNU nano")
+    types(line, f"nano {tmp_path}/file\r", "New File")
     types(line, "words", "words")
     assert becomes_root(line)
     assert not (tmp_path / "file").exists()
@@ -220,6 +215,6 @@ def test_garbage_is_taken_for_a_wrong_speed() -> None:
 
 def test_a_boot_loader_that_waits_for_commands_is_named() -> None:
     with answering(lambda data: b"\r\n=> " if data.endswith(b"\r") else b"") as line:
-        said = failure(line, Patience(silent=20.0, total=30.0))
+        said = failure(line, Patience(silent=20.0, total=15.0))
     assert "a boot loader waits for commands" in said
     assert "clusterup console" in said
