@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.transport.serial.target import ConsoleTarget
-from tests.integration.serial.machine import Machine, a_machine
+from tests.integration.console.machine import Machine, a_machine
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from bootstrap.transport.serial.shell import Patience
 from bootstrap.transport.serial.talk import Talk
 from bootstrap.transport.serial.target import ConsoleTarget
 from tests.helpers.daemons import wait_for
-from tests.integration.serial.conftest import Account, target_of
-from tests.integration.serial.machine import Machine, shows
+from tests.integration.console.conftest import Account, target_of
+from tests.integration.console.machine import Machine, shows
 
 SOON = Patience(silent=20.0, total=120.0)
 MOTD = Path("/run/motd.dynamic")

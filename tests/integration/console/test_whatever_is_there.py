@@ -16,8 +16,8 @@ from bootstrap.transport.serial.root import enter_root_shell, leave_root_shell
 from bootstrap.transport.serial.shell import Patience
 from bootstrap.transport.serial.talk import Talk
 from tests.helpers.daemons import wait_for
-from tests.integration.serial.conftest import Account, target_of
-from tests.integration.serial.machine import Machine, shows
+from tests.integration.console.conftest import Account, target_of
+from tests.integration.console.machine import Machine, shows
 
 SOON = Patience(silent=20.0, total=120.0)
 SHELL = ("bash", "--norc", "--noprofile", "-i")
