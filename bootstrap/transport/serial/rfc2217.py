@@ -145,3 +145,5 @@ class _Port:
 
     def close(self) -> None:
         self._telnet.close()
+        # Whoever waits to write finds the line closed.
+        self._allowed.set()
