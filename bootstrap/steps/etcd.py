@@ -135,7 +135,9 @@ def _members_with(context: Context, node: Node, quorum: Quorum) -> Mapping[str, 
     """Names and peer URLs of all members, `node` added as a learner when it is none yet."""
     url = peer_url(node.address)
     with _voter(context, node, quorum) as client:
-        mine = [member for member in client.members() if member.name == node.name or url in member.peer_urls]
+        found = client.members()
+        mine = [member for member in found if member.name == node.name or url in member.peer_urls]
+        _require_no_other_learner(node, quorum, [member for member in found if member not in mine])
         for stale in mine:
             # It has started before, and its data is gone: the quorum must not wait for what it promised.
             if stale.name:
@@ -144,8 +146,28 @@ def _members_with(context: Context, node: Node, quorum: Quorum) -> Mapping[str, 
         if not any(not member.name for member in mine):
             _settled(context, lambda: client.add_learner(url), "etcd to take a new member")
         members = client.members()
+    return {_server_of(member, quorum): member.peer_urls[0] for member in members}
+
+
+def _server_of(member: Member, quorum: Quorum) -> str:
     names = {peer_url(server.address): server.name for server in quorum.servers}
-    return {member.name or names.get(member.peer_urls[0], f"{member.id:x}"): member.peer_urls[0] for member in members}
+    return member.name or names.get(member.peer_urls[0], f"{member.id:x}")
+
+
+def _require_no_other_learner(node: Node, quorum: Quorum, others: Sequence[Member]) -> None:
+    """etcd has one learner at a time. Left by a server whose action failed, it stays one until that is done again: to
+    wait for it would be in vain."""
+    for member in others:
+        if member.learner:
+            name = _server_of(member, quorum)
+            raise ClusterupError(
+                f"it can't join etcd before {name} has its vote",
+                node=node.name,
+                step="etcd",
+                tried="add it to the members as a learner, of which etcd has one at a time",
+                got=f"{name} is a learner",
+                hint=f"see that {name} is up, then apply again: it gets its vote first",
+            )
 
 
 def _promote(context: Context, node: Node, quorum: Quorum) -> None:
