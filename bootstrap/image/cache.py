@@ -16,11 +16,15 @@ from bootstrap.locks import waiting_lock
 from bootstrap.paths import cache_dir
 
 
+LEFT_BY_TOOLS = frozenset(("__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"))
+"""Folders beside sources that are no part of them."""
+
+
 def content_key(parts: Mapping[str, bytes | str | Path]) -> str:
     """A short hexadecimal key (16 digits of SHA-256) over named parts.
 
     A Path stands for the contents of that file, or of every file below that folder (names, modes' execute
-    bit and bytes); compiled Python is passed over.
+    bit and bytes); what tools leave there (`LEFT_BY_TOOLS`) is passed over.
     """
     digest = hashlib.sha256()
     for name in sorted(parts):
@@ -40,7 +44,7 @@ def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
         yield path.name, path.read_bytes()
         return
     for item in sorted(path.rglob("*")):
-        if "__pycache__" in item.parts:
+        if not LEFT_BY_TOOLS.isdisjoint(item.relative_to(path).parts):
             continue
         relative = str(item.relative_to(path))
         if item.is_symlink():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import bootstrap
-from bootstrap.image.cache import cached, content_key
+from bootstrap.image.cache import LEFT_BY_TOOLS, cached, content_key
 from bootstrap.image.gpt import GptPartition, copy_partition, read_gpt
 from bootstrap.image.trees import MIRROR_FORMAT, Log, debian_mirror, ensure_tree, run_in
 from bootstrap.paths import cache_dir, templates_dir
@@ -146,7 +146,7 @@ def _prepare(work: Path, definitions: Path, agent: Path) -> None:
     shutil.copytree(
         agent,
         project / "mkosi.extra/usr/lib/clusterup/node",
-        ignore=shutil.ignore_patterns("__pycache__"),
+        ignore=shutil.ignore_patterns(*LEFT_BY_TOOLS),
     )
     sources = project / "mkosi.sandbox/etc/apt/sources.list.d/mkosi.sources"
     sources.parent.mkdir(parents=True)

@@ -21,7 +21,7 @@ T = TypeVar("T")
 def deploy_actions(desired: Desired, world: World) -> list[Action[World]]:
     """The actions that bring one node's payload, images and files, and start its runtime."""
     name = desired.node.name
-    files = _other_files(desired, world.nodes.get(name))
+    facts = world.nodes.get(name)
     return [
         Action(
             id=f"{name}/payload",
@@ -47,7 +47,7 @@ def deploy_actions(desired: Desired, world: World) -> list[Action[World]]:
             step="files",
             title="write certificates, settings and units",
             check=judged(name, lambda facts, _: _reason(desired.files, facts)),
-            apply=lambda context: put_files(context, name, files),
+            apply=lambda context: put_files(context, name, _other_files(desired, facts)),
             needs=(f"{name}/install.boot",),
         ),
         Action(

@@ -25,7 +25,7 @@ from bootstrap.steps.node_units import (
     network_unit,
     proxy_unit,
 )
-from bootstrap.steps.shape import Shape
+from bootstrap.steps.shape import Shape, servers_of
 from bootstrap.steps.state import ClusterState
 from bootstrap.steps.ways import OperatorKeys
 from bootstrap.steps.written import stretches
@@ -84,17 +84,19 @@ def desired_nodes(
 
     Raises ClusterupError for a bundle that lacks a part.
     """
-    nodes = {node.name: desired_node(inventory, node, state, bundle, keys) for node in inventory.nodes}
+    servers, minor = servers_of(inventory), bundle.kubernetes_minor
+    nodes = {
+        node.name: desired_node(Shape(inventory, node, minor, servers), state, bundle, keys) for node in inventory.nodes
+    }
     # After all others: it holds every certificate that was made for them.
     handover = handover_file(handover_of(inventory, written, state, bundle))
-    servers = {node.name: dataclasses.replace(nodes[node.name], handover=handover) for node in inventory.servers}
-    return nodes | servers
+    return nodes | {name: dataclasses.replace(nodes[name], handover=handover) for name in servers}
 
 
-def desired_node(inventory: Inventory, node: Node, state: ClusterState, bundle: Bundle, keys: OperatorKeys) -> Desired:
+def desired_node(shape: Shape, state: ClusterState, bundle: Bundle, keys: OperatorKeys) -> Desired:
     """One node as it should be."""
     payload = bundle.artifact("payload")
-    shape = Shape(inventory, node, bundle.kubernetes_minor)
+    inventory, node = shape.inventory, shape.node
     # Every unit runs out of the payload: another one restarts them.
     release = NodeFile(PAYLOAD_FILE, f"{payload.sha256}\n".encode())
     ca = ca_file(keys.pki)

@@ -17,20 +17,17 @@ class Shape:
     """The cluster as one node sees it.
 
     `minor` is Kubernetes' minor version (20 for 1.20.2): flags come and go with it. `servers` maps names to
-    addresses.
+    addresses (see `servers_of`).
     """
 
     inventory: Inventory
     node: Node
     minor: int
+    servers: Mapping[str, IPv4Address]
 
     @property
     def server(self) -> bool:
         return self.node.role is Role.SERVER
-
-    @property
-    def servers(self) -> Mapping[str, IPv4Address]:
-        return {server.name: server.address for server in self.inventory.servers}
 
     @property
     def pod_cidr(self) -> IPv4Network:
@@ -49,6 +46,11 @@ class Shape:
     def dns_service(self) -> IPv4Address:
         """Where kubeadm puts cluster DNS: the tenth address of the range."""
         return self.service_cidr[10]
+
+
+def servers_of(inventory: Inventory) -> Mapping[str, IPv4Address]:
+    """The addresses of an inventory's servers, by name."""
+    return {server.name: server.address for server in inventory.servers}
 
 
 def endpoint_of(inventory: Inventory) -> tuple[str, int]:

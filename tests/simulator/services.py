@@ -57,6 +57,9 @@ def api_server(objects: Sequence[Mapping[str, Any]], authority: KeyPair) -> Iter
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # An answer goes out at once and whole, as a real server's does.
+        disable_nagle_algorithm = True
+        wbufsize = -1
 
         def do_GET(self) -> None:
             body = answers.get(self.path.partition("?")[0])

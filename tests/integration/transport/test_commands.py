@@ -47,6 +47,12 @@ def test_binary_input_and_output_are_exact(way: SshTransport) -> None:
     assert way.check(Command("echo", "cat"), stdin=data).stdout == data
 
 
+def test_much_error_output_before_any_other_keeps_nothing_waiting(way: SshTransport) -> None:
+    script = "head -c 6000000 /dev/zero >&2; echo done"
+    result = way.run(Command("complain", script))
+    assert (result.status, result.stdout, len(result.stderr)) == (0, b"done\n", 6_000_000)
+
+
 def test_quotes_and_lines_of_a_script_arrive_as_written(way: SshTransport) -> None:
     command = Command.of("say", "printf '%s|' {} \"two\nlines\" 'a\"b' $((1 + 1))", "it's $HOME; `id` \\")
     assert way.check(command).text == "it's $HOME; `id` \\|two\nlines|a\"b|2|"

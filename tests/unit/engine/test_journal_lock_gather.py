@@ -66,6 +66,17 @@ def test_a_way_in_that_was_lost_is_opened_anew_and_one_that_leads_there_is_kept(
     assert cast(Way, connections.on("s1")) is second
 
 
+def test_of_the_ways_in_only_those_stay_open_that_are_needed_again() -> None:
+    opened: dict[str, Way] = {}
+
+    def open_and_note(node: str) -> Transport:
+        opened[node] = Way(node)
+        return cast(Transport, opened[node])
+
+    gather(["s1", "a1"], lambda way: way.node, Connections(open_and_note), parallel=1, observe=nobody, keep=["s1"])
+    assert {name: way.closed for name, way in opened.items()} == {"s1": False, "a1": True}
+
+
 def test_a_way_in_is_opened_once_and_closed_before_it_is_opened_again() -> None:
     connections = Connections(open_way)
     first = cast(Way, connections.on("s1"))

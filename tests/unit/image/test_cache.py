@@ -68,11 +68,13 @@ def test_a_single_file_counts_with_its_bytes(tmp_path: Path) -> None:
     assert content_key({"file": file}) != before
 
 
-def test_compiled_python_does_not_count(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", ["__pycache__/main.cpython-311.pyc", ".mypy_cache/3.11/cache.db"])
+def test_what_tools_leave_beside_sources_does_not_count(tmp_path: Path, left: str) -> None:
     folder = sources(tmp_path / "sources")
     before = content_key({"sources": folder})
-    (folder / "package" / "__pycache__").mkdir()
-    (folder / "package" / "__pycache__" / "main.cpython-311.pyc").write_bytes(b"compiled")
+    file = folder / "package" / left
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"left")
     assert content_key({"sources": folder}) == before
 
 

@@ -23,7 +23,7 @@ from bootstrap.steps.node_units import (
     network_unit,
     proxy_unit,
 )
-from bootstrap.steps.shape import Shape, api_server_names, endpoint_of
+from bootstrap.steps.shape import Shape, api_server_names, endpoint_of, servers_of
 
 CA = NodeFile("/etc/kubernetes/pki/ca.crt", b"a certificate")
 
@@ -48,7 +48,7 @@ def inventory(**cluster: object) -> Inventory:
 
 def shape(node: str, minor: int = 20, **cluster: object) -> Shape:
     whole = inventory(**cluster)
-    return Shape(whole, whole.node(node), minor)
+    return Shape(whole, whole.node(node), minor, servers_of(whole))
 
 
 def text(unit: Unit) -> str:

@@ -39,6 +39,23 @@ def test_a_new_key_replaces_that_of_its_kind_and_forgetting_leaves_the_other(tmp
     assert json.loads(keys.path.read_text()) == {}
 
 
+def test_what_somebody_else_pins_is_seen_at_once(tmp_path: Path) -> None:
+    first, second = new_ssh_key().public, new_ssh_key().public
+    mine, theirs = HostKeys(tmp_path / "hosts.json"), HostKeys(tmp_path / "hosts.json")
+    mine.pin("node1", "live", first)
+    assert mine.pinned("node1") == {"live": first}
+    theirs.pin("node1", "live", second)
+    assert mine.pinned("node1") == {"live": second}
+
+
+def test_changing_what_was_answered_pins_nothing(tmp_path: Path) -> None:
+    keys = HostKeys(tmp_path / "hosts.json")
+    keys.pin("node1", "live", key := new_ssh_key().public)
+    keys.all_pinned()["node1"]["live"] = "another"
+    keys.pinned("node1").clear()
+    assert keys.pinned("node1") == {"live": key}
+
+
 def test_pins_from_many_threads_are_all_kept(tmp_path: Path) -> None:
     path = tmp_path / "hosts.json"
     key = new_ssh_key().public
