@@ -110,8 +110,12 @@ def become_member(context: Context, desired: Desired, quorum: Quorum) -> None:
         learner = own.status().learner
     if learner:
         _promote(context, node, quorum)
-    with etcd_at(context.on(node.name), quorum.keys) as own:
-        context.wait_until(own.healthy, what="etcd's answer through the quorum", timeout=SETTLE_SECONDS, every=1.0)
+
+    def healthy() -> bool:
+        with etcd_at(context.on(node.name), quorum.keys) as own:
+            return own.healthy()
+
+    context.wait_until(healthy, what="etcd's answer through the quorum", timeout=SETTLE_SECONDS, every=1.0)
     quorum.note_founded()
 
 
@@ -143,10 +147,18 @@ def _members_with(context: Context, node: Node, quorum: Quorum) -> Mapping[str, 
             if stale.name:
                 context.say(f"removing the member whose data is gone ({stale.id:x})")
                 client.remove(stale.id)
-        if not any(not member.name for member in mine):
-            _settled(context, lambda: client.add_learner(url), "etcd to take a new member")
-        members = client.members()
-    return {_server_of(member, quorum): member.peer_urls[0] for member in members}
+
+    # Each question goes the way that is open then: the one before may have been lost, and with it an answer.
+    def added() -> bool:
+        with _voter(context, node, quorum) as client:
+            if not any(url in member.peer_urls for member in client.members()):
+                client.add_learner(url)
+        return True
+
+    if not any(not member.name for member in mine):
+        _settled(context, added, what="etcd to take a new member", timeout=SETTLE_SECONDS)
+    with _voter(context, node, quorum) as client:
+        return {_server_of(member, quorum): member.peer_urls[0] for member in client.members()}
 
 
 def _server_of(member: Member, quorum: Quorum) -> str:
@@ -172,16 +184,16 @@ def _require_no_other_learner(node: Node, quorum: Quorum, others: Sequence[Membe
 
 def _promote(context: Context, node: Node, quorum: Quorum) -> None:
     with _voter(context, node, quorum) as client:
-        member = _named(client.members(), node)
+        _named(client.members(), node)
 
-        def promoted() -> bool:
-            try:
+    def promoted() -> bool:
+        with _voter(context, node, quorum) as client:
+            member = _named(client.members(), node)
+            if member.learner:
                 client.promote(member.id)
-            except (LearnerNotReady, NotSettled):
-                return False
-            return True
+        return True
 
-        context.wait_until(promoted, what="the learner to catch up", timeout=PROMOTE_SECONDS, every=1.0)
+    _settled(context, promoted, what="the learner to catch up", timeout=PROMOTE_SECONDS)
 
 
 def _named(members: Sequence[Member], node: Node) -> Member:
@@ -198,17 +210,16 @@ def _named(members: Sequence[Member], node: Node) -> Member:
     )
 
 
-def _settled(context: Context, change: Callable[[], object], what: str) -> None:
+def _settled(context: Context, change: Callable[[], bool], *, what: str, timeout: float) -> None:
     """Make a change of the membership as soon as the cluster has got over the one before."""
 
     def done() -> bool:
         try:
-            change()
-        except NotSettled:
+            return change()
+        except (LearnerNotReady, NotSettled):
             return False
-        return True
 
-    context.wait_until(done, what=what, timeout=SETTLE_SECONDS, every=1.0)
+    context.wait_until(done, what=what, timeout=timeout, every=1.0)
 
 
 @contextmanager
