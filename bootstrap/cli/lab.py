@@ -85,7 +85,7 @@ def up(
     named = "" if name == "lab" else f" --name {name}"
     commands = (
         (f"clusterup apply {shlex.quote(str(inventory))}", "make a cluster of it"),
-        (f"clusterup lab console server-1{named}", "watch a machine; Ctrl-] leaves"),
+        (f"clusterup lab console server-1{named}", "watch a machine; Ctrl-] q leaves"),
         (f"clusterup lab stop server-1{named}", f"cut its power; clusterup lab up{named} brings it back"),
         (f"clusterup lab down{named}", "end the lab and remove its disks"),
     )
@@ -107,18 +107,19 @@ def status(
 
 
 def console(node: NodeArgument, name: NameOption = "lab") -> None:
-    """Show a machine's serial console; Ctrl-] leaves.
+    """Show a machine's serial console; Ctrl-] q leaves, Ctrl-] ? lists what else there is.
 
     Where standard input or output is no terminal, print the last 100 lines that were written to it.
     """
     from bootstrap.lab.console import attach_console, console_tail
+    from bootstrap.ui.console import LEAVE_HINT
 
     found = _existing(name)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         typer.echo(console_tail(found, node, 100))
         return
     typer.echo(console_tail(found, node, 20))
-    typer.echo(f"-- console of {node}; Ctrl-] leaves --", err=True)
+    typer.echo(f"-- console of {node}; {LEAVE_HINT} --", err=True)
     attach_console(found, node)
     typer.echo(f"\n-- left the console of {node} --", err=True)
 

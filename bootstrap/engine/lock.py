@@ -1,53 +1,22 @@
-"""One at a time: who holds a lock, what those are told who come second, and the lock beside the state.
-
-Whoever holds a lock says so in a note. Its `since` is for people: no clock of an operator's machine decides anything.
-"""
+"""One at a time: what those are told who come second, and the lock beside the state."""
 
 from __future__ import annotations
 
 import fcntl
-import getpass
-import json
 import math
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bootstrap.errors import Interrupted, Refused
+from bootstrap.holder import Holder, described
 
 LOOK_EVERY_SECONDS = 1.0
 FOREVER = math.inf
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who holds a lock, and what it is held for. `since` is ISO 8601, by the holder's own clock; `cluster` may be
-    empty."""
-
-    who: str
-    host: str
-    pid: int
-    since: str
-    doing: str
-    cluster: str = ""
-
-    @classmethod
-    def now(cls, doing: str, cluster: str = "") -> Holder:
-        """This process, from now on."""
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        return cls(_user(), socket.gethostname(), os.getpid(), since, doing, cluster)
-
-    def __str__(self) -> str:
-        return f"{self.who} on {self.host} (process {self.pid}) since {self.since}: {self.doing}"
-
-    def note(self) -> bytes:
-        return json.dumps(asdict(self)).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +87,3 @@ def file_lock(path: Path, doing: str, patience: Patience | None = None) -> Itera
         yield
     finally:
         os.close(handle)
-
-
-def described(note: bytes) -> str:
-    """Whose note it is, in words; a note that can't be read is said to be one."""
-    try:
-        fields = json.loads(note)
-        return str(Holder(**{name: fields[name] for name in Holder.__dataclass_fields__ if name in fields}))
-    except (ValueError, TypeError):
-        return "somebody who has not said yet who it is"
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        # A number without a name in the user database, as in a container.
-        return f"user {os.getuid()}"

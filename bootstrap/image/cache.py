@@ -15,7 +15,6 @@ from pathlib import Path
 from bootstrap.locks import waiting_lock
 from bootstrap.paths import cache_dir
 
-
 LEFT_BY_TOOLS = frozenset(("__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"))
 """Folders beside sources that are no part of them."""
 

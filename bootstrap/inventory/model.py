@@ -10,7 +10,9 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from bootstrap.transport.serial.target import URL_PATTERN, Flow, LineEnding, Parity, carrier_of
 
 
 class Strict(BaseModel):
@@ -30,6 +32,14 @@ _NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 LabelKey = Annotated[str, Field(pattern=rf"^([a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_NAME}$")]
 LabelValue = Annotated[str, Field(pattern=rf"^({_NAME})?$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _console_url(text: str) -> str:
+    carrier_of(text)
+    return text
+
+
+ConsoleUrl = Annotated[str, AfterValidator(_console_url), Field(json_schema_extra={"pattern": URL_PATTERN})]
 
 
 class Cluster(Strict):
@@ -121,6 +131,40 @@ class Ssh(Strict):
     use_config: bool = Field(default=True, description="Honour ~/.ssh/config.")
 
 
+class Console(Strict):
+    """The way in over a serial console. Speed, parity, bits and flow are set on devices and rfc2217 ports only."""
+
+    url: ConsoleUrl | None = Field(
+        default=None,
+        description="/dev/ttyUSB0, socket://HOST:PORT, rfc2217://HOST:PORT, telnet://HOST[:PORT], unix:/PATH, "
+        "command: PROGRAM ARGUMENTS (its input and output are the console), or pipe: for one that wants no terminal. "
+        "One for each node. Default: no console.",
+    )
+    baud: int = Field(default=115200, ge=50, le=4_000_000, description="Bits a second.")
+    data_bits: Literal[7, 8] = Field(default=8, description="7 or 8.")
+    parity: Parity = Field(default=Parity.NONE, description="none, even or odd.")
+    stop_bits: Literal[1, 2] = Field(default=1, description="1 or 2.")
+    flow: Flow = Field(default=Flow.NONE, description="Flow control: none, rtscts (two wires) or xonxoff.")
+    line_ending: LineEnding = Field(default=LineEnding.CR, description="What Enter sends: cr, lf or crlf.")
+    user: str = Field(default="root", description="User to log in as; not root: sudo or su is used.")
+    password_from: str | None = Field(
+        default=None,
+        description="Where the user's password is: env:NAME, file:PATH or prompt. Never the password itself.",
+        pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|prompt)$",
+    )
+    root_password_from: str | None = Field(
+        default=None,
+        description="Where root's password is, for su where the user has no sudo: env:NAME, file:PATH or prompt.",
+        pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|prompt)$",
+    )
+    silence: int = Field(
+        default=120,
+        ge=1,
+        le=3600,
+        description="Seconds that the line may say nothing while a login prompt or a shell is waited for.",
+    )
+
+
 class Taint(Strict):
     key: LabelKey = Field(description="As in node-role.kubernetes.io/master.")
     value: LabelValue = Field(default="", description="May be empty.")
@@ -144,6 +188,7 @@ class NodeSettings(Strict):
     """What `defaults` may set for all nodes, and a node for itself."""
 
     ssh: Ssh = Field(default=Ssh(), description="The way in.")
+    console: Console = Field(default=Console(), description="The serial console, where there is one.")
     disk: str | None = Field(
         default=None,
         description="The disk to install to: /dev/vda, /dev/disk/by-id/..., or serial:SERIAL. It is erased.",

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 
 from bootstrap.inventory.model import Inventory, Node
 from bootstrap.inventory.positions import Document, Place, Problem
+from bootstrap.transport.serial.target import carrier_of
 
 
 def broken_rules(inventory: Inventory, document: Document) -> list[Problem]:
     """Every rule that the inventory breaks, at the place that breaks it."""
-    rules = (_unique, _servers, _addresses, _ranges, _release)
+    rules = (_unique, _consoles, _servers, _addresses, _ranges, _release)
     found = [problem for rule in rules for problem in rule(inventory, document)]
     return sorted(found, key=lambda problem: (problem.line, problem.column))
 
@@ -30,6 +31,25 @@ def _unique(inventory: Inventory, document: Document) -> Iterator[Problem]:
             if mac in seen:
                 yield _second(document, place, seen[mac], f"two cards have the hardware address {mac}")
             seen.setdefault(mac, place)
+
+
+def _consoles(inventory: Inventory, document: Document) -> Iterator[Problem]:
+    if inventory.defaults.console.url is not None:
+        place: Place = ("defaults", "console", "url")
+        yield Problem(document.file, *document.key_at(place), "a line leads to one machine", "console.url of each node")
+    seen: dict[str, Place] = {}
+    for number, node in enumerate(inventory.nodes):
+        place = ("nodes", number, "console")
+        if node.console.url is None:
+            if "console" in node.model_fields_set:
+                yield Problem(
+                    document.file, *document.key_at(place), f"{node.name}'s console has no url", "console.url as well"
+                )
+            continue
+        identity = carrier_of(node.console.url).identity
+        if identity in seen:
+            yield _second(document, (*place, "url"), seen[identity], f"two nodes have the console {node.console.url!r}")
+        seen.setdefault(identity, (*place, "url"))
 
 
 def _twice(

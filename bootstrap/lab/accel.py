@@ -22,6 +22,7 @@ from bootstrap.lab.qmp import qmp
 from bootstrap.lab.spec import Accel
 from bootstrap.lab.stick import copy_image
 from bootstrap.paths import cache_dir
+from bootstrap.transport.serial.readable import last_lines
 
 Say = Callable[[str], None]
 
@@ -90,10 +91,10 @@ def trial(tree: Path, live: Artifact) -> tuple[Accel, str]:
 def _watched(folder: Path) -> tuple[Accel, str]:
     until = time.monotonic() + TRIAL_TIMEOUT
     while time.monotonic() < until:
-        if verdict(process.last_lines(folder / qemu.CONSOLE_LOG, 50)):
+        if verdict(last_lines(folder / qemu.CONSOLE_LOG, 50)):
             return Accel.KVM, "a kernel boots with KVM"
         if process.recorded(folder / RECORD) is None:
-            return Accel.TCG, f"QEMU ended ({process.last_lines(folder / QEMU_LOG, 1) or 'no word'})"
+            return Accel.TCG, f"QEMU ended ({last_lines(folder / QEMU_LOG, 1) or 'no word'})"
         state = _state(folder)
         if state in DEAD_STATES:
             return Accel.TCG, f"the virtual machine stopped ({state})"

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import select
-import socket
 import sys
-import termios
-import tty
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.lab.machine import machine_folder, machine_running
-from bootstrap.lab.process import last_lines
 from bootstrap.lab.qemu import CONSOLE_LOG, CONSOLE_SOCKET
-from bootstrap.lab.qmp import connect_unix
 from bootstrap.lab.spec import Lab
+from bootstrap.transport.errors import LineLost
+from bootstrap.transport.serial.failures import ConsoleFailed, LineInUse
+from bootstrap.transport.serial.line import Line
+from bootstrap.transport.serial.links import open_line
+from bootstrap.transport.serial.readable import last_lines
+from bootstrap.transport.serial.target import ConsoleTarget
+from bootstrap.ui.console import converse, raw_terminal
 
-ESCAPE = b"\x1d"  # Ctrl-]
-CONSOLE_LOCK = "console.lock"
+STEP = "lab console"
 
 
 def console_tail(lab: Lab, node: str, lines: int) -> str:
@@ -29,89 +24,51 @@ def console_tail(lab: Lab, node: str, lines: int) -> str:
     return last_lines(machine_folder(lab, node) / CONSOLE_LOG, lines)
 
 
-def attach_console(lab: Lab, node: str) -> None:
-    """Connect the terminal to the machine's console, until Ctrl-] or until the machine is switched off.
+def console_url(lab: Lab, node: str) -> str:
+    """The machine's console, as an inventory names it."""
+    return f"unix:{machine_folder(lab, node) / CONSOLE_SOCKET}"
 
-    Raises ClusterupError where the machine is off, Refused where the console is on another terminal.
+
+def attach_console(lab: Lab, node: str) -> None:
+    """Connect the terminal to the machine's console, until Ctrl-] q or until the machine is switched off.
+
+    Raises ClusterupError where the machine is off, Refused where the console is in use.
     """
-    folder = machine_folder(lab, node)
     if not machine_running(lab, node):
         raise ClusterupError(
             "the machine is switched off",
             node=node,
-            step="lab console",
+            step=STEP,
             got=console_tail(lab, node, 3) or "it never wrote anything",
             hint=f"clusterup lab up --name {lab.name} starts it",
         )
-    with _alone(folder / CONSOLE_LOCK, node):
-        try:
-            connection = connect_unix(folder / CONSOLE_SOCKET, timeout=None)
-        except OSError as error:
-            raise ClusterupError(
-                "its console can't be reached",
-                node=node,
-                step="lab console",
-                tried=f"connect to {folder / CONSOLE_SOCKET}",
-                got=str(error),
-                hint=f"switch it off and on: clusterup lab stop {node} --name {lab.name}, then clusterup lab up",
-            ) from None
-        with connection, _raw(sys.stdin.fileno()):
-            relay(connection, sys.stdin.fileno(), sys.stdout.fileno())
-
-
-def relay(connection: socket.socket, keyboard: int, screen: int) -> None:
-    """Carry bytes both ways until Ctrl-] is typed, or either side ends."""
-    while True:
-        ready, _, _ = select.select([connection.fileno(), keyboard], [], [])
-        if connection.fileno() in ready:
-            try:
-                data = connection.recv(65536)
-            except ConnectionResetError:
-                return
-            if not data:
-                return
-            _write(screen, data)
-        if keyboard in ready:
-            typed = os.read(keyboard, 4096)
-            before, escape, _ = typed.partition(ESCAPE)
-            try:
-                connection.sendall(before)
-            except (BrokenPipeError, ConnectionResetError):
-                return
-            if escape or not typed:
-                return
-
-
-def _write(screen: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(screen, data) :]
-
-
-@contextmanager
-def _raw(terminal: int) -> Iterator[None]:
-    """Every key goes to the machine, Ctrl-C too."""
-    before = termios.tcgetattr(terminal)
-    tty.setraw(terminal)
+    line = _opened(lab, node)
     try:
-        yield
-    finally:
-        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+        with raw_terminal(sys.stdin.fileno()):
+            converse(line, sys.stdin.fileno(), sys.stdout.fileno())
+    except LineLost:
+        # Switched off.
+        return
 
 
-@contextmanager
-def _alone(lock: Path, node: str) -> Iterator[None]:
-    """QEMU serves one console at a time, and lets a second one wait without a word."""
-    handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+def _opened(lab: Lab, node: str) -> Line:
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Refused(
-                "its console is on another terminal",
-                node=node,
-                step="lab console",
-                hint="leave it there first, with Ctrl-]; what it wrote is in console.log all the same",
-            ) from None
-        yield
-    finally:
-        os.close(handle)
+        # QEMU keeps what the console says itself. It serves one at a time, and lets a second one wait without a word.
+        return open_line(ConsoleTarget(node, console_url(lab, node)), f"lab console {node}")
+    except LineInUse as busy:
+        raise Refused(
+            "its console is in use by another clusterup",
+            node=node,
+            step=STEP,
+            got=busy.got,
+            hint="leave it there first, with Ctrl-] q; what it says is in console.log all the same",
+        ) from None
+    except ConsoleFailed as error:
+        raise ClusterupError(
+            "its console can't be reached",
+            node=node,
+            step=STEP,
+            tried=error.tried,
+            got=error.got,
+            hint=f"switch it off and on: clusterup lab stop {node} --name {lab.name}, then clusterup lab up",
+        ) from None

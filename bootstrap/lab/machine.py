@@ -14,6 +14,7 @@ from bootstrap.lab.qemu import CONSOLE_LOG, CONSOLE_SOCKET, QMP_SOCKET, machine_
 from bootstrap.lab.qmp import qmp
 from bootstrap.lab.spec import Lab, Machine
 from bootstrap.lab.tools import ready_tree
+from bootstrap.transport.serial.readable import last_lines, plain_text
 
 RECORD = "process.json"
 QEMU_LOG = "qemu.log"
@@ -70,7 +71,7 @@ def _failed(node: str, folder: Path, what: str) -> ClusterupError:
         node=node,
         step="lab",
         tried=what,
-        got=process.last_lines(folder / QEMU_LOG, 4) or "no word",
+        got=last_lines(folder / QEMU_LOG, 4) or "no word",
         hint=f"see {folder / QEMU_LOG}; then run clusterup lab up again",
     )
 
@@ -106,7 +107,7 @@ def console_text(lab: Lab, node: str, start: int) -> str:
     try:
         with (machine_folder(lab, node) / CONSOLE_LOG).open("rb") as handle:
             handle.seek(start, os.SEEK_SET)
-            return process.plain_text(handle.read().decode(errors="replace"))
+            return plain_text(handle.read().decode(errors="replace"))
     except FileNotFoundError:
         return ""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import select
 import signal
 import subprocess
@@ -20,13 +19,11 @@ from pathlib import Path
 from bootstrap.errors import ClusterupError
 from bootstrap.image.trees import bwrap_argv
 from bootstrap.lab.qemu import LAB_FOLDER
+from bootstrap.transport.serial.readable import last_lines
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # A killed process that was busy in the kernel takes a moment; seconds.
 END_TIMEOUT = 30.0
-CONTROL = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)|\x1b[ -/]*[0-Z\\-~]|[\x00-\x08\x0b-\x1f\x7f]"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,23 +151,6 @@ def end(record: Path, how: signal.Signals) -> bool:
         os.close(handle)
     record.unlink(missing_ok=True)
     return True
-
-
-def last_lines(path: Path, count: int) -> str:
-    """The last lines of a text file without control sequences; empty where there is no such file."""
-    try:
-        with path.open("rb") as handle:
-            handle.seek(max(0, handle.seek(0, os.SEEK_END) - 65536))
-            text = handle.read().decode(errors="replace")
-    except OSError:
-        return ""
-    lines = [line for line in map(str.rstrip, plain_text(text).splitlines()) if line]
-    return "\n".join(lines[-count:])
-
-
-def plain_text(text: str) -> str:
-    """The text without terminal control sequences (ECMA-48) and carriage returns."""
-    return CONTROL.sub("", text)
 
 
 def write_whole(path: Path, text: str) -> None:

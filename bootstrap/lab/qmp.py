@@ -1,9 +1,8 @@
-"""A small client of QEMU's machine protocol (QMP), and Unix sockets whose paths are too long for the kernel."""
+"""A small client of QEMU's machine protocol (QMP)."""
 
 from __future__ import annotations
 
 import json
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,22 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bootstrap.errors import ClusterupError
-
-
-def connect_unix(path: Path, timeout: float | None) -> socket.socket:
-    """A stream connected to the Unix socket at `path`, however long that is. `timeout` in seconds. Raises OSError."""
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-    connection = socket.socket(socket.AF_UNIX)
-    try:
-        connection.settimeout(timeout)
-        # A socket's address has room for 107 bytes, and a lab's folder may lie deep.
-        connection.connect(f"/proc/self/fd/{folder}/{path.name}")
-    except BaseException:
-        connection.close()
-        raise
-    finally:
-        os.close(folder)
-    return connection
+from bootstrap.transport.serial.sockets import connect_unix
 
 
 class Qmp:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from bootstrap.errors import ClusterupError
 from bootstrap.lab import machine as power
-from bootstrap.lab.process import last_lines
 from bootstrap.lab.qemu import CONSOLE_LOG
 from bootstrap.lab.spec import Lab
+from bootstrap.transport.serial.readable import last_lines
 
 Say = Callable[[str], None]
 

@@ -17,9 +17,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from bootstrap.engine.lock import Busy, Holder, Patience, file_lock, wait_for_turn
+from bootstrap.engine.lock import Busy, Patience, file_lock, wait_for_turn
 from bootstrap.engine.run import Brakes, Report, State
 from bootstrap.errors import ClusterupError, Interrupted
+from bootstrap.holder import Holder
 from bootstrap.inventory.model import Inventory
 from bootstrap.steps.any_member import AnyMember, Way
 from bootstrap.steps.apply import Intent, Prepared

@@ -19,8 +19,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from bootstrap.engine.lock import Busy, Holder, described
+from bootstrap.engine.lock import Busy
 from bootstrap.errors import PartlyDone
+from bootstrap.holder import Holder, described
 from bootstrap.steps.any_member import AnyMember
 from bootstrap.steps.etcd_client import EtcdClient, EtcdError, Lease
 

@@ -27,3 +27,7 @@ class CommandFailed(ClusterupError):
 
 class TransferDamaged(TransportError):
     """What arrived is not what was sent."""
+
+
+class LineLost(TransportError):
+    """The line to a console is gone: a cable was pulled, a console server closed the connection."""

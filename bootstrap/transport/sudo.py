@@ -14,12 +14,13 @@ from bootstrap.transport.target import Hop
 WITHOUT_PASSWORD = "sudo -k -n "  # noqa: S105
 WITH_PASSWORD = "sudo -k -S -p '' "  # noqa: S105
 
-_WHO = f"""\
+WHO = f"""\
 if [ "$(id -u)" = 0 ]; then echo root
 elif ! command -v sudo >/dev/null 2>&1; then echo absent
 elif {WITHOUT_PASSWORD} true 2>/dev/null; then echo free
 else echo asks; fi
 """
+"""Says root, free (sudo without a password), asks or absent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ def find_root(hop: Hop, run: Callable[[str, str, bytes], Result]) -> Root:
 
     `run` takes a prefix, a script and its standard input. Raises TransportError when there is no way to root.
     """
-    way = run("", _WHO, b"").stdout.decode("ascii", "replace").strip()
+    way = run("", WHO, b"").stdout.decode("ascii", "replace").strip()
     if way == "root":
         return Root("", b"")
     if way == "free":

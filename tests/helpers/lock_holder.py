@@ -9,7 +9,7 @@ import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from bootstrap.engine.lock import Holder
+from bootstrap.holder import Holder
 from bootstrap.pki.x509 import KeyPair
 from bootstrap.steps.any_member import AnyMember, Way
 from bootstrap.steps.cluster_lock import ClusterLock

@@ -43,7 +43,7 @@ def answer_to(machine: SimulatedMachine, script: str, stdin: bytes) -> Answer | 
 def _all() -> tuple[Known[Does], ...]:
     facts = (templates_dir() / "node" / "facts.sh").read_text()
     return (
-        exactly(sudo._WHO, lambda *_: Answer(0, b"root\n")),
+        exactly(sudo.WHO, lambda *_: Answer(0, b"root\n")),
         exactly(facts, lambda machine, _, stdin: Answer(0, facts_of(machine, stdin))),
         exactly(install_commands.running_system().script, _running_system),
         exactly(install_commands.reboot().script, _reboot),

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.engine.lock import FOREVER, Busy, Holder, Patience, wait_for_turn
+from bootstrap.engine.lock import FOREVER, Busy, Patience, wait_for_turn
 from bootstrap.errors import Interrupted, Refused
+from bootstrap.holder import Holder
 from bootstrap.steps.any_member import AnyMember, Way
 from bootstrap.steps.cluster_lock import KEY, ClusterLock, LockLost
 from bootstrap.steps.etcd_client import Entry, EtcdClient, EtcdError, Lease

@@ -16,9 +16,10 @@ import pytest
 from bootstrap.errors import ClusterupError
 from bootstrap.lab.machine import RECORD, reset_machine
 from bootstrap.lab.process import identity_of, recorded
-from bootstrap.lab.qmp import connect_unix, qmp
+from bootstrap.lab.qmp import qmp
 from bootstrap.lab.spec import Lab
 from bootstrap.lab.wait import ssh_banner, wait_for_ssh
+from bootstrap.transport.serial.sockets import connect_unix
 from tests.helpers.daemons import wait_for
 from tests.integration.lab.conftest import Bench
 

@@ -16,8 +16,9 @@ from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import ActionFailed, ActionProgress, Event, FactsRead, nobody
 from bootstrap.engine.gather import gather
 from bootstrap.engine.journal import Journal
-from bootstrap.engine.lock import FOREVER, Holder, Patience, described, file_lock
+from bootstrap.engine.lock import FOREVER, Patience, file_lock
 from bootstrap.errors import ClusterupError, Interrupted, Refused
+from bootstrap.holder import Holder, described
 from bootstrap.transport.base import Transport
 from bootstrap.transport.errors import TransportError
 

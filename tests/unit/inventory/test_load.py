@@ -49,7 +49,7 @@ def test_the_schema_refuses_what_the_loader_refuses() -> None:
 
 def test_a_typo_is_reported_at_its_key_with_the_nearest_valid_one(tmp_path: Path) -> None:
     (problem,) = problems(tmp_path, GOOD.replace("    disk:", "    dsik:"))
-    assert problem.startswith("7:5: unknown key 'dsik' in nodes.0; allowed: address, disk,")
+    assert problem.startswith("7:5: unknown key 'dsik' in nodes.0; allowed: address, console, disk,")
     assert problem.endswith("did you mean 'disk'?")
 
 
@@ -191,3 +191,46 @@ def test_whatever_a_file_holds_it_is_an_inventory_or_a_clear_error(tmp_path: Pat
         assert load_inventory(file).nodes
     except BadUse as error:
         assert str(file) in str(error)
+
+
+def test_a_console_that_no_line_leads_to_is_reported_with_the_forms_there_are(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, GOOD + "    console: { url: ttyUSB0 }\n")
+    assert problem.startswith("8:21: nodes.0.console.url: found 'ttyUSB0'; allowed: /dev/ttyUSB0, socket://HOST:PORT,")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("parity: odds", "nodes.0.console.parity: found 'odds'; allowed: 'none', 'even' or 'odd'; did you mean 'odd'?"),
+        ("baud: fast", "nodes.0.console.baud: found 'fast'"),
+        ("password_from: secret", "nodes.0.console.password_from: found 'secret'"),
+        ("speed: 9600", "unknown key 'speed' in nodes.0.console"),
+    ],
+)
+def test_settings_of_a_console_are_checked(tmp_path: Path, line: str, said: str) -> None:
+    (problem,) = problems(tmp_path, GOOD + f"    console:\n      url: /dev/ttyS0\n      {line}\n")
+    assert problem.startswith("10:")
+    assert said in problem
+
+
+@pytest.mark.parametrize("port", [0, 65536])
+def test_a_console_servers_port_is_one(tmp_path: Path, port: int) -> None:
+    (problem,) = problems(tmp_path, GOOD + f"    console: {{ url: 'telnet://h:{port}' }}\n")
+    assert problem.endswith("allowed: a port from 1 to 65535")
+
+
+def test_settings_of_a_console_come_from_the_defaults_and_its_line_does_not(tmp_path: Path) -> None:
+    text = "defaults:\n  console: { baud: 9600, user: admin }\n" + GOOD + "    console: { url: /dev/ttyS0, user: me }\n"
+    (tmp_path / "i.yaml").write_text(text)
+    console = load_inventory(tmp_path / "i.yaml").nodes[0].console
+    assert (console.url, console.baud, console.user) == ("/dev/ttyS0", 9600, "me")
+    (problem,) = problems(tmp_path, "defaults:\n  console: { url: /dev/ttyS0 }\n" + GOOD)
+    assert problem == "2:14: a line leads to one machine; allowed: console.url of each node"
+    (problem,) = problems(tmp_path, GOOD + "    console: { baud: 9600 }\n")
+    assert problem == "8:5: s1's console has no url; allowed: console.url as well"
+
+
+def test_a_line_leads_to_one_node_however_it_is_written(tmp_path: Path) -> None:
+    second = "  - { name: a1, address: 10.0.0.2, console: { url: 'rfc2217://H:7001' } }\n"
+    (problem,) = problems(tmp_path, GOOD + "    console: { url: 'telnet://h:7001' }\n" + second)
+    assert "two nodes have the console 'rfc2217://H:7001' (first in line 8)" in problem

@@ -1,0 +1,108 @@
+"""From what the inventory says about a console to an open line."""
+
+from __future__ import annotations
+
+from bootstrap.errors import BadUse
+from bootstrap.transport.errors import LineLost
+from bootstrap.transport.serial.claim import Claim, claim_line
+from bootstrap.transport.serial.failures import STEP, console_failed
+from bootstrap.transport.serial.line import Line
+from bootstrap.transport.serial.log import ConsoleLog, LoggedLine
+from bootstrap.transport.serial.target import ConsoleTarget, Kind
+
+CONNECT_SECONDS = 20.0
+
+
+def open_line(target: ConsoleTarget, doing: str = "at work on it", *, timeout: float = CONNECT_SECONDS) -> Line:
+    """Open the line to a node's console, for this process alone among those of clusterup on this machine; what is read
+    on it is kept in the target's log.
+
+    `doing` is what others are told who want the line meanwhile; `timeout` (seconds) bounds connecting and negotiating,
+    each. Raises LineInUse, ConsoleFailed when it can't be opened, BadUse when the target's URL is none.
+    """
+    try:
+        target.carrier  # noqa: B018
+    except ValueError as error:
+        raise BadUse(
+            f"{target.url!r} names no console", node=target.node, step=STEP, hint=f"write {error} (console.url)"
+        ) from None
+    claim = claim_line(target, doing)
+    try:
+        line = _opened(target, timeout)
+    except BaseException:
+        claim.release()
+        raise
+    held = HeldLine(line, claim)
+    return LoggedLine(held, ConsoleLog(target.log)) if target.log else held
+
+
+def _opened(target: ConsoleTarget, timeout: float) -> Line:
+    # Each brings a library or two with it.
+    match target.carrier.kind:
+        case Kind.DEVICE:
+            from bootstrap.transport.serial.device import open_device
+
+            return open_device(target)
+        case Kind.COMMAND | Kind.PIPE:
+            from bootstrap.transport.serial.program import open_program
+
+            return open_program(target)
+        case Kind.UNIX:
+            from bootstrap.transport.serial.sockets import open_unix
+
+            return open_unix(target, timeout)
+    return _over_tcp(target, timeout)
+
+
+def _over_tcp(target: ConsoleTarget, timeout: float) -> Line:
+    from bootstrap.transport.serial.rfc2217 import open_rfc2217
+    from bootstrap.transport.serial.sockets import open_tcp
+    from bootstrap.transport.serial.telnet import open_telnet
+
+    connection = open_tcp(target, timeout)
+    try:
+        match target.carrier.kind:
+            case Kind.RFC2217:
+                return open_rfc2217(target, connection, timeout)
+            case Kind.TELNET:
+                return open_telnet(connection)
+        return connection
+    except LineLost as error:
+        connection.close()
+        raise console_failed(
+            target,
+            "the console server took the connection and closed it again",
+            got=error.got or "",
+            hint="the port may be in use by somebody else: look at the console server's sessions",
+        ) from None
+    except BaseException:
+        connection.close()
+        raise
+
+
+class HeldLine:
+    """A Line that lets go of its claim when it is closed."""
+
+    def __init__(self, line: Line, claim: Claim) -> None:
+        self._line = line
+        self._claim = claim
+        self._open = True
+
+    @property
+    def described(self) -> str:
+        return self._line.described
+
+    def read(self, seconds: float) -> bytes:
+        return self._line.read(seconds)
+
+    def write(self, data: bytes) -> None:
+        self._line.write(data)
+
+    def send_break(self) -> None:
+        self._line.send_break()
+
+    def close(self) -> None:
+        self._line.close()
+        if self._open:
+            self._open = False
+            self._claim.release()
