@@ -47,8 +47,13 @@ def start_control_plane(context: Context, desired: Desired, servers: ApiServers)
     api_server, *others = desired.control_plane
     spare_api_server(context, name, api_server, servers)
     ensure_units(context, name, [api_server])
-    with api_at(context.on(name), servers.keys) as api:
-        context.wait_until(api.ready, what="the API server's readiness", timeout=READY_SECONDS, every=2.0)
+
+    # Each question goes the way that is open then: the one before may have been lost.
+    def ready() -> bool:
+        with api_at(context.on(name), servers.keys) as api:
+            return api.ready()
+
+    context.wait_until(ready, what="the API server's readiness", timeout=READY_SECONDS, every=2.0)
     ensure_units(context, name, others)
 
 
@@ -75,13 +80,13 @@ def put_objects(context: Context, objects: Sequence[Manifest], servers: ApiServe
         for manifest in objects:
             context.say(object_key(manifest))
             api.apply(manifest)
-        context.wait_until(
+
+    def at_work() -> bool:
+        with any_api(context, servers) as api:
             # Made by one of the controllers, which all begin together.
-            lambda: api.remembered("ServiceAccount", "default", "kube-system") is not None,
-            what="the controller manager to be at work",
-            timeout=READY_SECONDS,
-            every=2.0,
-        )
+            return api.remembered("ServiceAccount", "default", "kube-system") is not None
+
+    context.wait_until(at_work, what="the controller manager to be at work", timeout=READY_SECONDS, every=2.0)
 
 
 def object_key(manifest: Mapping[str, Any]) -> str:

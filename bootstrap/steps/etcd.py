@@ -110,8 +110,12 @@ def become_member(context: Context, desired: Desired, quorum: Quorum) -> None:
         learner = own.status().learner
     if learner:
         _promote(context, node, quorum)
-    with etcd_at(context.on(node.name), quorum.keys) as own:
-        context.wait_until(own.healthy, what="etcd's answer through the quorum", timeout=SETTLE_SECONDS, every=1.0)
+
+    def healthy() -> bool:
+        with etcd_at(context.on(node.name), quorum.keys) as own:
+            return own.healthy()
+
+    context.wait_until(healthy, what="etcd's answer through the quorum", timeout=SETTLE_SECONDS, every=1.0)
     quorum.note_founded()
 
 
@@ -135,31 +139,61 @@ def _members_with(context: Context, node: Node, quorum: Quorum) -> Mapping[str, 
     """Names and peer URLs of all members, `node` added as a learner when it is none yet."""
     url = peer_url(node.address)
     with _voter(context, node, quorum) as client:
-        mine = [member for member in client.members() if member.name == node.name or url in member.peer_urls]
+        found = client.members()
+        mine = [member for member in found if member.name == node.name or url in member.peer_urls]
+        _require_no_other_learner(node, quorum, [member for member in found if member not in mine])
         for stale in mine:
             # It has started before, and its data is gone: the quorum must not wait for what it promised.
             if stale.name:
                 context.say(f"removing the member whose data is gone ({stale.id:x})")
                 client.remove(stale.id)
-        if not any(not member.name for member in mine):
-            _settled(context, lambda: client.add_learner(url), "etcd to take a new member")
-        members = client.members()
+
+    # Each question goes the way that is open then: the one before may have been lost, and with it an answer.
+    def added() -> bool:
+        with _voter(context, node, quorum) as client:
+            if not any(url in member.peer_urls for member in client.members()):
+                client.add_learner(url)
+        return True
+
+    if not any(not member.name for member in mine):
+        _settled(context, added, what="etcd to take a new member", timeout=SETTLE_SECONDS)
+    with _voter(context, node, quorum) as client:
+        return {_server_of(member, quorum): member.peer_urls[0] for member in client.members()}
+
+
+def _server_of(member: Member, quorum: Quorum) -> str:
     names = {peer_url(server.address): server.name for server in quorum.servers}
-    return {member.name or names.get(member.peer_urls[0], f"{member.id:x}"): member.peer_urls[0] for member in members}
+    return member.name or names.get(member.peer_urls[0], f"{member.id:x}")
+
+
+def _require_no_other_learner(node: Node, quorum: Quorum, others: Sequence[Member]) -> None:
+    """etcd has one learner at a time. Left by a server whose action failed, it stays one until that is done again: to
+    wait for it would be in vain."""
+    for member in others:
+        if member.learner:
+            name = _server_of(member, quorum)
+            raise ClusterupError(
+                f"it can't join etcd before {name} has its vote",
+                node=node.name,
+                step="etcd",
+                tried="add it to the members as a learner, of which etcd has one at a time",
+                got=f"{name} is a learner",
+                hint=f"see that {name} is up, then apply again: it gets its vote first",
+            )
 
 
 def _promote(context: Context, node: Node, quorum: Quorum) -> None:
     with _voter(context, node, quorum) as client:
-        member = _named(client.members(), node)
+        _named(client.members(), node)
 
-        def promoted() -> bool:
-            try:
+    def promoted() -> bool:
+        with _voter(context, node, quorum) as client:
+            member = _named(client.members(), node)
+            if member.learner:
                 client.promote(member.id)
-            except (LearnerNotReady, NotSettled):
-                return False
-            return True
+        return True
 
-        context.wait_until(promoted, what="the learner to catch up", timeout=PROMOTE_SECONDS, every=1.0)
+    _settled(context, promoted, what="the learner to catch up", timeout=PROMOTE_SECONDS)
 
 
 def _named(members: Sequence[Member], node: Node) -> Member:
@@ -176,17 +210,16 @@ def _named(members: Sequence[Member], node: Node) -> Member:
     )
 
 
-def _settled(context: Context, change: Callable[[], object], what: str) -> None:
+def _settled(context: Context, change: Callable[[], bool], *, what: str, timeout: float) -> None:
     """Make a change of the membership as soon as the cluster has got over the one before."""
 
     def done() -> bool:
         try:
-            change()
-        except NotSettled:
+            return change()
+        except (LearnerNotReady, NotSettled):
             return False
-        return True
 
-    context.wait_until(done, what=what, timeout=SETTLE_SECONDS, every=1.0)
+    context.wait_until(done, what=what, timeout=timeout, every=1.0)
 
 
 @contextmanager
