@@ -189,7 +189,8 @@ def test_a_server_that_loses_its_power_while_it_joins_etcd_is_a_voter_after_the_
             if (event.get("id"), event.get("text")) == (f"{THREE}/etcd.member", "waiting for etcd"):
                 cluster.clusterup("lab", "stop", THREE, "--name", cluster.name)
                 cluster.clusterup("lab", "up", "--name", cluster.name, "--inventory", "lab.yaml")
-        assert process.wait() in (0, 3)
+        # It waits for the machine, or gives it up: with what it did besides, or with nothing.
+        assert process.wait() in (0, 1, 3)
     cluster.clusterup("apply", "lab.yaml", "--yes", "--wait-for-lock")
     every_server_votes(cluster)
     assert "nothing to do" in cluster.clusterup("plan", "lab.yaml")
