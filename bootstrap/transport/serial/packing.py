@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from typing import Protocol
 
 from bootstrap.transport.serial.conversation import FarSide
 from bootstrap.transport.serial.encodings import Encoding
@@ -56,6 +57,12 @@ def packed(chunks: Iterable[bytes], packing: Packing) -> Iterator[tuple[bytes, i
         taken += len(chunk)
         yield packer.compress(chunk), taken
     yield packer.flush(), taken
+
+
+class _Packer(Protocol):
+    def compress(self, data: bytes, /) -> bytes: ...
+
+    def flush(self) -> bytes: ...
 
 
 def _packer(packing: Packing) -> _Packer:
