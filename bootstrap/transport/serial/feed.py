@@ -23,7 +23,9 @@ AHEAD = 3072
 SLICE = 2048
 WIDTH = {Encoding.RAW: 1.0, Encoding.BASE64: 1.37, Encoding.OCTAL: 3.3}
 """Characters on the wire for a byte."""
-FIRST_LOOK, LONGEST_LOOK = 0.02, 1.0
+FIRST_LOOK, LONGEST_LOOK = 0.005, 1.0
+PATIENT = 2
+"""Answers in a row that say that the command has not taken what it was given, after which nothing more is sent to it."""
 STUCK = 40
 """Times that the same chunk may arrive damaged."""
 
@@ -61,6 +63,7 @@ class Feed:
         self._way: deque[_Sent] = deque()
         self._marks: deque[tuple[int, int]] = deque()
         self._failures = 0
+        self._waiting = 0
         self._answered = 0.0
 
     def run(self, deadline: float) -> Answer | None:
@@ -68,7 +71,7 @@ class Feed:
         meanwhile; None when the time was up before. Raises ChannelLost, TransportError, and what `pieces` raises."""
         look = FIRST_LOOK
         while monotonic() < deadline:
-            waits = self._held[1] > 0 and self._held[0] == self._at
+            waits = self._waiting >= PATIENT
             try:
                 if not waits and len(self._way) < 2 and (cut := self._next()):
                     ended = self._send(*cut)
@@ -103,6 +106,8 @@ class Feed:
         for begin, end in there:
             if begin <= at < end:
                 at = end
+        if self._at < self._held[0] <= at:
+            return None  # the far side keeps no more than one chunk behind a gap
         size = max(SMALLEST // 4, int(self._talk.pace.size / WIDTH[self._encoding]))
         self._fill(at + size)
         end = min([at + size, self._end, *(begin for begin, _ in there if begin > at)])
@@ -159,6 +164,7 @@ class Feed:
         phase, at, held_at, held_size, flags, verdict = answer.numbers
         self._settle(answer.request, verdict)
         self._flags, self._held = Flag(flags), (held_at, held_at + held_size)
+        self._waiting = self._waiting + 1 if held_size and held_at == at else 0
         if not self._begin <= at <= self._end:
             raise ChannelLost(f"the node has {at} bytes of it, of which {self._begin} to {self._end} were sent")
         if at > self._at:

@@ -33,7 +33,7 @@ class Pace:
     def carried(self, size: int, seconds: float) -> None:
         """A chunk of `size` bytes on the wire arrived well after `seconds`, its answer included."""
         rate = size / max(seconds - self.turn / 2, 1e-4)
-        self.rate = rate if self.rate == FIRST_RATE else self.rate + (rate - self.rate) / 2
+        self.rate = rate if self.rate == FIRST_RATE else self.rate + (rate - self.rate) / 4
         self._count(size)
         self._size = min(2 * self._size, LARGEST)
 
@@ -51,13 +51,14 @@ class Pace:
     def size(self) -> int:
         """Bytes on the wire that the next chunk should have.
 
-        A chunk of L bytes costs what goes around it as well, H bytes of the line's time, and is lost with probability
-        p L for p errors a byte: L (1 - p L) / (L + H) is largest near the root of H / p.
+        A chunk of L bytes costs what goes around it as well, H bytes of the line's time, and arrives well with
+        probability exp(-p L) for p errors a byte: L exp(-p L) / (L + H) is largest where L^2 + H L = H / p.
         """
         most = self._size
         if self._errors > 0.1:
             around = AROUND + self.rate * self.turn / 2
-            most = min(most, int(math.sqrt(around * self._bytes / self._errors)))
+            clean = self._bytes / self._errors
+            most = min(most, int((math.sqrt(around * (around + 4 * clean)) - around) / 2))
         return max(SMALLEST, min(most, int(self.rate * SECONDS_A_CHUNK), LARGEST))
 
     @property
