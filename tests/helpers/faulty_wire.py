@@ -36,7 +36,7 @@ class FaultyWire:
 
     `errors`: faults per byte. `kernel`: bytes between two lines of the kernel on the average, 0 for a kernel that is quiet.
     `rate`: bytes a second each way, 0 for as many as go. `only`: what the medium makes of the bytes that it carries.
-    `carried` counts the bytes that the operator sent.
+    `carried` counts the bytes that the operator sent, `said` is what the shell's side said.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class FaultyWire:
         print(f"the wire's seed: {seed}")
         self.carried = 0
         self.faults = 0
+        self.said = bytearray()
         self.errors = errors
         self._kernel = kernel
         self._rate = rate
@@ -93,6 +94,11 @@ class FaultyWire:
         os.close(self._master)
         self._shell.kill()
         self._shell.wait()
+
+    @property
+    def shell_ended(self) -> bool:
+        """Whether the shell has ended on its own."""
+        return self._shell.poll() is not None
 
     def plug(self) -> WireLine:
         """The line, from now on. One that was plugged before is lost."""
@@ -162,6 +168,7 @@ class FaultyWire:
             except (OSError, ValueError):
                 time.sleep(0.01)
                 continue
+            self.said += data
             until_kernel -= len(data) or 20
             if until_kernel < 0:
                 at = self._random.randint(0, len(data))

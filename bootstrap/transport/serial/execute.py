@@ -106,7 +106,7 @@ def _read(talk: Conversation, answer: Answer) -> Outcome | None:
     sizes, sums = tuple(sizes_and_sums[0::2]), sizes_and_sums[1::2]
     if follows:
         outputs = decoded_output(answer.data, sizes, hexadecimal=talk.far.hexadecimal)
-        if outputs is None or [talk.far.sum(data) if data else 0 for data in outputs] != sums:
+        if outputs is None or any(data and talk.far.sum(data) != right for data, right in zip(outputs, sums, strict=True)):
             talk.pace.damaged(len(answer.data))
             outputs = None
     else:

@@ -18,7 +18,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 # What this machine has, as bits of a number.
 can=0 sum=
-for tool in sha256sum md5sum cksum; do if has $tool; then sum=$tool; fi; done
+for tool in sha256sum md5sum cksum; do if $tool </dev/null >/dev/null; then sum=$tool; fi; done
 case $sum in cksum) can=1 ;; md5sum) can=2 ;; sha256sum) can=3 ;; esac
 case $(printf 'QQ==\n' | base64 -d) in A) can=$((can + 8)) ;; esac
 encode=none
@@ -330,14 +330,16 @@ end() {
     fi
     answer $r $g
 }
-# Bytes of an output: A is 1 or 2, from B on, C of them; both are multiples of 512.
+# Bytes of an output: A is 1 or 2, from B on, C of them or all the rest; both are multiples of 512.
 range() {
     from=out
     [ $a = 1 ] || from=err
     if has dd; then
         dd if=$from bs=512 skip=$((b / 512)) count=$((c / 512)) >part
-    else
+    elif has head; then
         tail -c +$((b + 1)) $from | head -c $c >part
+    else
+        tail -c +$((b + 1)) $from >part
     fi
     measure part
     say $r 4 $cur $a $b $n1 $s1 0 1
@@ -397,7 +399,7 @@ while :; do
     fi
     x=0
     for n in "$r" "$op" "$seq" "$a" "$b" "$c" "$e" "$f" "$g"; do
-        case $n in '' | *[!0-9]* | 0?* | ???????????????????*) continue 2 ;; esac
+        case $n in '' | *[!0-9]* | 0?* | ????????????????????*) continue 2 ;; esac
         x=$(((x * 31 + n) % 2147483629))
     done
     [ "$x" = "$k" ] || continue
