@@ -65,7 +65,7 @@ class FaultyWire:
         self._changed = threading.Condition()
         self._to_shell = bytearray()
         self._to_operator = bytearray()
-        self._plugged = 0
+        self.plugged = 0
         self._connected = False
         self._closed = False
 
@@ -103,24 +103,28 @@ class FaultyWire:
     def plug(self) -> WireLine:
         """The line, from now on. One that was plugged before is lost."""
         with self._changed:
-            self._plugged += 1
+            self.plugged += 1
             self._connected = True
             self._to_operator.clear()
             self._changed.notify_all()
-            return WireLine(self, self._plugged)
+            return WireLine(self, self.plugged)
 
     def unplug(self) -> None:
         """Pull the cable: what is on the way is lost, and so is the line."""
         with self._changed:
-            self._plugged += 1
+            self.plugged += 1
             self._connected = False
             self._to_shell.clear()
             self._to_operator.clear()
             self._changed.notify_all()
 
+    def silence(self) -> None:
+        """From now on the medium carries nothing."""
+        self._only = lambda data: b""
+
     def take(self, plug: int, seconds: float) -> bytes:
         with self._changed:
-            self._changed.wait_for(lambda: self._to_operator or self._plugged != plug, seconds)
+            self._changed.wait_for(lambda: self._to_operator or self.plugged != plug, seconds)
             self._still(plug)
             data = bytes(self._to_operator)
             self._to_operator.clear()
@@ -129,7 +133,7 @@ class FaultyWire:
     def put(self, plug: int, data: bytes) -> None:
         for start in range(0, len(data), PIECE):
             with self._changed:
-                self._changed.wait_for(lambda: len(self._to_shell) < HELD or self._plugged != plug or self._closed)
+                self._changed.wait_for(lambda: len(self._to_shell) < HELD or self.plugged != plug or self._closed)
                 self._still(plug)
                 piece = data[start : start + PIECE]
                 self.carried += len(piece)
@@ -137,7 +141,7 @@ class FaultyWire:
                 self._changed.notify_all()
 
     def _still(self, plug: int) -> None:
-        if self._plugged != plug or self._closed:
+        if self.plugged != plug or self._closed:
             raise LineLost("the line is gone", node="s1", step="console", got="unplugged", hint="plug it in")
 
     def _pump_in(self) -> None:

@@ -20,6 +20,8 @@ from bootstrap.transport.serial.trouble import given_up, silent, too_little
 from bootstrap.transport.serial.words import Answer, Kind, Marks, Op, random_word, request_line
 
 LONGEST_WAIT = 5.0
+FAR_QUIET = 1.5
+"""Seconds without a byte after which the far side waits for no more of a chunk: its terminal ends a read after one."""
 FLOWING = 0.4
 """Seconds without a byte after which the rest of an answer is not coming."""
 REVIVALS = 3
@@ -114,7 +116,7 @@ class Conversation:
         while True:
             try:
                 if answer := self.answer_to(self.send(op, *numbers, data=data), wait):
-                    if first and op in (Op.STATE, Op.EXECUTE) and answer.kind == Kind.STATE:
+                    if first and op is Op.EXECUTE and answer.kind == Kind.STATE:
                         self.pace.turned(monotonic() - began)
                     return answer
                 self.check_silence(began)
@@ -195,6 +197,8 @@ class Conversation:
     def _greet(self) -> None:
         """Find the far side where it was left, or start it (again)."""
         if self._started:
+            # It may wait for the rest of a chunk, and would take a request for that.
+            self.listen(FAR_QUIET)
             for _ in range(2):
                 if self.answer_to(self.send(Op.STATE), max(1.0, self.pace.wait())):
                     return
