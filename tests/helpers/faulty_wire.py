@@ -1,7 +1,7 @@
 """A wire between clusterup and a real shell on a real pty, with the faults that wires have.
 
-It drops, doubles and flips bytes, both ways; a "kernel" prints into the middle of what the shell says; it is as slow as it is
-told to be, and can be unplugged and plugged in again. Its random numbers come from a seed that it prints.
+It drops, doubles and flips bytes, both ways; a "kernel" prints into the middle of what the shell says; it is as slow as
+it is told to be, and can be unplugged and plugged in again. Its random numbers come from a seed that it prints.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ KERNEL_SAYS = (
     "usb 1-1: new high-speed USB device number 7 using xhci_hcd",
     "EXT4-fs (vda2): re-mounted. Quota mode: none.",
     "e1000 0000:00:03.0 eth0: NIC Link is Up 1000 Mbps Full Duplex",
-    "audit: type=1400 audit(1700000000.123:45): apparmor=\"STATUS\"",
+    'audit: type=1400 audit(1700000000.123:45): apparmor="STATUS"',
     "x = 17 # $(reboot); `halt` 'quoted",
 )
 
@@ -34,7 +34,7 @@ KERNEL_SAYS = (
 class FaultyWire:
     """A shell (`argv`) at the far end of a wire. A context: the shell ends with it.
 
-    `errors`: faults per byte. `kernel`: bytes between two lines of the kernel on the average, 0 for a kernel that is quiet.
+    `errors`: faults per byte. `kernel`: bytes between two lines of the kernel on the average, 0 for a quiet kernel.
     `rate`: bytes a second each way, 0 for as many as go. `only`: what the medium makes of the bytes that it carries.
     `carried` counts the bytes that the operator sent, `said` is what the shell's side said.
     """
@@ -66,7 +66,7 @@ class FaultyWire:
         self._to_shell = bytearray()
         self._to_operator = bytearray()
         self.plugged = 0
-        self._connected = False
+        self._connected = True
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -85,7 +85,11 @@ class FaultyWire:
         """A new shell, as after a restart of the machine or a new login."""
         self._master, slave = os.openpty()
         self._shell = subprocess.Popen(
-            self._argv, env=self._env, cwd=self._cwd, preexec_fn=lambda: os.login_tty(slave), pass_fds=(slave,)
+            self._argv,
+            env=self._env,
+            cwd=self._cwd,
+            preexec_fn=lambda: os.login_tty(slave),  # noqa: PLW1509  (two system calls, no lock in between)
+            pass_fds=(slave,),
         )
         os.close(slave)
 
@@ -105,7 +109,6 @@ class FaultyWire:
         with self._changed:
             self.plugged += 1
             self._connected = True
-            self._to_operator.clear()
             self._changed.notify_all()
             return WireLine(self, self.plugged)
 

@@ -69,8 +69,8 @@ class FarSide:
 class Conversation:
     """With the far side of one line. Not for several threads at once.
 
-    `reopen` opens the line and gets a root shell on it; `patience` are the seconds that a line may say nothing, `comeback`
-    those that a lost one is given to come back.
+    `reopen` opens the line and gets a root shell on it; `patience` are the seconds that a line may say nothing,
+    `comeback` those that a lost one is given to come back.
     """
 
     def __init__(self, node: str, reopen: Callable[[], Line], *, patience: float, comeback: float) -> None:
@@ -136,7 +136,7 @@ class Conversation:
         """Send a request and what follows it; returns its number. Raises LineLost."""
         self._request += 1
         number = self.sequence if sequence is None else sequence
-        self.line.write(request_line(self._marks.ours, self._request, op, number, numbers, data))
+        self.line.write(request_line(self._marks.ours, (self._request, op, number), numbers, data))
         for piece in then:
             self.line.write(piece)
         return self._request

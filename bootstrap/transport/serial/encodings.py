@@ -10,7 +10,7 @@ from enum import IntEnum
 
 PADDING = b"\n##############\n"
 """Follows every chunk. Where bytes were lost, the far side reads on into it, and need not wait for what never comes."""
-LINE = 76
+LINE = 1024
 """Characters of a line of base64. A terminal that collects lines takes no more than 4095."""
 OCTAL_LINE = 640
 # A shell that gets such a word instead of the far side makes nothing of it: no character in it means anything to it.
@@ -21,7 +21,7 @@ NOTHING = b"%s"
 
 
 class Encoding(IntEnum):
-    """Of a chunk. RAW: as it is. BASE64: lines of it. OCTAL: lines for printf(1), what is not a letter or digit as \\ooo."""
+    """Of a chunk. RAW: as it is. BASE64: lines of it. OCTAL: lines for printf(1), most bytes in them as \\ooo."""
 
     RAW = 0
     BASE64 = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from time import monotonic
 
 from bootstrap.transport.channel import ChannelLost, ChannelTimeout, Outcome
 from bootstrap.transport.serial.conversation import Conversation
@@ -25,14 +26,15 @@ class Errands:
         self._allowed = allowed
         self._encoding: Encoding | None = None
 
-    def run(self, script: str, stdin: bytes, timeout: float, deadline: float) -> Outcome:
-        """Run a script with that standard input. `timeout` in seconds, `deadline` on the monotonic clock.
+    def run(self, script: str, stdin: bytes, timeout: float) -> Outcome:
+        """Run a script with that standard input; `timeout` in seconds.
 
         Raises ChannelTimeout, ChannelLost, TransportError.
         """
         talk = self._talk
         if len(stdin) > self._short:
-            return self.feed(script, (stdin,), len(stdin), timeout, deadline, lambda _: None)
+            return self.feed(script, (stdin,), len(stdin), timeout, lambda _: None)
+        deadline = monotonic() + timeout
         word = self._script(script.encode(), deadline)
         answer = start(talk, prepared(talk, script.encode(), word), prepared(talk, stdin), timeout)
         return outcome(talk, answer, deadline)
@@ -43,11 +45,12 @@ class Errands:
         chunks: Iterable[bytes],
         total: int,
         timeout: float,
-        deadline: float,
         progress: Callable[[int], None],
     ) -> Outcome:
-        """Run a script whose standard input are the chunks, `total` bytes; otherwise as `run`."""
+        """Run a script whose standard input are the chunks, `total` bytes; otherwise as `run`. What `chunks` and
+        `progress` raise ends the command."""
         talk = self._talk
+        deadline = monotonic() + timeout
         if not talk.far.pipes:
             # Nothing can be handed on while the script runs: its input is put there in whole before.
             data = b"".join(chunks)

@@ -1,4 +1,4 @@
-"""One command over a serial line: run once, however often it had to be asked for, its outputs fetched until they are right."""
+"""One command over a serial line: run once however often it is asked for, its outputs fetched until they are right."""
 
 from __future__ import annotations
 
@@ -106,7 +106,9 @@ def _read(talk: Conversation, answer: Answer) -> Outcome | None:
     sizes, sums = tuple(sizes_and_sums[0::2]), sizes_and_sums[1::2]
     if follows:
         outputs = decoded_output(answer.data, sizes, hexadecimal=talk.far.hexadecimal)
-        if outputs is None or any(data and talk.far.sum(data) != right for data, right in zip(outputs, sums, strict=True)):
+        if outputs is None or any(
+            data and talk.far.sum(data) != right for data, right in zip(outputs, sums, strict=True)
+        ):
             talk.pace.damaged(len(answer.data))
             outputs = None
     else:

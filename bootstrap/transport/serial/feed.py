@@ -25,7 +25,7 @@ WIDTH = {Encoding.RAW: 1.0, Encoding.BASE64: 1.37, Encoding.OCTAL: 3.3}
 """Characters on the wire for a byte."""
 FIRST_LOOK, LONGEST_LOOK = 0.005, 1.0
 PATIENT = 2
-"""Answers in a row that say that the command has not taken what it was given, after which nothing more is sent to it."""
+"""Answers in a row that say that the command has not taken what it was given, after which no more is sent to it."""
 STUCK = 40
 """Times that the same chunk may arrive damaged."""
 
@@ -40,8 +40,8 @@ class _Sent:
 
 
 class Feed:
-    """The input of the command with the current sequence number. `progress` is told how many bytes of what `pieces` were
-    made of are there."""
+    """The input of the command with the current sequence number. `progress` is told how many bytes are there, counted
+    as `pieces` counts them."""
 
     def __init__(
         self,

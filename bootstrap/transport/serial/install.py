@@ -1,7 +1,7 @@
 """Bringing the far side onto a node where nothing but a shell is known to be, over a line that may damage anything.
 
-Each line that is typed is short, does no harm when it is damaged and none when it is done twice. What is put on the node
-travels as words that mean nothing to a shell, in parts, each with a sum that has to be right.
+Each line that is typed is short, does no harm when it is damaged and none when it is done twice. What is put on the
+node travels as words that mean nothing to a shell, in parts, each with a sum that has to be right.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def far_side() -> bytes:
 def install(line: Line, listener: Listener, marks: Marks, name: str, patience: float) -> Answer:
     """Put the far side into a folder `name` of the node and start it; returns its first answer.
 
-    What is there already from an earlier time is taken as it is. `patience`: seconds that may pass without any progress.
+    What is there already from an earlier time is taken as it is. `patience`: seconds that may pass without progress.
     Raises Silent, LineLost.
     """
     typist = _Typist(line, listener, patience)

@@ -16,7 +16,7 @@ REMEMBERED = 2048
 
 
 class Listener:
-    """Takes what was read, gives back answers. `text_length` says how many characters (line ends aside) follow an answer.
+    """Takes what was read, gives back answers. `text_length`: how many characters (line ends aside) follow an answer.
 
     `seen` are the last bytes that came, whatever they were.
     """

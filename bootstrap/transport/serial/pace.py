@@ -20,8 +20,8 @@ BAD = 0.1
 
 
 class Pace:
-    """`turn` is what passes between a short request and its answer, in seconds; `rate` is bytes a second on the wire, the
-    waiting for answers included."""
+    """`turn` is what passes between a short request and its answer, in seconds; `rate` is bytes a second on the wire,
+    the waiting for answers included."""
 
     def __init__(self) -> None:
         self.turn = FIRST_TURN

@@ -16,7 +16,6 @@ from bootstrap.transport.serial.conversation import Conversation
 from bootstrap.transport.serial.encodings import Encoding
 from bootstrap.transport.serial.errands import Errands
 from bootstrap.transport.serial.line import Line
-from bootstrap.transport.serial.words import Op
 
 PATIENCE = 30.0
 """Seconds that a line may say nothing while it is asked."""
@@ -61,7 +60,7 @@ class SerialTransport:
 
     def run(self, command: Command, *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
         """See `Transport.run`. The last 8 MiB of each output are kept."""
-        return self._run(command, timeout, lambda end: self._errands.run(command.script, stdin, timeout, end))
+        return self._run(command, timeout, lambda: self._errands.run(command.script, stdin, timeout))
 
     def check(self, command: Command, *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
         """See `Transport.check`."""
@@ -80,9 +79,7 @@ class SerialTransport:
         result = self._run(
             command,
             timeout,
-            lambda end: self._errands.feed(
-                command.script, chunks, total, timeout, end, lambda done: progress(done, total)
-            ),
+            lambda: self._errands.feed(command.script, chunks, total, timeout, lambda done: progress(done, total)),
         )
         return succeeded(result, self.node, self._where)
 
@@ -117,11 +114,11 @@ class SerialTransport:
     def _where(self) -> str:
         return self._talk.line.described
 
-    def _run(self, command: Command, timeout: float, work: Callable[[float], Outcome]) -> Result:
+    def _run(self, command: Command, timeout: float, work: Callable[[], Outcome]) -> Result:
         with self._lock:
             started = monotonic()
             try:
-                outcome = work(started + timeout)
+                outcome = work()
             except ChannelTimeout as error:
                 raise took_too_long(command.name, self.node, self._where, timeout, error.stderr) from None
             except ChannelLost as error:

@@ -1,9 +1,11 @@
 """What both sides of a serial line say to each other: short lines of numbers, each with a mark and a check.
 
-A request is `MARK REQUEST OP SEQUENCE A B C D E F CHECK [SCRIPT STDIN]`, an answer `MARK REQUEST KIND SEQUENCE A B C D E F
-CHECK`. The marks are random, one for each direction, and known to nobody but the two sides; REQUEST says which request
-an answer is to. A line without the mark or with another check is noise. What the numbers mean is said at `Op` and `Kind`.
-The far side's half is templates/node/serial/far.sh.
+    MARK REQUEST OP SEQUENCE A B C D E F CHECK [SCRIPT STDIN]
+    MARK REQUEST KIND SEQUENCE A B C D E F CHECK
+
+The marks are random, one for each direction, and known to nobody but the two sides; REQUEST says which request an
+answer is to. A line without the mark or with another check is noise. What the numbers mean is said at `Op` and `Kind`. The far
+side's half is templates/node/serial/far.sh.
 """
 
 from __future__ import annotations
@@ -26,10 +28,10 @@ class Op(IntEnum):
     """What the far side is asked for. `SEQUENCE` counts commands; each is run once, however often it is asked for.
 
     STATE    the command's state, or its result with outputs of up to F bytes in it
-    EXECUTE  run SCRIPT with STDIN: A time-out in seconds, B and C size and sum of the script, D and E of the input, F
-             bytes of outputs that may come with the result
-    FEED     as EXECUTE, with an input that comes in chunks, unpacked in way F; or with E 1 and 2 begin the file "script"
-             or "stdin" for the next command
+    EXECUTE  run SCRIPT with STDIN: A time-out in seconds, B and C size and sum of the script, D and E of the input,
+             F bytes of outputs that may come with the result
+    FEED     as EXECUTE, with an input that comes in chunks, unpacked in way F; or with E 1 and 2 begin the file
+             "script" or "stdin" for the next command
     CHUNK    B bytes of the input from A on, with sum C, follow in encoding D, E bytes (or lines) of it
     END      the input is complete, with A bytes; answered as STATE
     RANGE    of output A (1 or 2) the bytes from B on, C of them
@@ -132,9 +134,10 @@ def check_of(numbers: Iterable[int]) -> int:
     return check
 
 
-def request_line(mark: str, request: int, op: Op, sequence: int, numbers: tuple[int, ...], data: bytes = b"") -> bytes:
-    """A request, with a line end before it that ends whatever noise is there. `numbers` may be fewer than six."""
-    fields = (request, int(op), sequence, *numbers, *(0,) * (6 - len(numbers)))
+def request_line(mark: str, request: tuple[int, Op, int], numbers: tuple[int, ...], data: bytes = b"") -> bytes:
+    """A request (its number, what for, its sequence number) with its numbers, six of them or fewer, and a line end
+    before it that ends whatever noise is there."""
+    fields = (*map(int, request), *numbers, *(0,) * (6 - len(numbers)))
     line = f"\n{mark} {' '.join(map(str, fields))} {check_of(fields)}".encode()
     return line + (b" " + data if data else b"") + b"\n"
 

@@ -25,9 +25,10 @@ encode=none
 if has base64; then encode=base64 can=$((can + 16)); elif has od; then encode=od can=$((can + 32)); fi
 take=none
 if has dd; then take=single can=$((can | 64)); fi
-# Some head(1) reads more than it was told to, and with it the request behind a chunk.
-case $(printf 'abcdef' | { head -c 3 >/dev/null; read -r x; echo "$x"; }) in def) take=head can=$((can | 64)) ;; esac
 case $(printf 'abcdef' | dd bs=3 count=1 iflag=fullblock) in abc) take=whole can=$((can | 64)) ;; esac
+# Some head(1) reads more than it was told to, and with it the request behind a chunk. The others are best: what they read
+# they hand on at once.
+case $(printf 'abcdef' | { head -c 3 >/dev/null; read -r x; echo "$x"; }) in def) take=head can=$((can | 64)) ;; esac
 if has gzip; then can=$((can + 128)); fi
 if has zstd; then can=$((can + 256)); fi
 if has tr; then can=$((can + 512)); fi

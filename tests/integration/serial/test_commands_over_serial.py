@@ -58,7 +58,7 @@ def path_with(folder: Path, programs: Sequence[str]) -> str:
     return f"{folder}:/usr/sbin:/usr/bin:/sbin:/bin" if programs == ["*"] else str(folder)
 
 
-@pytest.fixture(params=SYSTEMS.values(), ids=SYSTEMS.keys())
+@pytest.fixture(params=list(SYSTEMS.values()), ids=list(SYSTEMS))
 def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SerialTransport]:
     """A way into each of the systems."""
     system: System = request.param
@@ -201,7 +201,12 @@ def test_nothing_of_it_stays_on_the_node(wire: FaultyWire, tmp_path: Path) -> No
     line = wire.plug()
     line.write(b"echo 'still 'a shell\n")
     heard = bytearray()
-    wait_for(lambda: heard.extend(line.read(1)) or b"still a shell" in heard, "the shell")
+
+    def is_there() -> bool:
+        heard.extend(line.read(1))
+        return b"still a shell" in heard
+
+    wait_for(is_there, "the shell")
 
 
 def test_secrets_are_not_echoed_and_not_in_the_history(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the wire may do: one byte in 10,000 dropped, doubled or flipped, both ways, and a kernel that prints into it all."""
+"""One byte in 10,000 is dropped, doubled or flipped, both ways, and a kernel prints into it all."""
 
 from __future__ import annotations
 

@@ -226,7 +226,9 @@ def test_a_line_that_raw_bytes_close_is_spared_them(tmp_path: Path) -> None:
 
         way = SerialTransport("s1", reopen, patience=20)
         data = random.Random(9).randbytes(100_000)
-        way.stream(Command.of("keep", "cat >{}", str(tmp_path / "kept")), iter([data]), total=len(data), progress=ignore)
+        way.stream(
+            Command.of("keep", "cat >{}", str(tmp_path / "kept")), iter([data]), total=len(data), progress=ignore
+        )
         way.close()
     assert (tmp_path / "kept").read_bytes() == data
 

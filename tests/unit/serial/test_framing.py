@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import subprocess
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -53,7 +54,7 @@ def length_of(answer: Answer) -> int:
 def pieces_of(data: bytes, cuts: list[int]) -> list[bytes]:
     """The data cut up as a line may deliver it."""
     places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    return [data[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(places)]
 
 
 def heard(data: bytes, cuts: list[int]) -> list[Answer]:
@@ -149,6 +150,6 @@ def test_text_that_is_too_short_gives_nothing(outputs: tuple[bytes, bytes], cut:
 
 
 def test_a_request_is_one_line_of_its_own() -> None:
-    line = request_line(MARK, 5, Op.EXECUTE, 2, (60, 4), b"true %s")
+    line = request_line(MARK, (5, Op.EXECUTE, 2), (60, 4), b"true %s")
     fields = (5, 2, 2, 60, 4, 0, 0, 0, 0)
     assert line == f"\n{MARK} 5 2 2 60 4 0 0 0 0 {check_of(fields)} true %s\n".encode()
