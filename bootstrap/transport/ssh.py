@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from bootstrap.transport.base import Command, Progress, Result
 from bootstrap.transport.connect import Trust
-from bootstrap.transport.errors import CommandFailed, CommandTimeout, TransportError
 from bootstrap.transport.hostkeys import HostKeys
+from bootstrap.transport.results import cut_off, succeeded, took_too_long
 from bootstrap.transport.sudo import Root
 from bootstrap.transport.target import Hop, SshTarget
 
@@ -96,7 +96,7 @@ class SshTransport:
 
     def check(self, command: Command, *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
         """See `Transport.check`."""
-        return self._succeeded(self.run(command, stdin=stdin, timeout=timeout))
+        return succeeded(self.run(command, stdin=stdin, timeout=timeout), self.node, self._hop.address)
 
     def stream(
         self,
@@ -108,7 +108,8 @@ class SshTransport:
         timeout: float = 3600.0,
     ) -> Result:
         """See `Transport.stream`."""
-        return self._succeeded(self._execute(command, self._root, _counted(chunks, total, progress), timeout))
+        result = self._execute(command, self._root, _counted(chunks, total, progress), timeout)
+        return succeeded(result, self.node, self._hop.address)
 
     def upload(self, source: Path, destination: str, *, sha256: str, mode: int, progress: Progress) -> None:
         """See `Transport.upload`."""
@@ -135,36 +136,10 @@ class SshTransport:
             try:
                 outcome = execute(self._transports[-1], line, _after(root.first_input, chunks), timeout=timeout)
             except ChannelTimeout as error:
-                raise CommandTimeout(
-                    f"'{command.name}' did not end within {timeout:.0f} s and was stopped",
-                    node=self.node,
-                    step=command.name,
-                    tried=f"to run it on {self._hop.address}",
-                    got=_last_lines(error.stderr) or "no error output",
-                    hint="look at the node's load and console; then try again",
-                ) from None
+                raise took_too_long(command.name, self.node, self._hop.address, timeout, error.stderr) from None
             except ChannelLost as error:
-                raise TransportError(
-                    f"'{command.name}' was cut off",
-                    node=self.node,
-                    step=command.name,
-                    tried=f"to run it on {self._hop.address}",
-                    got=str(error),
-                    hint="see whether the node is up and reachable; then run again: what is done is not done twice",
-                ) from None
+                raise cut_off(command.name, self.node, self._hop.address, str(error)) from None
         return Result(command, outcome.status, outcome.stdout, outcome.stderr, monotonic() - started)
-
-    def _succeeded(self, result: Result) -> Result:
-        if result.status == 0:
-            return result
-        raise CommandFailed(
-            f"'{result.command.name}' ended with exit status {result.status}",
-            node=self.node,
-            step=result.command.name,
-            tried=f"to run it on {self._hop.address}",
-            got=_last_lines(result.stderr) or _last_lines(result.stdout) or "no output",
-            hint="mend what the node says there, then run again",
-        )
 
 
 def _after(first: bytes, chunks: Iterable[bytes]) -> Iterable[bytes]:
@@ -180,10 +155,6 @@ def _counted(chunks: Iterator[bytes], total: int, progress: Progress) -> Iterato
         yield chunk
         done += len(chunk)
         progress(done, total)
-
-
-def _last_lines(output: bytes) -> str:
-    return "\n".join(output.decode("utf-8", "replace").strip().splitlines()[-8:])[-1500:]
 
 
 def _close(transports: Sequence[paramiko.Transport]) -> None:

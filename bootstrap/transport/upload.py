@@ -42,8 +42,18 @@ _MODE = "chmod {1} {0}"
 _DROP = "rm -f {0}.part"
 
 
-def upload(transport: Transport, source: Path, destination: str, *, sha256: str, mode: int, progress: Progress) -> None:
-    """Put `source` at `destination` with permission bits `mode`; see `Transport.upload`.
+def upload(
+    transport: Transport,
+    source: Path,
+    destination: str,
+    *,
+    sha256: str,
+    mode: int,
+    progress: Progress,
+    slowest: int = SLOWEST_LINE,
+) -> None:
+    """Put `source` at `destination` with permission bits `mode`; see `Transport.upload`. `slowest`: bytes a second that
+    the line carries at the very least.
 
     A file already there with the right hash is left (its mode is set); a part left by an earlier upload is
     continued when it is a true beginning of `source`.
@@ -51,7 +61,9 @@ def upload(transport: Transport, source: Path, destination: str, *, sha256: str,
     try:
         with source.open("rb") as handle:
             total = os.fstat(handle.fileno()).st_size
-            _Upload(transport, handle, source, destination, sha256.lower(), f"{mode:04o}", total).send(progress)
+            _Upload(transport, handle, source, destination, sha256.lower(), f"{mode:04o}", total, slowest).send(
+                progress
+            )
     except OSError as error:
         raise ClusterupError(
             f"{source} can't be read: {error.strerror or error}",
@@ -71,6 +83,7 @@ class _Upload:
     sha256: str
     mode: str
     total: int
+    slowest: int
     read: _Hash = field(default_factory=hashlib.sha256)
 
     def send(self, progress: Progress) -> None:
@@ -85,7 +98,7 @@ class _Upload:
             self._pieces(),
             total=self.total - start,
             progress=lambda done, _: progress(start + done, self.total),
-            timeout=600 + self.total / SLOWEST_LINE,
+            timeout=600 + self.total / self.slowest,
         )
         arrived = self._check("hash", _HASH).split()[0]
         if arrived != self.sha256:

@@ -1,0 +1,48 @@
+"""Which encoding a line carries: tried with every byte there is, not assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bootstrap.transport.errors import LineLost
+from bootstrap.transport.serial.conversation import Conversation
+from bootstrap.transport.serial.encodings import PADDING, Encoding, encoded
+from bootstrap.transport.serial.packing import can_go_raw
+from bootstrap.transport.serial.words import Kind, Op, Verdict
+
+EVERY_BYTE = bytes(range(256)) + bytes(range(255, -1, -1))
+TRIES = 4
+"""A line with an error in 10,000 bytes damages all four of them once in 100,000 times."""
+
+
+def find_encoding(talk: Conversation, allowed: Sequence[Encoding] = tuple(Encoding)) -> Encoding:
+    """The first of those allowed that brings every byte to the far side; OCTAL where none is found to.
+
+    A line that is lost by raw bytes (a program that takes one of them as a command to itself) is opened anew and spared
+    them. Raises TransportError.
+    """
+    for encoding in allowed:
+        if encoding is Encoding.OCTAL:
+            break
+        if encoding is Encoding.RAW and not can_go_raw(talk.far):
+            continue
+        if encoding is Encoding.BASE64 and not talk.far.base64:
+            continue
+        if _carries(talk, encoding):
+            return encoding
+    return Encoding.OCTAL
+
+
+def _carries(talk: Conversation, encoding: Encoding) -> bool:
+    text = encoded(EVERY_BYTE, encoding)
+    numbers = (0, len(EVERY_BYTE), talk.far.sum(EVERY_BYTE), int(encoding), text.count)
+    for _ in range(TRIES):
+        try:
+            request = talk.send(Op.CHUNK, *numbers, sequence=0, then=(text.wire + PADDING,))
+            answer = talk.answer_to(request, talk.pace.wait(len(text.wire)) + 1.5)
+        except LineLost as error:
+            talk.revive(error)
+            return False
+        if answer and answer.kind == Kind.STATE and answer.numbers[5] == Verdict.GOOD:
+            return True
+    return False

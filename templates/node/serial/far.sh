@@ -1,0 +1,432 @@
+# The far side of a serial line: sh far.sh FOLDER, with the line's terminal as standard input and output.
+# Runs commands and takes in files for bootstrap/transport/serial; words.py there says what a line of it means.
+# No program is started where the shell can do it: on a small machine each one costs more than all the rest.
+# Comments stay behind when this is sent, so each has a line to itself.
+d=$1
+cd "$d" || exit 1
+set -f
+mask=$(umask)
+umask 077
+unset TMOUT
+LC_ALL=C
+IFS=' '
+read -r in out <marks
+etx=$(printf '\003') cr=$(printf '\015')
+# Programs get a handled signal as they would without us; an ignored one they would ignore as well.
+trap : HUP INT QUIT TSTP
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# What this machine has, as bits of a number.
+can=0 sum=
+for tool in sha256sum md5sum cksum; do if $tool </dev/null >/dev/null; then sum=$tool; fi; done
+case $sum in cksum) can=1 ;; md5sum) can=2 ;; sha256sum) can=3 ;; esac
+case $(printf 'QQ==\n' | base64 -d) in A) can=$((can + 8)) ;; esac
+encode=none
+if has base64; then encode=base64 can=$((can + 16)); elif has od; then encode=od can=$((can + 32)); fi
+take=none
+if has dd; then take=single can=$((can | 64)); fi
+case $(printf 'abcdef' | dd bs=3 count=1 iflag=fullblock) in abc) take=whole can=$((can | 64)) ;; esac
+# Some head(1) reads more than it was told to, and with it the request behind a chunk. The others are best: what they read
+# they hand on at once.
+case $(printf 'abcdef' | { head -c 3 >/dev/null; read -r x; echo "$x"; }) in def) take=head can=$((can | 64)) ;; esac
+if has gzip; then can=$((can + 128)); fi
+if has zstd; then can=$((can + 256)); fi
+if has tr; then can=$((can + 512)); fi
+if has mkfifo; then can=$((can + 1024)); fi
+limit=own
+if has timeout; then limit=timeout; fi
+if saved=$(stty -g) && stty raw -echo min 0 time 10; then can=$((can + 2048)); fi
+
+# say REQUEST KIND SEQUENCE SIX-NUMBERS: an answer, its check last.
+say() {
+    k=0
+    for n; do k=$(((k * 31 + n) % 2147483629)); done
+    printf '\n%s %s %s\n' "$out" "$*" $k
+}
+# measure FILE [FILE]: sums and sizes into s1 n1 s2 n2. A sum in hexadecimal counts with its first 15 digits.
+sums=sums
+measure() {
+    s1=0 n1=0 s2=0 n2=0
+    $sum "$@" >$sums
+    if [ $sum = cksum ]; then
+        { read -r s1 n1 x && read -r s2 n2 x; } <$sums
+    else
+        { read -r s1 x && read -r s2 x; } <$sums
+        s1=$((0x${s1%"${s1#???????????????}"}))
+        wc -c "$@" >$sums
+        { read -r n1 x && read -r n2 x; } <$sums
+    fi
+    if [ $# = 1 ]; then
+        s2=0 n2=0
+    elif [ $sum != cksum ]; then
+        s2=$((0x${s2%"${s2#???????????????}"}))
+    fi
+}
+encoded() {
+    case $encode in
+    base64) base64 <"$1" ;;
+    od) od -An -v -tx1 <"$1" ;;
+    esac
+}
+# result REQUEST STATUS INLINE: what a command gave back, with outputs that have up to INLINE bytes together.
+result() {
+    s1=0 n1=0 s2=0 n2=0
+    if [ -s out ] || [ -s err ]; then measure out err; fi
+    if [ $((n1 + n2)) -gt $3 ]; then
+        say $1 2 $cur $2 $n1 $s1 $n2 $s2 0
+        return
+    fi
+    say $1 2 $cur $2 $n1 $s1 $n2 $s2 1
+    [ $n1 = 0 ] || encoded out
+    [ $n2 = 0 ] || encoded err
+    [ $((n1 + n2)) = 0 ] || say $1 3 $cur 0 0 0 0 0 0
+}
+# state REQUEST VERDICT: 1 for a good chunk, 2 for a damaged one, 3 for a damaged command, 0 where there was none.
+state() {
+    phase=0
+    if [ $cur != 0 ]; then
+        phase=1
+        if [ -s ended ]; then
+            phase=2
+        elif [ "$feed" != file ]; then
+            jobs >/dev/null
+            kill -0 $job || [ -s ended ] || phase=3
+        fi
+    fi
+    flags=$((busy + 2 * broken))
+    [ -z "$feed" ] || flags=$((flags + 4))
+    say $1 1 $cur $phase $at $held_at $held_size $flags $2
+}
+# answer REQUEST INLINE: the result once there is one, the state until then.
+answer() {
+    x= status=
+    if [ $cur != 0 ]; then read -r x status <ended; fi
+    if [ -n "$status" ]; then result $1 $status $2; else state $1 0; fi
+}
+# bounded SECONDS COMMAND...: runs it, and ends it when its time is up.
+bounded() {
+    time=$1
+    shift
+    if [ $limit = timeout ]; then set -- timeout -k 5 "$time" "$@"; fi
+    here=$d/$round
+    cd "${HOME:-/}" || cd /
+    umask $mask
+    # What is put in the background would have nothing as its standard input.
+    exec 3<&0
+    "$@" <&3 3<&- >"$here/out" 2>"$here/err" &
+    child=$!
+    exec 3<&- </dev/null
+    umask 077
+    cd "$here"
+    echo $child >pid
+    watch=
+    if [ $limit = own ]; then
+        (trap - HUP; sleep "$time"; kill -TERM $child; sleep 5; kill -KILL $child) >/dev/null &
+        watch=$!
+    fi
+    wait $child
+    status=$?
+    while [ $status -gt 128 ] && kill -0 $child; do wait $child; status=$?; done
+    [ -z "$watch" ] || kill $watch
+}
+# The end of a command: its secrets go at once; its result stays until the next one begins.
+finish() {
+    sums=sums.job
+    : >script
+    : >stdin
+    : >pid
+    result $r $status $inline
+    echo "$cur $status" >ended
+}
+# A new sequence number has come: what an earlier command, given up by the other side, still writes is not mixed with it.
+fresh() {
+    if [ $cur = 0 ] || [ -s ended ]; then return 0; fi
+    unfeed
+    round=$((round + 1))
+    mkdir -p "$d/$round"
+    cd "$d/$round"
+}
+# From here on the sequence number is used up, whatever happens.
+begin() {
+    unfeed
+    cur=$seq at=0 held= held_at=0 held_size=0 busy=0 broken=0 passing=- using= job=0
+    : >ended
+    : >pid
+    : >passed
+    echo "$cur $round 0" >"$d/seq"
+}
+execute() {
+    if [ $seq -le $cur ]; then
+        answer $r $g
+        return
+    fi
+    fresh
+    [ "$data" = - ] || printf "$data" >script
+    [ "$more" = - ] || printf "$more" >stdin
+    measure script stdin
+    if [ "$n1 $s1 $n2 $s2" != "$b $c $e $f" ]; then
+        state $r 3
+        return
+    fi
+    begin
+    inline=$g
+    (
+        trap : HUP
+        exec <stdin
+        bounded $a sh "$d/$round/script"
+        finish
+    ) &
+    job=$!
+    echo "$cur $round $job" >"$d/seq"
+    state $r 0
+}
+# A command whose standard input comes in chunks, or a file, "script" or "stdin", for the command that comes next.
+# The pipe is held open by a process of its own, so that a command waits for us when we have to be started anew.
+start_feed() {
+    if [ $seq -le $cur ]; then
+        answer $r 0
+        return
+    fi
+    fresh
+    if [ $f != 0 ]; then
+        begin
+        feed=file sink=script
+        [ $f = 1 ] || sink=stdin
+        : >$sink
+        note
+        state $r 0
+        return
+    fi
+    [ "$data" = - ] || printf "$data" >script
+    measure script
+    if [ "$n1 $s1" != "$b $c" ]; then
+        state $r 3
+        return
+    fi
+    begin
+    feed=pipe sink=pipe inline=0
+    [ -p pipe ] || mkfifo pipe
+    exec 5<>pipe
+    (
+        trap '' HUP
+        exec sleep $((a + 60))
+    ) <&5 >&5 &
+    holder=$!
+    : >opened
+    (
+        trap : HUP
+        exec <pipe
+        exec 5>&-
+        echo 1 >opened
+        file=$d/$round/script
+        case $g in
+        0) bounded $a sh "$file" ;;
+        1) bounded $a sh -c 'gzip -dc | sh "$0"' "$file" ;;
+        2) bounded $a sh -c 'zstd -dcq | sh "$0"' "$file" ;;
+        3) bounded $a sh -c "tr '\\000-\\377' '\\200-\\377\\000-\\177' | sh \"\$0\"" "$file" ;;
+        esac
+        finish
+    ) &
+    job=$!
+    echo "$cur $round $job" >"$d/seq"
+    note
+    state $r 0
+}
+note() { echo "$cur $feed $sink $at $passing $holder" >feed; }
+unfeed() {
+    if [ "$feed" = pipe ]; then
+        exec 5>&-
+        kill $holder
+    fi
+    feed= busy=0
+}
+# pass FILE SIZE: what comes next in the stream goes to the command, which may take its time.
+pass() {
+    passing=$at busy=1 using=$1
+    if [ $feed = file ]; then
+        cat $1 >>$sink
+        echo "$passing $?" >passed
+    else
+        (
+            trap '' HUP
+            cat $1 >&5
+            echo "$passing $?" >passed
+        ) &
+    fi
+    at=$((at + $2))
+    note
+}
+# Looks whether the command has taken what it was given, and goes on with what was kept for it.
+hand_on() {
+    if [ $busy = 1 ]; then
+        x= y=
+        read -r x y <passed
+        if [ "$x" = "$passing" ] && [ -n "$y" ]; then
+            busy=0 using=
+            [ "$y" = 0 ] || broken=1
+        fi
+    fi
+    if [ -n "$held" ] && [ $held_at -le $at ]; then
+        if [ $held_at = $at ]; then
+            [ $busy$broken = 00 ] || return 0
+            pass $held $held_size
+        fi
+        held= held_at=0 held_size=0
+    fi
+}
+# B bytes of the stream from A on, with sum C, in encoding E of F bytes (or lines). What comes out of order is kept, one
+# chunk of it, until the gap is filled. Sequence number 0: a trial of the encoding.
+chunk() {
+    into=c0
+    for x in c1 c2; do case $into in "$held" | "$using") into=$x ;; esac; done
+    case $e in
+    0) taken $f >$into ;;
+    1) taken $f | base64 -d >$into ;;
+    2)
+        : >$into
+        n=0
+        while [ $n -lt $f ] && IFS= read -r line; do
+            printf "$line" >>$into
+            n=$((n + 1))
+        done
+        ;;
+    esac
+    measure $into
+    if [ "$n1 $s1" != "$b $c" ]; then
+        state $r 2
+        return
+    fi
+    if [ $seq = $cur ] && [ -n "$feed" ]; then
+        hand_on
+        if [ $a = $at ] && [ $busy$broken = 00 ]; then
+            pass $into $b
+        elif [ $a -ge $at ] && { [ -z "$held" ] || [ $a -lt $held_at ]; }; then
+            held=$into held_at=$a held_size=$b
+        fi
+        hand_on
+    fi
+    state $r 1
+}
+taken() {
+    case $take in
+    whole) dd bs=$1 count=1 iflag=fullblock ;;
+    head) head -c $1 ;;
+    single) dd bs=1 count=$1 ;;
+    esac
+}
+# The end of the stream, which has A bytes.
+end() {
+    hand_on
+    if [ $seq = $cur ] && [ -n "$feed" ] && [ $at = $a ] && [ $busy = 0 ]; then
+        if [ $feed = file ]; then
+            unfeed
+            : >out
+            : >err
+            echo "$cur $broken" >ended
+            : >feed
+        elif [ -s opened ]; then
+            unfeed
+            : >feed
+        fi
+    fi
+    answer $r $g
+}
+# Bytes of an output: A is 1 or 2, from B on, C of them or all the rest; both are multiples of 512.
+range() {
+    from=out
+    [ $a = 1 ] || from=err
+    if has dd; then
+        dd if=$from bs=512 skip=$((b / 512)) count=$((c / 512)) >part
+    elif has head; then
+        tail -c +$((b + 1)) $from | head -c $c >part
+    else
+        tail -c +$((b + 1)) $from >part
+    fi
+    measure part
+    say $r 4 $cur $a $b $n1 $s1 0 1
+    encoded part
+    say $r 3 $cur 0 0 0 0 0 0
+}
+stop() {
+    x=
+    read -r x <pid
+    [ -z "$x" ] || kill -TERM $x
+}
+leave() {
+    cd /
+    [ -z "$saved" ] || stty "$saved"
+    exit 0
+}
+# Somebody else is at the line when there come things that are not ours, each after a silence.
+stranger() {
+    case $m in *"$etx"*) case $m in *[!"$etx$cr"]*) ;; *) leave ;; esac ;; esac
+    strangers=$((strangers + 1)) quiet=0
+    [ $strangers -lt 3 ] || leave
+}
+
+# Where the one before us stopped.
+cur=0 round= at=0 held= held_at=0 held_size=0 busy=0 broken=0 feed= sink=- passing=- using= holder=0 inline=0 job=0
+if [ -s seq ]; then
+    read -r cur round job <seq
+    cd "$d/$round"
+    x=
+    read -r x feed sink at passing holder <feed
+    if [ "$x" != $cur ] || [ -s ended ]; then feed= at=0 passing=-; fi
+    if [ "$feed" = pipe ]; then exec 5<>pipe; fi
+    if [ -n "$feed" ] && [ "$passing" != - ]; then busy=1; fi
+else
+    round=0
+    mkdir -p 0
+    cd 0
+fi
+say 0 6 $cur $can $((1 << 40)) 0 0 0 0
+quiet=0 strangers=0 idle=0
+while :; do
+    m=
+    if ! read -r m r op seq a b c e f g k data more; then
+        if [ -n "$m" ]; then
+            stranger
+        else
+            [ -t 0 ] || leave
+            quiet=1 idle=$((idle + 1))
+            [ $idle -lt 900 ] || leave
+            [ -z "$held" ] || hand_on
+        fi
+        continue
+    fi
+    if [ "$m" != "$in" ]; then
+        [ $quiet = 0 ] || stranger
+        continue
+    fi
+    x=0
+    for n in "$r" "$op" "$seq" "$a" "$b" "$c" "$e" "$f" "$g"; do
+        case $n in '' | *[!0-9]* | 0?* | ????????????????????*) continue 2 ;; esac
+        x=$(((x * 31 + n) % 2147483629))
+    done
+    [ "$x" = "$k" ] || continue
+    quiet=0 strangers=0 idle=0
+    case $op in
+    1)
+        hand_on
+        answer $r $g
+        ;;
+    2) execute ;;
+    3) start_feed ;;
+    4) chunk ;;
+    5) end ;;
+    6) range ;;
+    7)
+        stop
+        answer $r $g
+        ;;
+    8) if [ $seq = $cur ] && [ -s ended ]; then : >out; : >err; fi ;;
+    9)
+        stop
+        unfeed
+        say $r 7 $cur 0 0 0 0 0 0
+        cd /
+        rm -rf "$d"
+        leave
+        ;;
+    esac
+done
