@@ -180,22 +180,6 @@ def test_a_member_that_was_removed_from_the_quorum_becomes_one_again_and_its_old
     every_server_votes(cluster)
 
 
-def test_a_server_that_loses_its_power_while_it_joins_etcd_is_a_voter_after_the_next_apply(cluster: Operator) -> None:
-    remove_member(cluster, THREE)
-    with cluster.begins("apply", "lab.yaml", "--yes", "-o", "json") as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            event = json.loads(line) if line.startswith("{") else {}
-            if (event.get("id"), event.get("text")) == (f"{THREE}/etcd.member", "waiting for etcd"):
-                cluster.clusterup("lab", "stop", THREE, "--name", cluster.name)
-                cluster.clusterup("lab", "up", "--name", cluster.name, "--inventory", "lab.yaml")
-        # It waits for the machine, or gives it up: with what it did besides, or with nothing.
-        assert process.wait() in (0, 1, 3)
-    cluster.clusterup("apply", "lab.yaml", "--yes", "--wait-for-lock")
-    every_server_votes(cluster)
-    assert "nothing to do" in cluster.clusterup("plan", "lab.yaml")
-
-
 def remove_member(cluster: Operator, name: str) -> None:
     """What somebody does with `etcdctl member remove`; afterwards the others have got over it."""
     others = {*SERVERS} - {name}
