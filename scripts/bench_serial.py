@@ -31,9 +31,9 @@ def main() -> int:
         data = os.urandom(int(rate * options.seconds))
         raw = carried_raw(rate, data)
         print(f"raw line       {raw / 1000:10.2f} kB/s")
-        for encoding in Encoding:
+        for encoding in (Encoding.RAW, Encoding.BASE64, Encoding.OCTAL):
             # The last resort has a third of the rate, and all of the time.
-            piece = data if encoding is not Encoding.OCTAL else data[: len(data) // 8]
+            piece = data if encoding is not Encoding.OCTAL else data[: len(data) // 10]
             payload, as_it_was = carried_payload(rate, piece, encoding, options.errors)
             target = f"   target: at least {TARGETS[encoding]}" if encoding in TARGETS and not options.errors else ""
             print(

@@ -36,7 +36,7 @@ class FaultyWire:
 
     `errors`: faults per byte. `kernel`: bytes between two lines of the kernel on the average, 0 for a quiet kernel.
     `rate`: bytes a second each way, 0 for as many as go. `only`: what the medium makes of the bytes that it carries.
-    `carried` counts the bytes that the operator sent, `said` is what the shell's side said.
+    `taken` is what the operator's side sent, `said` what the shell's side said.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class FaultyWire:
         cwd: Path | None = None,
     ) -> None:
         print(f"the wire's seed: {seed}")
-        self.carried = 0
+        self.taken = bytearray()
         self.faults = 0
         self.said = bytearray()
         self.errors = errors
@@ -139,7 +139,7 @@ class FaultyWire:
                 self._changed.wait_for(lambda: len(self._to_shell) < HELD or self.plugged != plug or self._closed)
                 self._still(plug)
                 piece = data[start : start + PIECE]
-                self.carried += len(piece)
+                self.taken += piece
                 self._to_shell += piece
                 self._changed.notify_all()
 

@@ -100,6 +100,9 @@ class Conversation:
         except Silent as error:
             self.line.close()
             raise self._silent(error.tried) from None
+        except BaseException:
+            self.line.close()
+            raise
 
     def next_sequence(self) -> int:
         """The number of the next command."""

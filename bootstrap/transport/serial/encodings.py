@@ -21,16 +21,18 @@ NOTHING = b"%s"
 
 
 class Encoding(IntEnum):
-    """Of a chunk. RAW: as it is. BASE64: lines of it. OCTAL: lines for printf(1), most bytes in them as \\ooo."""
+    """Of a chunk. RAW: as it is. BASE64: lines of it. OCTAL: lines for printf(1), most bytes in them as \\ooo. COUNTED:
+    the same for a far side that has nothing to read a number of bytes with, and reads lines."""
 
     RAW = 0
     BASE64 = 1
     OCTAL = 2
+    COUNTED = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A chunk as it goes over the line; `count` is what the far side has to read, in bytes or, with OCTAL, lines."""
+    """A chunk as it goes over the line; `count` is what the far side has to read, in bytes or, with COUNTED, lines."""
 
     wire: bytes
     count: int
@@ -50,7 +52,8 @@ def encoded(data: bytes, encoding: Encoding) -> Encoded:
         wire = b"\n".join(text[at : at + LINE] for at in range(0, len(text), LINE)) + b"\n"
         return Encoded(wire, len(wire))
     words = [printf_word(piece) for piece in printf_pieces(data, OCTAL_LINE)]
-    return Encoded(b"".join(word + b"\n" for word in words), len(words))
+    wire = b"".join(word + b"\n" for word in words)
+    return Encoded(wire, len(wire) if encoding is Encoding.OCTAL else len(words))
 
 
 def printf_pieces(data: bytes, length: int) -> Iterator[bytes]:

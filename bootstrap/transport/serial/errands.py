@@ -11,7 +11,7 @@ from bootstrap.transport.serial.encodings import Encoding
 from bootstrap.transport.serial.execute import LEFT, outcome, prepared, seconds, start, taken_on
 from bootstrap.transport.serial.feed import Feed
 from bootstrap.transport.serial.packing import Packing, packed, packing_for
-from bootstrap.transport.serial.trial import find_encoding
+from bootstrap.transport.serial.trial import find_encoding, last_resort
 from bootstrap.transport.serial.words import Kind, Op
 
 SCRIPT_FILE, INPUT_FILE = 1, 2
@@ -89,7 +89,9 @@ class Errands:
         talk.next_sequence()
         taken_on(talk, Op.FEED, (0, 0, 0, 0, which), b"")
         # Raw bytes would have to be unpacked.
-        encoding = Encoding.BASE64 if self._best() is not Encoding.OCTAL and talk.far.base64 else Encoding.OCTAL
+        best = self._best()
+        encoding = Encoding.BASE64 if best is Encoding.RAW and talk.far.base64 else best
+        encoding = last_resort(talk) if encoding is Encoding.RAW else encoding
         answer = Feed(talk, packed((data,), Packing.NONE), encoding, progress).run(deadline)
         if answer is None:
             raise ChannelTimeout(b"")

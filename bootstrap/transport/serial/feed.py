@@ -21,7 +21,7 @@ from bootstrap.transport.serial.words import Answer, Flag, Kind, Op, Phase, Verd
 AHEAD = 3072
 """Bytes that may be on the way to a far side that is not reading: a terminal holds 4095."""
 SLICE = 2048
-WIDTH = {Encoding.RAW: 1.0, Encoding.BASE64: 1.37, Encoding.OCTAL: 3.3}
+WIDTH = {Encoding.RAW: 1.0, Encoding.BASE64: 1.37, Encoding.OCTAL: 3.3, Encoding.COUNTED: 3.3}
 """Characters on the wire for a byte."""
 FIRST_LOOK, LONGEST_LOOK = 0.005, 1.0
 PATIENT = 2

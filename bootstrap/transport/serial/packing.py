@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
 
 from bootstrap.transport.serial.conversation import FarSide
 from bootstrap.transport.serial.encodings import Encoding
 
 WORTH_IT = 2048
 """Bytes that are worth a program more on the node."""
+TELL_AFTER = 32 * 1024
+"""Bytes after which what a packer holds back is called for, so that progress can be told."""
 GZIP = 31
 """zlib's window size that stands for gzip's format."""
 _FLIPPED = bytes(byte ^ 128 for byte in range(256))
@@ -45,29 +47,39 @@ def can_go_raw(far: FarSide) -> bool:
 
 
 def packed(chunks: Iterable[bytes], packing: Packing) -> Iterator[tuple[bytes, int]]:
-    """The stream, packed, in pieces: each with the bytes of the original that have gone into it and those before it."""
-    taken = 0
-    if packing in (Packing.NONE, Packing.FLIPPED):
-        for chunk in chunks:
-            taken += len(chunk)
-            yield (chunk if packing is Packing.NONE else chunk.translate(_FLIPPED)), taken
-        return
+    """The stream, packed, in pieces: each with the bytes of the original that are in it and those before it."""
+    taken = told = 0
     packer = _packer(packing)
     for chunk in chunks:
         taken += len(chunk)
-        yield packer.compress(chunk), taken
-    yield packer.flush(), taken
+        piece = packer.add(chunk)
+        if taken - told >= TELL_AFTER:
+            piece += packer.pause()
+            told = taken
+        yield piece, told
+    yield packer.end(), taken
 
 
-class _Packer(Protocol):
-    def compress(self, data: bytes, /) -> bytes: ...
+@dataclass(frozen=True, slots=True)
+class _Packer:
+    """`pause` gives what is held back of what was added; `end` does, and nothing is added after it."""
 
-    def flush(self) -> bytes: ...
+    add: Callable[[bytes], bytes]
+    pause: Callable[[], bytes]
+    end: Callable[[], bytes]
 
 
 def _packer(packing: Packing) -> _Packer:
-    if packing is Packing.GZIP:
-        return zlib.compressobj(6, zlib.DEFLATED, GZIP)
-    import zstandard
+    match packing:
+        case Packing.GZIP:
+            gzip = zlib.compressobj(6, zlib.DEFLATED, GZIP)
+            return _Packer(gzip.compress, lambda: gzip.flush(zlib.Z_SYNC_FLUSH), gzip.flush)
+        case Packing.ZSTD:
+            import zstandard
 
-    return zstandard.ZstdCompressor(level=6).compressobj()
+            zstd = zstandard.ZstdCompressor(level=6).compressobj()
+            return _Packer(zstd.compress, lambda: zstd.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK), zstd.flush)
+        case Packing.FLIPPED:
+            return _Packer(lambda data: data.translate(_FLIPPED), bytes, bytes)
+        case Packing.NONE:
+            return _Packer(bytes, bytes, bytes)

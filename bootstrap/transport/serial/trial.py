@@ -16,21 +16,21 @@ TRIES = 4
 
 
 def find_encoding(talk: Conversation, allowed: Sequence[Encoding] = tuple(Encoding)) -> Encoding:
-    """The first of those allowed that brings every byte to the far side; OCTAL where none is found to.
+    """The first of those allowed that brings every byte to the far side; OCTAL (or COUNTED) where none does.
 
     A line that is lost by raw bytes (a program that takes one of them as a command to itself) is opened anew and spared
     them. Raises TransportError.
     """
     for encoding in allowed:
-        if encoding is Encoding.OCTAL:
-            break
-        if encoding is Encoding.RAW and not can_go_raw(talk.far):
-            continue
-        if encoding is Encoding.BASE64 and not talk.far.base64:
-            continue
-        if _carries(talk, encoding):
+        possible = can_go_raw(talk.far) if encoding is Encoding.RAW else talk.far.base64
+        if encoding in (Encoding.RAW, Encoding.BASE64) and possible and _carries(talk, encoding):
             return encoding
-    return Encoding.OCTAL
+    return last_resort(talk)
+
+
+def last_resort(talk: Conversation) -> Encoding:
+    """What every line and every shell takes."""
+    return Encoding.OCTAL if talk.far.counted else Encoding.COUNTED
 
 
 def _carries(talk: Conversation, encoding: Encoding) -> bool:

@@ -12,6 +12,8 @@ LC_ALL=C
 IFS=' '
 read -r in out <marks
 etx=$(printf '\003') cr=$(printf '\015')
+lines='
+'
 # Programs get a handled signal as they would without us; an ignored one they would ignore as well.
 trap : HUP INT QUIT TSTP
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -26,8 +28,8 @@ if has base64; then encode=base64 can=$((can + 16)); elif has od; then encode=od
 take=none
 if has dd; then take=single can=$((can | 64)); fi
 case $(printf 'abcdef' | dd bs=3 count=1 iflag=fullblock) in abc) take=whole can=$((can | 64)) ;; esac
-# Some head(1) reads more than it was told to, and with it the request behind a chunk. The others are best: what they read
-# they hand on at once.
+# Some head(1) reads more than it was told to, and with it the request behind a chunk. The others are best: they hand on
+# at once what they read.
 case $(printf 'abcdef' | { head -c 3 >/dev/null; read -r x; echo "$x"; }) in def) take=head can=$((can | 64)) ;; esac
 if has gzip; then can=$((can + 128)); fi
 if has zstd; then can=$((can + 256)); fi
@@ -283,6 +285,11 @@ chunk() {
     0) taken $f >$into ;;
     1) taken $f | base64 -d >$into ;;
     2)
+        IFS=$lines
+        for x in $(taken $f); do printf "$x"; done >$into
+        IFS=' '
+        ;;
+    3)
         : >$into
         n=0
         while [ $n -lt $f ] && IFS= read -r line; do

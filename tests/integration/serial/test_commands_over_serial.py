@@ -18,7 +18,7 @@ from tests.helpers.daemons import wait_for
 from tests.helpers.faulty_wire import FaultyWire
 
 EVERY_BYTE = bytes(range(256))
-ALWAYS = ("sh", "cat", "mkdir", "rm", "stty", "sleep", "wc")
+ALWAYS = ("sh", "cat", "mkdir", "rm", "sleep", "wc")
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,13 @@ SYSTEMS = {
     "dash, everything": System(["dash", "-i"], ["*"]),
     "bash, everything": System(["bash", "--norc", "-i"], ["*"]),
     "busybox, everything": System(["busybox", "sh", "-i"], ["busybox"]),
-    "no base64": System(["dash", "-i"], ["cksum", "od", "dd", "gzip", "mkfifo", "timeout", "tr"]),
-    "no cksum": System(["dash", "-i"], ["sha256sum", "base64", "dd", "zstd", "mkfifo", "timeout"]),
-    "md5sum only": System(["dash", "-i"], ["md5sum", "base64", "head", "tail", "gzip", "mkfifo", "timeout"]),
-    "no mkfifo and no timeout": System(["dash", "-i"], ["cksum", "base64", "dd"]),
-    "no dd, no head, no base64": System(["dash", "-i"], ["cksum", "od", "tail", "mkfifo"]),
-    "nothing that unpacks": System(["dash", "-i"], ["cksum", "base64", "dd", "mkfifo", "tr"]),
+    "no base64": System(["dash", "-i"], ["stty", "cksum", "od", "dd", "gzip", "mkfifo", "timeout", "tr"]),
+    "no cksum": System(["dash", "-i"], ["stty", "sha256sum", "base64", "dd", "zstd", "mkfifo", "timeout"]),
+    "md5sum only": System(["dash", "-i"], ["stty", "md5sum", "base64", "head", "tail", "gzip", "mkfifo", "timeout"]),
+    "no mkfifo and no timeout": System(["dash", "-i"], ["stty", "cksum", "base64", "dd"]),
+    "no dd, no head, no base64": System(["dash", "-i"], ["stty", "cksum", "od", "tail", "mkfifo"]),
+    "no stty": System(["dash", "-i"], ["cksum", "base64", "dd", "head", "gzip", "mkfifo", "timeout"]),
+    "nothing that unpacks": System(["dash", "-i"], ["stty", "cksum", "base64", "dd", "mkfifo", "tr"]),
 }
 
 

@@ -108,8 +108,9 @@ def test_a_damaged_answer_is_no_answer(numbers: tuple[int, ...], place: int, bit
 def test_every_encoding_gives_back_what_went_in(data: bytes) -> None:
     assert encoded(data, Encoding.RAW).wire == data
     assert base64.b64decode(encoded(data, Encoding.BASE64).wire) == data
-    octal = encoded(data, Encoding.OCTAL)
+    octal = encoded(data, Encoding.COUNTED)
     assert octal.wire.count(b"\n") == octal.count
+    assert encoded(data, Encoding.OCTAL).wire == octal.wire
     assert b"".join(printf_pieces(data, 100)) == data
 
 
