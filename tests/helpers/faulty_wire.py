@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -68,6 +69,9 @@ class FaultyWire:
         self.plugged = 0
         self._connected = True
         self._closed = False
+        # The number of a terminal that was closed may be that of somebody else's file by the time it is read.
+        self._terminal = threading.Lock()
+        self._master = -1
 
     def __enter__(self) -> Self:
         self.start_shell()
@@ -83,7 +87,8 @@ class FaultyWire:
 
     def start_shell(self) -> None:
         """A new shell, as after a restart of the machine or a new login."""
-        self._master, slave = os.openpty()
+        master, slave = os.openpty()
+        os.set_blocking(master, False)
         self._shell = subprocess.Popen(
             self._argv,
             env=self._env,
@@ -92,10 +97,14 @@ class FaultyWire:
             pass_fds=(slave,),
         )
         os.close(slave)
+        with self._terminal:
+            self._master = master
 
     def end_shell(self) -> None:
         """Hang up: the terminal goes, and with it the shell."""
-        os.close(self._master)
+        with self._terminal:
+            os.close(self._master)
+            self._master = -1
         self._shell.kill()
         self._shell.wait()
 
@@ -159,22 +168,14 @@ class FaultyWire:
                 self._changed.notify_all()
             pacer.pass_by(len(piece))
             data = self._damaged(self._only(piece))
-            while data:
-                try:
-                    data = data[os.write(self._master, data) :]
-                except OSError:
-                    break  # nobody is there, as between two shells
+            while data and not self._closed:
+                data = data[self._written(data) :]
 
     def _pump_out(self) -> None:
         pacer = _Pacer(self._rate)
         until_kernel = self._next_kernel()
         while not self._closed:
-            try:
-                ready, _, _ = select.select([self._master], [], [], 0.05)
-                data = os.read(self._master, pacer.piece) if ready else b""
-            except (OSError, ValueError):
-                time.sleep(0.01)
-                continue
+            data = self._read(pacer.piece)
             self.said += data
             until_kernel -= len(data) or 20
             if until_kernel < 0:
@@ -188,6 +189,34 @@ class FaultyWire:
                     if self._connected:
                         self._to_operator += data
                     self._changed.notify_all()
+
+    def _written(self, data: bytes) -> int:
+        """Bytes that the terminal took; all of them when there is none, as between two shells."""
+        with suppress(OSError, ValueError):
+            select.select([], [self._master], [], 0.05)
+        with self._terminal:
+            try:
+                return os.write(self._master, data)
+            except BlockingIOError:
+                return 0
+            except OSError:
+                return len(data)
+
+    def _read(self, size: int) -> bytes:
+        """What the terminal says, nothing after a twentieth of a second."""
+        try:
+            ready, _, _ = select.select([self._master], [], [], 0.05)
+        except (OSError, ValueError):
+            time.sleep(0.01)
+            return b""
+        with self._terminal:
+            try:
+                return os.read(self._master, size) if ready else b""
+            except OSError:
+                pass
+        # Its other end is closed: that is told again and again, without waiting.
+        time.sleep(0.01)
+        return b""
 
     def _next_kernel(self) -> float:
         return self._random.expovariate(1 / self._kernel) if self._kernel else float("inf")

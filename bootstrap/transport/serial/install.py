@@ -53,7 +53,7 @@ def install(line: Line, listener: Listener, marks: Marks, name: str, patience: f
     word = random_word()
     found = typist.until(
         f" unset HISTFILE;stty -echo -ixon 2>/dev/null;for x in {' '.join(PLACES)};do [ -d $x/{name} ]||"
-        f'mkdir -m 700 $x/{name} 2>/dev/null;[ -w $x/{name} ]&&break;done;echo {word[:6]}""{word[6:]} $x .',
+        f'mkdir -m 700 $x/{name} 2>/dev/null;[ -w $x/{name} ]&&echo {word[:6]}""{word[6:]} $x .&&break;done',
         rf"{word} ({'|'.join(PLACES)}) \.",
         "to have the shell on it make a folder",
     )
@@ -106,6 +106,7 @@ class _Typist:
             self._type(command)
             self._listen(lambda: wanted.search(self._heard) is not None)
             if found := wanted.search(self._heard):
+                self._went_on()
                 return found
             self._clear(tried)
 
@@ -117,7 +118,9 @@ class _Typist:
         self._type("\n".join([*commands.values(), f' echo {word[:6]}""{word[6:]}']))
         self._listen(lambda: word.encode() in self._heard)
         good = [path for path, pattern in wanted.items() if pattern.search(self._heard)]
-        if not good:
+        if good:
+            self._went_on()
+        else:
             self._clear("to put the far side on it")
         return good
 
@@ -148,9 +151,11 @@ class _Typist:
             self._heard = KERNEL_LINE.sub(b"", self._heard + data)
             if data:
                 end = max(end, monotonic() + QUIET)
+        return True
+
+    def _went_on(self) -> None:
         self._progress = monotonic()
         self._wait = FIRST_WAIT
-        return True
 
     def _clear(self, tried: str) -> None:
         """Nothing came of it: get rid of what is half typed, and have more patience the next time."""

@@ -4,8 +4,18 @@
 # Comments stay behind when this is sent, so each has a line to itself.
 d=$1
 cd "$d" || exit 1
-set -f
 mask=$(umask)
+# What is left of those whose operator never came back.
+for x in "${d%/*}"/clusterup-serial.*; do
+    p= job=0
+    [ "$x" = "$d" ] || read -r p <"$x/alive"
+    [ -n "$p" ] || continue
+    read -r n n job <"$x/seq"
+    if [ "$job" != 0 ] && kill -0 "$job"; then continue; fi
+    kill -0 "$p" || rm -rf "$x"
+done
+echo $$ >alive
+set -f
 umask 077
 unset TMOUT
 LC_ALL=C

@@ -210,6 +210,19 @@ def test_nothing_of_it_stays_on_the_node(wire: FaultyWire, tmp_path: Path) -> No
     wait_for(is_there, "the shell")
 
 
+def test_what_an_operator_left_who_was_killed_is_removed_by_the_next() -> None:
+    before = set(Path("/run").glob("clusterup-serial.*"))
+    with FaultyWire() as wire:
+        SerialTransport("s1", wire.plug, patience=20).run(Command("secret", "echo secret"))
+        (left,) = set(Path("/run").glob("clusterup-serial.*")) - before
+    agent = (left / "alive").read_text().strip()
+    wait_for(lambda: not Path(f"/proc/{agent}").exists(), "the end of the far side")
+    with FaultyWire() as wire:
+        way = SerialTransport("s1", wire.plug, patience=20)
+        assert not left.exists()
+        way.close()
+
+
 def test_secrets_are_not_echoed_and_not_in_the_history(tmp_path: Path) -> None:
     history = tmp_path / "history"
     with FaultyWire(["bash", "--norc", "-i"], env={"HISTFILE": str(history), "HOME": str(tmp_path)}) as wire:
