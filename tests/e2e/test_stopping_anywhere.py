@@ -51,7 +51,9 @@ class Strikes:
         """Cut a machine's power when its moment has come; whether clusterup is to be killed now."""
         self._cut(event)
         boundary = (str(event.get("event")), str(event.get("id")))
-        if boundary not in self.boundaries or time.monotonic() > self.until:
+        # However slow the machine, once at least.
+        late = bool(self.killed) and time.monotonic() > self.until
+        if boundary not in self.boundaries or late:
             return False
         self.boundaries.discard(boundary)
         self.killed.append(boundary)
