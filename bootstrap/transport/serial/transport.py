@@ -23,7 +23,8 @@ COMEBACK = 120.0
 """Seconds that a lost line is given to come back."""
 SLOWEST_LINE = 200
 """Bytes a second of the slowest console."""
-LEAVING = 2.0
+LEAVING = 5.0
+"""Seconds that removing what is ours from the node may take."""
 
 
 class SerialTransport:

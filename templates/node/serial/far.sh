@@ -147,12 +147,15 @@ finish() {
     : >script
     : >stdin
     : >pid
+    echo 1 >told
     result $r $status $inline
     echo "$cur $status" >ended
 }
 # A new sequence number has come: what an earlier command, given up by the other side, still writes is not mixed with it.
 fresh() {
     if [ $cur = 0 ] || [ -s ended ]; then return 0; fi
+    if [ -s told ]; then wait $job; fi
+    [ ! -s ended ] || return 0
     unfeed
     round=$((round + 1))
     mkdir -p "$d/$round"
@@ -163,6 +166,7 @@ begin() {
     unfeed
     cur=$seq at=0 held= held_at=0 held_size=0 busy=0 broken=0 passing=- using= job=0
     : >ended
+    : >told
     : >pid
     : >passed
     echo "$cur $round 0" >"$d/seq"
@@ -440,9 +444,9 @@ while :; do
     9)
         stop
         unfeed
-        say $r 7 $cur 0 0 0 0 0 0
         cd /
         rm -rf "$d"
+        say $r 7 $cur 0 0 0 0 0 0
         leave
         ;;
     esac
