@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bootstrap.engine.events import ActionProgress, Event, event_as_data
 from bootstrap.errors import ClusterupError
+from bootstrap.locks import is_held
 
 ROTATE_ABOVE_BYTES = 32 << 20
 
@@ -76,16 +77,9 @@ class Journal:
 def being_written(path: Path) -> bool:
     """Whether a run writes to the journal at `path` now."""
     try:
-        handle = os.open(path, os.O_RDONLY)
+        return is_held(path)
     except OSError:
         return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
 
 
 def _ends_whole(handle: int) -> bool:

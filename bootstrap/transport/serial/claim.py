@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.holder import Holder, described
+from bootstrap.locks import is_held
 from bootstrap.paths import state_dir
 from bootstrap.transport.serial.failures import LineInUse
 from bootstrap.transport.serial.target import ConsoleTarget
@@ -51,16 +52,9 @@ def claim_line(target: ConsoleTarget, doing: str) -> Claim:
 def is_claimed(target: ConsoleTarget) -> bool:
     """Whether a clusterup of this machine holds the line now."""
     try:
-        handle = os.open(_lock_file(target), os.O_RDONLY)
+        return is_held(_lock_file(target))
     except FileNotFoundError:
         return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
 
 
 def _lock_file(target: ConsoleTarget) -> Path:
