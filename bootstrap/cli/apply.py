@@ -6,7 +6,7 @@ import json
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -123,6 +123,8 @@ def apply(
     from bootstrap.engine.run import State, run_plan
     from bootstrap.engine.saved import read_plan, require_unmoved
     from bootstrap.steps.alone import alone
+    from bootstrap.steps.console_entry import with_last_words
+    from bootstrap.steps.console_watch import watched_consoles
     from bootstrap.ui.words import plan_lines, report_lines
 
     saved = read_plan(plan) if plan is not None else None
@@ -156,7 +158,11 @@ def apply(
                     journal(event)
                     show(event)
 
-                with connections_of(intent, observe_all) as connections:
+                through = with_last_words(loaded, state, _node_says(observe_all))
+                with (
+                    watched_consoles(loaded, f"apply {inventory}"),
+                    connections_of(intent, observe_all, through=through) as connections,
+                ):
                     report = run_plan(prepared.plan, connections, observe=observe_all, parallel=parallel, brakes=brakes)
             again = f"clusterup apply {shlex.quote(str(inventory))}"
             typer.echo("\n".join(report_lines(report, prepared.world.unreachable, again)), err=output is Output.JSON)
@@ -165,9 +171,9 @@ def apply(
                 raise typer.Exit(130)
             if report.of(State.FAILED):
                 raise typer.Exit(3 if report.of(State.DONE) else 1)
-        if output is Output.TEXT:
+        if output is Output.TEXT and intent.servers:
             typer.echo(f"the cluster is there: kubectl --kubeconfig {shlex.quote(str(intent.kubeconfig))} get nodes")
-        if merge:
+        if merge and intent.servers:
             merge_into_own(intent)
     if prepared.world.unreachable:
         raise typer.Exit(3 if prepared.world.nodes else 1)
@@ -191,8 +197,10 @@ def _prepared(
     given."""
     from bootstrap.cli.common import connections_of, person
     from bootstrap.steps.apply import look, prepare
+    from bootstrap.steps.console_entry import with_consoles
 
-    with connections_of(intent, observe, person()) as connections:
+    through = with_consoles(intent.inventory, intent.state, _node_says(observe))
+    with connections_of(intent, observe, person(), through) as connections:
 
         def seen() -> World:
             return look(intent, connections, parallel=parallel, observe=observe)
@@ -200,6 +208,12 @@ def _prepared(
         if only is None:
             return prepare(intent, seen(), wipe=wipe)
         return only.prepared(seen, lambda world: prepare(intent, world, wipe=wipe, founded=only.founded))
+
+
+def _node_says(observe: Observer) -> Callable[[str, str], None]:
+    from bootstrap.engine.events import NodeSays
+
+    return lambda node, text: observe(NodeSays(node=node, text=text))
 
 
 def _stop_for_problems(prepared: Prepared) -> None:

@@ -6,7 +6,7 @@ Imported by commands when they run: it is not quick.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from bootstrap.steps.apply import Intent, Prepared, intent_of
 from bootstrap.steps.kube_client import KubeClient
 from bootstrap.steps.kubeconfig import admin_kubeconfig, kubeconfig_beside
 from bootstrap.steps.moved import about, facts_as_data
-from bootstrap.steps.reach import Ask, opener
+from bootstrap.steps.reach import Ask, OpenNode, opener
 from bootstrap.steps.shape import endpoint_of
 from bootstrap.steps.state import cluster_state, state_folder
 
@@ -50,9 +50,12 @@ def person() -> Ask | None:
 
 
 @contextmanager
-def connections_of(intent: Intent, observe: Observer, ask: Ask | None = None) -> Iterator[Connections]:
-    """The ways into the nodes. `ask` is asked about host keys that nothing is known of; without it they are refused."""
-    open_node = opener(intent.inventory, intent.state, ask)
+def connections_of(
+    intent: Intent, observe: Observer, ask: Ask | None = None, through: Callable[[OpenNode], OpenNode] = lambda way: way
+) -> Iterator[Connections]:
+    """The ways into the nodes. `ask` is asked about host keys that nothing is known of; without it they are refused.
+    `through` makes something else of what opens a node over SSH."""
+    open_node = through(opener(intent.inventory, intent.state, ask))
     connections = Connections(lambda name: LoggedTransport(open_node(name), observe))
     try:
         yield connections

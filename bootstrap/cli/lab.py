@@ -58,6 +58,19 @@ def up(
         int | None,
         typer.Option(help="Disk of each machine in GiB; takes what is written to it. Default: 8.", show_default=False),
     ] = None,
+    by_console: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A machine that nothing but its serial console leads into until apply gives it a network. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    without_card: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A machine without a network card: its console is all it has. Repeatable.", show_default=False
+        ),
+    ] = None,
     name: NameOption = "lab",
     inventory: Annotated[Path, typer.Option(help="Where to write the inventory.")] = Path("lab.yaml"),
     bundle: Annotated[
@@ -69,13 +82,15 @@ def up(
 ) -> None:
     """Start bare machines and write their inventory.
 
-    It waits until every machine can be reached over SSH; then `clusterup apply` makes a cluster of them. Run it again
+    It waits until every machine can be reached; then `clusterup apply` makes a cluster of them. Run it again
     to start what does not run; disks are kept. An existing lab keeps its shape: options can be left out.
     """
     from bootstrap.lab.up import lab_up
 
     spec = _spec(
         {"servers": servers, "agents": agents, "memory": memory, "cpus": cpus, "disk": disk},
+        by_console=by_console,
+        without_card=without_card,
         name=name,
         inventory=inventory,
         bundle=bundle,
@@ -151,13 +166,20 @@ def down(name: NameOption = "lab") -> None:
 
 
 def _spec(
-    asked: dict[str, int | None], *, name: str, inventory: Path, bundle: str | None, accel: Acceleration
+    asked: dict[str, int | None],
+    *,
+    by_console: list[str] | None,
+    without_card: list[str] | None,
+    name: str,
+    inventory: Path,
+    bundle: str | None,
+    accel: Acceleration,
 ) -> LabSpec:
     """What was asked for; what was not asked for is as in the lab that is there, or the default."""
     import os
     from dataclasses import replace
 
-    from bootstrap.lab.spec import Accel, LabSpec, fitting_cpus
+    from bootstrap.lab.spec import Accel, LabSpec, Reach, fitting_cpus
     from bootstrap.lab.store import load_lab
 
     spec = LabSpec(name=name, inventory=inventory, bundle=bundle, accel=Accel(accel.value))
@@ -170,7 +192,11 @@ def _spec(
             memory=there.memory,
             cpus=there.cpus,
             disk=there.disk,
+            by_console=tuple(each.name for each in there.machines if each.reach is Reach.CONSOLE),
+            without_card=tuple(each.name for each in there.machines if each.reach is Reach.NO_CARD),
         )
+    ways = {"by_console": by_console, "without_card": without_card}
+    spec = replace(spec, **{key: tuple(value) for key, value in ways.items() if value is not None})  # type: ignore[arg-type]
     spec = replace(spec, **{key: value for key, value in asked.items() if value is not None})  # type: ignore[arg-type]
     if there is None and asked["cpus"] is None:
         spec = replace(spec, cpus=fitting_cpus(spec.servers + spec.agents, os.cpu_count() or 1))

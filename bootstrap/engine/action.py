@@ -27,6 +27,10 @@ class Context(Protocol):
         """A new way into a node that was rebooted or reinstalled; the old one is closed first."""
         ...
 
+    def leave(self, node: str) -> None:
+        """Close the way into a node, so that another one can be taken."""
+        ...
+
     def progress(self, done: int, total: int) -> None:
         """Bytes done and in all, of a transfer that this action makes."""
         ...

@@ -36,6 +36,9 @@ class RunContext:
     def reopen(self, node: str) -> Transport:
         return self.connections.reopen(node)
 
+    def leave(self, node: str) -> None:
+        self.connections.drop(node)
+
     def progress(self, done: int, total: int) -> None:
         if self.abort.is_set():
             raise self.interrupted("a transfer")

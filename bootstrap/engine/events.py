@@ -56,6 +56,14 @@ class FactsRead(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSays(Event):
+    """What is being done to get into a node, or came of it."""
+
+    node: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ActionEvent(Event):
     """Something that happened to an action; `node` is None for the cluster."""
 
@@ -130,6 +138,7 @@ KINDS: Mapping[str, type[Event]] = {
         RunStarted,
         RunEnded,
         FactsRead,
+        NodeSays,
         ActionStarted,
         ActionProgress,
         ActionSays,

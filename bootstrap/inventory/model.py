@@ -157,6 +157,11 @@ class Console(Strict):
         description="Where root's password is, for su where the user has no sudo: env:NAME, file:PATH or prompt.",
         pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|prompt)$",
     )
+    only: bool = Field(
+        default=False,
+        description="The node has no network yet: everything goes over the console, the disk image too. It is "
+        "installed and configured, and joins when an apply reaches it over SSH.",
+    )
     silence: int = Field(
         default=120,
         ge=1,
@@ -234,6 +239,11 @@ class Inventory(Strict):
     @property
     def agents(self) -> tuple[Node, ...]:
         return tuple(node for node in self.nodes if node.role is Role.AGENT)
+
+    @property
+    def networked_servers(self) -> tuple[Node, ...]:
+        """The servers that have a network: those that can be members of etcd."""
+        return tuple(node for node in self.servers if not node.console.only)
 
     def node(self, name: str) -> Node:
         """The node of that name. Raises KeyError."""

@@ -7,11 +7,17 @@ from collections.abc import Callable
 
 from bootstrap.lab.machine import stop_machine
 from bootstrap.lab.network import stop_network
+from bootstrap.lab.spec import Machine, Reach
 from bootstrap.lab.store import lab_locked, load_lab, remove_unfinished
 from bootstrap.steps.state import forget_cluster
 from bootstrap.transport.hostkeys import public_key
 
 Say = Callable[[str], None]
+
+
+def _live_key(machine: Machine) -> str | None:
+    """What an apply has pinned of its live environment: nothing without a network."""
+    return None if machine.reach is Reach.NO_CARD else public_key(machine.host_key)
 
 
 def _nothing(_: str) -> None:
@@ -31,7 +37,7 @@ def lab_down(name: str, say: Say = _nothing) -> bool:
         if lab is None:
             return False
         # First, because it refuses while an apply is at work.
-        if forget_cluster(name, {machine.name: public_key(machine.host_key) for machine in lab.machines}):
+        if forget_cluster(name, {machine.name: _live_key(machine) for machine in lab.machines}):
             say(f"forgot the cluster {name}: its keys, certificates and pinned host keys")
         for machine in lab.machines:
             if stop_machine(lab, machine.name):

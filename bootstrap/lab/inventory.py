@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from bootstrap.errors import BadUse
-from bootstrap.lab.spec import Accel, Lab, Machine
+from bootstrap.lab.qemu import CONSOLE_SOCKET, WIRE_SOCKET
+from bootstrap.lab.spec import Accel, Lab, Machine, Reach
 from bootstrap.lab.stick import cards
 
 # Emulated machines are slow: leaders that miss a deadline end, start anew, and make all of it slower still.
@@ -23,6 +24,8 @@ PATIENT_ETCD = {"heartbeat-interval": "500", "election-timeout": "5000", "log-le
 # other ones from 1.26 on.
 NO_SAMPLES = {"feature-gates": "APIPriorityAndFairness=false"}
 SAMPLES_GONE = 26
+# What is reckoned with to say how long an image takes: about as much as an emulated machine can take in.
+WIRE_BAUD = 4_000_000
 MARK = "# Written by `clusterup lab up` for the lab "
 
 
@@ -55,21 +58,21 @@ def _first_line(name: str) -> str:
 
 
 def _node(lab: Lab, machine: Machine) -> dict[str, Any]:
-    return {
+    node: dict[str, Any] = {
         "name": machine.name,
         "role": machine.role,
         "address": machine.address,
         "disk": f"serial:{machine.serial}",
-        "interfaces": [card.model_dump(mode="json", exclude_defaults=True) for card in cards(machine)],
-        "ssh": {
-            "host": "127.0.0.1",
-            "port": machine.ssh_port,
-            "user": "root",
-            "key": str(lab.key_file),
-            "host_key": machine.host_key,
-            "use_config": False,
-        },
     }
+    console = f"unix:{lab.folder / machine.name / CONSOLE_SOCKET}"
+    if machine.reach is Reach.NO_CARD:
+        wire = f"unix:{lab.folder / machine.name / WIRE_SOCKET}"
+        return {**node, "console": {"url": wire, "baud": WIRE_BAUD, "only": True}}
+    node["interfaces"] = [card.model_dump(mode="json", exclude_defaults=True) for card in cards(machine)]
+    ssh: dict[str, Any] = {"host": "127.0.0.1", "port": machine.ssh_port, "user": "root", "use_config": False}
+    if machine.reach is Reach.CONSOLE:
+        return {**node, "ssh": ssh, "console": {"url": console}}
+    return {**node, "ssh": {**ssh, "key": str(lab.key_file), "host_key": machine.host_key}}
 
 
 def check_inventory_place(path: Path, name: str) -> None:

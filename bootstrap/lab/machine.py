@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.lab import process
-from bootstrap.lab.qemu import CONSOLE_LOG, CONSOLE_SOCKET, QMP_SOCKET, machine_argv
+from bootstrap.lab.qemu import CONSOLE_LOG, CONSOLE_SOCKET, QMP_SOCKET, WIRE_SOCKET, machine_argv
 from bootstrap.lab.qmp import qmp
 from bootstrap.lab.spec import Lab, Machine
 from bootstrap.lab.tools import ready_tree
@@ -43,7 +43,7 @@ def start_machine(lab: Lab, node: str) -> None:
         return
     folder = machine_folder(lab, node)
     require_ports(lab, lab.machine(node))
-    for name in (CONSOLE_SOCKET, QMP_SOCKET):
+    for name in (CONSOLE_SOCKET, WIRE_SOCKET, QMP_SOCKET):
         (folder / name).unlink(missing_ok=True)
     argv = machine_argv(lab, lab.machine(node))
     process.start_in(ready_tree(), argv, folder=lab.folder, record=folder / RECORD, log=folder / QEMU_LOG)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bootstrap.lab.spec import Accel, Lab, Machine
+from bootstrap.lab.spec import Accel, Lab, Machine, Reach
 
 # On bubblewrap's own tmpfs: a folder can be made there by a user to whom the tree does not belong.
 LAB_FOLDER = "/run/lab"
@@ -13,6 +13,7 @@ STICK = "stick.raw"
 VARIABLES = "firmware.fd"
 CONSOLE_SOCKET = "console.sock"
 CONSOLE_LOG = "console.log"
+WIRE_SOCKET = "wire.sock"
 QMP_SOCKET = "qmp.sock"
 
 ACCELERATION = {
@@ -42,6 +43,25 @@ def machine_argv(lab: Lab, machine: Machine) -> list[str]:
         "-device",
         f"virtio-blk-pci,drive=disk,serial={machine.serial},bootindex=1",
         *stick_argv(place, boot_index=2),
+        *cards_argv(machine, forwards),
+        *lab.qemu_options,
+    ]
+
+
+def cards_argv(machine: Machine, forwards: str) -> list[str]:
+    """The machine's network cards; `forwards` are the ports that lead into it. One that has none gets a console that
+    carries more than an emulated serial port, which an image would take an hour through."""
+    if machine.reach is Reach.NO_CARD:
+        place = f"{LAB_FOLDER}/{machine.name}"
+        return [
+            "-chardev",
+            f"socket,id=wire,path={place}/{WIRE_SOCKET},server=on,wait=off",
+            "-device",
+            "virtio-serial-pci",
+            "-device",
+            "virtconsole,chardev=wire",
+        ]
+    return [
         # An option ROM would offer the network to the firmware; without it, and without a boot index, it is not tried.
         "-netdev",
         f"vde,id=private,sock={LAB_FOLDER}/switch",
@@ -52,7 +72,6 @@ def machine_argv(lab: Lab, machine: Machine) -> list[str]:
         f"user,id=access,restrict=on,{forwards}",
         "-device",
         f"virtio-net-pci,netdev=access,mac={machine.access_mac},romfile=",
-        *lab.qemu_options,
     ]
 
 

@@ -38,11 +38,21 @@ class Accel(StrEnum):
         }[self]
 
 
+class Reach(StrEnum):
+    """How a machine is reached while it is bare: over SSH; over its console alone, until somebody gives it a network;
+    or over its console for good, because it has no network card."""
+
+    SSH = "ssh"
+    CONSOLE = "console"
+    NO_CARD = "no-card"
+
+
 @dataclass(frozen=True, slots=True)
 class LabSpec:
     """What a person asks for. `memory` in MiB and `cpus` are those of each machine, `disk` its size in GiB.
 
-    `bundle` is a bundle's folder (default: the newest). `qemu_options` go to the end of every QEMU's arguments.
+    `by_console` and `without_card` name machines (see `Reach`). `bundle` is a bundle's folder (default: the newest).
+    `qemu_options` go to the end of every QEMU's arguments.
     """
 
     name: str = "lab"
@@ -55,6 +65,14 @@ class LabSpec:
     bundle: str | None = None
     accel: Accel = Accel.AUTO
     qemu_options: tuple[str, ...] = ()
+    by_console: tuple[str, ...] = ()
+    without_card: tuple[str, ...] = ()
+
+    def reach(self, name: str) -> Reach:
+        """How the machine of that name is reached."""
+        if name in self.without_card:
+            return Reach.NO_CARD
+        return Reach.CONSOLE if name in self.by_console else Reach.SSH
 
 
 def fitting_cpus(machines: int, host: int) -> int:
@@ -83,6 +101,7 @@ class Machine:
     ssh_port: int
     api_port: int | None
     host_key: str
+    reach: Reach = Reach.SSH
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -161,6 +180,11 @@ def check_spec(spec: LabSpec) -> None:
     for option, value, least, most in limits:
         if not least <= value <= most:
             raise _bad(f"{option} {value}", f"{least} to {most}")
+    names = [name for _, name, _ in _names(spec)]
+    for option, chosen in (("--by-console", spec.by_console), ("--without-card", spec.without_card)):
+        for name in chosen:
+            if name not in names:
+                raise _bad(f"{option} {name} is none of its machines", ", ".join(names))
 
 
 def check_name(name: str) -> None:
@@ -193,6 +217,7 @@ def planned_machines(spec: LabSpec, ports: Sequence[int], host_keys: Sequence[st
             ssh_port=next(left),
             api_port=next(left) if role == "server" else None,
             host_key=next(keys),
+            reach=spec.reach(name),
         )
         for role, name, last in _names(spec)
     )
@@ -228,6 +253,9 @@ def check_same(lab: Lab, spec: LabSpec) -> None:
         "--disk": spec.disk,
     }
     differing = [f"{option} {asked[option]}" for option in there if asked[option] != there[option]]
+    differing += [
+        f"{machine.name} by another way" for machine in lab.machines if machine.reach != spec.reach(machine.name)
+    ]
     if differing:
         raise Refused(
             f"there is a lab {lab.name} already, and it is another one",

@@ -12,9 +12,12 @@ from bootstrap.errors import ClusterupError
 from bootstrap.image.bundle import Artifact
 from bootstrap.image.configuration import LABEL, EtcFile, configuration_image
 from bootstrap.inventory.model import Interface
-from bootstrap.lab.spec import PREFIX_LENGTH, Machine
+from bootstrap.lab.spec import PREFIX_LENGTH, Machine, Reach
 from bootstrap.pki.sshkeys import SshKey
 from bootstrap.steps.render import render
+
+# Before the image's own, which asks for an address on every card, and behind those that name a card.
+UNMANAGED = b"[Match]\nType=ether\n\n[Link]\nUnmanaged=yes\n"
 
 
 def cards(machine: Machine) -> tuple[Interface, Interface]:
@@ -26,11 +29,16 @@ def cards(machine: Machine) -> tuple[Interface, Interface]:
 
 
 def live_etc(machine: Machine, host_key: SshKey, authorized_keys: Sequence[str]) -> list[EtcFile]:
-    """What the live environment finds in its /etc."""
-    return [
+    """What the live environment finds in its /etc: nothing of a network where only the console is to lead in."""
+    own = [
         EtcFile("machine-id", f"{secrets.token_hex(16)}\n".encode(), 0o444),
         EtcFile("ssh/ssh_host_ed25519_key", host_key.private, 0o600),
         EtcFile("ssh/ssh_host_ed25519_key.pub", f"{host_key.public}\n".encode()),
+    ]
+    if machine.reach is not Reach.SSH:
+        return [*own, EtcFile("systemd/network/70-lab.network", UNMANAGED)]
+    return [
+        *own,
         EtcFile("ssh/authorized_keys.d/root", "".join(f"{key}\n" for key in authorized_keys).encode(), 0o600),
         *(
             EtcFile(

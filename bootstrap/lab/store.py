@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.lab.process import write_whole
-from bootstrap.lab.spec import Accel, Lab, Machine, check_name
+from bootstrap.lab.spec import Accel, Lab, Machine, Reach, check_name
 from bootstrap.paths import state_dir
 
 LAB_FILE = "lab.json"
@@ -39,7 +40,7 @@ def load_lab(name: str) -> Lab | None:
         data = json.loads((folder / LAB_FILE).read_text())
         if data.pop("format") != FORMAT:
             raise ValueError("written by another version")
-        machines = tuple(Machine(**machine) for machine in data.pop("machines"))
+        machines = tuple(_machine(machine) for machine in data.pop("machines"))
         return Lab(
             folder=folder,
             machines=machines,
@@ -58,6 +59,11 @@ def load_lab(name: str) -> Lab | None:
             got=str(error),
             hint=f"its machines can't be told any more: end their qemu-system-x86_64 by hand, then remove {folder}",
         ) from None
+
+
+def _machine(data: dict[str, Any]) -> Machine:
+    # Labs of earlier versions were all reached over SSH.
+    return Machine(**{**data, "reach": Reach(data.get("reach", Reach.SSH))})
 
 
 def save_lab(lab: Lab, folder: Path) -> None:

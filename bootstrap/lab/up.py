@@ -37,7 +37,7 @@ from bootstrap.lab.store import (
     unfinished_folder,
 )
 from bootstrap.lab.tools import lab_tree
-from bootstrap.lab.wait import wait_for_ssh
+from bootstrap.lab.wait import wait_until_reached
 from bootstrap.pki.sshkeys import kept_ssh_key, new_ssh_key
 from bootstrap.steps.state import state_folder
 
@@ -57,7 +57,7 @@ def lab_up(spec: LabSpec, *, say: Say) -> Lab:
     check_spec(spec)
     with lab_locked(spec.name, "lab up"):
         lab, console_from = started(spec, say=say)
-        wait_for_ssh(lab, [machine.name for machine in lab.machines], console_from, say=say)
+        wait_until_reached(lab, [machine.name for machine in lab.machines], console_from, say=say)
     return lab
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from bootstrap.errors import ClusterupError
 from bootstrap.lab import machine as power
 from bootstrap.lab.qemu import CONSOLE_LOG
-from bootstrap.lab.spec import Lab
+from bootstrap.lab.spec import Lab, Reach
 from bootstrap.transport.serial.readable import last_lines
 
 Say = Callable[[str], None]
@@ -26,6 +26,8 @@ SAY_EVERY = 20.0
 # A soft lockup is what a busy host looks like from inside; the kernel goes on.
 DEATH = re.compile(r"^.*(?:Kernel panic|Oops:|int3:|\bBUG: (?!soft lockup)).*$", re.MULTILINE)
 FIRMWARE = "BdsDxe: starting"
+# The live environment's shell, or the installed system's prompt (templates/image).
+CONSOLE_READY = re.compile(r"^(?:A root shell of the live environment|Configuration: )", re.MULTILINE)
 
 
 def death_in(console: str) -> str | None:
@@ -64,7 +66,7 @@ class _Progress:
         return round(time.monotonic() - self.began)
 
 
-def wait_for_ssh(
+def wait_until_reached(
     lab: Lab,
     nodes: Iterable[str],
     console_from: dict[str, int],
@@ -73,7 +75,7 @@ def wait_for_ssh(
     timeout: float = TIMEOUT,
     grace: float = GRACE,
 ) -> None:
-    """Return when the SSH servers of all `nodes` answer.
+    """Return when all `nodes` can be reached: over SSH, or over the console where that is the way into a machine.
 
     `console_from` is the size that each machine's console log had when it was started. A machine whose kernel
     died, and which has no SSH for `grace` seconds after, is reset, three times at most. Raises ClusterupError
@@ -82,10 +84,10 @@ def wait_for_ssh(
     waiting = {node: _Waiting(console_from.get(node, 0)) for node in nodes}
     progress = _Progress(say)
     while waiting:
-        for node, answered in _banners(lab, tuple(waiting)).items():
+        for node, answered in _answers(lab, waiting).items():
             if answered:
                 del waiting[node]
-                say(f"{node}: SSH answers after {progress.seconds} s")
+                say(f"{node}: {answered} after {progress.seconds} s")
             else:
                 _look_after(lab, node, waiting[node], progress, grace)
         if waiting and progress.seconds > timeout:
@@ -97,10 +99,21 @@ def wait_for_ssh(
             time.sleep(0.2)
 
 
-def _banners(lab: Lab, nodes: tuple[str, ...]) -> dict[str, bool]:
-    """Which of the machines' SSH servers answer. A busy one takes seconds to, so all are asked at once."""
-    with ThreadPoolExecutor(len(nodes)) as pool:
-        return dict(zip(nodes, pool.map(ssh_banner, [lab.machine(node).ssh_port for node in nodes]), strict=True))
+def _answers(lab: Lab, waiting: Mapping[str, _Waiting]) -> dict[str, str]:
+    """What answers on each of the machines, empty where nothing does. A busy one takes seconds to, so all are asked at
+    once."""
+
+    def ask(node: str) -> str:
+        machine = lab.machine(node)
+        if machine.reach is not Reach.NO_CARD and ssh_banner(machine.ssh_port):
+            return "SSH answers"
+        if machine.reach is Reach.SSH:
+            return ""
+        said = power.console_text(lab, node, waiting[node].console_from)
+        return "its console is ready" if CONSOLE_READY.search(said.rpartition(FIRMWARE)[2]) else ""
+
+    with ThreadPoolExecutor(len(waiting)) as pool:
+        return dict(zip(waiting, pool.map(ask, tuple(waiting)), strict=True))
 
 
 def _look_after(lab: Lab, node: str, state: _Waiting, progress: _Progress, grace: float) -> None:
@@ -111,7 +124,7 @@ def _look_after(lab: Lab, node: str, state: _Waiting, progress: _Progress, grace
             "its QEMU ended",
             node=node,
             step="lab up",
-            tried="wait for its SSH server",
+            tried="wait until it can be reached",
             got=last_lines(folder / power.QEMU_LOG, 4) or "no word",
             hint="run clusterup lab up again to start it again",
         )
@@ -146,7 +159,7 @@ def _look_after(lab: Lab, node: str, state: _Waiting, progress: _Progress, grace
 def _too_late(lab: Lab, nodes: tuple[str, ...], timeout: float) -> ClusterupError:
     consoles = [f"{node}: {last_lines(lab.folder / node / CONSOLE_LOG, 2) or 'nothing yet'}" for node in nodes]
     return ClusterupError(
-        f"no SSH server on {', '.join(nodes)} within {timeout:.0f} s",
+        f"{', '.join(nodes)} can't be reached after {timeout:.0f} s",
         step="lab up",
         tried="wait for the live environment, or the installed system, to boot",
         got=" | ".join(consoles),

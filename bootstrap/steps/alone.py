@@ -58,7 +58,7 @@ class Alone:
     ) -> None:
         self.brakes = Brakes(abort=patience.abort, hold=self._hold)
         self._cluster = inventory.cluster.name
-        self._servers = tuple(server.name for server in inventory.servers)
+        self._servers = tuple(server.name for server in inventory.networked_servers)
         self._doing = doing
         self._patience = patience
         self._way = way

@@ -19,13 +19,15 @@ from bootstrap.image.configuration import EtcFile
 from bootstrap.inventory.model import Inventory
 from bootstrap.locks import waiting_lock
 from bootstrap.steps.configuration import node_etc
+from bootstrap.steps.console_entry import RunsInstalled
+from bootstrap.steps.consoles import console_target
 from bootstrap.steps.controlplane import control_plane_actions, object_actions
 from bootstrap.steps.deploy import deploy_actions
 from bootstrap.steps.desired import Desired, desired_nodes
 from bootstrap.steps.etcd import Quorum, etcd_actions, founder_of, waiting_for_learners
 from bootstrap.steps.facts import read_node
 from bootstrap.steps.handover import handover_actions
-from bootstrap.steps.install import Installation, disks_written, install_actions
+from bootstrap.steps.install import Installation, disks_written, install_actions, not_what_was_installed
 from bootstrap.steps.join import join_actions
 from bootstrap.steps.kubeconfig import kubeconfig_actions
 from bootstrap.steps.node_object import node_actions
@@ -57,7 +59,8 @@ class Intent:
 
     @property
     def servers(self) -> list[str]:
-        return [node.name for node in self.inventory.servers]
+        """The servers that have a network."""
+        return [node.name for node in self.inventory.networked_servers]
 
 
 @dataclass(frozen=True)
@@ -114,8 +117,10 @@ def look(intent: Intent, connections: Connections, *, parallel: int, observe: Ob
     with asking(2, "cluster") as pool:
         etcd = pool.submit(read_etcd, nodes, intent.servers, connections, intent.keys)
         api = pool.submit(read_api, nodes, intent.servers, connections, intent.keys, intent.objects)
-    unreachable = {name: found.errors[name] for name in names if name in found.errors}
-    return World(nodes, unreachable, etcd.result(), api.result())
+    failed = {name: found.errors[name] for name in names if name in found.errors}
+    seen = {name: error.configuration for name, error in failed.items() if isinstance(error, RunsInstalled)}
+    unreachable = {name: error for name, error in failed.items() if name not in seen}
+    return World(nodes, unreachable, etcd.result(), api.result(), seen)
 
 
 def prepare(
@@ -136,6 +141,7 @@ def prepare(
         written=done,
     )
     problems += _second_cluster(intent, world)
+    problems += not_what_was_installed(world, installation)
     installing = install_actions(intent.inventory, world, installation, done)
     plan = make_plan(all_actions(intent, world, installing, founded), world)
     try:
@@ -152,19 +158,15 @@ def all_actions(
     makes the nodes run the micro OS. `founded` is as for `prepare`."""
     inventory, servers = intent.inventory, intent.servers
     noted = founded or intent.state.note_founded
-    quorum = Quorum(
-        inventory.servers,
-        intent.keys,
-        founder_of(inventory.servers, world),
-        noted,
-        waiting_for_learners(inventory.servers, world),
-    )
+    members = inventory.networked_servers
+    quorum = Quorum(members, intent.keys, founder_of(members, world), noted, waiting_for_learners(members, world))
     api = ApiServers(inventory.cluster.name, tuple(servers), intent.keys)
     serve = serving(world, servers)
     # What is asked of the cluster as a whole is asked of a server that serves, where there is one.
     reachable = [*serve, *(name for name in servers if name in world.nodes and name not in serve)]
+    networked = [intent.nodes[node.name] for node in inventory.nodes if not node.console.only]
     actions = list(installing)
-    for desired in intent.nodes.values():
+    for desired in networked:
         actions += deploy_actions(desired, world)
     for name in servers:
         actions += etcd_actions(intent.nodes[name], quorum)
@@ -172,9 +174,10 @@ def all_actions(
     for name in servers:
         actions += control_plane_actions(intent.nodes[name], api, world)
     actions += object_actions(intent.objects, api, reachable)
-    for desired in intent.nodes.values():
+    for desired in networked:
         actions += join_actions(desired, api) + node_actions(desired, api)
-    actions += kubeconfig_actions(inventory, intent.kubeconfig, intent.keys, reachable)
+    # Without a server there is no cluster yet that it could lead to.
+    actions += kubeconfig_actions(inventory, intent.kubeconfig, intent.keys, reachable) if servers else []
     return [
         dataclasses.replace(action, wanted_by=intent.places.get(action.node or "", ""))
         for action in one_after_the_other(actions, serve)
@@ -195,7 +198,13 @@ def installation_of(intent: Intent) -> Installation:
         )
 
     host_keys = state.host_keys
-    return Installation(intent.bundle, etc, state.identity, lambda node, key: host_keys.pin(node, INSTALLED, key))
+    return Installation(
+        intent.bundle,
+        etc,
+        state.identity,
+        lambda node, key: host_keys.pin(node, INSTALLED, key),
+        lambda node: console_target(inventory.node(node), inventory.cluster.name),
+    )
 
 
 def _used(plan: Plan[World], bundle: Bundle) -> list[str]:
@@ -207,7 +216,7 @@ def _used(plan: Plan[World], bundle: Bundle) -> list[str]:
 
 def _second_cluster(intent: Intent, world: World) -> list[ClusterupError]:
     """Founding etcd anew beside servers that have its data would make two clusters out of one."""
-    founder = founder_of(intent.inventory.servers, world)
+    founder = founder_of(intent.inventory.networked_servers, world)
     if founder is None or not intent.state.founded:
         return []
     away = [name for name in intent.servers if name in world.unreachable]

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from bootstrap.inventory.model import Node
 from bootstrap.paths import state_dir
 from bootstrap.transport.secrets import secret_source
+from bootstrap.transport.serial.line import Line
+from bootstrap.transport.serial.readable import plain_text
 from bootstrap.transport.serial.shell import Patience
 from bootstrap.transport.serial.target import ConsoleTarget
+
+INSTALLED = re.compile(r"^Configuration: ([0-9a-f]{64}|none, .*)$", re.MULTILINE)
+"""What the console of an installed system says of itself (the initrd's `configuration`)."""
+KEPT = 65536
 
 
 def console_log(cluster: str, node: str) -> Path:
@@ -41,3 +48,34 @@ def console_target(node: Node, cluster: str) -> ConsoleTarget | None:
 def console_patience(node: Node) -> Patience:
     """How long a node's console may be silent while a shell is waited for on it."""
     return Patience(silent=float(node.console.silence))
+
+
+class Heard:
+    """A Line that remembers the end of what was read on it."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self.seen = b""
+
+    @property
+    def described(self) -> str:
+        return self._line.described
+
+    @property
+    def text(self) -> str:
+        """What was read, without control sequences."""
+        return plain_text(self.seen.decode("utf-8", "replace"))
+
+    def read(self, seconds: float) -> bytes:
+        data = self._line.read(seconds)
+        self.seen = (self.seen + data)[-KEPT:]
+        return data
+
+    def write(self, data: bytes) -> None:
+        self._line.write(data)
+
+    def send_break(self) -> None:
+        self._line.send_break()
+
+    def close(self) -> None:
+        self._line.close()

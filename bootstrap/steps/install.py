@@ -16,16 +16,18 @@ from dataclasses import dataclass
 from functools import partial
 
 from bootstrap.engine.action import Action, Context
-from bootstrap.errors import ClusterupError
+from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.bundle import Artifact, Bundle, Segment
 from bootstrap.image.configuration import LABEL, EtcFile, configuration_image, etc_tar
 from bootstrap.image.segments import gaps, unpacked_chunks
 from bootstrap.inventory.model import Inventory, Node
 from bootstrap.steps import install_commands as commands
+from bootstrap.steps.console_boot import estimate, wait_for_installed
 from bootstrap.steps.disks import described, find_disk
 from bootstrap.steps.identity import NodeIdentity
 from bootstrap.steps.world import DiskFacts, World
 from bootstrap.steps.written import Written, written
+from bootstrap.transport.serial.target import ConsoleTarget
 
 BOOT_SECONDS = 900.0
 PinHostKey = Callable[[str, str], None]
@@ -33,13 +35,18 @@ PinHostKey = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class Installation:
-    """What is to be installed: the bundle, each node's files below /etc and its identity by its name, and how the host
-    key of an installed system is pinned (`pin(node, public line)`)."""
+    """What is to be installed: the bundle, each node's files below /etc and its identity by its name, how the host key
+    of an installed system is pinned (`pin(node, public line)`), and each node's console, None where it has none."""
 
     bundle: Bundle
     etc: Callable[[str], list[EtcFile]]
     identity: Callable[[str], NodeIdentity]
     pin: PinHostKey
+    console: Callable[[str], ConsoleTarget | None]
+
+    def configuration(self, node: str) -> str:
+        """The SHA-256 of the configuration with which the node is started once it is installed."""
+        return hashlib.sha256(etc_tar(self.etc(node))).hexdigest()
 
 
 def install_actions(
@@ -96,12 +103,14 @@ def _node_actions(
     target = described(disk) if disk else node.disk or "its disk"
     path = disk.path if disk else ""
     version = installation.bundle.version
+    console = installation.console(name) if node.console.only else None
+    over = f", {estimate(console, installation.bundle.artifact('os').size)}" if console else ""
     return [
         Action(
             id=f"{name}/install.image",
             node=name,
             step="install",
-            title=f"write the micro OS {version} to {target}",
+            title=f"write the micro OS {version} to {target}{over}",
             check=to_write,
             apply=lambda context: write_image(context, name, path, installation.bundle.artifact("os")),
         ),
@@ -120,7 +129,11 @@ def _node_actions(
             step="boot",
             title="start the installed system" if to_write is not _nothing else f"start the system on {target}",
             check=bare(node),
-            apply=lambda context: boot(context, name, installation),
+            apply=lambda context: (
+                boot_over_console(context, name, installation, console)
+                if console
+                else boot(context, name, installation)
+            ),
             needs=(f"{name}/install.configuration",),
         ),
     ]
@@ -183,7 +196,7 @@ def boot(context: Context, node: str, installation: Installation) -> None:
     before = transport.check(commands.running_system()).text.split()[0]
     installation.pin(node, installation.identity(node).host_key.public)
     transport.check(commands.reboot())
-    expected = hashlib.sha256(etc_tar(installation.etc(node))).hexdigest()
+    expected = installation.configuration(node)
 
     def started() -> bool:
         answer = context.reopen(node).check(commands.running_system(), timeout=30).text.split()
@@ -201,6 +214,33 @@ def boot(context: Context, node: str, installation: Installation) -> None:
         return True
 
     context.wait_until(started, what="the installed system", timeout=BOOT_SECONDS, every=2.0)
+
+
+def boot_over_console(context: Context, node: str, installation: Installation, console: ConsoleTarget) -> None:
+    """Reboot a machine that is reached over its console alone, and wait there for the installed system."""
+    transport = context.on(node)
+    installation.pin(node, installation.identity(node).host_key.public)
+    transport.check(commands.reboot())
+    context.leave(node)
+    wait_for_installed(context, node, console, installation.configuration(node), BOOT_SECONDS)
+
+
+def not_what_was_installed(world: World, installation: Installation) -> list[ClusterupError]:
+    """What speaks against nodes without a network that run the installed system: nothing can be changed there."""
+    return [
+        Refused(
+            "it runs the installed system with another configuration than the inventory's, and has no network to "
+            "change it over",
+            node=node,
+            step="preflight",
+            tried="read what its console says",
+            got=f"configuration {found}, not {installation.configuration(node)}",
+            hint="give it a network, and take console.only out of the inventory; or start it from the live USB stick, "
+            "to install it anew",
+        )
+        for node, found in world.on_console.items()
+        if found != installation.configuration(node)
+    ]
 
 
 def _segments(image: Artifact, node: str) -> tuple[Segment, ...]:

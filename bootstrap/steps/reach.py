@@ -10,11 +10,13 @@ from bootstrap.inventory.model import Inventory, Jump, Node
 from bootstrap.pki.sshkeys import fingerprint
 from bootstrap.steps.state import INSTALLED, LIVE, ClusterState
 from bootstrap.transport.base import Transport
+from bootstrap.transport.errors import TransportError
 from bootstrap.transport.secrets import secret_source
 from bootstrap.transport.ssh import open_ssh
 from bootstrap.transport.target import OwnLogin, SshTarget
 
 Ask = Callable[[str], bool]
+OpenNode = Callable[[str], Transport]
 
 
 def target_of(node: Node, own_key: str, state: ClusterState) -> SshTarget:
@@ -46,11 +48,13 @@ def _jump(jump: Jump, use_config: bool) -> SshTarget:
     )
 
 
-def opener(inventory: Inventory, state: ClusterState, ask: Ask | None) -> Callable[[str], Transport]:
-    """What opens the way into a node by its name. The host key that clusterup made for its installed system is known;
-    `ask` is asked about those that nothing is known of, and None refuses them."""
+def opener(inventory: Inventory, state: ClusterState, ask: Ask | None) -> OpenNode:
+    """What opens the way into a node by its name, over SSH. The host key that clusterup made for its installed system
+    is known; `ask` is asked about those that nothing is known of, and None refuses them. Nobody is asked about a node
+    that has a console: its key is learned there."""
     host_keys = state.host_keys
     nodes = {node.name: node for node in inventory.nodes}
+    consoles = {node.name for node in inventory.nodes if node.console.url}
     known = host_keys.all_pinned()
     named = {node.name: node.ssh.host_key for node in inventory.nodes if node.ssh.host_key}
     host_keys.pin_all(LIVE, {name: line for name, line in named.items() if LIVE not in known.get(name, {})})
@@ -69,7 +73,8 @@ def opener(inventory: Inventory, state: ClusterState, ask: Ask | None) -> Callab
         if name in nodes and presented == own[name]:
             return INSTALLED
         shown = fingerprint(presented)
-        if ask is not None and ask(f"{name} shows host key {shown}. Is it this machine's?"):
+        asked = ask if name not in consoles else None
+        if asked is not None and asked(f"{name} shows host key {shown}. Is it this machine's?"):
             return LIVE
         raise Refused(
             "its host key is not known yet",
@@ -81,6 +86,14 @@ def opener(inventory: Inventory, state: ClusterState, ask: Ask | None) -> Callab
         )
 
     def open_node(name: str) -> Transport:
+        if nodes[name].console.only:
+            raise TransportError(
+                "it is reached over its console alone, and has no network yet",
+                node=name,
+                step="connect",
+                got="console.only in the inventory",
+                hint="when it has a network, take that out of the inventory, and apply",
+            )
         return open_ssh(target_of(nodes[name], own[name], state), host_keys, trust)
 
     return open_node

@@ -105,9 +105,9 @@ def state_folder(cluster: str) -> Path:
     return state_dir() / "clusters" / cluster
 
 
-def forget_cluster(cluster: str, machines: Mapping[str, str]) -> bool:
-    """Remove the state of a cluster that ran on `machines` (the public host keys of their live environments, by name)
-    and on no other: their end is its end.
+def forget_cluster(cluster: str, machines: Mapping[str, str | None]) -> bool:
+    """Remove the state of a cluster that ran on `machines` (the public host keys of their live environments, by name,
+    None for one that nobody reached over SSH) and on no other: their end is its end.
 
     False, and nothing is touched, where there is none or where it knows another machine. Raises Refused while
     clusterup is at work on that cluster.
@@ -122,7 +122,7 @@ def forget_cluster(cluster: str, machines: Mapping[str, str]) -> bool:
     state = ClusterState(folder)
     with file_lock(state.lock, f"forget the cluster {cluster}"):
         known = state.host_keys.all_pinned()
-        if any(keys.get(LIVE) != machines.get(node) for node, keys in known.items()):
+        if any(node not in machines or keys.get(LIVE) != machines[node] for node, keys in known.items()):
             return False
         folder.rename(going)
         shutil.rmtree(going)

@@ -106,9 +106,14 @@ class ApiFacts:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything that is known. `etcd` and `api` are None where nothing answers (yet)."""
+    """Everything that is known. `etcd` and `api` are None where nothing answers (yet).
+
+    `on_console` are nodes without a network whose console shows our installed system: the SHA-256 of the configuration
+    that it was started with, or why it has none. Nobody logs in there, so that nothing else is known of them.
+    """
 
     nodes: Mapping[str, NodeFacts]
     unreachable: Mapping[str, ClusterupError] = field(default_factory=dict)
     etcd: EtcdFacts | None = None
     api: ApiFacts | None = None
+    on_console: Mapping[str, str] = field(default_factory=dict)

@@ -23,6 +23,8 @@ from bootstrap.engine.events import (
     ActionStarted,
     CommandRan,
     Event,
+    FactsRead,
+    NodeSays,
 )
 from bootstrap.ui.plain import Detail
 
@@ -66,6 +68,10 @@ class LiveObserver:
         with self._lock:
             if isinstance(event, ActionEvent):
                 self._shown(self._lines.setdefault(event.node or "cluster", _Line()), event)
+            elif isinstance(event, NodeSays):
+                self._lines.setdefault(event.node, _Line()).says = event.text
+            elif isinstance(event, FactsRead) and event.node in self._lines:
+                self._lines[event.node].says = "" if event.error is None else "not reached"
         if isinstance(event, ActionFailed):
             self._console.print(Text(str(event.error), style="red"))
         if isinstance(event, CommandRan) and self._detail >= Detail.COMMANDS:

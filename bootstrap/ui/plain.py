@@ -18,6 +18,7 @@ from bootstrap.engine.events import (
     CommandRan,
     Event,
     FactsRead,
+    NodeSays,
 )
 
 PROGRESS_EVERY_SECONDS = 10.0
@@ -52,6 +53,8 @@ class PlainObserver:
     def _text(self, event: Event) -> str | None:
         if isinstance(event, FactsRead):
             return f"{event.node}: " + ("answered" if event.error is None else "not reached")
+        if isinstance(event, NodeSays):
+            return f"{event.node}: {event.text}"
         if isinstance(event, CommandRan):
             text = f"{event.node}: ran '{event.name}': status {event.status}, {event.seconds:.2f} s"
             return text if self._detail >= Detail.COMMANDS else None

@@ -32,6 +32,7 @@ class SerialTransport:
 
     `reopen` opens the line and gets a root shell on it, as often as needed; `line` is one that is open already. Of
     `encodings` the first that the line carries is taken; raw bytes are for lines that no program in between listens to.
+    `log_out` undoes at the end what `reopen` did on the node.
     """
 
     def __init__(
@@ -43,11 +44,13 @@ class SerialTransport:
         patience: float = PATIENCE,
         comeback: float = COMEBACK,
         encodings: Sequence[Encoding] = tuple(Encoding),
+        log_out: Callable[[Line], None] = lambda _: None,
     ) -> None:
         self._talk = Conversation(node, reopen, patience=patience, comeback=comeback)
         self._errands = Errands(self._talk, encodings)
         self._lock = threading.Lock()
         self._lost = False
+        self._log_out = log_out
         self._talk.begin(line)
 
     @property
@@ -102,11 +105,14 @@ class SerialTransport:
 
     def close(self) -> None:
         """See `Transport.close`. The far side removes what is its own, and leaves the shell as it found it."""
-        self._lost = True
+        if self._talk.closing.is_set():
+            return
+        usable, self._lost = self.alive, True
         self._talk.closing.set()
-        if self._lock.acquire(timeout=LEAVING):
+        if usable and self._lock.acquire(timeout=LEAVING):
             try:
                 self._talk.leave(LEAVING)
+                self._log_out(self._talk.line)
             finally:
                 self._lock.release()
         self._talk.line.close()

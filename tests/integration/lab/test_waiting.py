@@ -18,7 +18,7 @@ from bootstrap.lab.machine import RECORD, reset_machine
 from bootstrap.lab.process import identity_of, recorded
 from bootstrap.lab.qmp import qmp
 from bootstrap.lab.spec import Lab
-from bootstrap.lab.wait import ssh_banner, wait_for_ssh
+from bootstrap.lab.wait import ssh_banner, wait_until_reached
 from bootstrap.transport.serial.sockets import connect_unix
 from tests.helpers.daemons import wait_for
 from tests.integration.lab.conftest import Bench
@@ -72,7 +72,7 @@ def test_machines_that_answer_end_the_wait_and_are_named(bench: Bench) -> None:
     lab = bench.up()
     with guest(b"SSH-2.0-x\r\n") as one, guest(b"SSH-2.0-x\r\n") as two:
         lab = with_ssh_port(with_ssh_port(lab, "server-1", one), "agent-1", two)
-        wait_for_ssh(lab, ["server-1", "agent-1"], {}, say=bench.said.append)
+        wait_until_reached(lab, ["server-1", "agent-1"], {}, say=bench.said.append)
     assert [line.partition(":")[0] for line in bench.said if "SSH answers" in line] == ["server-1", "agent-1"]
 
 
@@ -80,7 +80,7 @@ def test_a_guest_that_stays_silent_is_an_error_with_the_last_words_of_its_consol
     lab = bench.up()
     (lab.folder / "server-1" / "console.log").write_text("Waiting for the root device\n")
     with guest(b"") as port, pytest.raises(ClusterupError) as raised:
-        wait_for_ssh(with_ssh_port(lab, "server-1", port), ["server-1"], {}, say=bench.said.append, timeout=-1)
+        wait_until_reached(with_ssh_port(lab, "server-1", port), ["server-1"], {}, say=bench.said.append, timeout=-1)
     assert "Waiting for the root device" in str(raised.value)
     assert "clusterup lab console server-1 --name bench" in str(raised.value)
 
@@ -100,7 +100,7 @@ def test_a_guest_whose_kernel_dies_each_time_is_reset_three_times_and_then_given
 
     die()
     with guest(b"") as port, pytest.raises(ClusterupError) as raised:
-        wait_for_ssh(with_ssh_port(lab, "server-1", port), ["server-1"], {}, say=say, grace=0)
+        wait_until_reached(with_ssh_port(lab, "server-1", port), ["server-1"], {}, say=say, grace=0)
     resets = [line for line in bench.said if "its kernel died" in line]
     assert [line.rpartition("; ")[2] for line in resets] == [f"it is reset, {n} of 3" for n in (1, 2, 3)]
     assert "Oops: int3" in resets[0]
@@ -126,7 +126,7 @@ def test_what_the_console_said_before_the_machine_was_started_does_not_count(ben
     console = lab.folder / "server-1" / "console.log"
     console.write_text(OOPS)
     with guest(b"") as port, pytest.raises(ClusterupError) as raised:
-        wait_for_ssh(
+        wait_until_reached(
             with_ssh_port(lab, "server-1", port),
             ["server-1"],
             {"server-1": console.stat().st_size},
@@ -145,6 +145,6 @@ def test_a_qemu_that_ended_is_not_waited_for(bench: Bench) -> None:
     os.kill(found.pid, signal.SIGKILL)
     wait_for(lambda: identity_of(found.pid) is None, "its end")
     with pytest.raises(ClusterupError) as raised:
-        wait_for_ssh(lab, ["server-1"], {}, say=bench.said.append)
+        wait_until_reached(lab, ["server-1"], {}, say=bench.said.append)
     assert raised.value.node == "server-1"
     assert "its QEMU ended" in str(raised.value)

@@ -38,6 +38,9 @@ class FileContext:
 
     reopen = on
 
+    def leave(self, node: str) -> None:
+        raise AssertionError("nothing is left")
+
     def progress(self, done: int, total: int) -> None:
         assert 0 <= done <= total
 
@@ -83,6 +86,7 @@ def machine(tmp_path: Path) -> Machine:
         {"s1": [EtcFile("hostname", b"s1\n")]}.__getitem__,
         {"s1": NodeIdentity("a" * 32, new_ssh_key())}.__getitem__,
         lambda node, key: None,
+        lambda node: None,
     )
     return Machine(disk, raw, image, installation)
 

@@ -1,0 +1,183 @@
+"""Getting into nodes that have a console: over SSH where that works, else over the console, which gives them a network.
+
+A console is believed: whoever holds its line holds the machine. A host key that is learned there is pinned, in the
+place of one that an earlier live environment had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from functools import partial
+from time import monotonic, sleep
+from typing import TYPE_CHECKING
+
+from bootstrap.errors import ClusterupError, Refused
+from bootstrap.inventory.model import Inventory, Node
+from bootstrap.steps.console_network import Networked, give_network
+from bootstrap.steps.consoles import INSTALLED, Heard, console_log, console_patience, console_target
+from bootstrap.steps.reach import OpenNode
+from bootstrap.steps.state import LIVE, ClusterState
+from bootstrap.transport.base import Transport
+from bootstrap.transport.errors import AuthenticationFailed, TransportError
+from bootstrap.transport.serial.encodings import Encoding
+from bootstrap.transport.serial.failures import STEP, ConsoleFailed
+from bootstrap.transport.serial.line import Line
+from bootstrap.transport.serial.links import open_line
+from bootstrap.transport.serial.log import tail_of
+from bootstrap.transport.serial.target import ConsoleTarget, Kind
+
+if TYPE_CHECKING:
+    from bootstrap.transport.serial.transport import SerialTransport
+
+SSH_SECONDS = 60.0
+"""Seconds that the SSH server of a machine with a new network may take to answer."""
+LAST_LINES = 8
+Say = Callable[[str, str], None]
+"""Told (node, what happens)."""
+
+
+class RunsInstalled(ConsoleFailed):
+    """The console shows our installed system, where nobody logs in; `configuration` is the SHA-256 of what it was
+    started with, or in words why it has none."""
+
+    def __init__(self, target: ConsoleTarget, configuration: str) -> None:
+        super().__init__(
+            "it runs the installed micro OS, which nobody logs in to over its console",
+            node=target.node,
+            step=STEP,
+            tried=f"a shell on {target.described}",
+            got=f"a login prompt; its configuration is {configuration}",
+            hint="reach it over SSH: look at its network; or start it from the live USB stick to install it anew",
+        )
+        self.configuration = configuration
+
+
+def over_console(node: Node, target: ConsoleTarget) -> SerialTransport:
+    """The way into a node over its console; it logs out when it is closed. Raises as `line_with_shell` does, and
+    TransportError when the shell there is of no use."""
+    from bootstrap.transport.serial.root import leave_root_shell
+    from bootstrap.transport.serial.transport import SerialTransport
+
+    # A program in between may take bytes for itself.
+    safe = target.carrier.kind is not Kind.COMMAND
+    return SerialTransport(
+        node.name,
+        partial(line_with_shell, node, target),
+        patience=float(node.console.silence),
+        encodings=tuple(Encoding) if safe else (Encoding.BASE64, Encoding.OCTAL),
+        log_out=partial(leave_root_shell, target=target),
+    )
+
+
+def line_with_shell(node: Node, target: ConsoleTarget) -> Line:
+    """The line to the node's console with a root shell on it. Raises RunsInstalled, ConsoleFailed, LineInUse, LineLost
+    or BadUse."""
+    from bootstrap.transport.serial.root import enter_root_shell
+
+    line = open_line(target, "getting in")
+    heard = Heard(line)
+    try:
+        enter_root_shell(heard, target, console_patience(node))
+    except ConsoleFailed as error:
+        line.close()
+        found = INSTALLED.findall(heard.text)
+        if found:
+            raise RunsInstalled(target, found[-1]) from error
+        raise
+    except BaseException:
+        line.close()
+        raise
+    return line
+
+
+class ConsoleEntry:
+    """Opens nodes; those that have a console also over it. `over_ssh` opens one over SSH, and refuses a host key that
+    is not known; `say` is told (node, what happens). `entered` are nodes that were entered over SSH before.
+
+    A node that was entered over SSH once is entered so ever after: when it is away later, it is starting again, and
+    nobody types into that.
+    """
+
+    def __init__(
+        self, inventory: Inventory, state: ClusterState, over_ssh: OpenNode, say: Say, entered: Iterable[str] = ()
+    ) -> None:
+        self._inventory = inventory
+        self._state = state
+        self._over_ssh = over_ssh
+        self._say = say
+        self._entered = set(entered)
+
+    def open(self, name: str) -> Transport:
+        """The way into the node. Raises TransportError or Refused that say what SSH and the console each answered."""
+        node = self._inventory.node(name)
+        target = console_target(node, self._inventory.cluster.name)
+        if target is None or name in self._entered:
+            return self._over_ssh(name)
+        if node.console.only:
+            self._say(name, f"over its console, {target.described}")
+            return over_console(node, target)
+        try:
+            way = self._over_ssh(name)
+        except (TransportError, Refused) as error:
+            self._say(name, f"not over SSH ({error.problem}); over its console, {target.described}")
+            way = self._through_console(node, target, error)
+        self._entered.add(name)
+        return way
+
+    def _through_console(self, node: Node, target: ConsoleTarget, ssh: ClusterupError) -> Transport:
+        try:
+            with closing(over_console(node, target)) as way:
+                found = give_network(way, node, self._state.ssh_key.public)
+        except RunsInstalled as shown:
+            ssh.got = f"{ssh.got or ssh.problem}; its console: {shown.problem}, configuration {shown.configuration}"
+            raise ssh from None
+        except ClusterupError as error:
+            error.got = f"{error.got or 'nothing'}\n  over SSH: {ssh.problem}" + (f" ({ssh.got})" if ssh.got else "")
+            raise
+        self._state.host_keys.pin(node.name, LIVE, found.host_key)
+        self._say(node.name, f"has its network ({found.words}); its host key is known from its console")
+        return self._soon(node.name, found)
+
+    def _soon(self, node: str, found: Networked) -> Transport:
+        """Over SSH, as soon as its server answers."""
+        end = monotonic() + SSH_SECONDS
+        while True:
+            try:
+                return self._over_ssh(node)
+            except TransportError as error:
+                if isinstance(error, AuthenticationFailed) or monotonic() > end:
+                    error.got = f"{error.got or error.problem}; over its console it says that it has {found.words}"
+                    error.hint = f"see that this machine reaches one of these, and name it: ssh.host; {error.hint}"
+                    raise
+            sleep(1.0)
+
+
+def with_consoles(inventory: Inventory, state: ClusterState, say: Say) -> Callable[[OpenNode], OpenNode]:
+    """Makes of what opens nodes over SSH what opens them over their consoles too, for a first look at them."""
+    return lambda over_ssh: ConsoleEntry(inventory, state, over_ssh, say).open
+
+
+def with_last_words(inventory: Inventory, state: ClusterState, say: Say) -> Callable[[OpenNode], OpenNode]:
+    """The same for a run, in which a node with a network is only looked for over SSH: where that fails, the last lines
+    of its console are said too."""
+    networked = [node.name for node in inventory.nodes if not node.console.only]
+    logs = {node.name: console_log(inventory.cluster.name, node.name) for node in inventory.nodes if node.console.url}
+
+    def through(over_ssh: OpenNode) -> OpenNode:
+        open_node = ConsoleEntry(inventory, state, over_ssh, say, networked).open
+
+        def opened(name: str) -> Transport:
+            try:
+                return open_node(name)
+            except TransportError as error:
+                if said := tail_of(logs[name], LAST_LINES) if name in logs else "":
+                    shown = "".join(f"\n      {line}" for line in said.splitlines())
+                    error.got = (
+                        f"{error.got or error.problem}\n    the last lines of its console ({logs[name]}):{shown}"
+                    )
+                raise
+
+        return opened
+
+    return through
