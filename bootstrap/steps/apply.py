@@ -197,12 +197,15 @@ def installation_of(intent: Intent) -> Installation:
             authorized_keys=[f"{state.ssh_key.public} clusterup"],
         )
 
-    host_keys = state.host_keys
+    def pin(node: str, key: str) -> None:
+        state.host_keys.pin(node, INSTALLED, key)
+        state.note_installed(node)
+
     return Installation(
         intent.bundle,
         etc,
         state.identity,
-        lambda node, key: host_keys.pin(node, INSTALLED, key),
+        pin,
         lambda node: console_target(inventory.node(node), inventory.cluster.name),
     )
 

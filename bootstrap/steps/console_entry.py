@@ -25,6 +25,7 @@ from bootstrap.transport.serial.failures import STEP, ConsoleFailed
 from bootstrap.transport.serial.line import Line
 from bootstrap.transport.serial.links import open_line
 from bootstrap.transport.serial.log import tail_of
+from bootstrap.transport.serial.shell import Patience
 from bootstrap.transport.serial.target import ConsoleTarget, Kind
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 SSH_SECONDS = 60.0
 """Seconds that the SSH server of a machine with a new network may take to answer."""
+QUICK_SECONDS = 20.0
+"""Seconds of silence after which nobody is taken to be there, on the console of a node that was installed before."""
 LAST_LINES = 8
 Say = Callable[[str, str], None]
 """Told (node, what happens)."""
@@ -53,7 +56,7 @@ class RunsInstalled(ConsoleFailed):
         self.configuration = configuration
 
 
-def over_console(node: Node, target: ConsoleTarget) -> SerialTransport:
+def over_console(node: Node, target: ConsoleTarget, patience: Patience) -> SerialTransport:
     """The way into a node over its console; it logs out when it is closed. Raises as `line_with_shell` does, and
     TransportError when the shell there is of no use."""
     from bootstrap.transport.serial.root import leave_root_shell
@@ -63,22 +66,22 @@ def over_console(node: Node, target: ConsoleTarget) -> SerialTransport:
     safe = target.carrier.kind is not Kind.COMMAND
     return SerialTransport(
         node.name,
-        partial(line_with_shell, node, target),
+        partial(line_with_shell, target, patience),
         patience=float(node.console.silence),
         encodings=tuple(Encoding) if safe else (Encoding.BASE64, Encoding.OCTAL),
         log_out=partial(leave_root_shell, target=target),
     )
 
 
-def line_with_shell(node: Node, target: ConsoleTarget) -> Line:
-    """The line to the node's console with a root shell on it. Raises RunsInstalled, ConsoleFailed, LineInUse, LineLost
+def line_with_shell(target: ConsoleTarget, patience: Patience) -> Line:
+    """The line to a node's console with a root shell on it. Raises RunsInstalled, ConsoleFailed, LineInUse, LineLost
     or BadUse."""
     from bootstrap.transport.serial.root import enter_root_shell
 
     line = open_line(target, "getting in")
     heard = Heard(line)
     try:
-        enter_root_shell(heard, target, console_patience(node))
+        enter_root_shell(heard, target, patience)
     except ConsoleFailed as error:
         line.close()
         found = INSTALLED.findall(heard.text)
@@ -116,7 +119,7 @@ class ConsoleEntry:
             return self._over_ssh(name)
         if node.console.only:
             self._say(name, f"over its console, {target.described}")
-            return over_console(node, target)
+            return over_console(node, target, console_patience(node))
         try:
             way = self._over_ssh(name)
         except (TransportError, Refused) as error:
@@ -127,17 +130,19 @@ class ConsoleEntry:
 
     def _through_console(self, node: Node, target: ConsoleTarget, ssh: ClusterupError) -> Transport:
         try:
-            with closing(over_console(node, target)) as way:
+            with closing(over_console(node, target, self._patience(node))) as way:
                 found = give_network(way, node, self._state.ssh_key.public)
-        except RunsInstalled as shown:
-            ssh.got = f"{ssh.got or ssh.problem}; its console: {shown.problem}, configuration {shown.configuration}"
-            raise ssh from None
         except ClusterupError as error:
-            error.got = f"{error.got or 'nothing'}\n  over SSH: {ssh.problem}" + (f" ({ssh.got})" if ssh.got else "")
-            raise
+            raise _neither(ssh, error) from None
         self._state.host_keys.pin(node.name, LIVE, found.host_key)
         self._say(node.name, f"has its network ({found.words}); its host key is known from its console")
         return self._soon(node.name, found)
+
+    def _patience(self, node: Node) -> Patience:
+        """A node that was installed is silent when it is off; a shell on a machine that is to be installed anew answers
+        at once."""
+        usual = console_patience(node)
+        return Patience(silent=min(usual.silent, QUICK_SECONDS)) if self._state.was_installed(node.name) else usual
 
     def _soon(self, node: str, found: Networked) -> Transport:
         """Over SSH, as soon as its server answers."""
@@ -151,6 +156,15 @@ class ConsoleEntry:
                     error.hint = f"see that this machine reaches one of these, and name it: ssh.host; {error.hint}"
                     raise
             sleep(1.0)
+
+
+def _neither(ssh: ClusterupError, console: ClusterupError) -> ClusterupError:
+    """What SSH said, and what the console said after that."""
+    ssh.tried = "; then ".join(tried for tried in (ssh.tried, console.tried) if tried)
+    found = f"{console.problem} ({console.got})" if console.got else console.problem
+    ssh.got = f"{ssh.got or 'no way in'}; on its console: {found}"
+    ssh.hint = f"{console.hint}; or, for SSH: {ssh.hint}"
+    return ssh
 
 
 def with_consoles(inventory: Inventory, state: ClusterState, say: Say) -> Callable[[OpenNode], OpenNode]:

@@ -11,7 +11,7 @@ the sixth that would be saved.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,7 +22,7 @@ from bootstrap.image.configuration import LABEL, EtcFile, configuration_image, e
 from bootstrap.image.segments import gaps, unpacked_chunks
 from bootstrap.inventory.model import Inventory, Node
 from bootstrap.steps import install_commands as commands
-from bootstrap.steps.console_boot import estimate, wait_for_installed
+from bootstrap.steps.console_install import Send, estimate, send_missing, wait_for_installed
 from bootstrap.steps.disks import described, find_disk
 from bootstrap.steps.identity import NodeIdentity
 from bootstrap.steps.world import DiskFacts, World
@@ -112,7 +112,9 @@ def _node_actions(
             step="install",
             title=f"write the micro OS {version} to {target}{over}",
             check=to_write,
-            apply=lambda context: write_image(context, name, path, installation.bundle.artifact("os")),
+            apply=lambda context: write_image(
+                context, name, path, installation.bundle.artifact("os"), send_missing(console) if console else send_all
+            ),
         ),
         Action(
             id=f"{name}/install.configuration",
@@ -139,21 +141,26 @@ def _node_actions(
     ]
 
 
-def write_image(context: Context, node: str, disk: str, image: Artifact) -> None:
+def send_all(context: Context, node: str, disk: str, image: Artifact, segments: Sequence[Segment]) -> None:
+    """Send the segments of the image, each in one stream."""
+    total, done = sum(segment.size for segment in segments), 0
+    for segment in segments:
+        context.on(node).stream(
+            commands.write_segment(disk, segment.offset),
+            unpacked_chunks(image.file, segment),
+            total=segment.size,
+            progress=partial(_shifted, context, done, total),
+        )
+        done += segment.size
+
+
+def write_image(context: Context, node: str, disk: str, image: Artifact, send: Send = send_all) -> None:
     """Write the image, all but its head, and check it as read back from the disk. Raises ClusterupError."""
     transport = context.on(node)
     head, *rest = _segments(image, node)
     with context.limit("transfer"):
         transport.check(commands.prepare_disk(disk, gaps((head, *rest))), timeout=1800)
-        total, done = sum(segment.size for segment in rest), 0
-        for segment in rest:
-            transport.stream(
-                commands.write_segment(disk, segment.offset),
-                unpacked_chunks(image.file, segment),
-                total=segment.size,
-                progress=partial(_shifted, context, done, total),
-            )
-            done += segment.size
+        send(context, node, disk, image, rest)
     context.say("reading back")
     ranges = [(segment.offset, segment.size) for segment in rest]
     found = transport.check(commands.hash_image(disk, ranges), timeout=1800).text.split()

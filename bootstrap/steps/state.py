@@ -96,6 +96,17 @@ class ClusterState:
     def _handovers(self) -> Path:
         return self.folder / "handovers"
 
+    def note_installed(self, node: str) -> None:
+        """Remember that the micro OS was put on a node."""
+        write_private(self._installed_note(node), b"")
+
+    def was_installed(self, node: str) -> bool:
+        """Whether the micro OS was put on the node from this machine before."""
+        return self._installed_note(node).exists()
+
+    def _installed_note(self, node: str) -> Path:
+        return self.folder / "nodes" / node / "installed"
+
     def identity(self, node: str) -> NodeIdentity:
         return kept_identity(self.folder / "nodes" / node)
 

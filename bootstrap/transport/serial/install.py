@@ -19,6 +19,7 @@ from bootstrap.transport.serial.sums import posix_cksum
 from bootstrap.transport.serial.words import Answer, Kind, Marks, random_word
 
 PLACES = ("/run", "/tmp", "/dev/shm")  # noqa: S108  (the folder's name can't be guessed)
+FAR_SIDE = ("far.sh", "feed.sh", "listen.sh")
 FIRST_WAIT, LONGEST_WAIT = 1.0, 8.0
 QUIET = 0.3
 """Seconds without a byte after which a shell has said what it had to say."""
@@ -38,7 +39,8 @@ class Silent(Exception):
 
 def far_side() -> bytes:
     """The far side's script, without comments and indentation."""
-    text = (templates_dir() / "node" / "serial" / "far.sh").read_text(encoding="utf-8")
+    folder = templates_dir() / "node" / "serial"
+    text = "".join((folder / part).read_text(encoding="utf-8") for part in FAR_SIDE)
     lines = (line.strip() for line in text.splitlines())
     return "".join(f"{line}\n" for line in lines if line and not line.startswith("#")).encode()
 

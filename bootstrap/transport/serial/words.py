@@ -5,7 +5,7 @@
 
 The marks are random, one for each direction, and known to nobody but the two sides; REQUEST says which request an
 answer is to. A line without the mark or with another check is noise. What the numbers mean is said at `Op` and `Kind`.
-The far side's half is templates/node/serial/far.sh.
+The far side's half is in templates/node/serial.
 """
 
 from __future__ import annotations

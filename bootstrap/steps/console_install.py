@@ -2,26 +2,79 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
 from bootstrap.engine.action import Context
 from bootstrap.errors import ClusterupError
+from bootstrap.image.bundle import Artifact, Segment
+from bootstrap.image.segments import unpacked_chunks
+from bootstrap.steps import install_commands as commands
 from bootstrap.steps.consoles import INSTALLED, Heard
 from bootstrap.transport.errors import LineLost
 from bootstrap.transport.serial.links import open_line
 from bootstrap.transport.serial.target import ConsoleTarget
 
 LOOK_SECONDS = 1.0
+PART = 8 << 20
+"""Bytes that are looked for on the disk, and sent, as a whole."""
+Send = Callable[[Context, str, str, Artifact, Sequence[Segment]], None]
+"""Brings segments of an image to a disk: (context, node, disk, image, segments)."""
 BITS = 10
 """Bits on the line for a byte: a start bit, eight, a stop bit."""
 OVERHEAD = 1.05
 """What framing and sums add (docs/serial.md)."""
 
 
+def seconds_over(console: ConsoleTarget, size: int) -> float:
+    """Seconds that `size` bytes take over the console at the speed that the inventory says it has."""
+    return size * BITS * OVERHEAD / console.baud
+
+
 def estimate(console: ConsoleTarget, size: int) -> str:
-    """How long `size` bytes take over the console, in words: "2 h 5 min over /dev/ttyUSB0 at 115200 baud"."""
-    seconds = size * BITS * OVERHEAD / console.baud
-    hours, minutes = divmod(max(1, round(seconds / 60)), 60)
+    """How long `size` bytes take over the console, in words: "about 2 h 5 min over /dev/ttyUSB0 at 115200 baud"."""
+    hours, minutes = divmod(max(1, round(seconds_over(console, size) / 60)), 60)
     time = f"{hours} h {minutes} min" if hours else f"{minutes} min"
     return f"about {time} over {console.url} at {console.baud} baud ({size / 1e6:.0f} MB)"
+
+
+def send_missing(console: ConsoleTarget) -> Send:
+    """Sends those parts of an image that are not on the disk yet: after an interruption, it goes on where it was."""
+
+    def send(context: Context, node: str, disk: str, image: Artifact, segments: Sequence[Segment]) -> None:
+        total, done = sum(segment.size for segment in segments), 0
+        patience = 3600.0 + 4 * seconds_over(console, PART)
+        for segment in segments:
+            end = segment.offset + segment.size
+            parts = [(at, min(PART, end - at)) for at in range(segment.offset, end, PART)]
+            context.say("looking for what is there already")
+            there = context.on(node).check(commands.hash_image(disk, parts), timeout=1800).text.split()
+            content = parts_of(unpacked_chunks(image.file, segment))
+            for (offset, size), found, data in zip(parts, there, content, strict=True):
+                if hashlib.sha256(data).hexdigest() != found:
+                    context.on(node).stream(
+                        commands.write_segment(disk, offset),
+                        iter((data,)),
+                        total=size,
+                        progress=lambda sent, _, done=done: context.progress(done + sent, total),  # type: ignore[misc]
+                        timeout=patience,
+                    )
+                done += size
+                context.progress(done, total)
+
+    return send
+
+
+def parts_of(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of `PART` bytes; the last one may be shorter."""
+    kept = bytearray()
+    for chunk in chunks:
+        kept += chunk
+        while len(kept) >= PART:
+            yield bytes(kept[:PART])
+            del kept[:PART]
+    if kept:
+        yield bytes(kept)
 
 
 def wait_for_installed(context: Context, node: str, console: ConsoleTarget, expected: str, timeout: float) -> None:
