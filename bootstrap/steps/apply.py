@@ -173,11 +173,13 @@ def all_actions(
         actions += handover_actions(intent.nodes[name], intent.state)
     for name in servers:
         actions += control_plane_actions(intent.nodes[name], api, world)
-    actions += object_actions(intent.objects, api, reachable)
+    # Without a server that has a network there is no cluster yet.
+    if servers:
+        actions += object_actions(intent.objects, api, reachable)
     for desired in networked:
         actions += join_actions(desired, api) + node_actions(desired, api)
-    # Without a server there is no cluster yet that it could lead to.
-    actions += kubeconfig_actions(inventory, intent.kubeconfig, intent.keys, reachable) if servers else []
+    if servers:
+        actions += kubeconfig_actions(inventory, intent.kubeconfig, intent.keys, reachable)
     return [
         dataclasses.replace(action, wanted_by=intent.places.get(action.node or "", ""))
         for action in one_after_the_other(actions, serve)

@@ -24,6 +24,8 @@ from bootstrap.transport.base import Command
 
 NAME = "e2e"
 SERVERS = ("server-1", "server-2", "server-3")
+# Nothing but its console leads into it while it is bare.
+BY_CONSOLE = "server-3"
 AGENTS: tuple[str, ...] = ()
 NODES = (*SERVERS, *AGENTS)
 
@@ -142,7 +144,8 @@ def bare_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """Machines with empty disks that run the live environment."""
     folder = tmp_path_factory.mktemp("e2e")
     operator = Operator(folder, folder / "state")
-    with machines(operator, "--servers", str(len(SERVERS)), "--agents", str(len(AGENTS))):
+    counts = ("--servers", str(len(SERVERS)), "--agents", str(len(AGENTS)))
+    with machines(operator, *counts, "--by-console", BY_CONSOLE):
         yield operator
 
 

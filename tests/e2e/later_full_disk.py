@@ -13,14 +13,22 @@ from tests.e2e.test_stopping_anywhere import AGENT, SERVER, lab
 
 __all__ = ["lab"]
 pytestmark = pytest.mark.e2e
-# All that is free, what is kept for root as well: half of what does not fit any more, down to the last block.
+# All that is free, what is kept for root as well: half of what does not fit any more, down to the last block. Again and
+# again: journald and the kubelet throw away what they can when a disk is full.
 FILL = """\
-n=0 size=$(($(stat -f -c '%f * %S' /var)))
-while [ "$size" -ge 4096 ]; do
-    fallocate -l "$size" "/var/filler.$n" 2>/dev/null || size=$((size / 2))
-    n=$((n + 1))
-done
+systemd-run --quiet --unit=filler sh -c '
+    n=0
+    while :; do
+        size=$(($(stat -f -c "%f * %S" /var)))
+        while [ "$size" -ge 4096 ]; do
+            fallocate -l "$size" "/var/filler.$n" 2>/dev/null || size=$((size / 2))
+            n=$((n + 1))
+        done
+        sleep 0.1
+    done'
+until [ "$(stat -f -c %f /var)" -lt 16 ]; do sleep 0.1; done
 """
+EMPTY = "systemctl stop filler; rm -f /var/filler.*"
 
 
 def test_a_node_with_a_full_disk_is_named_the_others_go_on_and_it_follows_when_there_is_room(lab: Operator) -> None:
@@ -32,7 +40,7 @@ def test_a_node_with_a_full_disk_is_named_the_others_go_on_and_it_follows_when_t
     try:
         full = lab.runs("apply", "lab.yaml", "--yes")
     finally:
-        lab.runs_on(AGENT, "rm -f /var/filler.*")
+        lab.runs_on(AGENT, EMPTY)
     assert full.returncode == 3
     assert f"{AGENT}: files: " in full.stderr + full.stdout
     assert "No space left on device" in full.stderr + full.stdout

@@ -1,6 +1,6 @@
 """A machine without a network card is installed over its console alone.
 
-The last of the modules, with a lab of its own. Between clusterup and the machine is a wire of a megabyte a second: the
+The first of the modules, with a lab of its own. Between clusterup and the machine is a wire of a megabyte a second: the
 console is one that would carry more.
 """
 
@@ -22,7 +22,7 @@ from bootstrap.steps.console_entry import line_with_shell
 from bootstrap.steps.consoles import console_target
 from bootstrap.transport.serial.root import leave_root_shell
 from bootstrap.transport.serial.shell import Patience
-from tests.e2e.conftest import NAME, Operator, machines
+from tests.e2e.conftest import Operator, machines
 from tests.helpers.paced_wire import Carried, paced_wire
 
 pytestmark = pytest.mark.e2e
@@ -33,9 +33,6 @@ MEASURED = 4_000_000
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    for record in Path(tmp_path_factory.getbasetemp()).glob(f"*/state/clusterup/labs/{NAME}"):
-        other = Operator(record.parents[3], record.parents[2])
-        other.clusterup("lab", "down", "--name", NAME)
     folder = tmp_path_factory.mktemp("wire")
     operator = Operator(folder, folder / "state", "wire")
     with machines(operator, "--servers", "1", "--without-card", MACHINE):
