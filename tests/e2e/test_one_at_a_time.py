@@ -1,7 +1,7 @@
 """Two operators at once, one who is killed, one who presses Ctrl-C, and a server that loses its power while it joins
 etcd: whoever comes next goes on.
 
-Not part of every run, which has to fit an hour: `scripts/test tests/e2e/later_one_at_a_time.py`.
+After test_cluster, which begins with bare machines: modules run in the order of their names.
 """
 
 from __future__ import annotations
