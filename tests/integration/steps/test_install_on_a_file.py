@@ -15,10 +15,12 @@ from bootstrap.image.bundle import Artifact, Bundle, Partition
 from bootstrap.image.configuration import EtcFile, configuration_image
 from bootstrap.image.segments import pack
 from bootstrap.pki.sshkeys import new_ssh_key
+from bootstrap.steps.console_install import send_missing
 from bootstrap.steps.identity import NodeIdentity
 from bootstrap.steps.install import Installation, configure, write_image
 from bootstrap.transport.base import Transport
 from bootstrap.transport.errors import CommandFailed
+from bootstrap.transport.serial.target import ConsoleTarget
 from tests.helpers.local_transport import LocalTransport
 
 MIB = 1024 * 1024
@@ -137,6 +139,29 @@ def test_a_stream_that_is_cut_leaves_a_disk_that_counts_as_empty_and_the_next_ru
     write_image(context, "s1", str(machine.disk), machine.image)
     configure(context, "s1", str(machine.disk), machine.installation)
     assert machine.disk.read_bytes()[: 2 * MIB] == machine.raw[: 2 * MIB]
+
+
+def test_over_a_console_only_what_is_not_there_yet_is_sent(machine: Machine) -> None:
+    sent: list[int] = []
+
+    class Counting(LocalTransport):
+        def stream(self, command, chunks, **keywords):  # type: ignore[no-untyped-def]
+            sent.append(keywords["total"])
+            return super().stream(command, chunks, **keywords)
+
+    send = send_missing(ConsoleTarget("s1", "/dev/ttyUSB0"))
+    write_image(FileContext(Counting()), "s1", str(machine.disk), machine.image, send)
+    whole, sent[:] = list(sent), []
+    assert sum(whole) == sum(segment.size for segment in machine.image.segments[1:])
+    write_image(FileContext(Counting()), "s1", str(machine.disk), machine.image, send)
+    assert sent == []
+    with machine.disk.open("r+b") as handle:
+        handle.seek(6 * MIB)
+        handle.write(b"torn")
+    write_image(FileContext(Counting()), "s1", str(machine.disk), machine.image, send)
+    assert len(sent) == 1
+    configure(FileContext(), "s1", str(machine.disk), machine.installation)
+    assert machine.disk.read_bytes()[:OFFSET] == machine.raw[:OFFSET]
 
 
 def test_a_disk_that_gives_back_something_else_is_not_trusted(machine: Machine) -> None:
