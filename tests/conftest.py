@@ -5,24 +5,38 @@ from __future__ import annotations
 import os
 import signal
 import time
-from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 # A shell that runs the tests in the background has them ignore Ctrl-C, and so would all that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-TESTS = Path(__file__).parent
-# They look at what far sides leave in /run.
-ONE_AT_A_TIME = TESTS / "integration" / "serial"
+# Modules that can't run beside each other: these make users of this machine, whose files one program at a time may
+# write; those look at what far sides leave in /run.
+TOGETHER = {
+    "users": ("cli/test_adopt", "console/test_login", "console/test_whatever", "steps/test_entering", "transport/"),
+    "serial": ("serial/",),
+}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes run tests, those of a module stay together and in their order (--dist loadgroup)."""
-    for item in items:
-        group = ONE_AT_A_TIME if item.path.is_relative_to(ONE_AT_A_TIME) else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group.relative_to(TESTS))))
+class ByModule(LoadScopeScheduling):  # type: ignore[misc]
+    """Tests of a module stay together and in their order, as do modules of `TOGETHER`."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        for name, places in TOGETHER.items():
+            if any(module.startswith(f"tests/integration/{place}") for place in places):
+                return name
+        return module
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
+    """How tests are shared out where several processes run them (-n)."""
+    return ByModule(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

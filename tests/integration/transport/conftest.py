@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -97,9 +98,10 @@ def running_sshd(folder: Path, lines: tuple[str, ...]) -> Iterator[Server]:
     write_key(folder / "user_key")
     # sshd refuses files below folders that others may write to, which /tmp is; StrictModes is about those.
     (folder / "authorized_keys").write_text((folder / "user_key.pub").read_text())
-    # The folder is pytest's, closed to others; sshd reads authorized_keys as the user who logs in.
-    for part in (folder, folder.parent, folder.parent.parent):
-        part.chmod(0o755)
+    # The folders are pytest's, closed to others; sshd reads authorized_keys as the user who logs in.
+    for part in (folder, *folder.parents):
+        if part.stat().st_uid == os.getuid() and Path(tempfile.gettempdir()) in part.parents:
+            part.chmod(0o755)
     (folder / "authorized_keys").chmod(0o644)
     port = free_port()
     (folder / "config").write_text(

@@ -21,6 +21,7 @@ from bootstrap.engine.events import (
     CommandRan,
     Event,
     FactsRead,
+    NodeSays,
     event_as_data,
     event_from_data,
 )
@@ -49,6 +50,7 @@ def everything() -> list[Event]:
         ended(5),
         FactsRead(node="s1"),
         FactsRead(node="s1", error=ERROR),
+        NodeSays(node="s1", text="over its console"),
         ActionStarted(**WHO),
         ActionProgress(**WHO, done=1, total=2),
         ActionSays(**WHO, text="waiting"),
