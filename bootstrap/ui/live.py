@@ -27,6 +27,7 @@ from bootstrap.engine.events import (
     NodeSays,
 )
 from bootstrap.ui.plain import Detail
+from bootstrap.ui.transfers import Pace
 
 BAR = 16
 
@@ -41,7 +42,7 @@ class _Line:
     done: int = 0
     total: int = 0
     since: float = 0.0
-    transfer_since: float = 0.0
+    pace: Pace = field(default_factory=Pace)
     mark: str = " "
 
 
@@ -88,7 +89,8 @@ class LiveObserver:
                 line.says = event.text
             case ActionProgress():
                 if not line.total:
-                    line.transfer_since = event.time
+                    line.pace = Pace()
+                line.pace.add(event.time, event.done)
                 line.step, line.done, line.total = event.step, event.done, event.total
             case ActionDone():
                 line.running.pop(event.id, None)
@@ -120,8 +122,8 @@ class LiveObserver:
 def _doing(line: _Line, now: float) -> str:
     if line.total:
         full = BAR * line.done // line.total
-        rate = line.done / 1e6 / max(0.1, now - line.transfer_since)
         bar = "#" * full + "." * (BAR - full)
-        return f"{line.step} [{bar}] {line.done / 1e6:.0f}/{line.total / 1e6:.0f} MB {rate:.1f} MB/s"
+        words = line.pace.words(now, line.total)
+        return f"{line.step} [{bar}] {line.done / 1e6:.0f}/{line.total / 1e6:.0f} MB {words}"
     words = [next(iter(line.running.values()), ""), line.says]
     return " - ".join(word for word in words if word)

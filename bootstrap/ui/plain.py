@@ -20,6 +20,7 @@ from bootstrap.engine.events import (
     FactsRead,
     NodeSays,
 )
+from bootstrap.ui.transfers import Pace
 
 PROGRESS_EVERY_SECONDS = 10.0
 
@@ -42,6 +43,7 @@ class PlainObserver:
         self._detail = detail
         self._start = time.time() if start is None else start
         self._progress: dict[str, float] = {}
+        self._paces: dict[str, Pace] = {}
         self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
@@ -81,8 +83,11 @@ class PlainObserver:
         return said
 
     def _progressed(self, event: ActionProgress) -> str | None:
+        pace = self._paces.setdefault(event.id, Pace())
+        pace.add(event.time, event.done)
         if event.done < event.total and event.time - self._progress.get(event.id, 0.0) < PROGRESS_EVERY_SECONDS:
             return None
         self._progress[event.id] = event.time
         share = 100 * event.done // max(1, event.total)
-        return f"{event.done / 1e6:.1f} of {event.total / 1e6:.1f} MB ({share} %)"
+        words = pace.words(event.time, event.total)
+        return f"{event.done / 1e6:.1f} of {event.total / 1e6:.1f} MB ({share} %)" + (f", {words}" if words else "")
