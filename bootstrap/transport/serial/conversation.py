@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import chain, repeat
 from time import monotonic
 
+from bootstrap.transport.channel import ChannelLost
 from bootstrap.transport.errors import AuthenticationFailed, LineLost, TransportError
 from bootstrap.transport.serial.encodings import output_length
 from bootstrap.transport.serial.install import Silent, install
@@ -112,11 +113,12 @@ class Conversation:
     def ask(self, op: Op, *numbers: int, data: bytes = b"") -> Answer:
         """Ask until there is an answer, over a line opened anew where that is needed. Any request may arrive twice.
 
-        Raises TransportError when there is none.
+        Raises TransportError when there is none, ChannelLost when it is being closed.
         """
         wait, began = self.pace.wait(len(data)), monotonic()
         first = True
         while True:
+            self.go_on()
             try:
                 if answer := self.answer_to(self.send(op, *numbers, data=data), wait):
                     if first and op is Op.EXECUTE and answer.kind == Kind.STATE:
@@ -127,6 +129,11 @@ class Conversation:
                 self.revive(error)
             first = False
             wait = min(1.7 * wait, max(wait, LONGEST_WAIT))
+
+    def go_on(self) -> None:
+        """Raises ChannelLost when the conversation is being closed, so that whoever closes it need not wait."""
+        if self.closing.is_set():
+            raise ChannelLost("it was closed from here")
 
     def tell(self, op: Op) -> None:
         """A request that has no answer, and may be lost."""

@@ -68,6 +68,7 @@ def outcome(talk: Conversation, answer: Answer | None, deadline: float) -> Outco
     stopped = False
     look = FIRST_LOOK
     while True:
+        talk.go_on()
         if answer is not None:
             found = _read(talk, answer)
             if found is not None:

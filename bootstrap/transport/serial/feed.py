@@ -71,6 +71,7 @@ class Feed:
         meanwhile; None when the time was up before. Raises ChannelLost, TransportError, and what `pieces` raises."""
         look = FIRST_LOOK
         while monotonic() < deadline:
+            self._talk.go_on()
             waits = self._waiting >= PATIENT
             try:
                 if not waits and len(self._way) < 2 and (cut := self._next()):

@@ -23,6 +23,8 @@ COMEBACK = 120.0
 """Seconds that a lost line is given to come back."""
 SLOWEST_LINE = 200
 """Bytes a second of the slowest console."""
+STOPPING = 10.0
+"""Seconds that whoever uses the line may take to notice that it is being closed."""
 LEAVING = 5.0
 """Seconds that removing what is ours from the node may take."""
 
@@ -109,7 +111,7 @@ class SerialTransport:
             return
         usable, self._lost = self.alive, True
         self._talk.closing.set()
-        if usable and self._lock.acquire(timeout=LEAVING):
+        if usable and self._lock.acquire(timeout=STOPPING):
             try:
                 self._talk.leave(LEAVING)
                 self._log_out(self._talk.line)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
 from bootstrap.transport.base import Command
 from bootstrap.transport.errors import CommandFailed, CommandTimeout, TransportError
+from bootstrap.transport.serial.line import Line
 from bootstrap.transport.serial.transport import SerialTransport
 from tests.helpers.daemons import wait_for
 from tests.helpers.faulty_wire import FaultyWire
@@ -208,6 +210,30 @@ def test_nothing_of_it_stays_on_the_node(wire: FaultyWire, tmp_path: Path) -> No
         return b"still a shell" in heard
 
     wait_for(is_there, "the shell")
+
+
+def test_a_transfer_that_is_under_way_when_the_way_is_closed_ends_and_nothing_stays(wire: FaultyWire) -> None:
+    before = set(Path("/run").glob("clusterup-serial.*"))
+    left: list[Line] = []
+    way = SerialTransport("s1", wire.plug, patience=20, log_out=left.append)
+    (folder,) = set(Path("/run").glob("clusterup-serial.*")) - before
+    size, begun, failed = 50_000_000, Event(), list[Exception]()
+
+    def send() -> None:
+        chunks = (os.urandom(50_000) for _ in range(size // 50_000))
+        try:
+            way.stream(Command("sink", "cat >/dev/null"), chunks, total=size, progress=lambda *_: begun.set())
+        except TransportError as error:
+            failed.append(error)
+
+    sender = Thread(target=send)
+    sender.start()
+    wait_for(begun.is_set, "the first confirmed bytes")
+    way.close()
+    sender.join(20)
+    assert "it was closed from here" in str(failed[0])
+    assert len(left) == 1
+    assert not folder.exists()
 
 
 def test_what_an_operator_left_who_was_killed_is_removed_by_the_next() -> None:
