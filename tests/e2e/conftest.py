@@ -1,4 +1,8 @@
-"""One lab of bare virtual machines for all end-to-end tests: made into a cluster once, as a user does it."""
+"""One lab of bare virtual machines for all end-to-end tests: made into a cluster once, as a user does it.
+
+CLUSTERUP_E2E_LAB names the folder (pytest's `e2e0`) of a lab that an earlier run left, when it was killed: its cluster
+is used as it is, and left again.
+"""
 
 from __future__ import annotations
 
@@ -142,6 +146,10 @@ def machines(operator: Operator, *counts: str) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def bare_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """Machines with empty disks that run the live environment."""
+    if "CLUSTERUP_E2E_LAB" in os.environ:
+        left = Path(os.environ["CLUSTERUP_E2E_LAB"])
+        yield Operator(left, left / "state")
+        return
     folder = tmp_path_factory.mktemp("e2e")
     operator = Operator(folder, folder / "state")
     counts = ("--servers", str(len(SERVERS)), "--agents", str(len(AGENTS)))
@@ -153,6 +161,8 @@ def bare_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
 def cluster(bare_lab: Operator) -> Operator:
     """A cluster of all machines: what `clusterup apply` makes of the bare lab, as a saved plan says. What was done
     stands in `applied.jsonl`."""
+    if (bare_lab.folder / "applied.jsonl").exists():
+        return bare_lab
     bare_lab.clusterup("plan", "lab.yaml", "--out", "plan.json")
     said = bare_lab.clusterup("apply", "--plan", "plan.json", "--yes", "-o", "json")
     (bare_lab.folder / "applied.jsonl").write_text(said)
