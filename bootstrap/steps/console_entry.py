@@ -21,7 +21,7 @@ from bootstrap.steps.state import LIVE, ClusterState
 from bootstrap.transport.base import Transport
 from bootstrap.transport.errors import AuthenticationFailed, TransportError
 from bootstrap.transport.serial.encodings import Encoding
-from bootstrap.transport.serial.failures import STEP, ConsoleFailed
+from bootstrap.transport.serial.failures import STEP, ConsoleFailed, ConsoleLoginFailed
 from bootstrap.transport.serial.line import Line
 from bootstrap.transport.serial.links import open_line
 from bootstrap.transport.serial.log import tail_of
@@ -40,7 +40,7 @@ Say = Callable[[str, str], None]
 """Told (node, what happens)."""
 
 
-class RunsInstalled(ConsoleFailed):
+class RunsInstalled(ConsoleLoginFailed):
     """The console shows our installed system, where nobody logs in; `configuration` is the SHA-256 of what it was
     started with, or in words why it has none."""
 

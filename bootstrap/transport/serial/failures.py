@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bootstrap.errors import Refused
-from bootstrap.transport.errors import LineLost, TransportError
+from bootstrap.transport.errors import AuthenticationFailed, LineLost, TransportError
 from bootstrap.transport.serial.target import ConsoleTarget
 
 STEP = "console"
@@ -15,8 +15,8 @@ class ConsoleFailed(TransportError):
     """The console can't be opened, or no shell is to be had on it."""
 
 
-class ConsoleLoginFailed(ConsoleFailed):
-    """The node asked who we are and did not let us in, or did not let us become root."""
+class ConsoleLoginFailed(ConsoleFailed, AuthenticationFailed):
+    """The node asked who we are and did not let us in, or did not let us become root: asking again locks accounts."""
 
 
 class LineInUse(Refused):

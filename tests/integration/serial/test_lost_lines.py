@@ -14,6 +14,7 @@ import pytest
 
 from bootstrap.transport.base import Command
 from bootstrap.transport.errors import LineLost, TransportError
+from bootstrap.transport.serial.failures import ConsoleLoginFailed
 from bootstrap.transport.serial.line import Line
 from bootstrap.transport.serial.transport import SerialTransport
 from tests.helpers.daemons import wait_for
@@ -172,6 +173,30 @@ def test_a_node_that_was_restarted_has_cut_the_command_off(wire: FaultyWire, tmp
     assert caught.value.problem == "'long' was cut off"
     assert "restarted" in (caught.value.got or "")
     assert way.run(Command("next", "echo there")).text == "there\n"
+    way.close()
+
+
+def test_a_login_that_is_refused_when_a_line_comes_back_is_not_tried_again(wire: FaultyWire) -> None:
+    tried: list[int] = []
+
+    def refused() -> Line:
+        tried.append(len(tried))
+        raise ConsoleLoginFailed("not with that password", node="s1", hint="correct it")
+
+    class Ends(WireLine):
+        def read(self, seconds: float) -> bytes:
+            if unplugged:
+                raise LineLost("gone", node="s1", hint="wait")
+            return super().read(seconds)
+
+    unplugged: list[bool] = []
+    first = Ends(wire, 1)
+    wire.plug()
+    way = SerialTransport("s1", refused, line=first, patience=20)
+    unplugged.append(True)
+    with pytest.raises(ConsoleLoginFailed, match="not with that password"):
+        way.run(Command("next", "echo there"))
+    assert tried == [0]
     way.close()
 
 
