@@ -59,16 +59,21 @@ def test_of_two_applies_one_works_and_the_other_names_it_and_gets_in_when_the_fi
     cluster: Operator, second: Operator
 ) -> None:
     wants("1", cluster, second)
+    patient = ("apply", "lab.yaml", "--yes", "--wait-for-lock")
     with at_work(cluster, ONE) as process:
         refused = second.runs("apply", "lab.yaml", "--yes")
-        assert process.poll() is None
+        with second.begins(*patient, stderr=subprocess.PIPE) as waiting:
+            assert waiting.stderr is not None
+            told = next(line for line in waiting.stderr if "waiting for the lock" in line)
+            assert process.poll() is None
+            process.kill()
+            waiting.communicate()
     assert refused.returncode == 4
     assert "another clusterup is at work on this cluster" in refused.stderr
     assert f"on {socket.gethostname()} (process {process.pid}) since " in refused.stderr
     assert ": apply lab.yaml" in refused.stderr
-    waited = second.runs("apply", "lab.yaml", "--yes", "--wait-for-lock")
-    assert waited.returncode == 0
-    assert f"waiting for the lock, held by root on {socket.gethostname()} (process {process.pid})" in waited.stderr
+    assert f"waiting for the lock, held by root on {socket.gethostname()} (process {process.pid})" in told
+    assert waiting.returncode == 0
     for operator in (cluster, second):
         assert "nothing to do" in operator.clusterup("plan", "lab.yaml")
 
