@@ -148,7 +148,9 @@ def bare_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """Machines with empty disks that run the live environment."""
     if "CLUSTERUP_E2E_LAB" in os.environ:
         left = Path(os.environ["CLUSTERUP_E2E_LAB"])
-        yield Operator(left, left / "state")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_STATE_HOME", str(left / "state"))
+            yield Operator(left, left / "state")
         return
     folder = tmp_path_factory.mktemp("e2e")
     operator = Operator(folder, folder / "state")
