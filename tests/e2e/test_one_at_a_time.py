@@ -34,8 +34,8 @@ def second(cluster: Operator, tmp_path_factory: pytest.TempPathFactory) -> Opera
 
 
 def wants_restarts(first: Operator, *others: Operator) -> None:
-    """Make the first one's inventory ask for another argument of the API server and the scheduler, which are restarts on
-    one server after the other that take their time, and give the others the same inventory."""
+    """Make the first one's inventory ask for another argument of the API server and the scheduler, which are restarts
+    on one server after the other that take their time, and give the others the same inventory."""
     content = yaml.safe_load(first.inventory.read_bytes())
     for part in ("api_server_args", "scheduler_args"):
         arguments = content["kubernetes"].setdefault(part, {})
