@@ -24,22 +24,30 @@ pytestmark = pytest.mark.e2e
 ONE, TWO, THREE = SERVERS
 
 
-@pytest.fixture(scope="module")
-def second(cluster: Operator, tmp_path_factory: pytest.TempPathFactory) -> Operator:
+def taken_over(cluster: Operator, tmp_path_factory: pytest.TempPathFactory) -> Operator:
     """Somebody who has taken the cluster over on a machine of their own."""
-    folder = tmp_path_factory.mktemp("second")
+    folder = tmp_path_factory.mktemp("operator")
     operator = Operator(folder, folder / "state")
     operator.adopt(cluster, ONE)
     return operator
 
 
+@pytest.fixture(scope="module")
+def second(cluster: Operator, tmp_path_factory: pytest.TempPathFactory) -> Operator:
+    return taken_over(cluster, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def third(cluster: Operator, tmp_path_factory: pytest.TempPathFactory) -> Operator:
+    return taken_over(cluster, tmp_path_factory)
+
+
 def wants_restarts(first: Operator, *others: Operator) -> None:
-    """Make the first one's inventory ask for another argument of the API server and the scheduler, which are restarts
-    on one server after the other that take their time, and give the others the same inventory."""
+    """Make the first one's inventory ask for another argument of the scheduler: a restart of it on one server after the
+    other. The others get the same inventory."""
     content = yaml.safe_load(first.inventory.read_bytes())
-    for part in ("api_server_args", "scheduler_args"):
-        arguments = content["kubernetes"].setdefault(part, {})
-        arguments["v"] = str(int(arguments.get("v", "0")) + 1)
+    arguments = content["kubernetes"]["scheduler_args"]
+    arguments["v"] = str(int(arguments.get("v", "0")) + 1)
     for operator in (first, *others):
         operator.inventory.write_text(yaml.safe_dump(content, sort_keys=False))
 
@@ -58,26 +66,27 @@ def at_work(operator: Operator, server: str) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
-def test_of_two_applies_one_works_and_the_other_names_it_and_gets_in_when_the_first_is_killed(
-    cluster: Operator, second: Operator
+def test_of_several_applies_one_works_the_others_name_it_and_one_that_waits_gets_in_when_it_is_killed(
+    cluster: Operator, second: Operator, third: Operator
 ) -> None:
-    wants_restarts(cluster, second)
+    wants_restarts(cluster, second, third)
     patient = ("apply", "lab.yaml", "--yes", "--wait-for-lock")
-    with at_work(cluster, ONE) as process:
-        refused = second.runs("apply", "lab.yaml", "--yes")
-        with second.begins(*patient, stderr=subprocess.PIPE) as waiting:
-            assert waiting.stderr is not None
-            told = next(line for line in waiting.stderr if "waiting for the lock" in line)
-            assert process.poll() is None
-            process.kill()
-            waiting.communicate()
+    with (
+        at_work(cluster, ONE) as process,
+        second.begins(*patient, stderr=subprocess.PIPE) as waiting,
+    ):
+        refused = third.runs("apply", "lab.yaml", "--yes")
+        assert waiting.stderr is not None
+        told = next(line for line in waiting.stderr if "waiting for the lock" in line)
+        process.kill()
+        waiting.communicate()
     assert refused.returncode == 4
     assert "another clusterup is at work on this cluster" in refused.stderr
     assert f"on {socket.gethostname()} (process {process.pid}) since " in refused.stderr
     assert ": apply lab.yaml" in refused.stderr
     assert f"waiting for the lock, held by root on {socket.gethostname()} (process {process.pid})" in told
     assert waiting.returncode == 0
-    for operator in (cluster, second):
+    for operator in (cluster, second, third):
         assert "nothing to do" in operator.clusterup("plan", "lab.yaml")
 
 
