@@ -1,5 +1,4 @@
-"""clusterup killed and machines cut from their power on the way from bare to Ready, and a disk that is full: the next
-apply goes on.
+"""clusterup killed and machines cut from their power on the way from bare to Ready: the next apply goes on.
 
 A lab of its own, a server and an agent. The last of the modules: two labs at once are too much for a small machine, so
 the other one's machines are switched off first. CLUSTERUP_SEED chooses where clusterup is killed, CLUSTERUP_KILLS how
@@ -20,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.e2e.conftest import NAME, Operator, machines
 from tests.helpers.daemons import wait_for
@@ -35,22 +33,6 @@ FIRST_BOOT = b"Repartition Root Disk"
 Boundary = tuple[str, str]
 # Once, the next apply refused the disk that was written by then, because it held data.
 FOUND_BEFORE: set[Boundary] = {("ActionDone", f"{AGENT}/install.configuration")}
-# All that is free, what is kept for root as well: half of what does not fit any more, down to the last block. Again and
-# again: journald and the kubelet throw away what they can when a disk is full.
-FILL = """\
-systemd-run --quiet --unit=filler sh -c '
-    n=0
-    while :; do
-        size=$(($(stat -f -c "%f * %S" /var)))
-        while [ "$size" -ge 4096 ]; do
-            fallocate -l "$size" "/var/filler.$n" 2>/dev/null || size=$((size / 2))
-            n=$((n + 1))
-        done
-        sleep 0.1
-    done'
-until [ "$(stat -f -c %f /var)" -lt 16 ]; do sleep 0.1; done
-"""
-EMPTY = "systemctl stop filler; rm -f /var/filler.*"
 Event = dict[str, Any]
 
 
@@ -166,22 +148,3 @@ def test_no_machine_was_installed_again_once_it_ran_the_installed_system(lab: Op
         ]
         assert written
         assert not booted or max(written) < min(booted)
-
-
-def test_a_node_with_a_full_disk_is_named_the_others_go_on_and_it_follows_when_there_is_room(lab: Operator) -> None:
-    content = yaml.safe_load(lab.inventory.read_bytes())
-    content["kubernetes"].setdefault("kubelet_args", {})["v"] = "1"
-    lab.inventory.write_text(yaml.safe_dump(content, sort_keys=False))
-    lab.runs_on(AGENT, FILL)
-    try:
-        full = lab.runs("apply", "lab.yaml", "--yes")
-    finally:
-        lab.runs_on(AGENT, EMPTY)
-    assert full.returncode == 3
-    assert f"{AGENT}: files: " in full.stderr + full.stdout
-    assert "No space left on device" in full.stderr + full.stdout
-    assert f"all done: {SERVER}" in full.stdout
-    assert f"{AGENT}: failed: files; not begun: join" in full.stdout
-    lab.clusterup("apply", "lab.yaml", "--yes")
-    assert "nothing to do" in lab.clusterup("plan", "lab.yaml")
-    assert lab.status()["healthy"]
