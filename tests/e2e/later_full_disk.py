@@ -26,9 +26,12 @@ systemd-run --quiet --unit=filler sh -c '
         done
         sleep 0.1
     done'
-until [ "$(stat -f -c %f /var)" -lt 16 ]; do sleep 0.1; done
+while fallocate -l 65536 /var/probe; do
+    rm -f /var/probe
+    sleep 0.1
+done 2>/dev/null
 """
-EMPTY = "systemctl stop filler; rm -f /var/filler.*"
+EMPTY = "systemctl stop filler; rm -f /var/filler.* /var/probe"
 
 
 def test_a_node_with_a_full_disk_is_named_the_others_go_on_and_it_follows_when_there_is_room(lab: Operator) -> None:
