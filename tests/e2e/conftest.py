@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +101,13 @@ class Operator:
         )
         sys.stdout.write(f"$ kubectl {' '.join(arguments)}\n{done.stdout}{done.stderr}")
         return done
+
+    def edits(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Somebody edits the inventory. Its first line stays: `lab up` knows its own inventory by it."""
+        head, *_ = self.inventory.read_text().splitlines()
+        content = yaml.safe_load(self.inventory.read_bytes())
+        change(content)
+        self.inventory.write_text(f"{head}\n{yaml.safe_dump(content, sort_keys=False)}")
 
     def runs_on(self, node: str, script: str) -> str:
         """A command of somebody who has a root shell on a node; it has to succeed. Returns its standard output."""

@@ -6,7 +6,6 @@ Not part of every run until it was seen to pass on machines: `scripts/test tests
 from __future__ import annotations
 
 import pytest
-import yaml
 
 from tests.e2e.conftest import Operator
 from tests.e2e.test_stopping_anywhere import AGENT, SERVER, lab
@@ -36,9 +35,7 @@ EMPTY = "systemctl stop filler; rm -f /var/filler.* /var/probe"
 
 def test_a_node_with_a_full_disk_is_named_the_others_go_on_and_it_follows_when_there_is_room(lab: Operator) -> None:
     lab.clusterup("apply", "lab.yaml", "--yes")
-    content = yaml.safe_load(lab.inventory.read_bytes())
-    content["kubernetes"].setdefault("kubelet_args", {})["v"] = "1"
-    lab.inventory.write_text(yaml.safe_dump(content, sort_keys=False))
+    lab.edits(lambda content: content["kubernetes"].update({"kubelet_args": {"v": "1"}}))
     lab.runs_on(AGENT, FILL)
     try:
         full = lab.runs("apply", "lab.yaml", "--yes")

@@ -42,13 +42,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
 @pytest.fixture(scope="module")
 def wire(lab: Operator) -> Iterator[Carried]:
     """The machine's console in the inventory is the near end of a wire of `RATE` bytes a second."""
-    content = yaml.safe_load(lab.inventory.read_bytes())
-    (node,) = content["nodes"]
+    (node,) = yaml.safe_load(lab.inventory.read_bytes())["nodes"]
     far = Path(node["console"]["url"].removeprefix("unix:"))
     near = lab.folder / "near.sock"
-    node["console"] |= {"url": f"unix:{near}"}
-    first, *_ = lab.inventory.read_text().splitlines()
-    lab.inventory.write_text(f"{first}\n{yaml.safe_dump(content, sort_keys=False)}")
+    lab.edits(lambda content: content["nodes"][0]["console"].update({"url": f"unix:{near}"}))
     with paced_wire(near, far, RATE) as carried:
         yield carried
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import yaml
 
 from bootstrap.cli.common import connections_of, intent_of_file
 from bootstrap.engine.events import nobody
@@ -65,13 +64,7 @@ def restarts(before: World, after: World) -> frozenset[str]:
 def edit(cluster: Operator) -> Iterator[Callable[[Callable[[dict[str, Any]], None]], None]]:
     """Changes the inventory; afterwards it is as before, and so is the cluster."""
     original = cluster.inventory.read_bytes()
-
-    def change(how: Callable[[dict[str, Any]], None]) -> None:
-        content = yaml.safe_load(cluster.inventory.read_bytes())
-        how(content)
-        cluster.inventory.write_text(yaml.safe_dump(content, sort_keys=False))
-
-    yield change
+    yield cluster.edits
     cluster.inventory.write_bytes(original)
     cluster.clusterup("apply", "lab.yaml", "--yes")
 

@@ -13,9 +13,9 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
-import yaml
 
 from tests.e2e.conftest import SERVERS, Operator
 from tests.e2e.test_drift import every_server_votes, remove_member
@@ -45,13 +45,14 @@ def third(cluster: Operator, tmp_path_factory: pytest.TempPathFactory) -> Operat
 def wants_restarts(first: Operator, *others: Operator) -> None:
     """Make the first one's inventory ask for another argument of the scheduler: a restart of it on one server after the
     other. The others get the same inventory."""
-    # `lab up` knows its own inventory by the first line.
-    head, *_ = first.inventory.read_text().splitlines()
-    content = yaml.safe_load(first.inventory.read_bytes())
-    arguments = content["kubernetes"]["scheduler_args"]
-    arguments["v"] = str(int(arguments.get("v", "0")) + 1)
-    for operator in (first, *others):
-        operator.inventory.write_text(f"{head}\n{yaml.safe_dump(content, sort_keys=False)}")
+
+    def change(content: dict[str, Any]) -> None:
+        arguments = content["kubernetes"]["scheduler_args"]
+        arguments["v"] = str(int(arguments.get("v", "0")) + 1)
+
+    first.edits(change)
+    for other in others:
+        other.inventory.write_bytes(first.inventory.read_bytes())
 
 
 @contextmanager
