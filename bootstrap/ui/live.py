@@ -123,7 +123,7 @@ def _doing(line: _Line, now: float) -> str:
     if line.total:
         full = BAR * line.done // line.total
         bar = "#" * full + "." * (BAR - full)
-        words = line.pace.words(now, line.total)
-        return f"{line.step} [{bar}] {line.done / 1e6:.0f}/{line.total / 1e6:.0f} MB {words}"
+        pace = line.pace.words(now, line.total)
+        return f"{line.step} [{bar}] {line.done / 1e6:.0f}/{line.total / 1e6:.0f} MB {pace}"
     words = [next(iter(line.running.values()), ""), line.says]
     return " - ".join(word for word in words if word)
