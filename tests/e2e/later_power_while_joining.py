@@ -1,0 +1,32 @@
+"""A server that loses its power while it joins etcd.
+
+Not part of every run until it was seen to its end on machines: `scripts/test tests/e2e/later_power_while_joining.py`.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.e2e.conftest import SERVERS, Operator
+from tests.e2e.test_drift import every_server_votes, remove_member
+
+pytestmark = pytest.mark.e2e
+THREE = SERVERS[2]
+
+
+def test_a_server_that_loses_its_power_while_it_joins_etcd_is_a_voter_after_the_next_apply(cluster: Operator) -> None:
+    remove_member(cluster, THREE)
+    with cluster.begins("apply", "lab.yaml", "--yes", "-o", "json") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line) if line.startswith("{") else {}
+            if (event.get("id"), event.get("text")) == (f"{THREE}/etcd.member", "waiting for etcd"):
+                cluster.clusterup("lab", "stop", THREE, "--name", cluster.name)
+                cluster.clusterup("lab", "up", "--name", cluster.name, "--inventory", "lab.yaml")
+        # It waits for the machine, or gives it up: with what it did besides, or with nothing.
+        assert process.wait() in (0, 1, 3)
+    cluster.clusterup("apply", "lab.yaml", "--yes", "--wait-for-lock")
+    every_server_votes(cluster)
+    assert "nothing to do" in cluster.clusterup("plan", "lab.yaml")
