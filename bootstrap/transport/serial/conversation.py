@@ -172,8 +172,12 @@ class Conversation:
 
     def leave(self, wait: float) -> None:
         """Have the far side remove itself; nothing is raised when it can't be reached."""
+        end = monotonic() + wait
         with suppress(LineLost):
-            self.answer_to(self.send(Op.LEAVE), wait)
+            request = self.send(Op.LEAVE)
+            # A command that is stopped by it may still tell its result.
+            while (answer := self.listen(end - monotonic())) and answer.request != request:
+                pass
 
     def check_silence(self, since: float) -> None:
         """Open the line anew when nothing was heard for too long, counted from `since` at the earliest."""

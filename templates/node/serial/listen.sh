@@ -92,7 +92,12 @@ while :; do
         stop
         unfeed
         cd /
-        rm -rf "$d"
+        # What was stopped writes down how it ended.
+        for x in 1 2 3; do
+            rm -rf "$d"
+            [ -d "$d" ] || break
+            sleep 1
+        done
         say $r 7 $cur 0 0 0 0 0 0
         leave
         ;;
