@@ -176,7 +176,7 @@ def apply(
         if merge and intent.servers:
             merge_into_own(intent)
     if prepared.world.unreachable:
-        raise typer.Exit(3 if prepared.world.nodes else 1)
+        raise typer.Exit(3 if prepared.world.anything_found else 1)
 
 
 def _from_anywhere(inventory: Path, kubeconfig: Path | None) -> tuple[Path, Path | None]:
@@ -224,7 +224,7 @@ def _stop_for_problems(prepared: Prepared) -> None:
         typer.echo(str(error), err=True)
     if prepared.problems:
         raise Several(prepared.problems)
-    if not prepared.world.nodes:
+    if not prepared.world.anything_found:
         raise typer.Exit(1)
 
 

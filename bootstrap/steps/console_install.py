@@ -16,6 +16,8 @@ from bootstrap.transport.serial.links import open_line
 from bootstrap.transport.serial.target import ConsoleTarget
 
 LOOK_SECONDS = 1.0
+AGAIN_SECONDS = 0.2
+"""Between two looks: less than a terminal takes to fill up, more than nothing where the line can't be opened."""
 PART = 8 << 20
 """Bytes that are looked for on the disk, and sent, as a whole."""
 Send = Callable[[Context, str, str, Artifact, Sequence[Segment]], None]
@@ -82,7 +84,7 @@ def wait_for_installed(context: Context, node: str, console: ConsoleTarget, expe
     for `timeout` seconds. Raises ClusterupError when it doesn't come, or comes with another configuration."""
     waiting = _Waiting(console)
     try:
-        context.wait_until(waiting.installed, what="the installed system", timeout=timeout, every=0.0)
+        context.wait_until(waiting.installed, what="the installed system", timeout=timeout, every=AGAIN_SECONDS)
     finally:
         waiting.close()
     if waiting.configuration != expected:

@@ -117,3 +117,8 @@ class World:
     etcd: EtcdFacts | None = None
     api: ApiFacts | None = None
     on_console: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def anything_found(self) -> bool:
+        """Whether at least one machine showed what it is."""
+        return bool(self.nodes or self.on_console)
