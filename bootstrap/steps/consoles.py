@@ -8,7 +8,7 @@ from pathlib import Path
 from bootstrap.inventory.model import Node
 from bootstrap.paths import state_dir
 from bootstrap.transport.secrets import secret_source
-from bootstrap.transport.serial.line import Line
+from bootstrap.transport.serial.line import Line, ThroughLine
 from bootstrap.transport.serial.readable import plain_text
 from bootstrap.transport.serial.shell import Patience
 from bootstrap.transport.serial.target import ConsoleTarget
@@ -50,16 +50,12 @@ def console_patience(node: Node) -> Patience:
     return Patience(silent=float(node.console.silence))
 
 
-class Heard:
+class Heard(ThroughLine):
     """A Line that remembers the end of what was read on it."""
 
     def __init__(self, line: Line) -> None:
-        self._line = line
+        super().__init__(line)
         self.seen = b""
-
-    @property
-    def described(self) -> str:
-        return self._line.described
 
     @property
     def text(self) -> str:
@@ -67,15 +63,6 @@ class Heard:
         return plain_text(self.seen.decode("utf-8", "replace"))
 
     def read(self, seconds: float) -> bytes:
-        data = self._line.read(seconds)
+        data = super().read(seconds)
         self.seen = (self.seen + data)[-KEPT:]
         return data
-
-    def write(self, data: bytes) -> None:
-        self._line.write(data)
-
-    def send_break(self) -> None:
-        self._line.send_break()
-
-    def close(self) -> None:
-        self._line.close()

@@ -29,3 +29,31 @@ class Line(Protocol):
     def close(self) -> None:
         """Let go of the line. Safe to call twice."""
         ...
+
+
+class ThroughLine:
+    """A Line that passes everything on to another: for those that do something more with part of it."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    @property
+    def described(self) -> str:
+        return self._line.described
+
+    def read(self, seconds: float) -> bytes:
+        return self._line.read(seconds)
+
+    def write(self, data: bytes) -> None:
+        self._line.write(data)
+
+    def send_break(self) -> None:
+        self._line.send_break()
+
+    def close(self) -> None:
+        self._line.close()
+
+    def hide(self, secret: bytes) -> None:
+        """From now on, keep `secret` out of whatever keeps what is read."""
+        if isinstance(self._line, ThroughLine):
+            self._line.hide(secret)

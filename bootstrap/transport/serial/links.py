@@ -6,7 +6,7 @@ from bootstrap.errors import BadUse
 from bootstrap.transport.errors import LineLost
 from bootstrap.transport.serial.claim import Claim, claim_line
 from bootstrap.transport.serial.failures import STEP, console_failed
-from bootstrap.transport.serial.line import Line
+from bootstrap.transport.serial.line import Line, ThroughLine
 from bootstrap.transport.serial.log import ConsoleLog, LoggedLine
 from bootstrap.transport.serial.target import ConsoleTarget, Kind
 
@@ -80,29 +80,16 @@ def _over_tcp(target: ConsoleTarget, timeout: float) -> Line:
         raise
 
 
-class HeldLine:
+class HeldLine(ThroughLine):
     """A Line that lets go of its claim when it is closed."""
 
     def __init__(self, line: Line, claim: Claim) -> None:
-        self._line = line
+        super().__init__(line)
         self._claim = claim
         self._open = True
 
-    @property
-    def described(self) -> str:
-        return self._line.described
-
-    def read(self, seconds: float) -> bytes:
-        return self._line.read(seconds)
-
-    def write(self, data: bytes) -> None:
-        self._line.write(data)
-
-    def send_break(self) -> None:
-        self._line.send_break()
-
     def close(self) -> None:
-        self._line.close()
+        super().close()
         if self._open:
             self._open = False
             self._claim.release()

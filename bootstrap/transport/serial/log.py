@@ -7,7 +7,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from bootstrap.transport.serial.line import Line
+from bootstrap.transport.serial.line import Line, ThroughLine
 from bootstrap.transport.serial.readable import last_lines
 
 KEPT_BYTES = 4 * 1024 * 1024
@@ -67,22 +67,18 @@ def tail_of(log: Path, lines: int = 10) -> str:
     return "\n".join(part for part in (older, found) if part)
 
 
-class LoggedLine:
+class LoggedLine(ThroughLine):
     """A Line that keeps what is read on it in a log. Secrets that were named to `hide` never get there, wherever the
     pieces are cut."""
 
     def __init__(self, line: Line, log: ConsoleLog) -> None:
-        self._line = line
+        super().__init__(line)
         self._log = log
         self._secrets: tuple[bytes, ...] = ()
         self._held = b""
 
-    @property
-    def described(self) -> str:
-        return self._line.described
-
     def read(self, seconds: float) -> bytes:
-        data = self._line.read(seconds)
+        data = super().read(seconds)
         if data:
             self._keep(data)
         elif self._held:
@@ -91,14 +87,8 @@ class LoggedLine:
             self._held = b""
         return data
 
-    def write(self, data: bytes) -> None:
-        self._line.write(data)
-
-    def send_break(self) -> None:
-        self._line.send_break()
-
     def close(self) -> None:
-        self._line.close()
+        super().close()
         self._log.write(self._held)
         self._held = b""
         self._log.close()

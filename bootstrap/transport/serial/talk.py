@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bootstrap.transport.serial.line import Line
-from bootstrap.transport.serial.log import LoggedLine, hidden
+from bootstrap.transport.serial.line import Line, ThroughLine
+from bootstrap.transport.serial.log import hidden
 from bootstrap.transport.serial.readable import last_words, plain_text
 from bootstrap.transport.serial.target import ConsoleTarget
 
@@ -87,7 +87,7 @@ class Talk:
         """Type a secret; should the other side echo it, it is in no log and no message. Raises LineLost."""
         value = secret.encode()
         self._secrets = (*self._secrets, value)
-        if isinstance(self.line, LoggedLine):
+        if isinstance(self.line, ThroughLine):
             self.line.hide(value)
         self.line.write(value + self.target.line_ending.sent)
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from bootstrap.transport.serial.line import Line
+from bootstrap.transport.serial.line import Line, ThroughLine
 
 IAC, DONT, DO, WONT, WILL, SB, BREAK, SE = 255, 254, 253, 252, 251, 250, 243, 240
 BINARY, ECHO, SUPPRESS_GO_AHEAD, COM_PORT = 0, 1, 3, 44
@@ -165,29 +165,16 @@ class TelnetLine:
             self._connection.write(pending)
 
 
-class ReadAhead:
+class ReadAhead(ThroughLine):
     """A Line of which something was read already, which comes first."""
 
     def __init__(self, line: TelnetLine, ahead: bytes) -> None:
-        self._line = line
+        super().__init__(line)
         self._ahead = ahead
-
-    @property
-    def described(self) -> str:
-        return self._line.described
 
     def read(self, seconds: float) -> bytes:
         ahead, self._ahead = self._ahead, b""
-        return ahead or self._line.read(seconds)
-
-    def write(self, data: bytes) -> None:
-        self._line.write(data)
-
-    def send_break(self) -> None:
-        self._line.send_break()
-
-    def close(self) -> None:
-        self._line.close()
+        return ahead or super().read(seconds)
 
 
 def agree(connection: Line, telnet: Telnet, done: Callable[[], bool], seconds: float) -> tuple[TelnetLine, bytes]:

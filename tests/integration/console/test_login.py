@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from bootstrap.errors import ClusterupError
+from bootstrap.steps.consoles import Heard
 from bootstrap.transport.serial.failures import ConsoleLoginFailed
+from bootstrap.transport.serial.line import Line
 from bootstrap.transport.serial.log import ConsoleLog, LoggedLine
 from bootstrap.transport.serial.root import enter_root_shell, leave_root_shell
 from bootstrap.transport.serial.shell import Patience
@@ -75,10 +77,13 @@ def test_a_wrong_password_is_typed_once_and_named(machine: Machine, rooted: Acco
     assert machine.typed.count(b"horse battery") == 1
 
 
-def test_the_password_is_in_no_message_and_no_log(machine: Machine, rooted: Account, tmp_path: Path) -> None:
+@pytest.mark.parametrize("through", [lambda line: line, Heard], ids=["itself", "heard by somebody else too"])
+def test_the_password_is_in_no_message_and_no_log(
+    machine: Machine, rooted: Account, tmp_path: Path, through: Callable[[Line], Line]
+) -> None:
     machine.lets_log_in()
     target = target_of(rooted)
-    line = LoggedLine(machine.line(target), ConsoleLog(tmp_path / "log"))
+    line = through(LoggedLine(machine.line(target), ConsoleLog(tmp_path / "log")))
     enter_root_shell(line, target, SOON)
     Talk(line, target).prove(rooted.password)
     line.close()
