@@ -13,11 +13,14 @@ LINK = "/var/lib/extensions/clusterup.raw"
 _USE_PAYLOAD = """\
 set -eu
 payload={} link={}
-mkdir -p "$(dirname "$link")"
+mkdir -p /run/clusterup "$(dirname "$link")"
+# An end between here and the last line leaves the link and /usr of two minds.
+: >/run/clusterup/merging
 ln -sfn "$payload" "$link.new"
 mv -Tf "$link.new" "$link"
 systemd-sysext refresh >&2
 [ -x /usr/bin/kubelet ] || {{ echo "systemd-sysext did not merge $payload into /usr" >&2; exit 1; }}
+rm -f /run/clusterup/merging
 """
 
 _PUT_FILES = """\

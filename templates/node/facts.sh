@@ -48,7 +48,9 @@ done
 [ -r /etc/clusterup/cluster.json ] && say cluster "$(cat /etc/clusterup/cluster.json)"
 [ -r /run/clusterup/configuration ] && say configuration "$(first_line /run/clusterup/configuration)"
 [ -d /var/lib/etcd/member ] && say etcd_data yes
-[ -L /var/lib/extensions/clusterup.raw ] && say payload "$(basename "$(readlink /var/lib/extensions/clusterup.raw)" .raw)"
+# The link alone says what the next boot merges into /usr, not what is there.
+[ -L /var/lib/extensions/clusterup.raw ] && [ -e /usr/lib/extension-release.d/extension-release.clusterup ] &&
+    [ ! -e /run/clusterup/merging ] && say payload "$(basename "$(readlink /var/lib/extensions/clusterup.raw)" .raw)"
 
 for card in /sys/class/net/*; do
     [ -e "$card/device" ] || continue

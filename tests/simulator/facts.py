@@ -44,7 +44,7 @@ def _machine(machine: SimulatedMachine) -> list[list[str]]:
         said += [["configuration", system.configuration]]
     if machine.etcd is not None:
         said.append(["etcd_data", "yes"])
-    if machine.link is not None:
+    if machine.link is not None and machine.merged is not None:
         said.append(["payload", machine.link.removeprefix(f"{PAYLOADS}/").removesuffix(".raw")])
     return said
 
