@@ -55,8 +55,12 @@ while read -r unit digest; do
 done
 """
 
-# What it was started with last is no longer what it will run with.
-_RESTART = """rm -f {}/"$unit"; systemctl restart --no-block "$unit\""""
+# What it was started with last is no longer what it will run with. Its file may be of a run that ended before it told
+# systemd.
+_RESTART = """\
+rm -f {}/"$unit"
+        [ "$(systemctl show --property NeedDaemonReload --value "$unit")" = no ] || systemctl daemon-reload
+        systemctl restart --no-block "$unit\""""
 
 _SET_ASIDE = """\
 set -eu
