@@ -9,6 +9,7 @@ USAGE = """\
 usage: clusterup-node COMMAND
 
   network FILE   keep this node's CNI configuration and the routes to the other nodes as the cluster has them
+  serve FILE     hand the payload and the container images to nodes that join with a token
 """
 
 
@@ -19,6 +20,10 @@ def main(argv: Sequence[str]) -> int:
             import network  # the folder of this file is what Python runs
 
             return int(network.main(path))
+        case ["serve", path]:
+            import serve
+
+            return int(serve.main(path))
         case ["--help" | "-h"]:
             sys.stdout.write(USAGE)
             return 0

@@ -1,0 +1,151 @@
+"""What a server hands to nodes that join by themselves: the real process, and the real API server that it asks."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import socket
+import ssl
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import bootstrap
+from bootstrap.pki.token import DEFAULT_GROUP, Token, new_token, token_secret
+from bootstrap.pki.x509 import Usage, issue
+from tests.helpers.daemons import daemon, free_ports, wait_for
+from tests.integration.kube.conftest import ApiServer
+
+AGENT = Path(bootstrap.__file__).parent / "node"
+NAME = "clusterup-agent"
+CONTENT = b"the payload " * 200_000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@dataclass
+class Artifacts:
+    """The process that serves, as a joining node sees it."""
+
+    port: int
+    ca: str
+    token: Token
+
+    def get(self, path: str, **headers: str) -> tuple[int, bytes]:
+        context = ssl.create_default_context(cadata=self.ca)
+        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30, context=context)
+        try:
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def authorized(self, path: str, token: Token, **headers: str) -> tuple[int, bytes]:
+        return self.get(path, Authorization=f"Bearer {token.reveal()}", **headers)
+
+
+@pytest.fixture(scope="module")
+def artifacts(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Artifacts]:
+    folder = tmp_path_factory.mktemp("artifacts")
+    (folder / "payload.raw").write_bytes(CONTENT)
+    (folder / "ca.crt").write_bytes(api_server.pki.ca.cert_pem)
+    pair = issue(api_server.pki.ca, common_name="kube-apiserver", usage=Usage.SERVER, hosts=["127.0.0.1"])
+    (folder / "tls.crt").write_bytes(pair.cert_pem)
+    (folder / "tls.key").write_bytes(pair.key_pem)
+    (port,) = free_ports(1)
+    settings = {
+        "address": "127.0.0.1",
+        "port": port,
+        "certificate": f"{folder}/tls.crt",
+        "key": f"{folder}/tls.key",
+        "question": f"https://127.0.0.1:{api_server.port}/api/v1/namespaces/kube-system/configmaps/{NAME}",
+        "ca": f"{folder}/ca.crt",
+        "artifacts": {SHA256: f"{folder}/payload.raw", "0" * 64: f"{folder}/lost.raw"},
+    }
+    (folder / "settings.json").write_text(json.dumps(settings))
+    token = new_token()
+    with api_server.client() as api:
+        for manifest in allowed():
+            api.apply(manifest)
+        api.apply(token_secret(token, expires=datetime.now(UTC) + timedelta(hours=1), description="a test"))
+    with daemon([sys.executable, str(AGENT), "serve", str(folder / "settings.json")], folder / "log"):
+        served = Artifacts(port, api_server.pki.ca.cert_pem.decode(), token)
+        wait_for(lambda: answers(served), "an answer of the process that serves", 30)
+        yield served
+
+
+def allowed() -> list[dict[str, object]]:
+    """What joining nodes may read, as far as this asks for it."""
+    rbac = "rbac.authorization.k8s.io"
+    metadata = {"name": "clusterup:join", "namespace": "kube-system"}
+    return [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME, "namespace": "kube-system"}},
+        {
+            "apiVersion": f"{rbac}/v1",
+            "kind": "Role",
+            "metadata": metadata,
+            "rules": [{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [NAME], "verbs": ["get"]}],
+        },
+        {
+            "apiVersion": f"{rbac}/v1",
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "clusterup:join"},
+            "subjects": [{"apiGroup": rbac, "kind": "Group", "name": DEFAULT_GROUP}],
+        },
+    ]
+
+
+def answers(served: Artifacts) -> bool:
+    try:
+        return served.get("/")[0] == 401
+    except OSError:
+        return False
+
+
+def test_a_token_gets_the_payload(artifacts: Artifacts) -> None:
+    assert artifacts.authorized(f"/artifacts/{SHA256}", artifacts.token) == (200, CONTENT)
+
+
+def test_a_transfer_that_was_cut_goes_on_where_it_ended(artifacts: Artifacts) -> None:
+    status, rest = artifacts.authorized(f"/artifacts/{SHA256}", artifacts.token, Range="bytes=1000000-")
+    assert (status, rest) == (206, CONTENT[1_000_000:])
+    status, _ = artifacts.authorized(f"/artifacts/{SHA256}", artifacts.token, Range=f"bytes={len(CONTENT)}-")
+    assert status == 416
+
+
+def test_nobody_gets_anything_without_a_token_that_is_good(artifacts: Artifacts) -> None:
+    path = f"/artifacts/{SHA256}"
+    status, said = artifacts.get(path)
+    assert (status, said) == (401, b"show a bootstrap token: Authorization: Bearer TOKEN\n")
+    status, said = artifacts.authorized(path, new_token())
+    assert (status, said) == (401, b"the API server does not let this token in\n")
+
+
+def test_a_token_of_a_group_that_may_not_join_is_refused(artifacts: Artifacts, api_server: ApiServer) -> None:
+    token = new_token()
+    with api_server.client() as api:
+        expires = datetime.now(UTC) + timedelta(hours=1)
+        api.apply(token_secret(token, expires=expires, description="a test", groups=["system:bootstrappers:others"]))
+    status, _ = artifacts.authorized(f"/artifacts/{SHA256}", token)
+    assert status == 403
+
+
+@pytest.mark.parametrize("path", ["/artifacts/" + "1" * 64, "/artifacts/../../etc/shadow", "/etc/shadow", "/"])
+def test_what_is_not_listed_is_not_there(artifacts: Artifacts, path: str) -> None:
+    assert artifacts.authorized(path, artifacts.token) == (404, b"this server has no such artifact\n")
+
+
+def test_an_artifact_that_was_lost_is_said_to_be(artifacts: Artifacts) -> None:
+    status, said = artifacts.authorized("/artifacts/" + "0" * 64, artifacts.token)
+    assert (status, said) == (404, b"this server has lost it: No such file or directory\n")
+
+
+def test_a_peer_that_says_nothing_keeps_nobody_waiting(artifacts: Artifacts) -> None:
+    with socket.create_connection(("127.0.0.1", artifacts.port)):
+        assert artifacts.authorized(f"/artifacts/{SHA256}", artifacts.token)[0] == 200
