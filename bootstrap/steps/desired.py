@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from bootstrap.image.bundle import Artifact, Bundle
 from bootstrap.inventory.model import Inventory, Node, Role
+from bootstrap.steps.artifacts import artifacts_unit
 from bootstrap.steps.certificates import ca_file, server_files
 from bootstrap.steps.controlplane_units import api_server_unit, controller_manager_unit, scheduler_unit
+from bootstrap.steps.deploy_commands import PAYLOADS
 from bootstrap.steps.etcd_units import BIRTH, etcd_unit
 from bootstrap.steps.facts import StretchOfDisk, Wanted
 from bootstrap.steps.handover_file import handover_file, handover_of
@@ -114,6 +116,7 @@ def desired_node(shape: Shape, state: ClusterState, bundle: Bundle, keys: Operat
             api_server_unit(shape, files.api_server),
             controller_manager_unit(shape, files.controller_manager),
             scheduler_unit(shape, files.scheduler),
+            artifacts_unit(shape, files.api_server, _on_servers(bundle)),
         )
     kubelet = of_payload(kubelet_unit(shape, ca), proxy_unit(shape, ca))
     if inventory.cluster.cni == "bridge":
@@ -135,6 +138,13 @@ def desired_node(shape: Shape, state: ClusterState, bundle: Bundle, keys: Operat
 def image_files(images: tuple[Artifact, ...]) -> Mapping[str, Artifact]:
     """Where the container images lie on a node."""
     return {f"{IMAGES_FOLDER}/{image.name.removeprefix('image/')}.tar": image for image in images}
+
+
+def _on_servers(bundle: Bundle) -> dict[str, str]:
+    """What of the bundle lies on every server, by SHA-256."""
+    payload = bundle.artifact("payload")
+    found = {payload.sha256: f"{PAYLOADS}/{payload.sha256}.raw"}
+    return found | {image.sha256: path for path, image in image_files(bundle.images).items()}
 
 
 def _images(shape: Shape, bundle: Bundle) -> Unit:

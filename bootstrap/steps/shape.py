@@ -10,6 +10,7 @@ from bootstrap.inventory.model import Inventory, Node, Role
 
 LOCAL_API_PORT = 6444
 API_PORT = 6443
+ARTIFACTS_PORT = 6445
 
 
 @dataclass(frozen=True, slots=True)

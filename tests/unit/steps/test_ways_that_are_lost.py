@@ -117,4 +117,5 @@ def test_an_api_server_is_asked_over_another_way_until_it_is_ready(
     context: Any = Waiting()
     servers = ApiServers("lab", ("s1",), of.keys)
     controlplane.start_control_plane(context, of.nodes["s1"], servers)
-    assert started == ["kube-apiserver.service", "kube-controller-manager.service", "kube-scheduler.service"]
+    assert started == [unit.name for unit in of.nodes["s1"].control_plane]
+    assert started[0] == "kube-apiserver.service"
