@@ -8,6 +8,8 @@ from collections.abc import Sequence
 USAGE = """\
 usage: clusterup-node COMMAND
 
+  join URL ...   make this machine an agent of a cluster; see `clusterup-node join --help`
+  join-as FILE   the same as the machine's configuration says, until it has joined
   network FILE   keep this node's CNI configuration and the routes to the other nodes as the cluster has them
   serve FILE     hand the payload and the container images to nodes that join with a token
 """
@@ -20,6 +22,14 @@ def main(argv: Sequence[str]) -> int:
             import network  # the folder of this file is what Python runs
 
             return int(network.main(path))
+        case ["join", *arguments]:
+            import join_command
+
+            return int(join_command.main(arguments))
+        case ["join-as", path]:
+            import join_command
+
+            return int(join_command.unattended(path))
         case ["serve", path]:
             import serve
 

@@ -1,0 +1,301 @@
+"""This machine joins a cluster as an agent, with nothing but a server's URL, a token and a pin.
+
+Everything is looked at before it is done: a second run goes on where the first one ended.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from description import Agent, File, Unit, agent_of
+from fetch import Source
+from trouble import Trouble
+from trust import Server, Token, discover
+
+AGENT = "/api/v1/namespaces/kube-system/configmaps/clusterup-agent"
+REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+LOCAL_API = Server("127.0.0.1", 6444)
+CA = "/etc/kubernetes/pki/ca.crt"
+KEPT = "/var/lib/clusterup"
+LINK = "/var/lib/extensions/clusterup.raw"
+RELEASE = "/usr/lib/extension-release.d/extension-release.clusterup"
+MERGING = "/run/clusterup/merging"
+APPLIED = "/run/clusterup/applied"
+BOOTSTRAP = "/var/lib/kubelet/bootstrap-kubelet.conf"
+CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+MEMBERSHIP = "/etc/clusterup/cluster.json"
+START_SECONDS = 900
+READY_SECONDS = 900.0
+EVERY_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was asked for: the cluster, and how this machine is to be called in it and reached by the others."""
+
+    server: Server
+    token: Token
+    pins: frozenset[str]
+    name: str
+    address: str | None = None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where its file system is, and what is told to whom stands in front of it."""
+
+    root: Path
+    say: Callable[[str], None]
+
+    def place(self, path: str) -> Path:
+        """Where an absolute path of the machine is."""
+        return self.root / path.lstrip("/")
+
+
+def join(wish: Wish, machine: Machine) -> None:
+    """Make this machine a Ready node. Raises Trouble, OSError, CalledProcessError."""
+    ca = discover(wish.server, wish.token, wish.pins, time.time()).decode()
+    machine.say(f"{wish.server} is the cluster that was meant")
+    api = Api(wish.server, ssl.create_default_context(cadata=ca), {"Authorization": f"Bearer {wish.token.reveal()}"})
+    agent = _described(api, wish)
+    _check_membership(machine, agent)
+    joined = machine.place(CERTIFICATE).exists()
+    if not joined:
+        _check_name(api, wish)
+    _bring(agent, Source(agent.servers, ca, wish.token.reveal()), machine)
+    _start(agent.runtime, machine)
+    denied = _denied(api, wish)
+    if not joined:
+        _write(machine, File(BOOTSTRAP, 0o600, _kubeconfig(agent.cluster, ca, wish.token)))
+    _begin(agent.kubelet, machine)
+    _wait_until_ready(wish, machine, lambda: _denied(api, wish).keys() - denied.keys(), api)
+    machine.place(BOOTSTRAP).unlink(missing_ok=True)
+    _start(agent.kubelet, machine)
+    machine.say(f"{wish.name} is a Ready node of {agent.cluster}")
+
+
+class Api:
+    """An API server, asked with these headers over TLS that `context` verifies."""
+
+    def __init__(self, server: Server, context: ssl.SSLContext, headers: dict[str, str]) -> None:
+        self._server, self._context, self._headers = server, context, headers
+
+    def get(self, path: str) -> tuple[int, Any]:
+        """Status and what it says. Raises OSError, HTTPException or ValueError."""
+        server = self._server
+        connection = http.client.HTTPSConnection(server.host, server.port, timeout=15, context=self._context)
+        try:
+            connection.request("GET", path, headers={**self._headers, "Accept": "application/json"})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        finally:
+            connection.close()
+
+
+def own_address(server: Server) -> str:
+    """The address from which this machine reaches the server (nothing is sent). Raises OSError."""
+    kind, _, _, _, place = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(kind, socket.SOCK_DGRAM) as sock:
+        sock.connect(place)
+        return str(sock.getsockname()[0])
+
+
+def _described(api: Api, wish: Wish) -> Agent:
+    status, found = api.get(AGENT)
+    if status != 200:
+        raise Trouble(
+            "the cluster does not let this token join a node of its own",
+            tried=f"GET {AGENT} with token {wish.token.id}",
+            got=f"{status}: {found.get('message')}",
+            hint="is it a token for agents, and was the cluster applied with this version of clusterup? "
+            "`clusterup token list` shows both",
+        )
+    return agent_of(found["data"]["agent.json"], wish.name, wish.address or own_address(wish.server))
+
+
+def _check_membership(machine: Machine, agent: Agent) -> None:
+    place = machine.place(MEMBERSHIP)
+    if place.exists() and (found := json.loads(place.read_text())).get("id") != agent.cluster_id:
+        raise Trouble(
+            "this machine was installed for another cluster",
+            got=f"{found.get('cluster')} ({str(found.get('id'))[:8]}), not {agent.cluster} ({agent.cluster_id[:8]})",
+            hint="`clusterup join` from elsewhere installs it anew, with --wipe",
+        )
+
+
+def _check_name(api: Api, wish: Wish) -> None:
+    status, node = api.get(f"/api/v1/nodes/{quote(wish.name, safe='')}")
+    conditions = node.get("status", {}).get("conditions") or [] if status == 200 else []
+    if any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions):
+        raise Trouble(
+            f"the cluster has a node {wish.name} already, and it is Ready",
+            tried="look for the name that this machine would have",
+            hint="give this machine another one with --name; or remove that node first: `clusterup remove`",
+        )
+
+
+def _bring(agent: Agent, source: Source, machine: Machine) -> None:
+    """Payload, images and files, in the order in which nothing half-done is ever started."""
+    for image in agent.images:
+        source.bring(image, machine.place(image.path), machine.say)
+    source.bring(agent.payload, machine.place(agent.payload.path), machine.say)
+    _merge(agent.payload.path, machine)
+    changed = [file for file in agent.files if _write(machine, file)]
+    for file in agent.files:
+        _write(machine, File(f"{KEPT}{file.path}", file.mode, file.content))
+    os.sync()
+    if changed:
+        machine.say(f"{len(changed)} files are written")
+        _run("systemctl", "daemon-reload")
+
+
+def _merge(payload: str, machine: Machine) -> None:
+    link, merging = machine.place(LINK), machine.place(MERGING)
+    linked = link.is_symlink() and str(link.readlink()) == payload
+    if linked and machine.place(RELEASE).exists() and not merging.exists():
+        return
+    merging.parent.mkdir(parents=True, exist_ok=True)
+    merging.touch()
+    link.parent.mkdir(parents=True, exist_ok=True)
+    new = link.with_name(f"{link.name}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(payload)
+    new.rename(link)
+    _run("systemd-sysext", "refresh")
+    merging.unlink()
+    machine.say("the payload is part of /usr")
+
+
+def _write(machine: Machine, file: File) -> bool:
+    """Whether it had to be written. Whole or not at all: there are services that watch theirs."""
+    place = machine.place(file.path)
+    if place.exists() and place.read_bytes() == file.content and place.stat().st_mode & 0o7777 == file.mode:
+        return False
+    place.parent.mkdir(parents=True, exist_ok=True)
+    new = place.with_name(f"{place.name}.new")
+    new.touch(mode=0o600)
+    new.write_bytes(file.content)
+    new.chmod(file.mode)
+    new.rename(place)
+    return True
+
+
+def _begin(units: Sequence[Unit], machine: Machine) -> None:
+    """Begin to start what does not run, and to restart what runs with other settings."""
+    for unit in units:
+        applied = machine.place(f"{APPLIED}/{unit.name}")
+        if _active(unit.name) and applied.exists() and applied.read_text().split()[:1] == [unit.digest]:
+            continue
+        applied.unlink(missing_ok=True)
+        machine.say(f"starting {unit.name.removesuffix('.service')}")
+        _run("systemctl", "restart", "--no-block", unit.name)
+
+
+def _start(units: Sequence[Unit], machine: Machine) -> None:
+    """As `_begin`, and wait until they run."""
+    _begin(units, machine)
+    for unit in units:
+        try:
+            # It waits for the start that is under way.
+            _run("systemctl", "start", unit.name, seconds=START_SECONDS)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            said = error.stderr or b""
+            raise Trouble(
+                f"{unit.name} does not start",
+                tried=f"systemctl start {unit.name}",
+                got=(said if isinstance(said, str) else said.decode(errors="replace")).strip()[-300:] or str(error),
+                hint=f"look at `journalctl -u {unit.name}`",
+                passing=True,
+            ) from None
+
+
+def _active(unit: str) -> bool:
+    return subprocess.run(["systemctl", "--quiet", "is-active", unit], check=False, timeout=60).returncode == 0
+
+
+def _wait_until_ready(wish: Wish, machine: Machine, denied: Callable[[], set[str]], api: Api) -> None:
+    machine.say(f"waiting until {wish.name} is Ready")
+    end = time.monotonic() + READY_SECONDS
+    while not _ready(wish.name, machine):
+        if refused := denied():
+            raise Trouble(
+                "the cluster refuses this machine its certificate",
+                tried=f"join as {wish.name} with token {wish.token.id}",
+                got="; ".join(text for name, text in _denied(api, wish).items() if name in refused),
+                hint="`clusterup token create` makes another token",
+            )
+        if time.monotonic() >= end:
+            raise Trouble(
+                f"{wish.name} did not become Ready within {READY_SECONDS:.0f} s",
+                hint="look at `journalctl -u kubelet`; what is done stays, and the same command goes on",
+                passing=True,
+            )
+        time.sleep(EVERY_SECONDS)
+
+
+def _ready(name: str, machine: Machine) -> bool:
+    """What the node's own Node says to the node."""
+    certificate = machine.place(CERTIFICATE)
+    if not certificate.exists():
+        return False
+    try:
+        context = ssl.create_default_context(cafile=str(machine.place(CA)))
+        context.load_cert_chain(str(certificate))
+        status, node = Api(LOCAL_API, context, {}).get(f"/api/v1/nodes/{quote(name, safe='')}")
+    except (OSError, http.client.HTTPException, ValueError):
+        return False
+    conditions = node.get("status", {}).get("conditions") or [] if status == 200 else []
+    return any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
+
+
+def _denied(api: Api, wish: Wish) -> dict[str, str]:
+    """Why requests with this token were denied, by the requests' names."""
+    try:
+        status, found = api.get(REQUESTS)
+    except (OSError, http.client.HTTPException, ValueError):
+        return {}
+    user = f"system:bootstrap:{wish.token.id}"
+    return {
+        csr["metadata"]["name"]: str(condition.get("message") or condition.get("reason"))
+        for csr in (found.get("items") or [] if status == 200 else [])
+        if csr["spec"].get("username") == user
+        for condition in csr.get("status", {}).get("conditions") or []
+        if condition.get("type") == "Denied"
+    }
+
+
+def _kubeconfig(cluster: str, ca: str, token: Token) -> bytes:
+    """JSON, which is YAML as well: what a kubelet joins with, through the node's own balancer."""
+    authority = base64.b64encode(ca.encode()).decode()
+    found = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": cluster, "cluster": {"server": str(LOCAL_API), "certificate-authority-data": authority}}],
+        "users": [{"name": "bootstrap", "user": {"token": token.reveal()}}],
+        "contexts": [{"name": cluster, "context": {"cluster": cluster, "user": "bootstrap"}}],
+        "current-context": cluster,
+    }
+    return (json.dumps(found, indent=1) + "\n").encode()
+
+
+def _run(*argv: str, seconds: float = 120) -> None:
+    subprocess.run(argv, check=True, capture_output=True, timeout=seconds)
+
+
+def say(text: str) -> None:
+    """A line for whoever stands in front of the machine, or reads its journal."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

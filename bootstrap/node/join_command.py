@@ -1,0 +1,117 @@
+"""`clusterup-node join`: the command line, and the same out of the configuration that a machine was started with."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from join import Machine, Wish, join, say
+from trouble import Trouble
+from trust import pins_of, server_of, token_of
+
+VARIABLE = "CLUSTERUP_TOKEN"
+DESCRIPTION = """\
+Make this machine an agent of a cluster. `clusterup token create` on the operator's machine prints the command; the same
+command goes on where an earlier one ended.
+
+The token is read from --token-file, from standard input with --token -, from the environment variable
+CLUSTERUP_TOKEN, or asked for on a terminal. Given as --token TOKEN it shows in the list of processes meanwhile.
+"""
+# Where there is nobody to try again, the machine does.
+AGAIN_SECONDS = 15.0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Join as the command line says: 0 done, 1 failed, 2 bad use, 130 interrupted."""
+    parser = argparse.ArgumentParser(
+        prog="clusterup-node join", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("url", metavar="URL", help="a server of the cluster, as in https://192.0.2.11:6443")
+    parser.add_argument("--token", help="the token; - reads it from standard input")
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help="a file that holds the token")
+    parser.add_argument(
+        "--ca-cert-hash", action="append", default=[], metavar="sha256:HEX", help="the pin of the cluster's authority"
+    )
+    parser.add_argument("--name", help="what the node is called in the cluster; default: the machine's host name")
+    parser.add_argument("--address", help="how the others reach it; default: the address that leads to the server")
+    given = parser.parse_args(arguments)
+    try:
+        wish = Wish(
+            server_of(given.url),
+            token_of(_token(given.token, given.token_file)),
+            pins_of(given.ca_cert_hash),
+            given.name or socket.gethostname(),
+            given.address,
+        )
+    except (Trouble, OSError) as error:
+        return _failed(error, 2)
+    if os.geteuid() != 0:
+        return _failed(Trouble("this changes the machine, for which you have to be root", hint="log in as root"), 2)
+    try:
+        join(wish, Machine(Path("/"), say))
+    except KeyboardInterrupt:
+        say("stopped; the same command goes on")
+        return 130
+    except (Trouble, OSError, ValueError, http.client.HTTPException, subprocess.SubprocessError) as error:
+        return _failed(error, 1)
+    return 0
+
+
+def unattended(path: str) -> int:
+    """Join as the machine's configuration says, a JSON file with server, token, pins and perhaps name and address;
+    again and again, until it has joined or what is wrong will not pass by itself."""
+    said = ""
+    while True:
+        try:
+            found = json.loads(Path(path).read_text())
+            wish = Wish(
+                server_of(found["server"]),
+                token_of(found["token"]),
+                pins_of(found["pins"]),
+                found.get("name") or socket.gethostname(),
+                found.get("address"),
+            )
+            join(wish, Machine(Path("/"), say))
+            return 0
+        except Trouble as trouble:
+            if not trouble.passing:
+                return _failed(trouble, 1)
+            problem = str(trouble)
+        except (OSError, http.client.HTTPException, subprocess.SubprocessError) as error:
+            problem = f"{type(error).__name__}: {error}"
+        except (ValueError, KeyError, TypeError) as error:
+            return _failed(Trouble(f"{path} can't be understood", got=type(error).__name__), 1)
+        # The same trouble in every round would fill the journal and say nothing new.
+        if problem != said:
+            say(problem)
+            said = problem
+        time.sleep(AGAIN_SECONDS)
+
+
+def _token(given: str | None, file: Path | None) -> str:
+    if file is not None:
+        return file.read_text()
+    if given == "-":
+        return sys.stdin.readline()
+    if given is not None:
+        return given
+    if VARIABLE in os.environ:
+        return os.environ[VARIABLE]
+    if sys.stdin.isatty():
+        return getpass.getpass("token: ")
+    raise Trouble("no token was given", hint=f"--token-file FILE, --token - or the variable {VARIABLE}")
+
+
+def _failed(error: Exception, code: int) -> int:
+    text = str(error) if isinstance(error, Trouble) else f"{type(error).__name__}: {error}"
+    say(text)
+    return code

@@ -1,0 +1,348 @@
+"""`clusterup-node join` on a machine that is a folder: the real API server and the real server of artifacts; systemctl
+and the kubelet that it starts are programs of the test."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import ssl
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bootstrap
+from bootstrap.pki.token import DEFAULT_GROUP, Token, cluster_info, detached_signature, new_token, token_secret
+from bootstrap.pki.x509 import KeyPair, Usage, issue, new_authority
+from tests.helpers.daemons import daemon, free_ports, wait_for
+from tests.integration.kube.conftest import ApiServer
+
+sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
+
+import fetch
+import join
+import trust
+from description import agent_of
+from trouble import Trouble
+
+AGENT = Path(bootstrap.__file__).parent / "node"
+PAYLOAD, IMAGE = b"the payload " * 100_000, b"an image " * 1000
+NODE = "stranger"
+CLUSTER_ID = "c" * 32
+RBAC = "rbac.authorization.k8s.io"
+SYSTEMCTL = """\
+#!/bin/sh
+echo "$@" >>{folder}/said
+case "$*" in
+    *is-active*) [ -e {folder}/run/$3 ] ;;
+    "restart --no-block "*)
+        touch {folder}/run/$3
+        mkdir -p {root}/run/clusterup/applied
+        printf '%s  -\\n' "$(cat {folder}/digests/$3)" >{root}/run/clusterup/applied/$3
+        # The kubelet gets its certificate.
+        if [ $3 = kubelet.service ]; then
+            mkdir -p {root}/var/lib/kubelet/pki
+            cp {folder}/client.pem {certificate}
+        fi ;;
+esac
+"""
+SYSEXT = """\
+#!/bin/sh
+mkdir -p {root}/usr/lib/extension-release.d
+touch {root}/usr/lib/extension-release.d/extension-release.clusterup
+"""
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def description() -> dict[str, Any]:
+    """An agent with a file of its own for a unit of each kind."""
+    settings = {"path": "/etc/kubernetes/kubelet.yaml", "mode": 0o644, "content": "node: @NODE@ at @ADDRESS@\n"}
+    secret = {"path": "/etc/clusterup/private", "mode": 0o600, "content": "for @NODE@\n"}
+    return {
+        "format": 1,
+        "cluster": {"name": "lab", "id": CLUSTER_ID},
+        "payload": {"sha256": sha256(PAYLOAD), "size": len(PAYLOAD), "components": {}},
+        "images": [
+            {
+                "path": "/var/lib/clusterup/images/pause.tar",
+                "sha256": sha256(IMAGE),
+                "size": len(IMAGE),
+                "reference": "pause:1",
+            }
+        ],
+        "files": [settings, secret],
+        "runtime": [{"name": "containerd.service", "reads": [secret["path"]]}],
+        "kubelet": [{"name": "kubelet.service", "reads": [settings["path"]]}],
+        "servers": {"s1": "127.0.0.1"},
+    }
+
+
+@dataclass
+class Lab:
+    """A cluster that lets nodes join, and who joins it."""
+
+    api: ApiServer
+    port: int
+    folder: Path
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "root"
+
+    @property
+    def pin(self) -> str:
+        return trust.pin_of(der_of(self.api.pki.ca))
+
+    def token(self, expires: timedelta = timedelta(hours=1)) -> Token:
+        """A token that the API server knows and cluster-info is signed with."""
+        token = new_token()
+        with self.api.client() as client:
+            client.apply(token_secret(token, expires=datetime.now(UTC) + expires, description="a test"))
+            info = cluster_info(f"https://127.0.0.1:{self.api.port}", self.api.pki.ca.cert_pem)
+            signature = detached_signature(info["data"]["kubeconfig"], token)
+            client.merge(
+                "ConfigMap", "cluster-info", {"data": {f"jws-kubeconfig-{token.id}": signature}}, "kube-public"
+            )
+        return token
+
+    def wish(self, token: Token, **more: Any) -> join.Wish:
+        settings = {"pins": frozenset({self.pin}), "name": NODE, "address": "192.0.2.9", **more}
+        server = trust.Server("127.0.0.1", self.api.port)
+        return join.Wish(server, trust.Token(token.id, token.secret), **settings)
+
+    def join(self, wish: join.Wish) -> None:
+        join.join(wish, join.Machine(self.root, self.said.append))
+
+
+def der_of(pair: KeyPair) -> bytes:
+    return base64.b64decode("".join(pair.cert_pem.decode().strip().splitlines()[1:-1]))
+
+
+@pytest.fixture(scope="module")
+def served(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of the server of artifacts."""
+    folder = tmp_path_factory.mktemp("served")
+    (folder / "payload.raw").write_bytes(PAYLOAD)
+    (folder / "pause.tar").write_bytes(IMAGE)
+    (folder / "ca.crt").write_bytes(api_server.pki.ca.cert_pem)
+    pair = issue(api_server.pki.ca, common_name="kube-apiserver", usage=Usage.SERVER, hosts=["127.0.0.1"])
+    (folder / "tls.crt").write_bytes(pair.cert_pem)
+    (folder / "tls.key").write_bytes(pair.key_pem)
+    (port,) = free_ports(1)
+    settings = {
+        "address": "127.0.0.1",
+        "port": port,
+        "certificate": f"{folder}/tls.crt",
+        "key": f"{folder}/tls.key",
+        "question": f"https://127.0.0.1:{api_server.port}{join.AGENT}",
+        "ca": f"{folder}/ca.crt",
+        "artifacts": {sha256(PAYLOAD): f"{folder}/payload.raw", sha256(IMAGE): f"{folder}/pause.tar"},
+    }
+    (folder / "settings.json").write_text(json.dumps(settings))
+    with api_server.client() as api:
+        for manifest in objects(api_server):
+            api.apply(manifest)
+    with daemon([sys.executable, str(AGENT), "serve", str(folder / "settings.json")], folder / "log"):
+        context = ssl.create_default_context(cadata=api_server.pki.ca.cert_pem.decode())
+        asked = join.Api(trust.Server("127.0.0.1", port), context, {})
+
+        def answers() -> bool:
+            try:
+                asked.get("/")
+            except ValueError:
+                return True
+            except OSError:
+                return False
+            return True
+
+        wait_for(answers, "the server of artifacts", 30)
+        yield port
+
+
+def objects(server: ApiServer) -> list[dict[str, Any]]:
+    """What apply keeps in a cluster for those that join, as far as it is read here."""
+    agent = {"name": "clusterup-agent", "namespace": "kube-system"}
+    described = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": agent}
+    info = cluster_info(f"https://127.0.0.1:{server.port}", server.pki.ca.cert_pem)
+    anybody = {"apiGroup": RBAC, "kind": "User", "name": "system:anonymous"}
+    joiners = {"apiGroup": RBAC, "kind": "Group", "name": DEFAULT_GROUP}
+    reading = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}
+    rights = [
+        ("kube-public", {**reading, "resourceNames": ["cluster-info"]}, anybody),
+        ("kube-system", {**reading, "resourceNames": ["clusterup-agent"]}, joiners),
+    ]
+    found = [{**described, "data": {"agent.json": json.dumps(description())}}, info]
+    for namespace, rule, subject in rights:
+        metadata = {"name": "joining", "namespace": namespace}
+        head = {"apiVersion": f"{RBAC}/v1", "metadata": metadata}
+        role = {"apiGroup": RBAC, "kind": "Role", "name": "joining"}
+        found += [{**head, "kind": "Role", "rules": [rule]}]
+        found += [{**head, "kind": "RoleBinding", "roleRef": role, "subjects": [subject]}]
+    nodes = {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}
+    requests = {
+        "apiGroups": ["certificates.k8s.io"],
+        "resources": ["certificatesigningrequests"],
+        "verbs": ["get", "list"],
+    }
+    head = {"apiVersion": f"{RBAC}/v1", "metadata": {"name": "joining"}}
+    role = {"apiGroup": RBAC, "kind": "ClusterRole", "name": "joining"}
+    found += [{**head, "kind": "ClusterRole", "rules": [nodes, requests]}]
+    return [*found, {**head, "kind": "ClusterRoleBinding", "roleRef": role, "subjects": [joiners]}]
+
+
+@pytest.fixture
+def lab(api_server: ApiServer, served: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    lab = Lab(api_server, served, tmp_path)
+    for name in ("root", "run", "digests", "programs"):
+        (tmp_path / name).mkdir()
+    pair = issue(
+        api_server.pki.ca, common_name=f"system:node:{NODE}", usage=Usage.CLIENT, organizations=["system:nodes"]
+    )
+    (tmp_path / "client.pem").write_bytes(pair.cert_pem + pair.key_pem)
+    agent = agent_of(json.dumps(description()), NODE, "192.0.2.9")
+    for unit in (*agent.runtime, *agent.kubelet):
+        (tmp_path / "digests" / unit.name).write_text(unit.digest)
+    words = {"folder": tmp_path, "root": lab.root, "certificate": f"{lab.root}{join.CERTIFICATE}"}
+    for name, script in (("systemctl", SYSTEMCTL), ("systemd-sysext", SYSEXT)):
+        (tmp_path / "programs" / name).write_text(script.format(**words))
+        (tmp_path / "programs" / name).chmod(0o755)
+    ca = lab.root / join.CA.lstrip("/")
+    ca.parent.mkdir(parents=True)
+    ca.write_bytes(api_server.pki.ca.cert_pem)
+    monkeypatch.setenv("PATH", f"{tmp_path}/programs:{os.environ['PATH']}")
+    monkeypatch.setattr(join, "LOCAL_API", trust.Server("127.0.0.1", api_server.port))
+    monkeypatch.setattr(join, "EVERY_SECONDS", 0.1)
+    monkeypatch.setattr(trust, "SIGNED_SECONDS", 0.0)
+    monkeypatch.setattr(fetch, "PORT", served)
+    monkeypatch.setattr(join, "Source", lambda servers, ca, token: fetch.Source(servers, ca, token, port=served))
+    yield lab
+    with api_server.client() as client:
+        client.delete("Node", NODE)
+
+
+def node_object(lab: Lab, ready: str) -> None:
+    """What the kubelet would make of its Node."""
+    with lab.api.client() as client:
+        client.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}})
+        status = {"conditions": [{"type": "Ready", "status": ready, "reason": "a", "message": "b"}]}
+        client._json(
+            "PATCH",
+            f"/api/v1/nodes/{NODE}/status",
+            content=json.dumps({"status": status}).encode(),
+            content_type="application/strategic-merge-patch+json",
+        )
+
+
+def test_it_has_everything_and_runs_it_and_its_token_is_gone(lab: Lab) -> None:
+    node_object(lab, "False")
+    token = lab.token()
+    with pytest.MonkeyPatch.context() as patch:
+        # The Node becomes Ready once the kubelet has been started.
+        began = join._begin
+
+        def begin(units: Any, machine: Any) -> None:
+            began(units, machine)
+            if "kubelet.service" in [unit.name for unit in units]:
+                conf = lab.root / join.BOOTSTRAP.lstrip("/")
+                assert stat.S_IMODE(conf.stat().st_mode) == 0o600 if conf.exists() else lab.said
+                node_object(lab, "True")
+
+        patch.setattr(join, "_begin", begin)
+        lab.join(lab.wish(token))
+    assert lab.said[-1] == f"{NODE} is a Ready node of lab"
+    assert (lab.root / "etc/kubernetes/kubelet.yaml").read_text() == f"node: {NODE} at 192.0.2.9\n"
+    assert (lab.root / "var/lib/clusterup/etc/kubernetes/kubelet.yaml").exists()
+    assert stat.S_IMODE((lab.root / "etc/clusterup/private").stat().st_mode) == 0o600
+    payload = lab.root / f"var/lib/clusterup/payloads/{sha256(PAYLOAD)}.raw"
+    assert payload.read_bytes() == PAYLOAD
+    assert str((lab.root / join.LINK.lstrip("/")).readlink()) == f"/var/lib/clusterup/payloads/{payload.name}"
+    assert (lab.root / "var/lib/clusterup/images/pause.tar").read_bytes() == IMAGE
+    assert not (lab.root / join.BOOTSTRAP.lstrip("/")).exists()
+    assert token.secret not in "".join(lab.said)
+
+    (lab.folder / "said").unlink()
+    lab.join(lab.wish(token))
+    said = (lab.folder / "said").read_text()
+    assert "restart" not in said
+    assert "daemon-reload" not in said
+
+
+def test_an_interrupted_transfer_goes_on_and_a_damaged_one_is_refused(lab: Lab) -> None:
+    part = lab.root / f"var/lib/clusterup/payloads/{sha256(PAYLOAD)}.raw.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"not the payload")
+    token = lab.token()
+    with pytest.raises(Trouble, match="what arrived is not what the cluster describes"):
+        lab.join(lab.wish(token))
+    assert not part.exists()
+    part.write_bytes(PAYLOAD[:1000])
+    source = fetch.Source(["127.0.0.1"], lab.api.pki.ca.cert_pem.decode(), token.reveal(), port=lab.port)
+    agent = agent_of(json.dumps(description()), NODE, "192.0.2.9")
+    source.bring(agent.payload, lab.root / agent.payload.path.lstrip("/"), lab.said.append)
+    assert (lab.root / agent.payload.path.lstrip("/")).read_bytes() == PAYLOAD
+
+
+def test_a_name_that_a_live_node_has_is_refused_before_anything_is_touched(lab: Lab) -> None:
+    node_object(lab, "True")
+    with pytest.raises(Trouble, match=f"has a node {NODE} already, and it is Ready"):
+        lab.join(lab.wish(lab.token()))
+    assert not (lab.root / "var").exists()
+
+
+def test_a_machine_of_another_cluster_is_refused(lab: Lab) -> None:
+    (lab.root / "etc/clusterup").mkdir()
+    (lab.root / "etc/clusterup/cluster.json").write_text(json.dumps({"cluster": "theirs", "id": "d" * 32}))
+    with pytest.raises(Trouble, match="was installed for another cluster"):
+        lab.join(lab.wish(lab.token()))
+
+
+def test_a_token_that_the_cluster_does_not_know_is_refused(lab: Lab) -> None:
+    with pytest.raises(Trouble, match="the cluster knows no such token"):
+        lab.join(lab.wish(new_token()))
+
+
+def test_a_token_with_another_second_half_is_refused(lab: Lab) -> None:
+    token = lab.token()
+    with pytest.raises(Trouble, match="is not signed with this token"):
+        lab.join(lab.wish(Token(token.id, "a" * 16)))
+
+
+def test_a_token_that_may_not_join_is_refused(lab: Lab) -> None:
+    token = lab.token()
+    with lab.api.client() as client:
+        others = ["system:bootstrappers:others"]
+        expires = datetime.now(UTC) + timedelta(hours=1)
+        client.apply(token_secret(token, expires=expires, description="a test", groups=others))
+    with pytest.raises(Trouble, match="does not let this token join"):
+        lab.join(lab.wish(token))
+
+
+def test_another_authority_than_the_pinned_one_is_refused(lab: Lab) -> None:
+    other = trust.pin_of(der_of(new_authority("another")))
+    with pytest.raises(Trouble, match="is not the cluster that is pinned"):
+        lab.join(lab.wish(lab.token(), pins=frozenset({other})))
+
+
+def test_clocks_that_are_hours_apart_are_named(lab: Lab) -> None:
+    server = trust.Server("127.0.0.1", lab.api.port)
+    token = lab.token()
+    with pytest.raises(Trouble, match="2 h 0 min ahead of this machine's"):
+        trust.discover(server, trust.Token(token.id, token.secret), frozenset({lab.pin}), time.time() - 7200)
+
+
+def test_a_server_that_does_not_answer_is_named() -> None:
+    (port,) = free_ports(1)
+    with pytest.raises(Trouble, match="can't be reached from this machine"):
+        trust.discover(trust.Server("127.0.0.1", port), trust.Token("a" * 6, "b" * 16), frozenset(), time.time())
