@@ -4,36 +4,34 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 USAGE = """\
 usage: clusterup-node COMMAND
 
   join URL ...   make this machine an agent of a cluster; see `clusterup-node join --help`
   join-as FILE   the same as the machine's configuration says, until it has joined
+  install FILE   install this machine, which runs from a stick, as the stick says
   network FILE   keep this node's CNI configuration and the routes to the other nodes as the cluster has them
   serve FILE     hand the payload and the container images to nodes that join with a token
 """
+# Modules of the folder of this file, which is what Python runs: each is imported when it is used.
+WITH_FILE = {
+    "install": ("install", "main"),
+    "join-as": ("join_command", "unattended"),
+    "network": ("network", "main"),
+    "serve": ("serve", "main"),
+}
 
 
 def main(argv: Sequence[str]) -> int:
     """Run a command; 2 for a command line that names none."""
     match list(argv):
-        case ["network", path]:
-            import network  # the folder of this file is what Python runs
-
-            return int(network.main(path))
         case ["join", *arguments]:
-            import join_command
-
-            return int(join_command.main(arguments))
-        case ["join-as", path]:
-            import join_command
-
-            return int(join_command.unattended(path))
-        case ["serve", path]:
-            import serve
-
-            return int(serve.main(path))
+            return int(import_module("join_command").main(arguments))
+        case [command, path] if command in WITH_FILE:
+            module, function = WITH_FILE[command]
+            return int(getattr(import_module(module), function)(path))
         case ["--help" | "-h"]:
             sys.stdout.write(USAGE)
             return 0
