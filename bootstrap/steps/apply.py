@@ -93,7 +93,7 @@ def intent_of(
         bundle=bundle,
         keys=keys,
         nodes=nodes,
-        objects=cluster_objects(f"https://{host}:{port}", keys.pki.ca.cert_pem),
+        objects=cluster_objects(f"https://{host}:{port}", keys.pki.ca.cert_pem, inventory, bundle.kubernetes_version),
         kubeconfig=kubeconfig,
         written=written,
         places=places or {},

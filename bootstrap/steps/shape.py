@@ -44,8 +44,13 @@ class Shape:
 
     @property
     def dns_service(self) -> IPv4Address:
-        """Where kubeadm puts cluster DNS: the tenth address of the range."""
-        return self.service_cidr[10]
+        """See `dns_of`."""
+        return dns_of(self.inventory)
+
+
+def dns_of(inventory: Inventory) -> IPv4Address:
+    """Where kubeadm puts cluster DNS: the tenth address of the range of services."""
+    return inventory.cluster.service_cidr[10]
 
 
 def servers_of(inventory: Inventory) -> Mapping[str, IPv4Address]:
