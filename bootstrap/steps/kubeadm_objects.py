@@ -14,7 +14,7 @@ from bootstrap.inventory.model import Inventory
 from bootstrap.pki.token import DEFAULT_GROUP
 from bootstrap.steps.etcd_units import DATA
 from bootstrap.steps.node_units import kubelet_config
-from bootstrap.steps.shape import dns_of, endpoint_of
+from bootstrap.steps.shape import dns_of, joined_at
 
 Manifest = dict[str, Any]
 # The groups of tokens with which nodes join.
@@ -53,7 +53,7 @@ def kubeadm_objects(
 def _cluster_configuration(inventory: Inventory, kubernetes: str, minor: int) -> str:
     import yaml
 
-    host, port = endpoint_of(inventory)
+    host, port = joined_at(inventory)
     cluster = inventory.cluster
     configuration = {
         "apiVersion": f"kubeadm.k8s.io/{CONFIGURATIONS[max(since for since in CONFIGURATIONS if since <= minor)]}",

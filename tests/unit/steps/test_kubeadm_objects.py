@@ -73,6 +73,14 @@ def test_the_cluster_is_described_as_the_inventory_has_it() -> None:
     assert found["networking"]["podSubnet"] == "10.1.0.0/16"
 
 
+@pytest.mark.parametrize(("endpoint", "joined"), [("127.0.0.1:7443", "10.77.0.11:6443"), ("api.example", None)])
+def test_no_machine_is_told_to_join_at_the_operator_s_own(tmp_path: Path, endpoint: str, joined: str | None) -> None:
+    place = joined or f"{endpoint}:6443"
+    kept = {object_key(manifest): manifest for manifest in intent(tmp_path, endpoint=endpoint).objects}
+    assert configuration("1.20.2", endpoint=endpoint)["controlPlaneEndpoint"] == place
+    assert f"https://{place}" in kept["ConfigMap/kube-public/cluster-info"]["data"]["kubeconfig"]
+
+
 def test_others_kubelets_get_the_settings_that_ours_have(tmp_path: Path) -> None:
     ours = next(file for file in intent(tmp_path).nodes["a1"].files if file.path == KUBELET_YAML)
     theirs = objects("1.20.2")["ConfigMap/kube-system/kubelet-config-1.20"]["data"]["kubelet"]
