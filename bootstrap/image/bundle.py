@@ -99,9 +99,14 @@ class Bundle:
         return self.artifacts[name]
 
     @property
+    def kubernetes_version(self) -> str:
+        """The release of Kubernetes in the payload, as in "1.20.2". Raises ClusterupError where there is no payload."""
+        return self.artifact("payload").components["kubernetes"].removeprefix("v")
+
+    @property
     def kubernetes_minor(self) -> int:
         """20 where the payload holds Kubernetes 1.20.2. Raises ClusterupError where there is no payload."""
-        return int(self.artifact("payload").components["kubernetes"].removeprefix("v").split(".")[1])
+        return int(self.kubernetes_version.split(".")[1])
 
     @property
     def for_nodes(self) -> Bundle:

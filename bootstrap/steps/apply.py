@@ -35,7 +35,7 @@ from bootstrap.steps.objects import Manifest, cluster_objects
 from bootstrap.steps.observe import read_api, read_etcd
 from bootstrap.steps.preflight import preflight
 from bootstrap.steps.rolling import one_after_the_other, serving
-from bootstrap.steps.shape import endpoint_of
+from bootstrap.steps.shape import joined_at
 from bootstrap.steps.state import INSTALLED, ClusterState
 from bootstrap.steps.ways import ApiServers, OperatorKeys, operator_keys
 from bootstrap.steps.world import World
@@ -86,14 +86,14 @@ def intent_of(
     with waiting_lock(state.keys_lock):
         keys = operator_keys(state)
         nodes = desired_nodes(inventory, written, state, bundle, keys)
-    host, port = endpoint_of(inventory)
+    host, port = joined_at(inventory)
     return Intent(
         inventory=inventory,
         state=state,
         bundle=bundle,
         keys=keys,
         nodes=nodes,
-        objects=cluster_objects(f"https://{host}:{port}", keys.pki.ca.cert_pem),
+        objects=cluster_objects(f"https://{host}:{port}", keys.pki.ca.cert_pem, inventory, bundle.kubernetes_version),
         kubeconfig=kubeconfig,
         written=written,
         places=places or {},

@@ -12,6 +12,7 @@ from bootstrap.pki.kubeconfig import client_kubeconfig, to_yaml
 from bootstrap.pki.store import ClusterPki, kept_leaf
 from bootstrap.pki.x509 import KeyPair, Usage
 from bootstrap.steps.controlplane_units import CONTROLLER_MANAGER_CONF, PKI, SCHEDULER_CONF
+from bootstrap.steps.encryption import encryption_file
 from bootstrap.steps.etcd_units import PKI as ETCD_PKI
 from bootstrap.steps.layout import NodeFile
 from bootstrap.steps.node_units import CA
@@ -35,7 +36,10 @@ def ca_file(pki: ClusterPki) -> NodeFile:
 
 
 def server_files(shape: Shape, pki: ClusterPki, state: ClusterState) -> ServerFiles:
-    """The certificates, keys and kubeconfigs of one server, made where the state has none that is still good."""
+    """The certificates, keys and kubeconfigs of one server, made where the state has none that is still good.
+
+    Raises Refused where another key for the encryption of Secrets would have to be made.
+    """
     folder = state.pki_folder / "nodes" / shape.node.name
     name = shape.node.name
     members = [name, "localhost", "127.0.0.1", str(shape.node.address)]
@@ -71,6 +75,7 @@ def server_files(shape: Shape, pki: ClusterPki, state: ClusterState) -> ServerFi
             *_pair(f"{PKI}/front-proxy-client", front_proxy),
             service_account_key,
             NodeFile(f"{PKI}/sa.pub", pki.service_account_public),
+            encryption_file(state),
         ),
         controller_manager=(
             ca,

@@ -6,6 +6,7 @@ Source: https://kubernetes.io/docs/reference/command-line-tools-reference/
 
 from __future__ import annotations
 
+from bootstrap.steps.encryption import ENCRYPTION_YAML
 from bootstrap.steps.etcd_units import CLIENT_PORT
 from bootstrap.steps.layout import NodeFile, Unit, flags
 from bootstrap.steps.shape import API_PORT, Shape
@@ -26,6 +27,7 @@ def api_server_unit(shape: Shape, pki: tuple[NodeFile, ...]) -> Unit:
         "client-ca-file": f"{PKI}/ca.crt",
         "enable-admission-plugins": "NodeRestriction",
         "enable-bootstrap-token-auth": "true",
+        "encryption-provider-config": ENCRYPTION_YAML,
         "etcd-cafile": f"{PKI}/etcd/ca.crt",
         "etcd-certfile": f"{PKI}/apiserver-etcd-client.crt",
         "etcd-keyfile": f"{PKI}/apiserver-etcd-client.key",

@@ -1,8 +1,9 @@
 """The handover file: what another operator needs to go on with a cluster, kept on every server for root alone.
 
-It holds the cluster's authorities and certificates, the operator's SSH key, each node's identity, which bundle the
-nodes are made of, and the inventory as it was applied. Who is root on a server can sign certificates of administrators
-and run what they like on every node: the file gives them nothing that they could not take.
+It holds the cluster's authorities and certificates, the key that its Secrets are encrypted with, the operator's SSH
+key, each node's identity, which bundle the nodes are made of, and the inventory as it was applied. Who is root on a
+server can sign certificates of administrators and run what they like on every node: the file gives them nothing that
+they could not take.
 
 JSON, not a tar: text is all that is in it, and a reader has no links, owners, modes and paths to be careful about but
 the names below. The same state, inventory and bundle make the same bytes, so that a second apply finds it equal.
@@ -21,6 +22,7 @@ from bootstrap.errors import BadUse, ClusterupError
 from bootstrap.image.bundle import Bundle, bundle_of, manifest_of
 from bootstrap.inventory.load import parse_inventory
 from bootstrap.inventory.model import Inventory
+from bootstrap.pki.encryption import checked_encryption_key
 from bootstrap.steps.layout import NodeFile
 from bootstrap.steps.state import ClusterState
 
@@ -30,12 +32,14 @@ FORMAT = 1
 
 CLUSTER_ID = "cluster-id"
 SSH_KEY = "ssh/id_ed25519"
+ENCRYPTION_KEY = "encryption-key"
 MACHINE_ID = "machine-id"
 HOST_KEY = "ssh_host_ed25519_key"
 # What makes a cluster this one: made once, never replaced.
 ROOTS = (
     CLUSTER_ID,
     SSH_KEY,
+    ENCRYPTION_KEY,
     "pki/sa.key",
     "pki/sa.pub",
     *(f"pki/{name}.{kind}" for name in ("ca", "front-proxy-ca", "etcd/ca") for kind in ("crt", "key")),
@@ -78,6 +82,7 @@ def handover_of(inventory: Inventory, written: bytes, state: ClusterState, bundl
     """What of the cluster's state is handed over: identities are made where there are none yet, certificates are those
     that are there. What is left of nodes that the inventory no longer has is not among it."""
     parts = {CLUSTER_ID: state.cluster_id.encode(), SSH_KEY: state.ssh_key.private}
+    parts[ENCRYPTION_KEY] = state.encryption_key.read_bytes()
     for node in inventory.nodes:
         identity = state.identity(node.name)
         parts[f"nodes/{node.name}/{MACHINE_ID}"] = identity.machine_id.encode()
@@ -176,6 +181,8 @@ def _check_contents(handover: Handover, node: str) -> None:
                 serialization.load_pem_private_key(content, None)
             elif name.endswith(".pub"):
                 serialization.load_pem_public_key(content)
+            elif name == ENCRYPTION_KEY:
+                checked_encryption_key(content)
             elif name == SSH_KEY or name.endswith(HOST_KEY):
                 serialization.load_ssh_private_key(content, None)
             elif not re.fullmatch("[0-9a-f]{32}\n?", content.decode()):

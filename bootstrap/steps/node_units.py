@@ -97,7 +97,7 @@ def _balancer_config(servers: tuple[tuple[str, IPv4Address], ...]) -> NodeFile:
 
 def kubelet_unit(shape: Shape, ca: NodeFile) -> Unit:
     """The kubelet; its client certificate comes from TLS bootstrap and is renewed by itself."""
-    config = _kubelet_config(shape.dns_service, shape.inventory.cluster.domain)
+    config = kubelet_config(shape.dns_service, shape.inventory.cluster.domain)
     given = {
         "bootstrap-kubeconfig": BOOTSTRAP_CONF,
         "cert-dir": "/var/lib/kubelet/pki",
@@ -124,7 +124,8 @@ def kubelet_unit(shape: Shape, ca: NodeFile) -> Unit:
 
 
 @cache
-def _kubelet_config(dns: IPv4Address, domain: str) -> NodeFile:
+def kubelet_config(dns: IPv4Address, domain: str) -> NodeFile:
+    """The settings that all kubelets of a cluster share; `dns` is where its DNS answers."""
     return NodeFile(KUBELET_YAML, render("kubernetes/kubelet.yaml.j2", ca=CA, dns=dns, domain=domain))
 
 

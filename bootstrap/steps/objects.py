@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from bootstrap.inventory.model import Inventory
 from bootstrap.pki.token import cluster_info
+from bootstrap.steps.kubeadm_objects import kubeadm_objects
 
 Manifest = dict[str, Any]
 BOOTSTRAP_GROUP = "system:bootstrappers:kubeadm:default-node-token"
@@ -44,12 +46,16 @@ def base_objects() -> tuple[Manifest, ...]:
     )
 
 
-def cluster_objects(server_url: str, ca_pem: bytes) -> tuple[Manifest, ...]:
-    """All objects that clusterup keeps: `base_objects`, and the description of the cluster that joining nodes read
-    without having shown who they are; each token signs it (kubeadm's cluster-info)."""
+def cluster_objects(server_url: str, ca_pem: bytes, inventory: Inventory, kubernetes: str) -> tuple[Manifest, ...]:
+    """All objects that clusterup keeps: `base_objects`, what `kubeadm join` reads, and the description of the cluster
+    that joining nodes read without having shown who they are; each token signs it (kubeadm's cluster-info).
+
+    `kubernetes` is the release that the cluster runs, as in "1.20.2".
+    """
     role = "kubeadm:bootstrap-signer-clusterinfo"
     return (
         *base_objects(),
+        *kubeadm_objects(inventory, kubernetes),
         cluster_info(server_url, ca_pem),
         {
             "apiVersion": "rbac.authorization.k8s.io/v1",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, ip_address
 
 from bootstrap.inventory.model import Inventory, Node, Role
 
@@ -45,8 +45,13 @@ class Shape:
 
     @property
     def dns_service(self) -> IPv4Address:
-        """Where kubeadm puts cluster DNS: the tenth address of the range."""
-        return self.service_cidr[10]
+        """See `dns_of`."""
+        return dns_of(self.inventory)
+
+
+def dns_of(inventory: Inventory) -> IPv4Address:
+    """Where kubeadm puts cluster DNS: the tenth address of the range of services."""
+    return inventory.cluster.service_cidr[10]
 
 
 def servers_of(inventory: Inventory) -> Mapping[str, IPv4Address]:
@@ -61,6 +66,22 @@ def endpoint_of(inventory: Inventory) -> tuple[str, int]:
         return str(inventory.servers[0].address), API_PORT
     host, colon, port = configured.rpartition(":")
     return (host, int(port)) if colon else (configured, API_PORT)
+
+
+def joined_at(inventory: Inventory) -> tuple[str, int]:
+    """Host and port at which machines join that have no balancer of their own: the endpoint, or the first server that
+    has a network where the endpoint is the operator's own machine, as in a lab."""
+    host, port = endpoint_of(inventory)
+    if not _loopback(host):
+        return host, port
+    return str((inventory.networked_servers or inventory.servers)[0].address), API_PORT
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def api_server_names(shape: Shape) -> tuple[str, ...]:

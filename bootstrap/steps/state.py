@@ -47,6 +47,11 @@ class ClusterState:
         return HostKeys(self.folder / "hostkeys.json")
 
     @property
+    def encryption_key(self) -> Path:
+        """Where the key is kept that Secrets are encrypted with in etcd."""
+        return self.folder / "encryption-key"
+
+    @property
     def pki_folder(self) -> Path:
         return self.folder / "pki"
 

@@ -11,27 +11,37 @@ import pytest
 from bootstrap.image.kubernetes_debian import build_kubernetes
 from bootstrap.pki.store import ClusterPki, kept_pki
 from bootstrap.pki.x509 import Usage, issue
+from bootstrap.steps.encryption import encryption_file
+from bootstrap.steps.etcd_client import EtcdClient
 from bootstrap.steps.kube_client import KubeClient
+from bootstrap.steps.state import ClusterState
 from tests.helpers.daemons import daemon, free_ports, wait_for
-from tests.helpers.quorum import Quorum
+from tests.helpers.quorum import Place, Quorum
 
 
 @dataclass
 class ApiServer:
-    """Where it listens, who signed it, and where its programs are."""
+    """Where it listens, who signed it, where its programs and its files are, and the etcd behind it."""
 
     port: int
     pki: ClusterPki
     programs: Path
+    folder: Path
+    quorum: Quorum
+    member: Place
 
     def client(self, server_name: str = "kubernetes") -> KubeClient:
         admin = issue(self.pki.ca, common_name="admin", usage=Usage.CLIENT, organizations=["system:masters"])
         return KubeClient("127.0.0.1", self.port, ca_pem=self.pki.ca.cert_pem, client=admin, server_name=server_name)
 
+    def etcd(self) -> EtcdClient:
+        """What the API server keeps, as it keeps it."""
+        return self.quorum.client(self.member)
+
 
 @pytest.fixture(scope="session")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """kube-apiserver with bootstrap tokens, ready."""
+    """kube-apiserver with bootstrap tokens and encrypted Secrets, ready."""
     programs, _ = build_kubernetes(print)
     folder = tmp_path_factory.mktemp("apiserver")
     pki = kept_pki(folder / "pki")
@@ -46,6 +56,8 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         ("etcd-client.key", operator.key_pem),
     ):
         (folder / name).write_bytes(content)
+    secrets = encryption_file(ClusterState(folder))
+    (folder / "encryption.yaml").write_bytes(secrets.content)
     (port,) = free_ports(1)
     argv = [
         str(programs / "kube-apiserver"),
@@ -64,10 +76,11 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         f"--etcd-cafile={pki.folder}/etcd/ca.crt",
         f"--etcd-certfile={folder}/etcd-client.crt",
         f"--etcd-keyfile={folder}/etcd-client.key",
+        f"--encryption-provider-config={folder}/encryption.yaml",
         f"--cert-dir={folder}",
     ]
     with quorum.member(place, {}, "new"), daemon(argv, folder / "apiserver.log"):
-        server = ApiServer(port, pki, programs)
+        server = ApiServer(port, pki, programs, folder, quorum, place)
         with server.client() as client:
             wait_for(client.ready, "the API server's readiness", 120)
         yield server

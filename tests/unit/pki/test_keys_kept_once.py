@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_private_key
 
+from bootstrap.pki.encryption import kept_encryption_key
 from bootstrap.pki.sshkeys import SshKey, kept_ssh_key, new_ssh_key
 from bootstrap.steps.identity import kept_id
 
@@ -58,3 +59,9 @@ def test_a_public_key_that_is_another_one_s_is_replaced(tmp_path: Path) -> None:
 def test_all_who_ask_for_an_id_at_once_get_the_same(tmp_path: Path) -> None:
     assert len(set(all_at_once(lambda: kept_id(tmp_path / "cluster-id")))) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cluster-id"]
+
+
+def test_all_who_ask_for_the_encryption_key_at_once_get_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "encryption-key"
+    assert set(all_at_once(lambda: kept_encryption_key(path))) == {path.read_text().strip()}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

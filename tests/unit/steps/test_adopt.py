@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import shutil
 import stat
@@ -69,6 +70,7 @@ def test_the_adopted_state_wants_the_very_same_files_on_every_node(first: Intent
         assert second.nodes[name].units == node.units
         assert second.nodes[name].wanted == node.wanted
         assert second.nodes[name].handover == node.handover
+    assert second.state.encryption_key.read_bytes() == first.state.encryption_key.read_bytes()
     assert second.keys.pki.ca == first.keys.pki.ca
     assert second.keys.admin == first.keys.admin
     assert second.objects == first.objects
@@ -123,6 +125,26 @@ def test_what_only_the_server_has_is_added(first: Intent) -> None:
         "nodes/a1/ssh_host_ed25519_key",
     )
     assert state.identity("a1") == first.state.identity("a1")
+
+
+def test_a_lost_key_for_the_encryption_of_secrets_comes_back_from_a_server(first: Intent, tmp_path: Path) -> None:
+    state = adopted(first)
+    state.encryption_key.unlink()
+    with pytest.raises(Refused, match="has lost the key"):
+        second_intent(first, tmp_path)
+    assert take_over(on_the_server(first), OtherHere.KEEP).added == ("encryption-key",)
+    assert second_intent(first, tmp_path).nodes["s1"].files == first.nodes["s1"].files
+
+
+def test_another_key_for_the_encryption_of_secrets_is_never_taken_over(first: Intent) -> None:
+    state = adopted(first)
+    other = base64.b64encode(bytes(32))
+    state.encryption_key.write_bytes(other)
+    for other_here in OtherHere:
+        with pytest.raises(Refused, match="a state of another cluster lab") as refused:
+            take_over(on_the_server(first), other_here)
+        assert "encryption-key" in str(refused.value)
+    assert state.encryption_key.read_bytes() == other
 
 
 def test_what_only_this_machine_has_stays(first: Intent) -> None:

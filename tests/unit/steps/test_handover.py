@@ -90,7 +90,7 @@ def test_everything_comes_back_out_of_it(lab: Intent) -> None:
     assert handover_file(found) == handover(lab)
     certificates = {str(path.relative_to(lab.state.folder)) for path in lab.state.pki_folder.rglob("*.*")}
     identities = {f"nodes/{name}/{part}" for name in lab.nodes for part in ("machine-id", "ssh_host_ed25519_key")}
-    assert set(found.parts) == certificates | identities | {"cluster-id", "ssh/id_ed25519"}
+    assert set(found.parts) == certificates | identities | {"cluster-id", "ssh/id_ed25519", "encryption-key"}
     for name, content in found.parts.items():
         assert (lab.state.folder / name).read_bytes() == content
 
@@ -103,6 +103,7 @@ def test_comments_and_a_byte_order_mark_of_the_inventory_are_kept(lab: Intent) -
 def test_it_shows_no_secret(lab: Intent) -> None:
     shown = repr(lab.nodes["s1"]) + repr(handover_of(lab.inventory, written(), lab.state, lab.bundle))
     assert "PRIVATE KEY" not in shown
+    assert lab.state.encryption_key.read_text().strip() not in shown
 
 
 def test_a_server_without_it_gets_it_and_nothing_else_happens(lab: Intent) -> None:
@@ -165,14 +166,14 @@ def test_a_name_that_is_never_handed_over_is_refused(lab: Intent, name: str) -> 
 
 
 def test_a_part_that_can_t_be_read_is_named_and_its_content_is_not_shown(lab: Intent) -> None:
-    for name in ("pki/ca.crt", "pki/ca.key", "pki/sa.pub", "ssh/id_ed25519", "nodes/a1/machine-id"):
+    for name in ("pki/ca.crt", "pki/ca.key", "pki/sa.pub", "ssh/id_ed25519", "nodes/a1/machine-id", "encryption-key"):
         with pytest.raises(ClusterupError, match="is damaged") as refused:
             parse_handover(with_part(lab, name, "open sesame"), node="s1")
         assert f"{name} can't be read" in str(refused.value)
         assert "open sesame" not in str(refused.value)
 
 
-@pytest.mark.parametrize("name", ["cluster-id", "pki/etcd/ca.key", "nodes/a1/ssh_host_ed25519_key"])
+@pytest.mark.parametrize("name", ["cluster-id", "encryption-key", "pki/etcd/ca.key", "nodes/a1/ssh_host_ed25519_key"])
 def test_one_that_lacks_a_part_is_refused(lab: Intent, name: str) -> None:
     with pytest.raises(ClusterupError, match="is damaged") as refused:
         parse_handover(with_part(lab, name, None), node="s1")
