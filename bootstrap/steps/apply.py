@@ -34,6 +34,7 @@ from bootstrap.steps.node_object import node_actions
 from bootstrap.steps.objects import Manifest, cluster_objects
 from bootstrap.steps.observe import read_api, read_etcd
 from bootstrap.steps.preflight import preflight
+from bootstrap.steps.published import agent_objects
 from bootstrap.steps.rolling import one_after_the_other, serving
 from bootstrap.steps.shape import endpoint_of
 from bootstrap.steps.state import INSTALLED, ClusterState
@@ -86,6 +87,7 @@ def intent_of(
     with waiting_lock(state.keys_lock):
         keys = operator_keys(state)
         nodes = desired_nodes(inventory, written, state, bundle, keys)
+        described = agent_objects(inventory, state, bundle, keys)
     host, port = endpoint_of(inventory)
     return Intent(
         inventory=inventory,
@@ -93,7 +95,7 @@ def intent_of(
         bundle=bundle,
         keys=keys,
         nodes=nodes,
-        objects=cluster_objects(f"https://{host}:{port}", keys.pki.ca.cert_pem),
+        objects=(*cluster_objects(f"https://{host}:{port}", keys.pki.ca.cert_pem), *described),
         kubeconfig=kubeconfig,
         written=written,
         places=places or {},

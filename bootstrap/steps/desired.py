@@ -14,7 +14,7 @@ from bootstrap.steps.controlplane_units import api_server_unit, controller_manag
 from bootstrap.steps.etcd_units import BIRTH, etcd_unit
 from bootstrap.steps.facts import StretchOfDisk, Wanted
 from bootstrap.steps.handover_file import handover_file, handover_of
-from bootstrap.steps.layout import NodeFile, Unit, all_files
+from bootstrap.steps.layout import NodeFile, Runs, Unit, all_files
 from bootstrap.steps.node_units import (
     BOOTSTRAP_CONF,
     CLIENT_CERTIFICATE,
@@ -44,10 +44,10 @@ class Desired:
     operator; `stretches` where on its disk an installation can be seen."""
 
     node: Node
-    runtime: tuple[Unit, ...]
+    runtime: tuple[Runs, ...]
     etcd: tuple[Unit, ...]
     control_plane: tuple[Unit, ...]
-    kubelet: tuple[Unit, ...]
+    kubelet: tuple[Runs, ...]
     files: tuple[NodeFile, ...]
     payload: Artifact
     images: tuple[Artifact, ...]
@@ -55,7 +55,7 @@ class Desired:
     stretches: tuple[StretchOfDisk, ...] = ()
 
     @property
-    def units(self) -> tuple[Unit, ...]:
+    def units(self) -> tuple[Runs, ...]:
         return (*self.runtime, *self.etcd, *self.control_plane, *self.kubelet)
 
     @property
