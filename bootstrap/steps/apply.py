@@ -147,7 +147,7 @@ def prepare(
     installing = install_actions(intent.inventory, world, installation, done)
     plan = make_plan(all_actions(intent, world, installing, founded), world)
     try:
-        verify_bundle(intent.bundle, _used(plan, intent.bundle))
+        verify_bundle(intent.bundle, used_parts(plan, intent.bundle))
     except ClusterupError as error:
         problems.append(error)
     return Prepared(world, tuple(problems), plan)
@@ -214,7 +214,7 @@ def installation_of(intent: Intent) -> Installation:
     )
 
 
-def _used(plan: Plan[World], bundle: Bundle) -> list[str]:
+def used_parts(plan: Plan[World], bundle: Bundle) -> list[str]:
     """The artifacts that the plan would put on nodes."""
     steps = {item.action.id.split("/", 1)[1] for item in plan.items}
     names = [name for name, action in (("os", "install.image"), ("payload", "payload")) if action in steps]
