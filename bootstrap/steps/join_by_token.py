@@ -23,7 +23,7 @@ from bootstrap.steps.deploy import deploy_actions
 from bootstrap.steps.facts import read_node
 from bootstrap.steps.install import disks_written, install_actions
 from bootstrap.steps.join import READY_SECONDS, bootstrap_file, has_certificate, is_ready, join_reason
-from bootstrap.steps.join_checks import ADVICE, machine_problems, same_machine, way_problems
+from bootstrap.steps.join_checks import ADVICE, machine_problems, same_machine, token_problems, way_problems
 from bootstrap.steps.joining import STEP, Joining, installation_for
 from bootstrap.steps.kube_client import KubeClient, KubeForbidden, KubeUnauthorized
 from bootstrap.steps.node_units import BOOTSTRAP_CONF, CA, CLIENT_CERTIFICATE
@@ -85,7 +85,7 @@ def prepare_join(joining: Joining, world: World, connections: Connections, *, wi
     if facts is not None:
         problems += machine_problems(joining, facts, node)
         if node is None or not same_machine(joining, facts, node):
-            problems += way_problems(joining, connections.on(name))
+            problems += [*token_problems(joining), *way_problems(joining, connections.on(name))]
     actions = install_actions(joining.inventory, world, installation, done)
     actions += deploy_actions(joining.desired, world)
     plan = make_plan([*actions, *token_join_actions(joining)], world)

@@ -8,11 +8,14 @@ from typing import Any
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.steps.join import is_ready
 from bootstrap.steps.joining import STEP, Joining
+from bootstrap.steps.kube_client import KubeForbidden, KubeUnauthorized
 from bootstrap.steps.preflight import Advice
 from bootstrap.steps.shape import API_PORT
 from bootstrap.steps.world import NodeFacts
 from bootstrap.transport.base import Command, Transport
 
+# The annotation of a token's Secret that names the only node which it is for.
+FOR_NODE = "clusterup.dev/node"
 ADVICE = Advice(
     no_disk="name one of these: --disk /dev/...",
     other_disk="name one of these: --disk /dev/...",
@@ -75,6 +78,25 @@ def machine_problems(joining: Joining, facts: NodeFacts, node: Mapping[str, Any]
             tried="read its host name",
             got=facts.hostname,
             hint=f"join it as that: --name {facts.hostname}",
+        )
+
+
+def token_problems(joining: Joining) -> Iterator[ClusterupError]:
+    """Whether the token is for another node, as far as the cluster lets its holder read what it is good for."""
+    token, name = joining.token, joining.node.name
+    try:
+        with joining.api() as api:
+            secret = api.get("Secret", f"bootstrap-token-{token.id}", "kube-system")
+    except (KubeForbidden, KubeUnauthorized):
+        return
+    wanted = ((secret or {}).get("metadata", {}).get("annotations") or {}).get(FOR_NODE)
+    if wanted not in (None, name):
+        yield _refused(
+            name,
+            "the token is for another node",
+            tried=f"read what token {token.id} is good for",
+            got=f"node {wanted}",
+            hint=f"join it as that (--name {wanted}), or make another token: clusterup token create --node {name}",
         )
 
 
