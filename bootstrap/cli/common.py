@@ -20,6 +20,7 @@ from bootstrap.inventory.load import read_inventory
 from bootstrap.pki.kubeconfig import merge_kubeconfig, own_kubeconfig
 from bootstrap.steps.adopt import bundle_of_nodes
 from bootstrap.steps.apply import Intent, Prepared, intent_of
+from bootstrap.steps.joiner_state import require_operator
 from bootstrap.steps.kube_client import KubeClient
 from bootstrap.steps.kubeconfig import admin_kubeconfig, kubeconfig_beside
 from bootstrap.steps.moved import about, facts_as_data
@@ -32,6 +33,7 @@ def intent_of_file(path: Path, kubeconfig: Path | None) -> Intent:
     """What the inventory at `path` comes to. Raises ClusterupError for an inventory or a bundle that can't be used."""
     written = read_inventory(path)
     inventory = written.inventory
+    require_operator(inventory.cluster.name)
     place = kubeconfig or kubeconfig_beside(path, inventory.cluster.name)
     # Where no bundle is, no state is made either.
     bundle = bundle_of_nodes(inventory.os.bundle, state_folder(inventory.cluster.name))

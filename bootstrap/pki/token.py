@@ -17,10 +17,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bootstrap.errors import BadUse
+from bootstrap.pki.x509 import public_key_pin
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 FORMAT = re.compile(r"^([a-z0-9]{6})\.([a-z0-9]{16})$")
 DEFAULT_GROUP = "system:bootstrappers:kubeadm:default-node-token"
+COUNTED_GROUP = "system:bootstrappers:clusterup:counted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,11 @@ def parse_token(text: str) -> Token:
             hint="make one with `clusterup token create` and use it as it was printed",
         )
     return Token(found[1], found[2])
+
+
+def ca_pin(ca_pem: bytes) -> str:
+    """The pin of an authority, as a join command takes it: "sha256:" and SHA-256 over its public key (SPKI, DER)."""
+    return public_key_pin(ca_pem)
 
 
 def token_secret(

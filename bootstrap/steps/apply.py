@@ -34,6 +34,7 @@ from bootstrap.steps.node_object import node_actions
 from bootstrap.steps.objects import Manifest, cluster_objects
 from bootstrap.steps.observe import read_api, read_etcd
 from bootstrap.steps.preflight import preflight
+from bootstrap.steps.published import agent_objects
 from bootstrap.steps.rolling import one_after_the_other, serving
 from bootstrap.steps.shape import joined_at
 from bootstrap.steps.state import INSTALLED, ClusterState
@@ -86,6 +87,7 @@ def intent_of(
     with waiting_lock(state.keys_lock):
         keys = operator_keys(state)
         nodes = desired_nodes(inventory, written, state, bundle, keys)
+        described = agent_objects(inventory, state, bundle, keys)
     host, port = joined_at(inventory)
     return Intent(
         inventory=inventory,
@@ -93,7 +95,10 @@ def intent_of(
         bundle=bundle,
         keys=keys,
         nodes=nodes,
-        objects=cluster_objects(f"https://{host}:{port}", keys.pki.ca.cert_pem, inventory, bundle.kubernetes_version),
+        objects=(
+            *cluster_objects(f"https://{host}:{port}", keys.pki.ca.cert_pem, inventory, bundle.kubernetes_version),
+            *described,
+        ),
         kubeconfig=kubeconfig,
         written=written,
         places=places or {},
@@ -145,7 +150,7 @@ def prepare(
     installing = install_actions(intent.inventory, world, installation, done)
     plan = make_plan(all_actions(intent, world, installing, founded), world)
     try:
-        verify_bundle(intent.bundle, _used(plan, intent.bundle))
+        verify_bundle(intent.bundle, used_parts(plan, intent.bundle))
     except ClusterupError as error:
         problems.append(error)
     return Prepared(world, tuple(problems), plan)
@@ -212,7 +217,7 @@ def installation_of(intent: Intent) -> Installation:
     )
 
 
-def _used(plan: Plan[World], bundle: Bundle) -> list[str]:
+def used_parts(plan: Plan[World], bundle: Bundle) -> list[str]:
     """The artifacts that the plan would put on nodes."""
     steps = {item.action.id.split("/", 1)[1] for item in plan.items}
     names = [name for name, action in (("os", "install.image"), ("payload", "payload")) if action in steps]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from bootstrap.steps.layout import Unit
+from bootstrap.steps.layout import Runs
 from bootstrap.steps.world import NodeFacts, World
 
 NOT_INSTALLED = "the micro OS is not on it yet"
@@ -41,7 +41,7 @@ def opened(wanted: Mapping[str, int], found: Mapping[str, int]) -> str | None:
     return None
 
 
-def not_running(units: Iterable[Unit], facts: NodeFacts) -> str | None:
+def not_running(units: Iterable[Runs], facts: NodeFacts) -> str | None:
     """Which units do not run, or run with other settings than wanted, in words; None where all are well."""
     for unit in units:
         found = facts.units.get(unit.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bootstrap.steps.layout import APPLIED_FOLDER, Unit
+from bootstrap.steps.layout import APPLIED_FOLDER, Runs
 from bootstrap.transport.base import Command
 
 PAYLOADS = "/var/lib/clusterup/payloads"
@@ -118,7 +118,7 @@ def unit_states() -> Command:
     return Command.of("look at units", _STATES, APPLIED_FOLDER)
 
 
-def units_input(units: Iterable[Unit]) -> bytes:
+def units_input(units: Iterable[Runs]) -> bytes:
     """Standard input of `start_units` and `unit_states`."""
     return "".join(f"{unit.name} {unit.digest}\n" for unit in units).encode()
 

@@ -16,7 +16,7 @@ from bootstrap.steps.deploy_commands import PAYLOADS
 from bootstrap.steps.etcd_units import BIRTH, etcd_unit
 from bootstrap.steps.facts import StretchOfDisk, Wanted
 from bootstrap.steps.handover_file import handover_file, handover_of
-from bootstrap.steps.layout import NodeFile, Unit, all_files
+from bootstrap.steps.layout import NodeFile, Runs, Unit, all_files
 from bootstrap.steps.node_units import (
     BOOTSTRAP_CONF,
     CLIENT_CERTIFICATE,
@@ -46,10 +46,10 @@ class Desired:
     operator; `stretches` where on its disk an installation can be seen."""
 
     node: Node
-    runtime: tuple[Unit, ...]
+    runtime: tuple[Runs, ...]
     etcd: tuple[Unit, ...]
     control_plane: tuple[Unit, ...]
-    kubelet: tuple[Unit, ...]
+    kubelet: tuple[Runs, ...]
     files: tuple[NodeFile, ...]
     payload: Artifact
     images: tuple[Artifact, ...]
@@ -57,7 +57,7 @@ class Desired:
     stretches: tuple[StretchOfDisk, ...] = ()
 
     @property
-    def units(self) -> tuple[Unit, ...]:
+    def units(self) -> tuple[Runs, ...]:
         return (*self.runtime, *self.etcd, *self.control_plane, *self.kubelet)
 
     @property

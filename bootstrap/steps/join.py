@@ -16,6 +16,7 @@ from bootstrap.engine.action import Action, Context
 from bootstrap.errors import ClusterupError
 from bootstrap.inventory.model import Role
 from bootstrap.pki.kubeconfig import to_yaml, token_kubeconfig
+from bootstrap.pki.token import Token
 from bootstrap.pki.x509 import expires, signed_by
 from bootstrap.steps import deploy_commands as commands
 from bootstrap.steps.checks import judged, not_running
@@ -41,7 +42,7 @@ def join_actions(desired: Desired, servers: ApiServers) -> list[Action[World]]:
             node=name,
             step="join",
             title="join the kubelet to the cluster",
-            check=judged(name, lambda facts, world: _reason(desired, facts, world)),
+            check=judged(name, lambda facts, world: join_reason(desired, facts, world)),
             apply=lambda context: join(context, desired, servers),
             needs=(f"{name}/runtime", "cluster/objects", *own),
         )
@@ -52,7 +53,7 @@ def join(context: Context, desired: Desired, servers: ApiServers) -> None:
     """Start the kubelet, with a token of its own where it has no certificate that is still good, and wait until the
     Node is Ready. Raises ClusterupError."""
     name = desired.node.name
-    if not _has_certificate(context, name, servers):
+    if not has_certificate(context, name, servers.keys.pki.ca.cert_pem):
         _take_tokens_back(context, name, servers)
         _give_token(context, name, servers)
     try:
@@ -77,12 +78,12 @@ def is_ready(node: Mapping[str, Any]) -> bool:
     return any(entry.get("type") == "Ready" and entry.get("status") == "True" for entry in conditions)
 
 
-def _has_certificate(context: Context, name: str, servers: ApiServers) -> bool:
-    """Whether the kubelet has a client certificate of this cluster's that has not ended: with one that has, it can't
+def has_certificate(context: Context, name: str, ca_pem: bytes) -> bool:
+    """Whether the kubelet has a client certificate of the cluster's that has not ended: with one that has, it can't
     ask for another, and takes a token instead."""
     found = context.on(name).check(commands.read_certificates(CLIENT_CERTIFICATE)).stdout
     try:
-        return signed_by(found, servers.keys.pki.ca.cert_pem) and expires(found) > datetime.now(UTC)
+        return signed_by(found, ca_pem) and expires(found) > datetime.now(UTC)
     except ValueError:
         return False
 
@@ -90,9 +91,13 @@ def _has_certificate(context: Context, name: str, servers: ApiServers) -> bool:
 def _give_token(context: Context, name: str, servers: ApiServers) -> None:
     with any_api(context, servers) as api:
         token = give_token(api, name)
+    put_files(context, name, [bootstrap_file(servers.cluster, servers.keys.pki.ca.cert_pem, token)])
+
+
+def bootstrap_file(cluster: str, ca_pem: bytes, token: Token) -> NodeFile:
+    """What a kubelet joins with: it asks the API servers through the node's own balancer."""
     server = f"https://127.0.0.1:{LOCAL_API_PORT}"
-    kubeconfig = token_kubeconfig(servers.cluster, server, servers.keys.pki.ca.cert_pem, token.reveal())
-    put_files(context, name, [NodeFile(BOOTSTRAP_CONF, to_yaml(kubeconfig), 0o600)])
+    return NodeFile(BOOTSTRAP_CONF, to_yaml(token_kubeconfig(cluster, server, ca_pem, token.reveal())), 0o600)
 
 
 def _take_tokens_back(context: Context, name: str, servers: ApiServers) -> None:
@@ -108,7 +113,8 @@ def _ready(context: Context, name: str, servers: ApiServers) -> bool:
     return node is not None and is_ready(node)
 
 
-def _reason(desired: Desired, facts: NodeFacts, world: World) -> str | None:
+def join_reason(desired: Desired, facts: NodeFacts, world: World) -> str | None:
+    """Why the kubelet of an installed node has to join, or None where it has."""
     name = desired.node.name
     if CLIENT_CERTIFICATE not in facts.files:
         return "its kubelet has no certificate yet"

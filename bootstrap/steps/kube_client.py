@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from bootstrap.errors import ClusterupError
+from bootstrap.pki.token import Token
 from bootstrap.pki.x509 import KeyPair
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ Items = list[dict[str, Any]]
 FIELD_MANAGER = "clusterup"
 # kind -> (path of its API, plural, whether it lives in a namespace)
 KINDS: dict[str, tuple[str, str, bool]] = {
+    "CertificateSigningRequest": ("apis/certificates.k8s.io/v1", "certificatesigningrequests", False),
     "ClusterRole": ("apis/rbac.authorization.k8s.io/v1", "clusterroles", False),
     "ClusterRoleBinding": ("apis/rbac.authorization.k8s.io/v1", "clusterrolebindings", False),
     "ConfigMap": ("api/v1", "configmaps", True),
@@ -47,6 +49,14 @@ class KubeError(ClusterupError):
     """The API server can't be reached or refused what was asked."""
 
 
+class KubeUnauthorized(KubeError):
+    """The API server does not know (any more) who asks."""
+
+
+class KubeForbidden(KubeError):
+    """Who asks may not do that."""
+
+
 class KubeConflict(KubeError):
     """The object is not the one any more that the change was made for."""
 
@@ -62,7 +72,8 @@ class KubeClient:
     """A connection to one API server. Use it as a context manager; safe between threads.
 
     `host` and `port` are where it is reached (perhaps a tunnel), `server_name` the name its certificate is checked
-    for. `timeout` (seconds) bounds each call.
+    for. `timeout` (seconds) bounds each call. It shows who asks by the certificate of `client` or by a bootstrap
+    `token`, which never shows in what is raised.
     """
 
     def __init__(
@@ -72,6 +83,7 @@ class KubeClient:
         *,
         ca_pem: bytes,
         client: KeyPair | None,
+        token: Token | None = None,
         server_name: str = "kubernetes",
         timeout: float = 10.0,
     ) -> None:
@@ -82,7 +94,10 @@ class KubeClient:
             _show(context, client)
         self._where = f"https://{host}:{port}"
         self._extensions = {"sni_hostname": server_name}
-        self._client = httpx.Client(base_url=self._where, verify=context, timeout=timeout, trust_env=False)
+        shown = {"Authorization": f"Bearer {token.reveal()}"} if token is not None else {}
+        self._client = httpx.Client(
+            base_url=self._where, verify=context, timeout=timeout, trust_env=False, headers=shown
+        )
 
     def __enter__(self) -> KubeClient:
         return self
@@ -218,7 +233,8 @@ class KubeClient:
                     raise self._error(f"{method} {path}", str(error) or type(error).__name__) from None
                 time.sleep(PAUSE * 2 ** (attempt - 1))
         if not answer.is_success and not (answer.status_code == 404 and method in ("GET", "DELETE")):
-            kind = KubeConflict if answer.status_code == 409 else KubeError
+            refusals = {401: KubeUnauthorized, 403: KubeForbidden, 409: KubeConflict}
+            kind = refusals.get(answer.status_code, KubeError)
             raise self._error(f"{method} {path}", f"{answer.status_code}: {_message(answer.text)}", kind)
         return answer
 

@@ -11,15 +11,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from bootstrap.inventory.model import Inventory
-from bootstrap.pki.token import DEFAULT_GROUP
+from bootstrap.pki.token import COUNTED_GROUP, DEFAULT_GROUP
 from bootstrap.steps.etcd_units import DATA
 from bootstrap.steps.node_units import kubelet_config
 from bootstrap.steps.shape import dns_of, joined_at
 
 Manifest = dict[str, Any]
 # The groups of tokens with which nodes join.
-JOINING_GROUPS = (DEFAULT_GROUP,)
+JOINING_GROUPS = (DEFAULT_GROUP, COUNTED_GROUP)
 NODES_GROUP = "system:nodes"
+GET_NODES = "kubeadm:get-nodes"
 RBAC = "rbac.authorization.k8s.io"
 CERTIFICATES = "/etc/kubernetes/pki"
 # Minor release -> the version of kubeadm's configuration that came with it. kubeadm reads the one before as well.
@@ -45,8 +46,8 @@ def kubeadm_objects(
         *_may_read("kubeadm:nodes-kubeadm-config", "kubeadm-config", readers),
         *_may_read(f"kubeadm:{kubelets}", kubelets, readers),
         # kubeadm looks whether the name is taken by a node that is there.
-        _role("ClusterRole", "kubeadm:get-nodes", {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}),
-        _binding("ClusterRole", "kubeadm:get-nodes", groups),
+        _role("ClusterRole", GET_NODES, {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}),
+        _binding("ClusterRole", GET_NODES, groups),
     )
 
 

@@ -8,9 +8,10 @@ whoever changed files or restarted units, and whatever was interrupted in betwee
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Protocol
 
 from bootstrap.steps.render import render
 
@@ -29,6 +30,18 @@ class NodeFile:
     @property
     def sha256(self) -> str:
         return hashlib.sha256(self.content).hexdigest()
+
+
+class Runs(Protocol):
+    """What is started on a node: a unit's name, the digest of what it should run with, and the paths of the files that
+    make that up, in their order."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def reads(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +71,11 @@ class Unit:
         return _digest(self)
 
     @property
+    def reads(self) -> tuple[str, ...]:
+        """The paths of its own file and of what it reads."""
+        return tuple(sorted((f"{UNIT_FOLDER}/{self.name}", *(file.path for file in self.files))))
+
+    @property
     def file(self) -> NodeFile:
         """The unit's own file."""
         return _file(self)
@@ -66,21 +84,25 @@ class Unit:
 # Asked for again and again, and of many nodes the same.
 @cache
 def _digest(unit: Unit) -> str:
-    files = sorted((unit.file, *unit.files), key=lambda file: file.path)
-    return hashlib.sha256("".join(f"{file.sha256}  {file.path}\n" for file in files).encode()).hexdigest()
+    return digest_of((unit.file, *unit.files))
+
+
+def digest_of(files: Iterable[NodeFile]) -> str:
+    """SHA-256 of what sha256sum(1) says of the files, which are given to it in the order of their paths."""
+    said = "".join(f"{file.sha256}  {file.path}\n" for file in sorted(files, key=lambda file: file.path))
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 @cache
 def _file(unit: Unit) -> NodeFile:
-    path = f"{UNIT_FOLDER}/{unit.name}"
     content = render(
         "kubernetes/unit.service.j2",
         unit=unit,
         argv=[*(systemd_quoted(argument) for argument in unit.argv), *(f"${name}" for name in unit.argv_from)],
-        read=sorted((path, *(file.path for file in unit.files))),
+        read=unit.reads,
         applied=APPLIED_FOLDER,
     )
-    return NodeFile(path, content)
+    return NodeFile(f"{UNIT_FOLDER}/{unit.name}", content)
 
 
 def flags(given: Mapping[str, str], more: Mapping[str, str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import json
 from functools import cache
 from ipaddress import IPv4Address
 
+from bootstrap.inventory.model import Node
 from bootstrap.steps.layout import NodeFile, Unit, flags
 from bootstrap.steps.render import render
 from bootstrap.steps.shape import API_PORT, LOCAL_API_PORT, Shape
@@ -119,7 +120,7 @@ def kubelet_unit(shape: Shape, ca: NodeFile) -> Unit:
         wants=("containerd.service", "clusterup-images.service", "clusterup-balancer.service"),
         settings=("Delegate=yes", "OOMScoreAdjust=-999", f"EnvironmentFile={REGISTRATION}"),
         argv_from=("REGISTRATION",),
-        unwatched=(_registration(shape),),
+        unwatched=(registration(shape.node),),
     )
 
 
@@ -129,14 +130,14 @@ def kubelet_config(dns: IPv4Address, domain: str) -> NodeFile:
     return NodeFile(KUBELET_YAML, render("kubernetes/kubelet.yaml.j2", ca=CA, dns=dns, domain=domain))
 
 
-def _registration(shape: Shape) -> NodeFile:
+def registration(node: Node) -> NodeFile:
     """The labels and taints that a Node has from its first moment on, so that no pod comes before a taint. A kubelet
     may not give itself labels of Kubernetes' own domains.
 
     Source: https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction
     """
-    labels = {key: value for key, value in shape.node.labels.items() if not of_kubernetes(key)}
-    taints = [f"{taint.key}={taint.value}:{taint.effect}" for taint in shape.node.taints]
+    labels = {key: value for key, value in node.labels.items() if not of_kubernetes(key)}
+    taints = [f"{taint.key}={taint.value}:{taint.effect}" for taint in node.taints]
     words = [f"--node-labels={','.join(f'{key}={value}' for key, value in sorted(labels.items()))}"] if labels else []
     words += [f"--register-with-taints={','.join(taints)}"] if taints else []
     return NodeFile(REGISTRATION, f"REGISTRATION={' '.join(words)}\n".encode())

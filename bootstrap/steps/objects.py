@@ -10,6 +10,7 @@ from typing import Any
 from bootstrap.inventory.model import Inventory
 from bootstrap.pki.token import cluster_info
 from bootstrap.steps.kubeadm_objects import kubeadm_objects
+from bootstrap.steps.published import access_objects
 
 Manifest = dict[str, Any]
 BOOTSTRAP_GROUP = "system:bootstrappers:kubeadm:default-node-token"
@@ -56,6 +57,7 @@ def cluster_objects(server_url: str, ca_pem: bytes, inventory: Inventory, kubern
     return (
         *base_objects(),
         *kubeadm_objects(inventory, kubernetes),
+        *access_objects(),
         cluster_info(server_url, ca_pem),
         {
             "apiVersion": "rbac.authorization.k8s.io/v1",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.inventory.model import Inventory, Node, Role
@@ -16,6 +17,19 @@ DISK = 4 * GIB
 SKEW_SECONDS = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What to do next, where that depends on what the person typed: {} is the node's name."""
+
+    no_disk: str = "set `disk:` of the node"
+    other_disk: str = "set `disk:` to one of these"
+    wipe: str = "--wipe {}"
+    foreign: str = (
+        "if another operator made this cluster: `clusterup adopt`, after moving away the state that is here; "
+        "if not, take the machine out of the other cluster, or start it from the live USB stick to install it anew"
+    )
+
+
 def preflight(
     inventory: Inventory,
     world: World,
@@ -24,6 +38,7 @@ def preflight(
     image_size: int,
     wipe: frozenset[str],
     written: Collection[str] = (),
+    advice: Advice = Advice(),
 ) -> list[ClusterupError]:
     """Everything that keeps the reachable nodes from being made what the inventory says.
 
@@ -38,9 +53,9 @@ def preflight(
             continue
         problems += _machine(node, facts)
         if facts.kind == "installed":
-            problems += _ours(node, facts, cluster_id)
+            problems += _ours(node, facts, cluster_id, advice)
         else:
-            problems += _disk(node, facts, image_size, {*wipe, *written})
+            problems += _disk(node, facts, image_size, {*wipe, *written}, advice)
     return problems
 
 
@@ -94,32 +109,31 @@ def _machine(node: Node, facts: NodeFacts) -> Iterator[ClusterupError]:
         )
 
 
-def _ours(node: Node, facts: NodeFacts, cluster_id: str) -> Iterator[ClusterupError]:
+def _ours(node: Node, facts: NodeFacts, cluster_id: str, advice: Advice) -> Iterator[ClusterupError]:
     if facts.cluster_id != cluster_id:
         yield _refused(
             node.name,
             "it runs the micro OS of another cluster",
             got=f"cluster id {facts.cluster_id or 'none'}, ours is {cluster_id}",
-            hint="if another operator made this cluster: `clusterup adopt`, after moving away the state that is here; "
-            "if not, take the machine out of the other cluster, or start it from the live USB stick to install it anew",
+            hint=advice.foreign,
         )
 
 
-def _disk(node: Node, facts: NodeFacts, image_size: int, wipe: Collection[str]) -> Iterator[ClusterupError]:
+def _disk(
+    node: Node, facts: NodeFacts, image_size: int, wipe: Collection[str], advice: Advice
+) -> Iterator[ClusterupError]:
     there = "; ".join(described(disk) for disk in facts.disks) or "none"
     if node.disk is None:
         yield _refused(
             node.name,
-            "the inventory names no disk to install to",
+            "nothing says which disk to install to",
             got=f"disks: {there}",
-            hint="set `disk:` of the node",
+            hint=advice.no_disk,
         )
         return
     disk = find_disk(facts.disks, node.disk)
     if disk is None:
-        yield _refused(
-            node.name, f"it has no disk {node.disk}", got=f"disks: {there}", hint="set `disk:` to one of these"
-        )
+        yield _refused(node.name, f"it has no disk {node.disk}", got=f"disks: {there}", hint=advice.other_disk)
         return
     if disk.in_use:
         yield _refused(
@@ -135,7 +149,7 @@ def _disk(node: Node, facts: NodeFacts, image_size: int, wipe: Collection[str]) 
             node.name,
             f"{disk.path} holds data",
             got=described(disk),
-            hint=f"if all of it may be lost: --wipe {node.name}",
+            hint=f"if all of it may be lost: {advice.wipe.format(node.name)}",
         )
     least = max(DISK, image_size)
     if disk.size < least:

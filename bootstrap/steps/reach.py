@@ -48,10 +48,16 @@ def _jump(jump: Jump, use_config: bool) -> SshTarget:
     )
 
 
-def opener(inventory: Inventory, state: ClusterState, ask: Ask | None) -> OpenNode:
+def opener(
+    inventory: Inventory,
+    state: ClusterState,
+    ask: Ask | None,
+    vouch: str = "then write it into the inventory: host_key: {}",
+) -> OpenNode:
     """What opens the way into a node by its name, over SSH. The host key that clusterup made for its installed system
     is known; `ask` is asked about those that nothing is known of, and None refuses them. Nobody is asked about a node
-    that has a console: its key is learned there."""
+    that has a console: its key is learned there. `vouch` says where a person writes down the key {} that
+    they believe."""
     host_keys = state.host_keys
     nodes = {node.name: node for node in inventory.nodes}
     consoles = {node.name for node in inventory.nodes if node.console.url}
@@ -82,7 +88,7 @@ def opener(inventory: Inventory, state: ClusterState, ask: Ask | None) -> OpenNo
             step="connect",
             tried="compare the host key with the pinned ones",
             got=shown,
-            hint=f"compare it on the machine's console; then write it into the inventory: host_key: {presented}",
+            hint=f"compare it on the machine's console; {vouch.format(presented)}",
         )
 
     def open_node(name: str) -> Transport:

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from bootstrap.engine.action import Context
 from bootstrap.errors import ClusterupError
 from bootstrap.steps import deploy_commands as commands
-from bootstrap.steps.layout import NodeFile, Unit
+from bootstrap.steps.layout import NodeFile, Runs
 
 START_SECONDS = 600.0
 
 
-def ensure_units(context: Context, node: str, units: Sequence[Unit], *, seconds: float = START_SECONDS) -> None:
+def ensure_units(context: Context, node: str, units: Sequence[Runs], *, seconds: float = START_SECONDS) -> None:
     """Start what does not run, restart what runs with older settings, leave the rest alone, and wait until all run.
 
     Raises ClusterupError with the end of the journal of a unit that does not come up.
@@ -23,12 +23,12 @@ def ensure_units(context: Context, node: str, units: Sequence[Unit], *, seconds:
     context.wait_until(lambda: units_run(context, node, units), what=_names(units), timeout=seconds, every=2.0)
 
 
-def begin_units(context: Context, node: str, units: Sequence[Unit]) -> None:
+def begin_units(context: Context, node: str, units: Sequence[Runs]) -> None:
     """As `ensure_units`, without waiting."""
     context.on(node).check(commands.start_units(), stdin=commands.units_input(units))
 
 
-def units_run(context: Context, node: str, units: Sequence[Unit]) -> bool:
+def units_run(context: Context, node: str, units: Sequence[Runs]) -> bool:
     """True when all run with their newest settings. Raises ClusterupError that says which does not, and why."""
     said = context.on(node).check(commands.unit_states(), stdin=commands.units_input(units)).text
     if not said:
@@ -59,5 +59,5 @@ def files_tar(files: Iterable[NodeFile]) -> bytes:
     return buffer.getvalue()
 
 
-def _names(units: Sequence[Unit]) -> str:
+def _names(units: Sequence[Runs]) -> str:
     return ", ".join(unit.name.removesuffix(".service") for unit in units)

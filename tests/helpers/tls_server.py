@@ -1,12 +1,14 @@
-"""A TLS server that stands for an API server in tests of balancers."""
+"""TLS servers that stand for API servers in tests."""
 
 from __future__ import annotations
 
 import http.server
 import ssl
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from email.utils import formatdate
 from pathlib import Path
 
 from bootstrap.pki.x509 import KeyPair, Usage, issue
@@ -41,6 +43,43 @@ def api_server(
     thread.start()
     try:
         yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def answering(
+    pair: KeyPair, answer: Callable[[str], tuple[int, bytes]], folder: Path, *, ahead: float = 0.0
+) -> Iterator[int]:
+    """A server on 127.0.0.1 that shows `pair` and answers each path with a status and a body; its port. Its clock is
+    `ahead` seconds ahead."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = answer(self.path)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return formatdate((timestamp or time.time()) + ahead, usegmt=True)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    file = folder / "pair.pem"
+    file.write_bytes(pair.cert_pem + pair.key_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield server.server_address[1]
     finally:
         server.shutdown()
         thread.join()

@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from bootstrap.steps.kube_client import KINDS
-from tests.simulator.kubelet import serving
-from tests.simulator.objects import Conflict, Name, Objects
+from bootstrap.steps import published
+from bootstrap.steps.discovery import CLUSTER_INFO
+from bootstrap.steps.kube_client import KINDS, path_of
+from bootstrap.steps.kubeadm_objects import GET_NODES
+from tests.simulator.kubelet import serving, signed_cluster_info, token_of
+from tests.simulator.objects import Conflict, Name, Object, Objects
 
 if TYPE_CHECKING:
     from tests.simulator.site import Site
@@ -95,10 +98,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         objects = serving(self.server.site.machines[self.server.name])
         if urlsplit(self.path).path == "/readyz":
             return (200, "ok") if objects is not None else (500, "[-]etcd failed")
-        if ADMINISTRATORS not in self._groups():
-            return _failure(403, "Forbidden")
         if objects is None:
             return _failure(500, "etcdserver: request timed out")
+        if ADMINISTRATORS not in self._groups():
+            return self._told_to_strangers(objects)
         found = _OBJECT.fullmatch(urlsplit(self.path).path)
         kind = _KIND_OF.get((found[1], found[3])) if found else None
         if found is not None and kind is not None:
@@ -111,6 +114,24 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 return answer
         self.server.site.complain(f"the API was asked what the simulator does not know: {self.command} {self.path}")
         return _failure(501, "unknown")
+
+    def _told_to_strangers(self, objects: Objects) -> Answered:
+        """What those get who are no administrators: the cluster's description, and with a token what its groups may
+        read."""
+        shown = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        secret = token_of(objects, shown, self.server.site) if shown else None
+        path = urlsplit(self.path).path
+        if shown and secret is None:
+            return _failure(401, "Unauthorized")
+        told: Object | None = None
+        if path == CLUSTER_INFO:
+            told = signed_cluster_info(objects, self.server.site)
+        elif secret is not None and path == path_of("CertificateSigningRequest"):
+            told = {"kind": "CertificateSigningRequestList", "items": []}
+        elif secret is not None and (name := _readable(path)) is not None and objects.get(name[1]) is not None:
+            told = objects.get(name[0])
+            return _failure(404, "not found") if told is None else (200, told)
+        return _failure(403, "Forbidden") if told is None else (200, told)
 
     def _list(self, objects: Objects, kind: str, namespace: str) -> Answered:
         wanted = parse_qs(urlsplit(self.path).query).get("fieldSelector", [""])[0]
@@ -143,6 +164,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Nobody reads it."""
+
+
+def _readable(path: str) -> tuple[Name, Name] | None:
+    """What somebody with a token asks for and may have, and the object that lets them; None for all else."""
+    if path == path_of("ConfigMap", published.NAME, published.NAMESPACE):
+        role = ("RoleBinding", published.NAMESPACE, published.ROLE)
+        return ("ConfigMap", published.NAMESPACE, published.NAME), role
+    node = path.removeprefix(path_of("Node") + "/")
+    return None if node == path else (("Node", "", node), ("ClusterRoleBinding", "", GET_NODES))
 
 
 def _failure(status: int, message: str) -> Answered:

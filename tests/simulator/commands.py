@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 
 from bootstrap.paths import templates_dir
 from bootstrap.steps import deploy_commands as deploy
-from bootstrap.steps import handover, install_commands
+from bootstrap.steps import handover, install_commands, join_by_token, join_checks
 from bootstrap.steps.desired import KEPT_ETC
 from bootstrap.steps.etcd_units import DATA
+from bootstrap.steps.join import is_ready
+from bootstrap.steps.shape import API_PORT
 from bootstrap.transport import sudo, upload
 from bootstrap.transport.base import Command
 from tests.simulator.facts import facts_of
+from tests.simulator.kubelet import seen_by, serving
 from tests.simulator.machine import Answer
 from tests.simulator.scripts import Known, exactly, known
 
@@ -61,6 +64,8 @@ def _all() -> tuple[Known[Does], ...]:
         known(_template(deploy.read_certificates), _read_certificates),
         known(_template(deploy.remove_file), _remove),
         known(handover._KEEP, _keep),
+        known(join_checks._REACH, _reach),
+        known(join_by_token._OWN_NODE, _own_node),
         known(upload._LOOK, _look),
         known(upload._BEGIN, _begin),
         known(upload._CONTINUE, _continue),
@@ -199,6 +204,19 @@ def _keep(machine: SimulatedMachine, arguments: list[str], stdin: bytes) -> Answ
         return Answer(1, stderr=b"what arrived is not what was sent\n")
     machine.files.write(path, stdin, 0o600, synced=True)
     return DONE
+
+
+def _reach(machine: SimulatedMachine, arguments: list[str], _: bytes) -> Answer:
+    serve = {f"{each.address}:{API_PORT}" for each in machine.site.machines.values() if serving(each) is not None}
+    return _said(f"{'yes' if place in serve else 'no'} {place}" for place in arguments[0].split())
+
+
+def _own_node(machine: SimulatedMachine, arguments: list[str], _: bytes) -> Answer:
+    objects = seen_by(machine) if machine.files.content(arguments[1]) else None
+    node = objects.get(("Node", "", arguments[2].rpartition("/")[2])) if objects is not None else None
+    if node is None:
+        return Answer(1, stderr=b"urllib.error.URLError\n")
+    return _said(["Ready" if is_ready(node) else "not Ready"])
 
 
 def _look(machine: SimulatedMachine, arguments: list[str], _: bytes) -> Answer:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from bootstrap.pki.token import Token, detached_signature
 from bootstrap.pki.x509 import KeyPair, Usage, issue
 from bootstrap.steps.node_units import BOOTSTRAP_CONF, CLIENT_CERTIFICATE, KUBELET_CONF, REGISTRATION
 
@@ -61,7 +62,7 @@ def _why_unknown(machine: SimulatedMachine) -> str | None:
         return "there is neither a certificate nor a token"
     if objects is None:
         return "no API server answers"
-    if not _good_token(objects, yaml.safe_load(content)["users"][0]["user"]["token"], machine.site):
+    if token_of(objects, yaml.safe_load(content)["users"][0]["user"]["token"], machine.site) is None:
         return "Unauthorized"
     return None if all(objects.get(("ClusterRoleBinding", "", name)) for name in BINDINGS) else "Forbidden"
 
@@ -81,10 +82,24 @@ def keep_cluster(site: Site) -> None:
             _tell(machine, objects)
 
 
-def _good_token(objects: Objects, token: str, site: Site) -> bool:
+def token_of(objects: Objects, token: str, site: Site) -> Object | None:
+    """The Secret that makes a token good; None for one that is not."""
     number, _, secret = token.partition(".")
     found = objects.get(("Secret", "kube-system", f"bootstrap-token-{number}"))
-    return found is not None and _value(found, "token-secret") == secret and not _ended(found, site)
+    return found if found and _value(found, "token-secret") == secret and not _ended(found, site) else None
+
+
+def signed_cluster_info(objects: Objects, site: Site) -> Object | None:
+    """What the cluster tells strangers, signed for each token as its bootstrap signer does."""
+    found = objects.get(("ConfigMap", "kube-public", "cluster-info"))
+    if found is None:
+        return None
+    for secret in objects.all("Secret", "kube-system"):
+        if _value(secret, "usage-bootstrap-signing") == "true" and not _ended(secret, site):
+            token = Token(_value(secret, "token-id"), _value(secret, "token-secret"))
+            signature = detached_signature(found["data"]["kubeconfig"], token)
+            found["data"][f"jws-kubeconfig-{token.id}"] = signature
+    return found
 
 
 def _value(secret: Object, key: str) -> str:
@@ -131,6 +146,7 @@ def _tell(machine: SimulatedMachine, objects: Objects) -> None:
     node = objects.get(name)
     if node is None:
         node = objects.apply(name, {"apiVersion": "v1", "kind": "Node", **_registration(machine)})
+    objects.apply(name, {"status": {"nodeInfo": {"machineID": _machine_id(machine)}}})
     ready = all(map(machine.systemd.active, NEEDED)) and "podCIDR" in node["spec"]
     _say_ready(objects, machine.name, "True" if ready else "False")
 
@@ -148,8 +164,16 @@ def _registration(machine: SimulatedMachine) -> dict[str, Any]:
     return {
         "metadata": {"labels": dict(pair.split("=", 1) for pair in labels[1].split(",")) if labels else {}},
         "spec": {"taints": [_taint(text) for text in taints[1].split(",")]} if taints else {},
-        "status": {"addresses": addresses, "nodeInfo": {"kubeletVersion": "v1.20.2"}, "conditions": []},
+        "status": {
+            "addresses": addresses,
+            "nodeInfo": {"kubeletVersion": "v1.20.2", "machineID": _machine_id(machine)},
+            "conditions": [],
+        },
     }
+
+
+def _machine_id(machine: SimulatedMachine) -> str:
+    return (machine.files.content("/etc/machine-id") or b"").decode().strip()
 
 
 def _taint(text: str) -> dict[str, str]:

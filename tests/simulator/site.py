@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bootstrap.image.bundle import Bundle
 from bootstrap.pki.sshkeys import SshKey
+from bootstrap.pki.token import parse_token, token_secret
+from bootstrap.steps.node_units import BOOTSTRAP_CONF
+from bootstrap.steps.shape import API_PORT
 from tests.simulator.etcd_cluster import EtcdCluster, Stopwatch
 from tests.simulator.kubelet import keep_cluster
 from tests.simulator.node import SimulatedMachine
@@ -59,6 +63,14 @@ class Site:
             keep_cluster(self)
         keep_cluster(self)
 
+    def make_token(self, text: str, seconds: float) -> None:
+        """Have a person make a token in the cluster."""
+        made = token_secret(
+            parse_token(text), expires=datetime.now(UTC) + timedelta(seconds=seconds), description="a person's"
+        )
+        for cluster in self.clusters:
+            cluster.objects.apply(("Secret", "kube-system", made["metadata"]["name"]), made)
+
     def summary(self) -> dict[str, Any]:
         """What is so now, as plain data."""
         with self.lock:
@@ -81,6 +93,12 @@ class Site:
                     for node in each.all("Node")
                 },
                 "installed": {machine.name: machine.times_installed for machine in self.machines.values()},
+                "api": [machine.ports[API_PORT] for machine in self.machines.values() if API_PORT in machine.ports],
+                "left": [m.name for m in self.machines.values() if m.files.content(BOOTSTRAP_CONF) is not None],
+                "lets in": {
+                    machine.name: (machine.files.content("/etc/ssh/authorized_keys.d/root") or b"").decode()
+                    for machine in self.machines.values()
+                },
             }
 
 
@@ -93,7 +111,7 @@ class Switchboard:
 
     def do(self, what: str, whom: str = "", seconds: float = 0.0) -> Any:
         """Do `what` to the machine `whom`: cut its connections, switch it off or on; or to all: "on", "jump" (the
-        clock that leases and tokens end by) and "look"."""
+        clock that leases and tokens end by) and "look"; or make the token `whom`, which ends in so many seconds."""
         match what:
             case "cut":
                 self.fleet.cut(whom)
@@ -106,6 +124,9 @@ class Switchboard:
             case "jump":
                 with self.site.lock:
                     self.site.watch.jump(seconds)
+            case "token":
+                with self.site.lock:
+                    self.site.make_token(whom, seconds)
             case "look":
                 return {**self.site.summary(), "failures": [repr(error) for error in self.fleet.failures]}
             case _:

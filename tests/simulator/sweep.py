@@ -101,11 +101,13 @@ class Ground:
     operator: SshKey
     live_keys: dict[str, SshKey]
     checks_tokens: bool = True
+    strangers: tuple[str, ...] = ()
     _trials: int = field(default=0, init=False)
 
     @classmethod
-    def prepared(cls, folder: Path, shape: Shape) -> Ground:
-        """Make it in an empty folder; no process has threads afterwards."""
+    def prepared(cls, folder: Path, shape: Shape, strangers: tuple[str, ...] = ()) -> Ground:
+        """Make it in an empty folder; no process has threads afterwards. `strangers` are machines that are not in the
+        inventory."""
         import_everything()
         no_threads()
         ground = cls(
@@ -113,7 +115,8 @@ class Ground:
             shape,
             small_bundle(folder / "bundle"),
             new_ssh_key(),
-            {name: new_ssh_key() for name in shape.names},
+            {name: new_ssh_key() for name in (*shape.names, *strangers)},
+            strangers=strangers,
         )
         with ground.trial() as trial:
             code = trial.clusterup("plan", "sim.yaml")
@@ -136,12 +139,13 @@ class Ground:
         key.write_bytes(self.operator.private)
         bare = [
             Bare(name, address_of(number), port, self.live_keys[name], self.operator.public)
-            for number, name in enumerate(self.shape.names)
+            for number, name in enumerate((*self.shape.names, *self.strangers))
         ]
-        (folder / "sim.yaml").write_text(self._inventory(bare))
+        ours = [each for each in bare if each.name not in self.strangers]
+        (folder / "sim.yaml").write_text(self._inventory(ours))
         wire = site_in_a_process(self.bundle, bare, folder / "site.log")
         try:
-            yield Trial(folder, wire, self.shape)
+            yield Trial(folder, wire, self.shape, port)
         finally:
             wire.end()
 
@@ -162,25 +166,29 @@ class Ground:
 
 @dataclass
 class Trial:
-    """One person, their machines and their folder; `before` is called in each process of clusterup before its work."""
+    """One person, their machines, which are reached at `port`, and their folder; `before` is called in each process of
+    clusterup before its work."""
 
     folder: Path
     wire: Wire
     shape: Shape
+    port: int
     before: Callable[[], None] = as_it_is
 
     @property
     def log(self) -> Path:
         return self.folder / "clusterup.log"
 
-    def clusterup(self, *arguments: str, strike: Strike = lambda _: None) -> int:
-        """clusterup as typed: its exit code, -9 when it was killed."""
+    def clusterup(self, *arguments: str, strike: Strike = lambda _: None, who: str = "", **more: str) -> int:
+        """clusterup as typed: its exit code, -9 when it was killed. `who` is another person with a state of their own,
+        `more` is in the environment too."""
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
-            "XDG_STATE_HOME": str(self.folder / "state"),
+            "XDG_STATE_HOME": str(self.folder / f"state{who}"),
             "XDG_CACHE_HOME": str(self.folder / "cache"),
             "LC_ALL": "C.UTF-8",
+            **more,
         }
         return run_clusterup(Typed(arguments, environment, self.folder, self.log, strike, self.before))
 

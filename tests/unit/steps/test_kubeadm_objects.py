@@ -14,6 +14,7 @@ from bootstrap.steps.node_units import KUBELET_YAML
 from tests.unit.steps.worlds import intent, inventory
 
 TOKENS = "system:bootstrappers:kubeadm:default-node-token"
+COUNTED = "system:bootstrappers:clusterup:counted"
 
 
 def objects(kubernetes: str, *groups: str) -> dict[str, dict[str, Any]]:
@@ -91,9 +92,9 @@ def test_others_kubelets_get_the_settings_that_ours_have(tmp_path: Path) -> None
 
 def test_tokens_and_nodes_may_read_the_settings_and_tokens_alone_look_for_a_taken_name() -> None:
     made = objects("1.20.2")
-    assert groups_of(made["RoleBinding/kube-system/kubeadm:nodes-kubeadm-config"]) == [TOKENS, "system:nodes"]
-    assert groups_of(made["RoleBinding/kube-system/kubeadm:kubelet-config-1.20"]) == [TOKENS, "system:nodes"]
-    assert groups_of(made["ClusterRoleBinding/kubeadm:get-nodes"]) == [TOKENS]
+    assert groups_of(made["RoleBinding/kube-system/kubeadm:nodes-kubeadm-config"]) == [TOKENS, COUNTED, "system:nodes"]
+    assert groups_of(made["RoleBinding/kube-system/kubeadm:kubelet-config-1.20"]) == [TOKENS, COUNTED, "system:nodes"]
+    assert groups_of(made["ClusterRoleBinding/kubeadm:get-nodes"]) == [TOKENS, COUNTED]
 
 
 def test_another_group_of_tokens_gets_the_same_rights() -> None:

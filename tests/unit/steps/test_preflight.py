@@ -80,7 +80,7 @@ def test_a_disk_that_is_not_there_is_answered_with_those_that_are() -> None:
 
 def test_no_disk_in_the_inventory_is_answered_with_those_that_are_there() -> None:
     (problem,) = problems(GOOD, disk=None)
-    assert "names no disk" in str(problem)
+    assert "nothing says which disk" in str(problem)
     assert "/dev/vda" in str(problem)
 
 

@@ -1,0 +1,218 @@
+"""clusterup join."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bootstrap.cli.options import Output, WaitAtMostOption, WaitForLockOption, patience_of
+
+if TYPE_CHECKING:
+    from bootstrap.engine.connections import Connections
+    from bootstrap.engine.events import Event, Observer
+    from bootstrap.engine.lock import Patience
+    from bootstrap.steps.joining import Joining
+    from bootstrap.steps.reach import Ask
+
+AGAIN = "the same command: it goes on from what is true by then"
+
+
+def register(app: typer.Typer) -> None:
+    """Add join to `app`."""
+    app.command()(join)
+
+
+def join(
+    host: Annotated[str, typer.Argument(help="The machine: [USER@]HOST[:PORT].", show_default=False)],
+    server: Annotated[
+        str,
+        typer.Option("--server", metavar="URL", help="A server of the cluster: https://HOST:6443.", show_default=False),
+    ],
+    ca_cert_hash: Annotated[
+        list[str] | None,
+        typer.Option("--ca-cert-hash", metavar="PIN", help="The cluster's authority: sha256:.... Repeatable."),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option("--token", metavar="T", help="The token, or - for standard input. Who uses ps can read it here."),
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option("--token-file", help="A file with the token on its first line, mode 0600.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the Node. Default: HOST, as far as its first dot.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option("--address", help="The address that other nodes reach it at. Default: HOST's.")
+    ] = None,
+    interface: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--interface",
+            metavar="MAC=NET",
+            help="A network card of the installed system: MAC=dhcp or MAC=ADDRESS/PREFIX[,GATEWAY]. Repeatable. "
+            "Default: DHCP on every wired card.",
+        ),
+    ] = None,
+    disk: Annotated[
+        str | None, typer.Option("--disk", help="The disk to install to: /dev/vda, serial:SERIAL. It is erased.")
+    ] = None,
+    wipe: Annotated[bool, typer.Option("--wipe", help="The disk may be erased though it holds data.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Erase the disk without asking, for scripts.")] = False,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="A label of the Node. Repeatable.")
+    ] = None,
+    taint: Annotated[
+        list[str] | None, typer.Option("--taint", metavar="KEY=VALUE:EFFECT", help="A taint of the Node. Repeatable.")
+    ] = None,
+    user: Annotated[str | None, typer.Option("--user", help="Who to log in as. Default: root.")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="Port of its SSH server. Default: 22.")] = None,
+    key: Annotated[
+        Path | None, typer.Option("--key", help="A private key that it lets in. Default: the agent's, ~/.ssh/id_*.")
+    ] = None,
+    password_from: Annotated[
+        str | None, typer.Option("--password-from", help="Where its password is: env:NAME, file:PATH or prompt.")
+    ] = None,
+    host_key: Annotated[
+        str | None, typer.Option("--host-key", help="Its host key: 'ssh-ed25519 AAAA...'. Default: you are asked.")
+    ] = None,
+    bundle: Annotated[
+        str | None, typer.Option("--bundle", help="Folder of the bundle. Default: the newest one built here.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Go as far as the plan, and change nothing on the machine.")
+    ] = False,
+    output: Annotated[Output, typer.Option("--output", "-o", help="text, or json: one object a line.")] = Output.TEXT,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show each command that runs on the machine.")
+    ] = False,
+    wait_for_lock: WaitForLockOption = False,
+    wait_at_most: WaitAtMostOption = None,
+) -> None:
+    """Join a machine to a cluster as an agent, with a token and nothing else of the cluster.
+
+    The machine may be any that `clusterup apply` installs, or one that runs the installed system already. Everything it
+    gets comes from the bundle here and from the cluster. `clusterup token create` prints the command with all it needs.
+
+    What stands on a command line is seen by every user of this machine. Without --token, the token comes from
+    --token-file, from the environment variable CLUSTERUP_TOKEN, or you are asked for it.
+
+    Everything that speaks against it is said before the machine is touched. Run it again after any interruption: it
+    goes on from what is true by then, for as long as the token is good.
+    """
+    from bootstrap.errors import BadUse
+    from bootstrap.image.bundle import find_bundle
+    from bootstrap.steps.discovery import discover, pins_of, server_url
+    from bootstrap.steps.join_words import given_token, machine_of
+    from bootstrap.steps.joining import described_agent, joining_of
+    from bootstrap.transport.target import place_of
+
+    try:
+        place = place_of(host)
+    except ValueError as error:
+        raise BadUse(str(error), step="join", hint="as in: clusterup join root@192.0.2.21 ...") from None
+    url, pins = server_url(server), pins_of(ca_cert_hash or ())
+    ssh = {
+        "user": user or place.user,
+        "port": port or place.port,
+        "key": str(key) if key else None,
+        "password_from": password_from,
+        "host_key": host_key,
+    }
+    machine = machine_of(
+        place,
+        ssh,
+        name=name,
+        address=address,
+        disk=disk,
+        labels=label or (),
+        taints=taint or (),
+        interfaces=interface or (),
+    )
+    local = find_bundle(bundle)
+    shown = given_token(token, token_file)
+    cluster = discover(url, shown, pins)
+    joining = joining_of(cluster, shown, described_agent(cluster, shown), machine, local)
+    how = _How(output, verbose=verbose, wipe=wipe, yes=yes, dry_run=dry_run)
+    _join(joining, how, patience_of(wait_for_lock, wait_at_most))
+
+
+@dataclass(frozen=True)
+class _How:
+    """The person's wishes for the run."""
+
+    output: Output
+    verbose: bool
+    wipe: bool
+    yes: bool
+    dry_run: bool
+
+
+def _join(joining: Joining, how: _How, patience: Patience) -> None:
+    """Plan, ask, do, as apply does."""
+    from bootstrap.cli.apply import _brakes, _confirm_erasing, _detail, _observed, _stop_for_problems
+    from bootstrap.cli.common import person
+    from bootstrap.cli.recorded import recorded
+    from bootstrap.engine.lock import file_lock
+    from bootstrap.engine.run import Brakes, State, run_plan
+    from bootstrap.steps.join_by_token import look_at, prepare_join
+    from bootstrap.ui.words import plan_lines, report_lines
+
+    name, cluster = joining.node.name, joining.description.cluster
+    detail = _detail(how.verbose)
+    lock = nullcontext() if how.dry_run else file_lock(joining.state.lock, f"join {name}", patience)
+    with lock, ExitStack() as until_the_end:
+        with (
+            _observed(joining.inventory, how.output, detail) as observe,
+            _connections(joining, observe, person()) as connections,
+        ):
+            world = look_at(joining, connections, observe)
+            prepared = prepare_join(joining, world, connections, wipe=how.wipe)
+        if how.output is Output.TEXT and not prepared.plan.empty:
+            typer.echo("\n".join(plan_lines(prepared.plan)))
+        _stop_for_problems(prepared)
+        if how.dry_run:
+            typer.echo("nothing was done: this was a dry run", err=True)
+            return
+        if not prepared.plan.empty:
+            if not how.yes and any(item.action.step == "install" for item in prepared.plan.items):
+                _confirm_erasing()
+            journal = until_the_end.enter_context(recorded(joining.state.journal, prepared.plan, {}))
+            with (
+                _observed(joining.inventory, how.output, detail) as show,
+                _brakes(Brakes(abort=patience.abort)) as brakes,
+            ):
+
+                def observe_all(event: Event) -> None:
+                    journal(event)
+                    show(event)
+
+                with _connections(joining, observe_all, None) as connections:
+                    report = run_plan(prepared.plan, connections, observe=observe_all, brakes=brakes)
+            typer.echo("\n".join(report_lines(report, (), AGAIN)), err=how.output is Output.JSON)
+            if brakes.interrupted.is_set():
+                raise typer.Exit(130)
+            if report.of(State.FAILED):
+                raise typer.Exit(3 if report.of(State.DONE) else 1)
+    if how.output is Output.TEXT:
+        typer.echo(f"{name} is a Ready node of the cluster {cluster}")
+
+
+@contextmanager
+def _connections(joining: Joining, observe: Observer, ask: Ask | None) -> Iterator[Connections]:
+    """The way into the machine."""
+    from bootstrap.engine.connections import Connections
+    from bootstrap.engine.logged import LoggedTransport
+    from bootstrap.steps.reach import opener
+
+    open_node = opener(joining.inventory, joining.state, ask, "then: --host-key '{}'")
+    connections = Connections(lambda name: LoggedTransport(open_node(name), observe))
+    try:
+        yield connections
+    finally:
+        connections.close_all()

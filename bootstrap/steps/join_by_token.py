@@ -1,0 +1,192 @@
+"""The plan of joining one machine with a token, and its last action: the kubelet joins with the token that was given.
+
+Whether the node is Ready is asked on the node, as the node: the token may have ended by then, or be used up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from bootstrap.engine.action import Action, Context
+from bootstrap.engine.connections import Connections
+from bootstrap.engine.events import Observer
+from bootstrap.engine.gather import gather
+from bootstrap.engine.plan import make_plan
+from bootstrap.errors import ClusterupError, Refused
+from bootstrap.image.bundle import verify_bundle
+from bootstrap.steps import deploy_commands as commands
+from bootstrap.steps.apply import Prepared, used_parts
+from bootstrap.steps.checks import judged
+from bootstrap.steps.deploy import deploy_actions
+from bootstrap.steps.facts import read_node
+from bootstrap.steps.install import disks_written, install_actions
+from bootstrap.steps.join import READY_SECONDS, bootstrap_file, has_certificate, is_ready, join_reason
+from bootstrap.steps.join_checks import ADVICE, machine_problems, same_machine, token_problems, way_problems
+from bootstrap.steps.joining import STEP, Joining, installation_for
+from bootstrap.steps.kube_client import KubeClient, KubeForbidden, KubeUnauthorized
+from bootstrap.steps.node_units import BOOTSTRAP_CONF, CA, CLIENT_CERTIFICATE
+from bootstrap.steps.preflight import preflight
+from bootstrap.steps.shape import LOCAL_API_PORT
+from bootstrap.steps.units import begin_units, put_files, units_run
+from bootstrap.steps.world import ApiFacts, World
+from bootstrap.transport.base import Command, Transport
+
+_OWN_NODE = """\
+python3 -c '
+import json, ssl, sys, urllib.request
+context = ssl.create_default_context(cafile=sys.argv[1])
+context.load_cert_chain(sys.argv[2])
+opener = urllib.request.build_opener(urllib.request.ProxyHandler(dict()), urllib.request.HTTPSHandler(context=context))
+conditions = json.load(opener.open(sys.argv[3], timeout=20))["status"]["conditions"]
+print("Ready" if any(each["type"] == "Ready" and each["status"] == "True" for each in conditions) else "not Ready")
+' {} {} {}
+"""
+
+
+def own_node(name: str) -> Command:
+    """Print "Ready" or "not Ready", what the node's own Node says to the node, asked with the kubelet's certificate."""
+    url = f"https://127.0.0.1:{LOCAL_API_PORT}/api/v1/nodes/{name}"
+    return Command.of("look at the Node", _OWN_NODE, CA, CLIENT_CERTIFICATE, url)
+
+
+def look_at(joining: Joining, connections: Connections, observe: Observer) -> World:
+    """The facts of the machine, and the Node that has its name already. Raises KubeError."""
+    name = joining.node.name
+
+    def read(way: Transport) -> Any:
+        return read_node(way, joining.desired.wanted)
+
+    found = gather([name], read, connections, parallel=1, observe=observe)
+    with joining.api() as api:
+        node = api.get("Node", name)
+    objects = {f"Node/{name}": node} if node is not None else {}
+    ready = {name: is_ready(node)} if node is not None else {}
+    return World(found.values, found.errors, api=ApiFacts(ready, objects))
+
+
+def prepare_join(joining: Joining, world: World, connections: Connections, *, wipe: bool) -> Prepared:
+    """What would make the machine a node of the cluster, and all that speaks against it."""
+    name, image = joining.node.name, joining.bundle.artifact("os")
+    may_be_wiped = frozenset({name} if wipe else ())
+    installation = installation_for(joining)
+    done = disks_written(joining.inventory, world, installation, may_be_wiped)
+    problems = preflight(
+        joining.inventory,
+        world,
+        cluster_id=joining.description.cluster_id,
+        image_size=image.raw_size or image.size,
+        wipe=may_be_wiped,
+        written=done,
+        advice=ADVICE,
+    )
+    facts, node = world.nodes.get(name), (world.api.objects if world.api else {}).get(f"Node/{name}")
+    if facts is not None:
+        problems += machine_problems(joining, facts, node)
+        if node is None or not same_machine(joining, facts, node):
+            problems += [*token_problems(joining), *way_problems(joining, connections.on(name))]
+    actions = install_actions(joining.inventory, world, installation, done)
+    actions += deploy_actions(joining.desired, world)
+    plan = make_plan([*actions, *token_join_actions(joining)], world)
+    try:
+        verify_bundle(joining.bundle, used_parts(plan, joining.bundle))
+    except ClusterupError as error:
+        problems.append(error)
+    return Prepared(world, tuple(problems), plan)
+
+
+def token_join_actions(joining: Joining) -> list[Action[World]]:
+    """The action that makes the machine a Ready node of the cluster."""
+    name = joining.node.name
+    return [
+        Action(
+            id=f"{name}/join",
+            node=name,
+            step=STEP,
+            title=f"join the kubelet to the cluster {joining.description.cluster} with token {joining.token.id}",
+            check=judged(name, lambda facts, world: join_reason(joining.desired, facts, world)),
+            apply=lambda context: join_with_token(context, joining),
+            needs=(f"{name}/runtime",),
+        )
+    ]
+
+
+def join_with_token(context: Context, joining: Joining) -> None:
+    """Start the kubelet, with the token where it has no certificate that is still good, wait until the Node is Ready,
+    and take the token from the node again. Raises Refused where its certificate is refused, ClusterupError."""
+    name, units = joining.node.name, joining.desired.kubelet
+    refused: list[str] = []
+    with joining.api() as api:
+        told = _refusals_told(api, joining)
+        try:
+            if not has_certificate(context, name, joining.cluster.ca_pem):
+                file = bootstrap_file(joining.description.cluster, joining.cluster.ca_pem, joining.token)
+                put_files(context, name, [file])
+            begin_units(context, name, units)
+
+            def joined() -> bool:
+                refused.extend(told())
+                if refused:
+                    return True
+                return units_run(context, name, units) and _says_ready(context, name)
+
+            context.wait_until(joined, what=f"Node {name} to be Ready", timeout=READY_SECONDS, every=5.0)
+            if refused:
+                raise Refused(
+                    "the cluster refuses to give the kubelet a certificate for this token",
+                    node=name,
+                    step=STEP,
+                    tried=f"ask for one with token {joining.token.id}",
+                    got="; ".join(refused),
+                    hint="`clusterup token create` makes another token; this command goes on with it from here",
+                )
+        except ClusterupError:
+            # What went wrong is the thing to say.
+            with suppress(ClusterupError):
+                _take_token_away(context, name)
+            raise
+    _take_token_away(context, name)
+
+
+def _take_token_away(context: Context, name: str) -> None:
+    context.on(name).check(commands.remove_file(BOOTSTRAP_CONF))
+
+
+def _says_ready(context: Context, name: str) -> bool:
+    return context.on(name).check(own_node(name)).text.strip() == "Ready"
+
+
+def _refusals_told(api: KubeClient, joining: Joining) -> Callable[[], list[str]]:
+    """What asks for the words with which requests for this node's certificate were refused from here on."""
+    before = {found["metadata"]["name"] for found in _requests(api, joining)}
+
+    def told() -> list[str]:
+        later = [each for each in _requests(api, joining) if each["metadata"]["name"] not in before]
+        conditions = [each for found in later for each in (found.get("status") or {}).get("conditions") or ()]
+        return [str(each.get("message") or "Denied") for each in conditions if each.get("type") == "Denied"]
+
+    return told
+
+
+def _requests(api: KubeClient, joining: Joining) -> list[dict[str, Any]]:
+    """The requests for certificates that were made with the token for this node; none where it may not look, or is no
+    good any more."""
+    user = f"system:bootstrap:{joining.token.id}"
+    try:
+        found = api.list("CertificateSigningRequest")
+    except (KubeForbidden, KubeUnauthorized):
+        return []
+    return [each for each in found if each["spec"].get("username") == user and _is_for(each, joining.node.name)]
+
+
+def _is_for(request: dict[str, Any], name: str) -> bool:
+    import base64
+
+    from cryptography import x509
+
+    try:
+        asked = x509.load_pem_x509_csr(base64.b64decode(request["spec"]["request"]))
+    except ValueError:
+        return False
+    return any(part.value == f"system:node:{name}" for part in asked.subject)

@@ -1,0 +1,58 @@
+"""What is kept of a cluster on a machine that only joins nodes to it: no key of the cluster's is there.
+
+It lies where an operator's state does, so that the nodes' host keys and the journal are where they are looked for; the
+SSH key is one of its own, in a folder of its own: `clusterup adopt` finds nothing in its way.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bootstrap.errors import Refused
+from bootstrap.pki.store import read_if_there, write_once
+from bootstrap.steps.handover_file import CLUSTER_ID, SSH_KEY
+from bootstrap.steps.state import ClusterState, state_folder
+
+KEY_FILE = "joiner/id_ed25519"
+
+
+class JoinerState(ClusterState):
+    """A state without the cluster's own keys."""
+
+    @property
+    def ssh_key_file(self) -> Path:
+        return self.folder / KEY_FILE
+
+
+def state_for_joining(cluster: str, cluster_id: str) -> ClusterState:
+    """The state of that cluster on this machine: the operator's where there is one, or one that only joins.
+
+    Raises Refused where there is a state of another cluster of that name.
+    """
+    folder = state_folder(cluster)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    known = read_if_there(folder / CLUSTER_ID) or write_once(folder / CLUSTER_ID, cluster_id.encode())
+    if known.decode().strip() != cluster_id:
+        raise Refused(
+            f"there is a state of another cluster {cluster} on this machine",
+            step="join",
+            tried=f"compare the cluster's id with {folder / CLUSTER_ID}",
+            got=f"here {known.decode().strip()}, there {cluster_id}",
+            hint=f"if that cluster is gone for good, move its state away: mv {folder} {folder}.old; if not, join from "
+            "another machine, or with another XDG_STATE_HOME",
+        )
+    return ClusterState(folder) if (folder / SSH_KEY).exists() else JoinerState(folder)
+
+
+def require_operator(cluster: str) -> None:
+    """Raise Refused where this machine only joins nodes to that cluster: as an operator it would make authorities of
+    its own for it."""
+    folder = state_folder(cluster)
+    if (folder / KEY_FILE).exists() and not (folder / "pki" / "ca.crt").exists():
+        raise Refused(
+            f"nodes were joined to the cluster {cluster} from this machine, and it has none of its keys",
+            step="state",
+            tried=f"look for them in {folder}",
+            got="a key that joins nodes, no authority",
+            hint="run `clusterup adopt` with a server of the cluster first",
+        )

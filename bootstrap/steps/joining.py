@@ -1,0 +1,216 @@
+"""Joining one machine with a token: what the cluster says, what the person says, and what comes of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bootstrap.errors import ClusterupError, Refused
+from bootstrap.image.bundle import Bundle
+from bootstrap.image.configuration import EtcFile
+from bootstrap.inventory.model import Cluster, Interface, Inventory, Node, Role, Ssh, Taint
+from bootstrap.pki.token import Token
+from bootstrap.steps.agent_description import AgentDescription, parse_description, units_of
+from bootstrap.steps.configuration import node_etc
+from bootstrap.steps.desired import Desired, image_files
+from bootstrap.steps.discovery import Discovered
+from bootstrap.steps.install import Installation
+from bootstrap.steps.joiner_state import state_for_joining
+from bootstrap.steps.kube_client import KubeClient, KubeForbidden, KubeUnauthorized
+from bootstrap.steps.node_units import REGISTRATION, registration
+from bootstrap.steps.published import KEY, NAME, NAMESPACE
+from bootstrap.steps.state import INSTALLED, ClusterState
+from bootstrap.steps.written import stretches
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address
+
+STEP = "join"
+ANSWER_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the person says of the machine that joins; `labels` and `taints` beside those of the cluster's defaults,
+    `interfaces` the network cards of the installed system where DHCP does not do for all of them."""
+
+    name: str
+    address: IPv4Address
+    ssh: Ssh
+    disk: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: Sequence[Taint] = ()
+    interfaces: tuple[Interface, ...] = ()
+
+
+@dataclass(frozen=True)
+class Joining:
+    """A machine and the cluster that it joins. `inventory` has nothing but the machine in it."""
+
+    cluster: Discovered
+    token: Token
+    description: AgentDescription
+    state: ClusterState
+    bundle: Bundle
+    inventory: Inventory
+    desired: Desired
+
+    @property
+    def node(self) -> Node:
+        return self.desired.node
+
+    @contextmanager
+    def api(self) -> Iterator[KubeClient]:
+        """A client of the API that shows the token."""
+        with token_client(self.cluster, self.token) as client:
+            yield client
+
+
+@contextmanager
+def token_client(cluster: Discovered, token: Token) -> Iterator[KubeClient]:
+    """A client of the API that shows a token, at the server that was asked to join."""
+    server = cluster.server
+    with KubeClient(
+        server.host,
+        server.port,
+        ca_pem=cluster.ca_pem,
+        client=None,
+        token=token,
+        server_name=server.host,
+        timeout=ANSWER_SECONDS,
+    ) as client:
+        yield client
+
+
+def described_agent(cluster: Discovered, token: Token) -> AgentDescription:
+    """What the cluster says of its agents to somebody with the token. Raises ClusterupError."""
+    tried = f"read the ConfigMap {NAMESPACE}/{NAME} at {cluster.server}"
+    try:
+        with token_client(cluster, token) as api:
+            found = api.get("ConfigMap", NAME, NAMESPACE)
+    except KubeUnauthorized as error:
+        raise Refused(
+            "the cluster does not let the token in",
+            step=STEP,
+            tried=tried,
+            got=error.got,
+            hint="it has just expired, was revoked or used up, or is none to log in with: `clusterup token create` "
+            "makes one",
+        ) from None
+    except KubeForbidden as error:
+        raise _not_told(tried, error.got or "403") from None
+    if found is None:
+        raise _not_told(tried, "there is none")
+    return parse_description(str((found.get("data") or {}).get(KEY)))
+
+
+def _not_told(tried: str, got: str) -> Refused:
+    return Refused(
+        "the cluster does not tell this token what its agents are made of",
+        step=STEP,
+        tried=tried,
+        got=got,
+        hint="its operator has to run `clusterup apply` once with a version that joins with tokens; a token that a "
+        "person made has to be of kubeadm's group (system:bootstrappers:kubeadm:default-node-token)",
+    )
+
+
+def joining_of(
+    cluster: Discovered, token: Token, description: AgentDescription, machine: Machine, bundle: Bundle
+) -> Joining:
+    """What comes of it all; keys of the state that are not there yet are made, nothing else is touched.
+
+    Raises Refused where the bundle is not what the cluster's nodes are made of, or the state here another cluster's.
+    """
+    check_bundle(description, bundle)
+    state = state_for_joining(description.cluster, description.cluster_id)
+    node = _node(description, machine)
+    inventory = Inventory(cluster=Cluster(name=description.cluster), nodes=(node,))
+    return Joining(cluster, token, description, state, bundle, inventory, _desired(description, node, bundle))
+
+
+def check_bundle(description: AgentDescription, bundle: Bundle) -> None:
+    """Raise Refused where the bundle holds another payload or other images than the cluster's nodes have."""
+    payload = bundle.artifact("payload")
+    here = {path: image.sha256 for path, image in image_files(bundle.images).items()}
+    there = {image.path: image.sha256 for image in description.images}
+    if payload.sha256 == description.payload.sha256 and here == there:
+        return
+    other = sorted(path for path in {*here, *there} if here.get(path) != there.get(path))
+    theirs = _versions(description.payload.components)
+    raise Refused(
+        "the bundle here is not the one that the cluster's nodes are made of",
+        step=STEP,
+        tried=f"compare {bundle.directory} with what the cluster says",
+        got=f"here {_versions(payload.components)} (payload {payload.sha256[:12]}), there {theirs} (payload "
+        f"{description.payload.sha256[:12]})" + (f"; images that differ: {', '.join(other)}" if other else ""),
+        hint="copy the bundle's folder from the cluster's operator and name it with --bundle",
+    )
+
+
+def installation_for(joining: Joining) -> Installation:
+    """What is installed on the machine: this machine's key is let in beside the cluster's."""
+    state, description, node = joining.state, joining.description, joining.node
+    servers = tuple(Node(name=name, address=address, role=Role.SERVER) for name, address in description.servers.items())
+    everybody = joining.inventory.model_copy(update={"nodes": (*servers, node)})
+
+    def etc(name: str) -> list[EtcFile]:
+        return node_etc(
+            everybody,
+            node,
+            cluster_id=description.cluster_id,
+            identity=state.identity(name),
+            authorized_keys=[*description.authorized_keys, f"{state.ssh_key.public} clusterup"],
+        )
+
+    def pin(name: str, key: str) -> None:
+        state.host_keys.pin(name, INSTALLED, key)
+        state.note_installed(name)
+
+    return Installation(joining.bundle, etc, state.identity, pin, lambda _: None)
+
+
+def _node(description: AgentDescription, machine: Machine) -> Node:
+    from pydantic import ValidationError
+
+    try:
+        node = Node.model_validate(
+            {**description.settings, "name": machine.name, "address": machine.address, "taints": description.taints}
+        )
+    except ValidationError as error:
+        raise ClusterupError(
+            "what the cluster says of its agents is not understood by this version",
+            step=STEP,
+            got="; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:3]),
+            hint="join with the version of clusterup that last applied the cluster",
+        ) from None
+    given = {
+        "ssh": machine.ssh,
+        "disk": machine.disk,
+        "labels": {**description.labels, **machine.labels},
+        "taints": (*node.taints, *machine.taints),
+        "interfaces": machine.interfaces,
+    }
+    return node.model_copy(update=given)
+
+
+def _desired(description: AgentDescription, node: Node, bundle: Bundle) -> Desired:
+    own = {REGISTRATION: registration(node)}
+    files = tuple(own.get(file.path, file) for file in description.files_of(node.name, str(node.address)))
+    return Desired(
+        node,
+        runtime=units_of(description.runtime, files),
+        etcd=(),
+        control_plane=(),
+        kubelet=units_of(description.kubelet, files),
+        files=files,
+        payload=bundle.artifact("payload"),
+        images=bundle.images,
+        stretches=stretches(bundle.artifact("os")),
+    )
+
+
+def _versions(components: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in sorted(components.items())) or "no versions"
