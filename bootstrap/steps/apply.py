@@ -108,6 +108,11 @@ def intent_of(
     )
 
 
+def leaves(intent: Intent, *leaving: Leaving) -> Intent:
+    """The same, and that nodes leave which it does not have."""
+    return dataclasses.replace(intent, leaving=leaving)
+
+
 def look(intent: Intent, connections: Connections, *, parallel: int, observe: Observer) -> World:
     """Read the facts of every node at once, then those of etcd and of the API. Nodes that can't be reached are in the
     world's `unreachable`, or in `away` where they are to leave."""
@@ -121,23 +126,24 @@ def look(intent: Intent, connections: Connections, *, parallel: int, observe: Ob
         parallel=parallel,
         observe=observe,
         # More is asked of servers than their facts: what etcd and the API servers say.
-        keep=intent.servers,
+        keep=[*intent.servers, *leaving],
     )
     nodes = {name: found.values[name] for name in names if name in found.values}
     with asking(2, "cluster") as pool:
         etcd = pool.submit(read_etcd, nodes, intent.servers, connections, intent.keys)
         api = pool.submit(read_api, nodes, intent.servers, connections, intent.keys, intent.objects)
-        well = pool.submit(read_well, nodes, intent.servers, connections, intent.keys) if intent.leaving else None
         going = [each.name for each in intent.leaving]
+        members = [*intent.servers, *(name for name in leaving if name in found.values)]
+        well = pool.submit(read_well, found.values, members, connections, intent.keys) if going else None
         pods = pool.submit(read_pods, nodes, intent.servers, connections, intent.keys, going) if going else None
     failed = {name: found.errors[name] for name in names if name in found.errors}
     seen = {name: error.configuration for name, error in failed.items() if isinstance(error, RunsInstalled)}
     unreachable = {name: error for name, error in failed.items() if name not in seen}
-    members, objects = etcd.result(), api.result()
+    quorum, objects = etcd.result(), api.result()
     return World(
         nodes,
         unreachable,
-        dataclasses.replace(members, well=well.result()) if members and well else members,
+        dataclasses.replace(quorum, well=well.result()) if quorum and well else quorum,
         dataclasses.replace(objects, pods=pods.result()) if objects and pods else objects,
         seen,
         leaving={name: found.values[name] for name in leaving if name in found.values},

@@ -14,14 +14,14 @@ from bootstrap.engine.action import Action, Context
 from bootstrap.inventory.model import Role
 from bootstrap.locks import waiting_lock
 from bootstrap.steps.clean import clean_node, is_clean, wipe_node
-from bootstrap.steps.disks import described
 from bootstrap.steps.drain import counted, drain
 from bootstrap.steps.etcd_units import BIRTH
 from bootstrap.steps.facts import Wanted
 from bootstrap.steps.handover_file import HANDOVER
 from bootstrap.steps.leave_commands import stop_units
 from bootstrap.steps.leave_etcd import leave_etcd
-from bootstrap.steps.leaving import LEAVING, Leaving, arithmetic, one_by_one
+from bootstrap.steps.leaving import Leaving, arithmetic, fate_of, one_by_one
+from bootstrap.steps.node_object import LEAVING
 from bootstrap.steps.node_units import BOOTSTRAP_CONF, CLIENT_CERTIFICATE
 from bootstrap.steps.roll import Disk, note_left
 from bootstrap.steps.rolling import RESTARTING
@@ -78,6 +78,7 @@ def is_server(each: Leaving, world: World) -> bool:
 def _actions(each: Leaving, servers: ApiServers, state: ClusterState, world: World, counts: str) -> list[Action[World]]:
     name, facts = each.name, world.leaving.get(each.name)
     pods = world.api.pods.get(name, ()) if world.api else ()
+    others = [other for other in world.leaving if other != name]
     reached = (name,) if facts is not None and facts.kind == "installed" else ()
 
     def action(
@@ -91,8 +92,7 @@ def _actions(each: Leaving, servers: ApiServers, state: ClusterState, world: Wor
         needed = tuple(f"{name}/{need}" for need in needs)
         return Action(f"{name}/{step}", name, "leave", title, check, apply, needs=needed, exclusive=exclusive)
 
-    machine = _wipe(each, facts) if each.manner.disk is Disk.WIPE else _clean(each)
-    step, title, do = machine
+    step, do = ("leave.wipe", wipe_node) if each.manner.disk is Disk.WIPE else ("leave.clean", clean_node)
     return [
         action(
             "leave.cordon",
@@ -111,7 +111,7 @@ def _actions(each: Leaving, servers: ApiServers, state: ClusterState, world: Wor
             "leave.etcd",
             f"take its member out of etcd: {counts}",
             lambda world: "it is a member of etcd" if each.member(world) is not None else None,
-            lambda context: leave_etcd(context, each.leaver, servers.names, servers.keys, reached),
+            lambda context: leave_etcd(context, each.leaver, (*servers.names, *others), servers.keys, reached),
             "leave.drain",
             # As everything that changes the membership or restarts a member.
             exclusive="etcd",
@@ -123,7 +123,13 @@ def _actions(each: Leaving, servers: ApiServers, state: ClusterState, world: Wor
             lambda context: _delete(context, name, servers, reached),
             "leave.etcd",
         ),
-        action(step, title, lambda world: _machine_reason(each, world, state.cluster_id), do, "leave.node"),
+        action(
+            step,
+            fate_of(each, world),
+            lambda world: _machine_reason(each, world, state.cluster_id),
+            lambda context: do(context, name),
+            "leave.node",
+        ),
         action(
             "leave.forget",
             "forget its keys and its entry on this machine",
@@ -132,17 +138,6 @@ def _actions(each: Leaving, servers: ApiServers, state: ClusterState, world: Wor
             step,
         ),
     ]
-
-
-def _clean(each: Leaving) -> tuple[str, str, Callable[[Context], None]]:
-    title = "stop and remove all that made it a node; the installed system stays, ready to join again"
-    return "leave.clean", title, lambda context: clean_node(context, each.name)
-
-
-def _wipe(each: Leaving, facts: NodeFacts | None) -> tuple[str, str, Callable[[Context], None]]:
-    disks = [described(disk) for disk in facts.disks if disk.in_use] if facts else []
-    title = f"ERASE {', '.join(disks) or 'the disk that it runs from'}"
-    return "leave.wipe", title, lambda context: wipe_node(context, each.name)
 
 
 def _cordon_reason(each: Leaving, world: World) -> str | None:

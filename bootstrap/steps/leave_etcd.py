@@ -44,11 +44,11 @@ class Leaver:
 def leave_etcd(
     context: Context, leaver: Leaver, servers: Sequence[str], keys: OperatorKeys, on_machine: Sequence[str]
 ) -> None:
-    """Remove the member, asking `servers`, which stay. On the nodes in `on_machine` (the one that leaves, where it can
-    be reached) the control plane is stopped first, so that nobody is served by one that is about to lose its etcd; a
-    member that leads hands that on.
+    """Remove the member, asking `servers`: those that stay, and then those that leave later.
 
-    Raises Refused where what is left would be no quorum, ClusterupError for all else.
+    On the nodes in `on_machine` (the one that leaves, where it can be reached) the control plane is stopped first, so
+    that nobody is served by one that is about to lose its etcd; a member that leads hands that on. Raises Refused where
+    what is left would be no quorum, ClusterupError for all else.
     """
     with _voter(context, servers, keys) as client:
         members = client.members()
@@ -113,7 +113,7 @@ def _hand_on(
     """Let another member lead, where this one does: the cluster is spared an election. Where that does not succeed,
     etcd elects one."""
     well = [name for name in servers if asked(context, name, keys, healthy_voter)]
-    heir = next((member for member in members if member.name in well), None)
+    heir = next((member for name in well for member in members if member.name == name), None)
     with suppress(EtcdError), etcd_at(context.on(node), keys) as own:
         leads = next((member.name for member in members if member.id == own.status().leader), None)
         if heir is not None and leads == node:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.inventory.model import Inventory, Node, Role
+from bootstrap.steps.disks import described
 from bootstrap.steps.drain import Pods, require_owned
 from bootstrap.steps.leave_etcd import Leaver, below_quorum
 from bootstrap.steps.quorum_left import QuorumLeft, quorums_left
@@ -14,8 +15,6 @@ from bootstrap.steps.roll import Disk, Manner, Roll
 from bootstrap.steps.shape import endpoint_of
 from bootstrap.steps.world import EtcdMemberFacts, World
 
-LEAVING = "clusterup.dev/leaving"
-"""The annotation of a Node that leaves: since when (ISO 8601)."""
 PRUNED = "it is not in the inventory any more"
 ASKED = "its removal was asked for"
 
@@ -57,6 +56,17 @@ def pruned(inventory: Inventory, roll: Roll, wipe: Collection[str]) -> tuple[Lea
         manner = Manner(Disk.WIPE, how.pods, how.drain_seconds) if name in wipe else how
         found.append(Leaving(name, roll.applied.get(name), manner, ASKED if name in roll.leaving else PRUNED))
     return tuple(found)
+
+
+def fate_of(each: Leaving, world: World) -> str:
+    """What becomes of its machine, in words: which disk is erased, and what is on it."""
+    facts = world.leaving.get(each.name)
+    if facts is None or facts.kind != "installed":
+        return "its machine is left as it is"
+    if each.manner.disk is Disk.KEEP:
+        return "its machine is cleaned, and keeps the installed system"
+    disks = [described(disk) for disk in facts.disks if disk.in_use]
+    return f"its disk is ERASED: {', '.join(disks) or 'the one that it runs from'}"
 
 
 def with_entries(inventory: Inventory, leaving: Sequence[Leaving]) -> Inventory:

@@ -88,8 +88,8 @@ class EtcdMemberFacts:
 
 @dataclass(frozen=True, slots=True)
 class EtcdFacts:
-    """The etcd cluster as one of its members sees it. `well` are the servers of the inventory whose members have a
-    vote and answer through the quorum; they are asked when a node leaves."""
+    """The etcd cluster as one of its members sees it. `well` are the servers whose members have a vote and
+    answer through the quorum; they are asked when a node leaves."""
 
     members: tuple[EtcdMemberFacts, ...]
     well: frozenset[str] = frozenset()
