@@ -63,7 +63,7 @@ def drain(context: Context, node: str, servers: ApiServers, pods: Pods, seconds:
     except ClusterupError:
         if pods is not Pods.DELETE:
             raise
-        _delete(context, node, servers)
+        delete_pods(context, node, servers)
 
 
 def require_owned(node: str, found: Sequence[PodFacts], pods: Pods) -> None:
@@ -90,7 +90,8 @@ def _found(api: KubeClient, node: str) -> tuple[PodFacts, ...]:
 
 
 def _ask(context: Context, api: KubeClient, node: str) -> bool:
-    """Ask those to go that were not asked yet; True when all have gone. Raises ClusterupError where some may not."""
+    """Ask those to go that were not asked yet; True when all have gone. Raises ClusterupError that names
+    those that may not, or did not yet."""
     found = api.list("Pod", fields={"spec.nodeName": node})
     going = {item["metadata"]["uid"] for item in found if item["metadata"].get("deletionTimestamp")}
     left = pods_to_move(found)
@@ -110,10 +111,19 @@ def _ask(context: Context, api: KubeClient, node: str) -> bool:
             hint="give them another replica, or a budget that allows it, then run this again; or delete them without "
             "asking: clusterup remove --force",
         )
-    return not left
+    if left:
+        raise ClusterupError(
+            f"{counted(len(left))} of {node} did not end yet",
+            node=node,
+            got=_listed(left),
+            hint="look at its kubelet (`journalctl -u kubelet`), which has to end them; then run this again; or delete "
+            "them without waiting: clusterup remove --force",
+        )
+    return True
 
 
-def _delete(context: Context, node: str, servers: ApiServers) -> None:
+def delete_pods(context: Context, node: str, servers: ApiServers) -> None:
+    """Delete the pods of a node without asking budgets or its kubelet. Raises ClusterupError."""
     with any_api(context, servers) as api:
         for pod in _found(api, node):
             context.say(f"deleting {pod}")

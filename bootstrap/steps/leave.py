@@ -14,7 +14,7 @@ from bootstrap.engine.action import Action, Context
 from bootstrap.inventory.model import Role
 from bootstrap.locks import waiting_lock
 from bootstrap.steps.clean import clean_node, is_clean, wipe_node
-from bootstrap.steps.drain import counted, drain
+from bootstrap.steps.drain import Pods, counted, delete_pods, drain
 from bootstrap.steps.etcd_units import BIRTH
 from bootstrap.steps.facts import Wanted
 from bootstrap.steps.handover_file import HANDOVER
@@ -104,7 +104,7 @@ def _actions(each: Leaving, servers: ApiServers, state: ClusterState, world: Wor
             "leave.drain",
             f"move its pods elsewhere ({counted(len(pods))} now)",
             lambda world: _drain_reason(each, world),
-            lambda context: drain(context, name, servers, each.manner.pods, each.manner.drain_seconds),
+            lambda context: _move_pods(context, each, servers, world),
             "leave.cordon",
         ),
         action(
@@ -151,9 +151,12 @@ def _cordoned(each: Leaving, world: World) -> bool:
 
 
 def _drain_reason(each: Leaving, world: World) -> str | None:
-    if not each.has_node(world) or each.lost(world) or world.api is None:
+    if not each.has_node(world) or world.api is None:
         return None
     pods = world.api.pods.get(each.name, ())
+    if each.lost(world):
+        # Without a word they go with the Node: the cluster deletes what is bound to none.
+        return f"nobody ends {counted(len(pods))} of a dead machine" if pods and _forced(each) else None
     if pods:
         return f"{counted(len(pods))} would end with it"
     return None if _cordoned(each, world) else "pods may be started on it until then"
@@ -175,6 +178,17 @@ def _cordon(context: Context, name: str, servers: ApiServers) -> None:
         if api.get("Node", name) is not None:
             patch = {"metadata": {"annotations": {LEAVING: since}}, "spec": {"unschedulable": True}}
             api.merge("Node", name, patch)
+
+
+def _forced(each: Leaving) -> bool:
+    return each.manner.pods is Pods.DELETE
+
+
+def _move_pods(context: Context, each: Leaving, servers: ApiServers, world: World) -> None:
+    if each.lost(world):
+        delete_pods(context, each.name, servers)
+    else:
+        drain(context, each.name, servers, each.manner.pods, each.manner.drain_seconds)
 
 
 def _delete(context: Context, name: str, servers: ApiServers, reached: tuple[str, ...]) -> None:

@@ -142,7 +142,7 @@ def _others(intent: Intent, world: World) -> Iterator[NodeStatus]:
         found = world.api.objects.get(f"Node/{name}", {})
         status, labels = found.get("status", {}), found.get("metadata", {}).get("labels") or {}
         addresses = [each["address"] for each in status.get("addresses") or () if each.get("type") == "InternalIP"]
-        known = "left the inventory; `clusterup apply --prune` removes it" if name in left else "joined with a token"
+        known = "`clusterup apply --prune` removes it" if name in left else "joined with a token"
         yield NodeStatus(
             name=name,
             role=(Role.SERVER if SERVER_LABEL in labels else Role.AGENT).value,

@@ -18,7 +18,7 @@ from bootstrap.engine.context import RunContext
 from bootstrap.engine.events import ActionSays, Event
 from bootstrap.errors import ClusterupError, Interrupted, Refused
 from bootstrap.steps import drain as steps
-from bootstrap.steps.drain import Pods, drain
+from bootstrap.steps.drain import Pods, delete_pods, drain
 from bootstrap.steps.kube_client import KubeBusy, KubeClient
 from bootstrap.steps.ways import ApiServers
 from tests.helpers.daemons import wait_for
@@ -41,6 +41,7 @@ def api(api_server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kube
     monkeypatch.setattr(steps, "any_api", any_api)
     with api_server.client() as client:
         # No controller manager makes it here, and no pod is let in without.
+        client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
         account = {"name": "default", "namespace": "default"}
         client.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
         yield client
@@ -203,6 +204,20 @@ def test_whoever_is_interrupted_deletes_nothing(api: KubeClient) -> None:
     with pytest.raises(Interrupted):
         drain(context(abort=abort), NODE, servers(), Pods.DELETE, 60)
     assert names(api) == {"web"}
+
+
+def test_pods_that_nobody_ends_are_named(api: KubeClient) -> None:
+    pod(api, "web")
+    with pytest.raises(ClusterupError) as waited:
+        drain(context(), NODE, servers(), Pods.WAIT, 1)
+    assert "1 pod of leaver did not end yet (default/web)" in str(waited.value)
+
+
+def test_those_of_a_dead_machine_are_deleted_whatever_their_budget_says(api: KubeClient) -> None:
+    pod(api, "web")
+    budget(api, "web", allowed=0)
+    delete_pods(context(), NODE, servers())
+    assert names(api) == set()
 
 
 def test_a_pod_that_has_gone_need_not_be_asked(api: KubeClient) -> None:

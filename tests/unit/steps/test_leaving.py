@@ -155,6 +155,12 @@ def test_a_dead_server_leaves_without_its_machine(tmp_path: Path) -> None:
     assert "not cleaned" in note
 
 
+def test_the_pods_of_a_dead_machine_are_deleted_by_force_or_by_the_cluster(tmp_path: Path) -> None:
+    of, world = shrunk(tmp_path, "a1", manner=Manner(pods=Pods.DELETE))
+    plan = planned(of, dead(with_pods(world, "a1", WEB), "a1"))
+    assert plan["a1/leave.drain"].why == "nobody ends 1 pod of a dead machine"
+
+
 def test_a_server_does_not_leave_when_those_that_are_left_would_be_no_quorum(tmp_path: Path) -> None:
     of, world = shrunk(tmp_path, "s3", allow_even_servers=True)
     assert world.etcd is not None
