@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +33,12 @@ WipeOption = Annotated[
     typer.Option("--wipe", help="Name of a node whose disk may be erased though it holds data. Repeatable."),
 ]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text, or json: one object a line.")]
+PruneOption = Annotated[
+    bool,
+    typer.Option(
+        "--prune", help="Take nodes out of the cluster that were applied and are not in the inventory any more."
+    ),
+]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show each command that runs on a node.")]
 ParallelOption = Annotated[int, typer.Option("--parallel", min=1, help="How much is done at the same time.")]
 KubeconfigOption = Annotated[
@@ -49,6 +56,7 @@ def register(app: typer.Typer) -> None:
 def plan(
     inventory: InventoryFile = DEFAULT_INVENTORY,
     wipe: WipeOption = None,
+    prune: PruneOption = False,
     kubeconfig: KubeconfigOption = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Save the plan to this file, for `clusterup apply --plan FILE`.")
@@ -66,14 +74,16 @@ def plan(
 
     A saved plan is applied as it was read, or refused when anything has moved since.
     """
-    from bootstrap.cli.common import intent_of_file, saved_plan_of
+    from bootstrap.cli.common import intent_of_file, left_behind, saved_plan_of, with_pruned
     from bootstrap.engine.plan import plan_as_data
     from bootstrap.engine.saved import write_plan
     from bootstrap.ui.words import plan_lines
 
     intent = intent_of_file(*((inventory, kubeconfig) if out is None else _from_anywhere(inventory, kubeconfig)))
-    with _observed(intent.inventory, output, _detail(verbose)) as observe:
-        prepared = _prepared(intent, frozenset(wipe or ()), parallel, observe)
+    if prune:
+        intent = with_pruned(intent, frozenset(wipe or ()))
+    with observed(intent.everybody, output, detail_of(verbose)) as observe:
+        prepared = prepared_for(intent, frozenset(wipe or ()), parallel, observe)
     if output is PlanOutput.JSON:
         typer.echo(json.dumps({"actions": plan_as_data(prepared.plan)}))
     elif output is PlanOutput.YAML:
@@ -82,7 +92,10 @@ def plan(
         typer.echo(yaml.safe_dump({"actions": plan_as_data(prepared.plan)}, sort_keys=False, width=120), nl=False)
     else:
         typer.echo("\n".join(plan_lines(prepared.plan)))
-    _stop_for_problems(prepared)
+    if behind := left_behind(intent):
+        typer.echo(behind, err=output is not PlanOutput.TEXT)
+    say_notes(intent, prepared)
+    stop_for_problems(prepared)
     if out is not None:
         write_plan(out, saved_plan_of(intent, inventory, prepared))
         typer.echo(f"saved; to do it: clusterup apply --plan {shlex.quote(str(out))}", err=True)
@@ -103,6 +116,7 @@ def apply(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Erase disks without asking, for scripts.")] = False,
     wipe: WipeOption = None,
+    prune: PruneOption = False,
     kubeconfig: KubeconfigOption = None,
     merge: Annotated[
         bool, typer.Option("--merge", help="Put the cluster into your own kubeconfig too, as its current context.")
@@ -118,59 +132,47 @@ def apply(
     Every problem that can be seen beforehand is reported before anything is changed. Run it again after any
     interruption: it goes on from what is true by then.
     """
-    from bootstrap.cli.common import connections_of, intent_of_file, merge_into_own, saved_plan_of
+    from bootstrap.cli.common import intent_of_file, left_behind, merge_into_own, saved_plan_of, with_pruned
     from bootstrap.cli.recorded import recorded
-    from bootstrap.engine.run import State, run_plan
     from bootstrap.engine.saved import read_plan, require_unmoved
     from bootstrap.steps.alone import alone
-    from bootstrap.steps.console_entry import with_last_words
-    from bootstrap.steps.console_watch import watched_consoles
-    from bootstrap.ui.words import plan_lines, report_lines
+    from bootstrap.steps.moved import LEAVING
+    from bootstrap.steps.roll import note_applied
+    from bootstrap.ui.words import plan_lines
 
     saved = read_plan(plan) if plan is not None else None
     inventory = inventory or (Path(saved.about["inventory"]) if saved is not None else DEFAULT_INVENTORY)
     intent = intent_of_file(*((inventory, kubeconfig) if saved is None else _from_anywhere(inventory, kubeconfig)))
-    loaded, state = intent.inventory, intent.state
+    prune = prune or (saved is not None and LEAVING in saved.about)
+    if prune:
+        intent = with_pruned(intent, frozenset(wipe or ()))
     patience = patience_of(wait_for_lock, wait_at_most)
     # A dry run writes nothing, not even who holds which lock.
     with (
         nullcontext() if dry_run else alone(intent, f"apply {inventory}", patience) as only,
         ExitStack() as until_the_end,
     ):
-        with _observed(loaded, output, _detail(verbose)) as observe:
-            prepared = _prepared(intent, frozenset(wipe or ()), parallel, observe, only)
+        with observed(intent.everybody, output, detail_of(verbose)) as observe:
+            prepared = prepared_for(intent, frozenset(wipe or ()), parallel, observe, only)
         if output is Output.TEXT:
             typer.echo("\n".join(plan_lines(prepared.plan)))
-        _stop_for_problems(prepared)
+        if behind := left_behind(intent):
+            typer.echo(behind, err=output is not Output.TEXT)
+        say_notes(intent, prepared)
+        stop_for_problems(prepared)
         if plan is not None and saved is not None:
             require_unmoved(saved, saved_plan_of(intent, inventory, prepared), plan)
         if only is None:
             typer.echo("nothing was done: this was a dry run", err=True)
             raise typer.Exit(3 if prepared.world.unreachable else 0)
+        if not yes and any(item.action.step == "install" or _wipes(item.action.id) for item in prepared.plan.items):
+            _confirm_erasing()
+        note_applied(intent.state, intent.inventory.nodes)
         if not prepared.plan.empty:
-            if not yes and any(item.action.step == "install" for item in prepared.plan.items):
-                _confirm_erasing()
-            run = recorded(state.journal, prepared.plan, prepared.world.unreachable)
-            journal = until_the_end.enter_context(run)
-            with _observed(loaded, output, _detail(verbose)) as show, _brakes(only.brakes) as brakes:
-
-                def observe_all(event: Event) -> None:
-                    journal(event)
-                    show(event)
-
-                through = with_last_words(loaded, state, _node_says(observe_all))
-                with (
-                    watched_consoles(loaded, f"apply {inventory}"),
-                    connections_of(intent, observe_all, through=through) as connections,
-                ):
-                    report = run_plan(prepared.plan, connections, observe=observe_all, parallel=parallel, brakes=brakes)
-            again = f"clusterup apply {shlex.quote(str(inventory))}"
-            typer.echo("\n".join(report_lines(report, prepared.world.unreachable, again)), err=output is Output.JSON)
-            only.stop_if_lost(report)
-            if brakes.interrupted.is_set():
-                raise typer.Exit(130)
-            if report.of(State.FAILED):
-                raise typer.Exit(3 if report.of(State.DONE) else 1)
+            again = f"clusterup apply {'--prune ' if prune else ''}{shlex.quote(str(inventory))}"
+            run = recorded(intent.state.journal, prepared.plan, prepared.world.unreachable)
+            shown = Shown(output, verbose, parallel, until_the_end.enter_context(run))
+            carry_out(intent, prepared, only, shown, doing=f"apply {inventory}", again=again)
         if output is Output.TEXT and intent.servers:
             typer.echo(f"the cluster is there: kubectl --kubeconfig {shlex.quote(str(intent.kubeconfig))} get nodes")
         if merge and intent.servers:
@@ -179,18 +181,66 @@ def apply(
         raise typer.Exit(3 if prepared.world.anything_found else 1)
 
 
+@dataclass(frozen=True)
+class Shown:
+    """How a run is shown, how much of it is done at the same time, and who writes it down."""
+
+    output: Output
+    verbose: bool
+    parallel: int
+    journal: Observer
+
+
+def carry_out(intent: Intent, prepared: Prepared, only: Alone, shown: Shown, *, doing: str, again: str) -> None:
+    """Do what was prepared, and say what came of it. `again` is the command to go on with. Raises typer.Exit where not
+    all of it was done."""
+    from bootstrap.cli.common import connections_of
+    from bootstrap.engine.run import State, run_plan
+    from bootstrap.steps.console_entry import with_last_words
+    from bootstrap.steps.console_watch import watched_consoles
+    from bootstrap.ui.words import report_lines
+
+    with observed(intent.everybody, shown.output, detail_of(shown.verbose)) as show, _brakes(only.brakes) as brakes:
+
+        def observe_all(event: Event) -> None:
+            shown.journal(event)
+            show(event)
+
+        through = with_last_words(intent.everybody, intent.state, _node_says(observe_all))
+        with watched_consoles(intent.inventory, doing), connections_of(intent, observe_all, through=through) as ways:
+            report = run_plan(prepared.plan, ways, observe=observe_all, parallel=shown.parallel, brakes=brakes)
+    typer.echo("\n".join(report_lines(report, prepared.world.unreachable, again)), err=shown.output is Output.JSON)
+    only.stop_if_lost(report)
+    if brakes.interrupted.is_set():
+        raise typer.Exit(130)
+    if report.of(State.FAILED):
+        raise typer.Exit(3 if report.of(State.DONE) else 1)
+
+
+def say_notes(intent: Intent, prepared: Prepared) -> None:
+    """Say what a person has to know of the nodes that leave."""
+    from bootstrap.cli.common import notes_of
+
+    for note in notes_of(intent, prepared):
+        typer.echo(f"note: {note}", err=True)
+
+
+def _wipes(action: str) -> bool:
+    return action.endswith("/leave.wipe")
+
+
 def _from_anywhere(inventory: Path, kubeconfig: Path | None) -> tuple[Path, Path | None]:
     """Both as absolute paths: a saved plan says the same in whichever folder it is applied."""
     return inventory.absolute(), kubeconfig and kubeconfig.absolute()
 
 
-def _detail(verbose: bool) -> Detail:
+def detail_of(verbose: bool) -> Detail:
     from bootstrap.ui.plain import Detail
 
     return Detail.COMMANDS if verbose else Detail.STEPS
 
 
-def _prepared(
+def prepared_for(
     intent: Intent, wipe: frozenset[str], parallel: int, observe: Observer, only: Alone | None = None
 ) -> Prepared:
     """What is there and what would be done; under the cluster's lock where there is something to do and `only` is
@@ -199,7 +249,7 @@ def _prepared(
     from bootstrap.steps.apply import look, prepare
     from bootstrap.steps.console_entry import with_consoles
 
-    through = with_consoles(intent.inventory, intent.state, _node_says(observe))
+    through = with_consoles(intent.everybody, intent.state, _node_says(observe))
     with connections_of(intent, observe, person(), through) as connections:
 
         def seen() -> World:
@@ -216,7 +266,7 @@ def _node_says(observe: Observer) -> Callable[[str, str], None]:
     return lambda node, text: observe(NodeSays(node=node, text=text))
 
 
-def _stop_for_problems(prepared: Prepared) -> None:
+def stop_for_problems(prepared: Prepared) -> None:
     """Say which nodes can't be reached, and stop when something speaks against going on."""
     from bootstrap.errors import Several
 
@@ -244,7 +294,7 @@ def _confirm_erasing() -> None:
 
 
 @contextmanager
-def _observed(inventory: Inventory, output: Output | PlanOutput, detail: Detail) -> Iterator[Observer]:
+def observed(inventory: Inventory, output: Output | PlanOutput, detail: Detail) -> Iterator[Observer]:
     """Who shows what happens: live lines on a terminal, plain ones elsewhere, JSON for machines; nobody where one YAML
     document is all that may be written."""
     from bootstrap.engine.events import nobody

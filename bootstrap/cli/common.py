@@ -6,32 +6,41 @@ Imported by commands when they run: it is not quick.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import typer
 
 from bootstrap.engine.connections import Connections
-from bootstrap.engine.events import Observer
+from bootstrap.engine.events import Observer, nobody
 from bootstrap.engine.logged import LoggedTransport
 from bootstrap.engine.saved import SavedPlan, saved_plan
-from bootstrap.inventory.load import read_inventory
+from bootstrap.errors import ClusterupError
+from bootstrap.inventory.load import Written, read_inventory
 from bootstrap.pki.kubeconfig import merge_kubeconfig, own_kubeconfig
+from bootstrap.pki.store import read_if_there
 from bootstrap.steps.adopt import bundle_of_nodes
-from bootstrap.steps.apply import Intent, Prepared, intent_of
+from bootstrap.steps.adopt_fetch import read_server
+from bootstrap.steps.apply import Intent, Prepared, intent_of, leaves
 from bootstrap.steps.joiner_state import require_operator
 from bootstrap.steps.kube_client import KubeClient
 from bootstrap.steps.kubeconfig import admin_kubeconfig, kubeconfig_beside
+from bootstrap.steps.leaving import notes, pruned
 from bootstrap.steps.moved import about, facts_as_data
 from bootstrap.steps.reach import Ask, OpenNode, opener
+from bootstrap.steps.roll import Roll, read_roll
 from bootstrap.steps.shape import endpoint_of
 from bootstrap.steps.state import cluster_state, state_folder
 
 
 def intent_of_file(path: Path, kubeconfig: Path | None) -> Intent:
     """What the inventory at `path` comes to. Raises ClusterupError for an inventory or a bundle that can't be used."""
-    written = read_inventory(path)
+    return intent_of_written(path, read_inventory(path), kubeconfig)
+
+
+def intent_of_written(path: Path, written: Written, kubeconfig: Path | None) -> Intent:
+    """As `intent_of_file`, of what is, or will be, in the file at `path`."""
     inventory = written.inventory
     require_operator(inventory.cluster.name)
     place = kubeconfig or kubeconfig_beside(path, inventory.cluster.name)
@@ -39,6 +48,39 @@ def intent_of_file(path: Path, kubeconfig: Path | None) -> Intent:
     bundle = bundle_of_nodes(inventory.os.bundle, state_folder(inventory.cluster.name))
     state = cluster_state(inventory.cluster.name)
     return intent_of(inventory, state, bundle, place, written=written.content, places=written.places)
+
+
+def with_pruned(intent: Intent, wipe: Collection[str]) -> Intent:
+    """The same, and that the nodes leave that have left the inventory; the disks of those in `wipe` are erased."""
+    return leaves(intent, *pruned(intent.inventory, roll_of(intent), wipe))
+
+
+def roll_of(intent: Intent) -> Roll:
+    """Who belongs to the cluster: as it was applied from here, or else as the first server says that has been handed
+    an inventory."""
+    roll = read_roll(intent.state)
+    if roll is not None:
+        return roll
+    with connections_of(intent, nobody) as connections:
+        for server in intent.servers:
+            with suppress(ClusterupError):
+                nodes = read_server(connections.on(server)).handover.inventory.nodes
+                return Roll({node.name: node for node in nodes})
+    return Roll()
+
+
+def left_behind(intent: Intent) -> str | None:
+    """Which nodes left the inventory and still belong to the cluster, where nothing is to be done about it."""
+    names = (read_roll(intent.state) or Roll()).without_entry(intent.inventory)
+    if not names or intent.leaving:
+        return None
+    them = "it" if len(names) == 1 else "them"
+    return f"not in the inventory any more: {', '.join(names)}; --prune would take {them} out of the cluster"
+
+
+def notes_of(intent: Intent, prepared: Prepared) -> list[str]:
+    """What a person has to know of the nodes that leave."""
+    return list(notes(intent.inventory, intent.leaving, prepared.world, read_if_there(intent.kubeconfig) or b""))
 
 
 def saved_plan_of(intent: Intent, inventory: Path, prepared: Prepared) -> SavedPlan:
@@ -57,7 +99,7 @@ def connections_of(
 ) -> Iterator[Connections]:
     """The ways into the nodes. `ask` is asked about host keys that nothing is known of; without it they are refused.
     `through` makes something else of what opens a node over SSH."""
-    open_node = through(opener(intent.inventory, intent.state, ask))
+    open_node = through(opener(intent.everybody, intent.state, ask))
     connections = Connections(lambda name: LoggedTransport(open_node(name), observe))
     try:
         yield connections

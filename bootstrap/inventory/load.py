@@ -61,15 +61,16 @@ def load_inventory(path: Path) -> Inventory:
 
 def read_inventory(path: Path) -> Written:
     """As `load_inventory`, with the file's content and the places in it."""
-    return _written(path, inventory_bytes(path))
+    return written_of(path, inventory_bytes(path))
 
 
 def parse_inventory(path: Path, content: bytes) -> Inventory:
     """As `load_inventory`, of a file whose content is known; `path` is what messages call it."""
-    return _written(path, content).inventory
+    return written_of(path, content).inventory
 
 
-def _written(path: Path, content: bytes) -> Written:
+def written_of(path: Path, content: bytes) -> Written:
+    """As `read_inventory`, of a file whose content is known; `path` is what messages call it."""
     document = read_document(path, _text(path, content))
     if document.problems:
         raise InventoryErrors(document.problems)

@@ -23,6 +23,7 @@ from bootstrap.pki.store import write_once, write_private
 from bootstrap.steps.adopt_fetch import STEP, Found
 from bootstrap.steps.handover_file import ROOTS, Handover
 from bootstrap.steps.kubeconfig import admin_kubeconfig, kubeconfig_beside
+from bootstrap.steps.roll import note_applied
 from bootstrap.steps.state import ClusterState, state_folder
 from bootstrap.steps.ways import operator_keys
 
@@ -192,6 +193,7 @@ def _write(state: ClusterState, parts: Mapping[str, bytes], found: Found) -> Non
     # A server gets the file when etcd has been founded, and not before.
     state.note_founded()
     state.note_handover(found.sha256)
+    note_applied(state, found.handover.inventory.nodes)
 
 
 @contextmanager

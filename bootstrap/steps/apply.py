@@ -30,9 +30,11 @@ from bootstrap.steps.handover import handover_actions
 from bootstrap.steps.install import Installation, disks_written, install_actions, not_what_was_installed
 from bootstrap.steps.join import join_actions
 from bootstrap.steps.kubeconfig import kubeconfig_actions
+from bootstrap.steps.leave import LEAVING_WANTED, after_those_who_leave, leave_actions
+from bootstrap.steps.leaving import Leaving, leave_problems, with_entries
 from bootstrap.steps.node_object import node_actions
 from bootstrap.steps.objects import Manifest, cluster_objects
-from bootstrap.steps.observe import read_api, read_etcd
+from bootstrap.steps.observe import read_api, read_etcd, read_pods, read_well
 from bootstrap.steps.preflight import preflight
 from bootstrap.steps.published import agent_objects
 from bootstrap.steps.rolling import one_after_the_other, serving
@@ -46,7 +48,7 @@ from bootstrap.steps.world import World
 class Intent:
     """What an inventory comes to: every node as it should be, the cluster's own objects, and where the kubeconfig
     goes. `written` is the inventory's file as it was read, `places` says where in it each node stands, and the cluster
-    under the empty name."""
+    under the empty name. `leaving` are nodes that it does not have, and that are to leave the cluster."""
 
     inventory: Inventory
     state: ClusterState
@@ -57,6 +59,12 @@ class Intent:
     kubeconfig: Path
     written: bytes = field(repr=False)
     places: Mapping[str, str] = field(default_factory=dict)
+    leaving: tuple[Leaving, ...] = ()
+
+    @property
+    def everybody(self) -> Inventory:
+        """The inventory, and the entries that those who leave had in it."""
+        return with_entries(self.inventory, self.leaving)
 
     @property
     def servers(self) -> list[str]:
@@ -105,27 +113,47 @@ def intent_of(
     )
 
 
+def leaves(intent: Intent, *leaving: Leaving) -> Intent:
+    """The same, and that nodes leave which it does not have."""
+    return dataclasses.replace(intent, leaving=leaving)
+
+
 def look(intent: Intent, connections: Connections, *, parallel: int, observe: Observer) -> World:
     """Read the facts of every node at once, then those of etcd and of the API. Nodes that can't be reached are in the
-    world's `unreachable`."""
+    world's `unreachable`, or in `away` where they are to leave."""
     names = [node.name for node in intent.inventory.nodes]
+    leaving = [each.name for each in intent.leaving if each.entry is not None]
+    wanted = {name: desired.wanted for name, desired in intent.nodes.items()} | dict.fromkeys(leaving, LEAVING_WANTED)
     found = gather(
-        names,
-        lambda way: read_node(way, intent.nodes[way.node].wanted),
+        [*names, *leaving],
+        lambda way: read_node(way, wanted[way.node]),
         connections,
         parallel=parallel,
         observe=observe,
         # More is asked of servers than their facts: what etcd and the API servers say.
-        keep=intent.servers,
+        keep=[*intent.servers, *leaving],
     )
     nodes = {name: found.values[name] for name in names if name in found.values}
     with asking(2, "cluster") as pool:
         etcd = pool.submit(read_etcd, nodes, intent.servers, connections, intent.keys)
         api = pool.submit(read_api, nodes, intent.servers, connections, intent.keys, intent.objects)
+        going = [each.name for each in intent.leaving]
+        members = [*intent.servers, *(name for name in leaving if name in found.values)]
+        well = pool.submit(read_well, found.values, members, connections, intent.keys) if going else None
+        pods = pool.submit(read_pods, nodes, intent.servers, connections, intent.keys, going) if going else None
     failed = {name: found.errors[name] for name in names if name in found.errors}
     seen = {name: error.configuration for name, error in failed.items() if isinstance(error, RunsInstalled)}
     unreachable = {name: error for name, error in failed.items() if name not in seen}
-    return World(nodes, unreachable, etcd.result(), api.result(), seen)
+    quorum, objects = etcd.result(), api.result()
+    return World(
+        nodes,
+        unreachable,
+        dataclasses.replace(quorum, well=well.result()) if quorum and well else quorum,
+        dataclasses.replace(objects, pods=pods.result()) if objects and pods else objects,
+        seen,
+        leaving={name: found.values[name] for name in leaving if name in found.values},
+        away={name: found.errors[name] for name in leaving if name in found.errors},
+    )
 
 
 def prepare(
@@ -147,6 +175,7 @@ def prepare(
     )
     problems += _second_cluster(intent, world)
     problems += not_what_was_installed(world, installation)
+    problems += leave_problems(intent.inventory, intent.leaving, world)
     installing = install_actions(intent.inventory, world, installation, done)
     plan = make_plan(all_actions(intent, world, installing, founded), world)
     try:
@@ -170,6 +199,7 @@ def all_actions(
     # What is asked of the cluster as a whole is asked of a server that serves, where there is one.
     reachable = [*serve, *(name for name in servers if name in world.nodes and name not in serve)]
     networked = [intent.nodes[node.name] for node in inventory.nodes if not node.console.only]
+    leave = leave_actions(intent.leaving, api, intent.state, world)
     actions = list(installing)
     for desired in networked:
         actions += deploy_actions(desired, world)
@@ -185,9 +215,9 @@ def all_actions(
         actions += join_actions(desired, api) + node_actions(desired, api)
     if servers:
         actions += kubeconfig_actions(inventory, intent.kubeconfig, intent.keys, reachable)
+    staying = after_those_who_leave(one_after_the_other(actions, serve), intent.leaving, world)
     return [
-        dataclasses.replace(action, wanted_by=intent.places.get(action.node or "", ""))
-        for action in one_after_the_other(actions, serve)
+        dataclasses.replace(action, wanted_by=intent.places.get(action.node or "", "")) for action in (*leave, *staying)
     ]
 
 

@@ -144,6 +144,10 @@ class EtcdClient:
         """Take a member out of the cluster. Raises EtcdError, as when it would lose quorum."""
         self._call("Cluster", "MemberRemove", ID=member_id)
 
+    def move_leader(self, member_id: int) -> None:
+        """Make another voter the leader; only the member that leads takes this. Raises EtcdError."""
+        self._call("Maintenance", "MoveLeader", targetID=member_id)
+
     def status(self) -> MemberStatus:
         """The state of the member that answers. Raises EtcdError."""
         answer = self._call("Maintenance", "Status")

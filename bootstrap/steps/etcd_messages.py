@@ -1,4 +1,4 @@
-"""The few messages of etcd's cluster API that the client library does not know: learners and their promotion.
+"""The few messages of etcd's cluster API that the client library does not know: learners, their promotion, leaders.
 
 Built at run time in a pool of their own, beside the library's older ones of the same names.
 Source: https://github.com/etcd-io/etcd/blob/main/api/etcdserverpb/rpc.proto
@@ -26,6 +26,8 @@ MESSAGES: dict[str, tuple[tuple[str, int, str], ...]] = {
     "MemberPromoteResponse": (("members", 2, "Member[]"),),
     "MemberListRequest": (("linearizable", 1, "bool"),),
     "MemberListResponse": (("members", 2, "Member[]"),),
+    "MoveLeaderRequest": (("targetID", 1, "uint64"),),
+    "MoveLeaderResponse": (),
     "StatusRequest": (),
     "StatusResponse": (
         ("version", 2, "string"),

@@ -7,6 +7,7 @@ import ssl
 import tempfile
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ REMEMBERED = {"resourceVersion": "0"}
 # Inside the class, `list` is a method.
 Items = list[dict[str, Any]]
 FIELD_MANAGER = "clusterup"
+# The minor from which on evictions are asked for with policy/v1; the beta is gone some minors later.
+EVICTION_V1 = 22
 # kind -> (path of its API, plural, whether it lives in a namespace)
 KINDS: dict[str, tuple[str, str, bool]] = {
     "CertificateSigningRequest": ("apis/certificates.k8s.io/v1", "certificatesigningrequests", False),
@@ -59,6 +62,10 @@ class KubeForbidden(KubeError):
 
 class KubeConflict(KubeError):
     """The object is not the one any more that the change was made for."""
+
+
+class KubeBusy(KubeError):
+    """The server would do it, and not now: a budget holds an eviction up, or it is asked too much (429)."""
 
 
 def path_of(kind: str, name: str | None = None, namespace: str | None = None) -> str:
@@ -172,6 +179,34 @@ class KubeClient:
         """Delete an object. False when there is none of that name. Raises KubeError."""
         return self._json("DELETE", path_of(kind, name, namespace)) is not None
 
+    def delete_at_once(self, kind: str, name: str, namespace: str | None = None) -> bool:
+        """As `delete`, of something that nobody is there to end in order. Raises KubeError.
+
+        Source: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination-forced
+        """
+        options = json.dumps({"gracePeriodSeconds": 0}).encode()
+        return self._json("DELETE", path_of(kind, name, namespace), content=options) is not None
+
+    def evict(self, pod: str, namespace: str) -> bool:
+        """Ask for a pod's end, as far as disruption budgets allow it. False when there is no such pod.
+
+        Raises KubeBusy that names the budget which does not allow it now, KubeError for all else.
+        Source: https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/
+        """
+        version = "v1" if self._minor >= EVICTION_V1 else "v1beta1"
+        eviction = {
+            "apiVersion": f"policy/{version}",
+            "kind": "Eviction",
+            "metadata": {"name": pod, "namespace": namespace},
+        }
+        path = path_of("Pod", pod, namespace) + "/eviction"
+        return self._answer("POST", path, content=json.dumps(eviction).encode()).is_success
+
+    @cached_property
+    def _minor(self) -> int:
+        """The minor of Kubernetes' version, 20 in "v1.20.2"."""
+        return int(self.version().split(".")[1])
+
     def log(self, pod: str, namespace: str) -> str:
         """What the only container of a pod has written. Raises KubeError."""
         return self._answer("GET", path_of("Pod", pod, namespace) + "/log").text
@@ -214,7 +249,7 @@ class KubeClient:
         content: bytes | None = None,
         content_type: str = "application/json",
     ) -> httpx.Response:
-        """The answer, which is a success, or says that there is no such thing to read or to delete."""
+        """The answer, which is a success, or says that there is no such thing to read, to delete or to evict."""
         import httpx
 
         for attempt in range(1, TRIES + 1):
@@ -232,8 +267,9 @@ class KubeClient:
                 if attempt == TRIES or not _may_pass(error):
                     raise self._error(f"{method} {path}", str(error) or type(error).__name__) from None
                 time.sleep(PAUSE * 2 ** (attempt - 1))
-        if not answer.is_success and not (answer.status_code == 404 and method in ("GET", "DELETE")):
-            refusals = {401: KubeUnauthorized, 403: KubeForbidden, 409: KubeConflict}
+        may_be_gone = method in ("GET", "DELETE") or path.endswith("/eviction")
+        if not answer.is_success and not (answer.status_code == 404 and may_be_gone):
+            refusals = {401: KubeUnauthorized, 403: KubeForbidden, 409: KubeConflict, 429: KubeBusy}
             kind = refusals.get(answer.status_code, KubeError)
             raise self._error(f"{method} {path}", f"{answer.status_code}: {_message(answer.text)}", kind)
         return answer
@@ -268,6 +304,9 @@ def _show(context: ssl.SSLContext, client: KeyPair) -> None:
 
 def _message(text: str) -> str:
     try:
-        return str(json.loads(text)["message"])
+        said = json.loads(text)
+        causes = (said.get("details") or {}).get("causes") or ()
+        budgets = [str(cause["message"]) for cause in causes if cause.get("reason") == "DisruptionBudget"]
+        return "; ".join(budgets) or str(said["message"])
     except (ValueError, KeyError, TypeError):
         return text[:300]

@@ -16,12 +16,16 @@ from bootstrap.steps.disks import described
 from bootstrap.steps.world import NodeFacts, World
 
 SHORT = 12
+# What a saved plan calls the nodes that are to leave.
+LEAVING = "leaving"
 
 
 def facts_as_data(world: World) -> dict[str, dict[str, str]]:
     """The facts by node, those of etcd and of the API under "etcd" and "api"; hashes are shortened to 12 digits."""
     found = {name: _node(facts) for name, facts in world.nodes.items()}
     found |= {name: {"the way in": f"none: {error.problem}"} for name, error in world.unreachable.items()}
+    found |= {name: _node(facts) for name, facts in world.leaving.items()}
+    found |= {name: {"the way in": f"none: {error.problem}"} for name, error in world.away.items()}
     if world.etcd is not None:
         found["etcd"] = {
             f"member {member.name or member.peer_urls[0]}": "a learner" if member.learner else "a voter"
@@ -40,6 +44,7 @@ def about(intent: Intent, inventory: Path) -> dict[str, str]:
         "bundle": intent.bundle.version,
         "payload": intent.bundle.artifact("payload").sha256[:SHORT],
         "cluster": intent.state.cluster_id,
+        **({LEAVING: ", ".join(each.name for each in intent.leaving)} if intent.leaving else {}),
     }
 
 

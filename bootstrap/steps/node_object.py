@@ -22,6 +22,8 @@ from bootstrap.steps.world import World
 
 SERVER_LABEL = "node-role.kubernetes.io/control-plane"
 GIVEN = "clusterup.io/given"
+# Since when a Node is leaving (ISO 8601).
+LEAVING = "clusterup.dev/leaving"
 CONFLICT_SECONDS = 60.0
 # What tells taints apart: a node has one of each key and effect.
 TaintId = tuple[str, str]
@@ -88,13 +90,15 @@ def node_patch(node: Node, found: Mapping[str, Any]) -> dict[str, Any]:
         each: taint for each, taint in _found_taints(found).items() if each not in taints and each not in given.taints
     }
     note = {"labels": sorted(labels), "taints": sorted(taints)}
+    # It may have pods again.
+    left, schedulable = ({LEAVING: None}, {"unschedulable": None}) if leaving_since(found) else ({}, {})
     return {
         "metadata": {
             "resourceVersion": found["metadata"]["resourceVersion"],
             "labels": {**gone, **labels},
-            "annotations": {GIVEN: json.dumps(note)},
+            "annotations": {GIVEN: json.dumps(note), **left},
         },
-        "spec": {"taints": [*others.values(), *(_taint(each, value) for each, value in taints.items())]},
+        "spec": {"taints": [*others.values(), *(_taint(each, value) for each, value in taints.items())], **schedulable},
     }
 
 
@@ -113,9 +117,17 @@ def differences(node: Node, found: Mapping[str, Any]) -> list[str]:
         f"has the taint {_shown(each, tainted[each])}, which the inventory has no more"
         for each in _gone(given.taints, taints, tainted)
     ]
+    if leaving_since(found):
+        said.append("says that it leaves, and the inventory has it")
     if not said and given != Given(tuple(sorted(labels)), tuple(sorted(taints))):
         said.append("does not say which of its labels and taints came from the inventory")
     return said
+
+
+def leaving_since(found: Mapping[str, Any]) -> str | None:
+    """Since when the Node is leaving, where it is."""
+    since = (found.get("metadata", {}).get("annotations") or {}).get(LEAVING)
+    return str(since) if since else None
 
 
 def given_to(found: Mapping[str, Any]) -> Given:

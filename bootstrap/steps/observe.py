@@ -10,10 +10,12 @@ from bootstrap.engine.connections import Connections
 from bootstrap.engine.pool import asking
 from bootstrap.errors import ClusterupError
 from bootstrap.steps.controlplane import object_key
+from bootstrap.steps.drain import pods_to_move
 from bootstrap.steps.join import is_ready
 from bootstrap.steps.objects import Manifest
+from bootstrap.steps.rolling import healthy_voter
 from bootstrap.steps.ways import OperatorKeys, api_at, etcd_at
-from bootstrap.steps.world import ApiFacts, EtcdFacts, EtcdMemberFacts, NodeFacts
+from bootstrap.steps.world import ApiFacts, EtcdFacts, EtcdMemberFacts, NodeFacts, PodFacts
 from bootstrap.transport.base import Transport
 
 T = TypeVar("T")
@@ -74,6 +76,37 @@ def read_api(
         if found is not None or not running or time.monotonic() >= end:
             return found
         time.sleep(AGAIN_SECONDS)
+
+
+def read_well(
+    nodes: Mapping[str, NodeFacts], servers: Sequence[str], ways: Connections, keys: OperatorKeys
+) -> frozenset[str]:
+    """The servers whose members of etcd have a vote and answer through the quorum."""
+
+    def well(name: str) -> bool:
+        try:
+            with etcd_at(ways.on(name), keys) as client:
+                return healthy_voter(client)
+        except ClusterupError:
+            return False
+
+    running = _running(nodes, servers, "etcd.service")
+    with asking(8, "etcd") as pool:
+        return frozenset(name for name, answer in zip(running, pool.map(well, running), strict=True) if answer)
+
+
+def read_pods(
+    nodes: Mapping[str, NodeFacts], servers: Sequence[str], ways: Connections, keys: OperatorKeys, of: Sequence[str]
+) -> Mapping[str, tuple[PodFacts, ...]]:
+    """The pods that have to go elsewhere when the nodes `of` leave; nothing where no API server answers."""
+
+    def ask(transport: Transport) -> Mapping[str, tuple[PodFacts, ...]] | None:
+        with api_at(transport, keys) as api:
+            if not api.ready():
+                return None
+            return {name: pods_to_move(api.list("Pod", fields={"spec.nodeName": name})) for name in of}
+
+    return _first(_running(nodes, servers, "kube-apiserver.service"), ways, ask) or {}
 
 
 def _running(nodes: Mapping[str, NodeFacts], servers: Sequence[str], unit: str) -> list[str]:

@@ -54,7 +54,7 @@ def spare_member(context: Context, node: Node, servers: Sequence[Node], keys: Op
     """Wait until the quorum can do without the member on `node`, where it serves. Raises ClusterupError when that does
     not come about, with the arithmetic."""
     others = [server.name for server in servers if server.name != node.name]
-    if others and _asked(context, node.name, keys, EtcdClient.healthy):
+    if others and asked(context, node.name, keys, EtcdClient.healthy):
         context.wait_until(
             lambda: _can_spare(context, node.name, others, keys),
             what=f"the other members of etcd, before {node.name}'s is restarted",
@@ -87,7 +87,7 @@ def spare_api_server(context: Context, node: str, unit: Unit, servers: ApiServer
 def _can_spare(context: Context, node: str, others: Sequence[str], keys: OperatorKeys) -> bool:
     with etcd_at(context.on(node), keys) as own:
         voters = [member for member in own.members() if not member.learner]
-    well = [name for name in others if _asked(context, name, keys, _healthy_voter)]
+    well = [name for name in others if asked(context, name, keys, healthy_voter)]
     quorum = len(voters) // 2 + 1
     # Of two members none can be spared, and yet both have to be restarted some day: then all others have to be well.
     if len(well) >= min(quorum, len(voters) - 1):
@@ -100,12 +100,13 @@ def _can_spare(context: Context, node: str, others: Sequence[str], keys: Operato
     )
 
 
-def _healthy_voter(client: EtcdClient) -> bool:
+def healthy_voter(client: EtcdClient) -> bool:
+    """Whether the member that answers has a vote, and the quorum answers through it."""
     return client.healthy() and not client.status().learner
 
 
-def _asked(context: Context, node: str, keys: OperatorKeys, question: Callable[[EtcdClient], bool]) -> bool:
-    """The member's own answer; False where it gives none."""
+def asked(context: Context, node: str, keys: OperatorKeys, question: Callable[[EtcdClient], bool]) -> bool:
+    """What the member on a server answers; False where it gives none."""
     try:
         with etcd_at(context.on(node), keys) as client:
             return question(client)

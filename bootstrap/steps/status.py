@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,9 +10,11 @@ from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import nobody
 from bootstrap.engine.pool import asking
 from bootstrap.errors import ClusterupError
-from bootstrap.inventory.model import Node
+from bootstrap.inventory.model import Node, Role
 from bootstrap.steps.apply import Intent, look
 from bootstrap.steps.etcd_client import EtcdClient
+from bootstrap.steps.node_object import SERVER_LABEL, leaving_since
+from bootstrap.steps.roll import Roll, read_roll
 from bootstrap.steps.ways import api_at, etcd_at
 from bootstrap.steps.world import World
 
@@ -20,7 +22,8 @@ from bootstrap.steps.world import World
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
     """A node: `state` is Ready, NotReady, installed, live, bare or unreachable; `problem` says what is wrong with the
-    way into it. Versions are None where they can't be known."""
+    way into it, `note` what else is to be known: that it leaves, or that the inventory does not have it. Versions are
+    None where they can't be known."""
 
     name: str
     role: str
@@ -29,6 +32,7 @@ class NodeStatus:
     os: str | None
     kubelet: str | None
     problem: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +103,8 @@ def cluster_status(intent: Intent, connections: Connections, *, parallel: int) -
         api = pool.map(lambda node: _ask_api(intent, connections, node), servers)
         return ClusterStatus(
             cluster=intent.inventory.cluster.name,
-            nodes=tuple(_node(node, world) for node in intent.inventory.nodes),
-            etcd=_members(world, dict(members)),
+            nodes=(*(_node(node, world) for node in intent.inventory.nodes), *_others(intent, world)),
+            etcd=_members(intent, world, dict(members)),
             api=(*api, *_silent_api(intent, world)),
         )
 
@@ -124,7 +128,35 @@ def _node(node: Node, world: World) -> NodeStatus:
         os=facts.os_version if facts else None,
         kubelet=kubelet,
         problem=failure.problem if failure else None,
+        note=_leaves(found),
     )
+
+
+def _others(intent: Intent, world: World) -> Iterator[NodeStatus]:
+    """The Nodes of the cluster that the inventory does not have."""
+    roll = read_roll(intent.state) or Roll()
+    left = roll.without_entry(intent.inventory)
+    for name, ready in (world.api.ready if world.api else {}).items():
+        if name in intent.nodes or world.api is None:
+            continue
+        found = world.api.objects.get(f"Node/{name}", {})
+        status, labels = found.get("status", {}), found.get("metadata", {}).get("labels") or {}
+        addresses = [each["address"] for each in status.get("addresses") or () if each.get("type") == "InternalIP"]
+        known = "`clusterup apply --prune` removes it" if name in left else "joined with a token"
+        yield NodeStatus(
+            name=name,
+            role=(Role.SERVER if SERVER_LABEL in labels else Role.AGENT).value,
+            address=next(iter(addresses), "-"),
+            state="Ready" if ready else "NotReady",
+            os=None,
+            kubelet=status.get("nodeInfo", {}).get("kubeletVersion"),
+            note="; ".join(note for note in (_leaves(found), f"not in the inventory: {known}") if note),
+        )
+
+
+def _leaves(found: Mapping[str, Any]) -> str | None:
+    since = leaving_since(found)
+    return f"leaving since {since}" if since else None
 
 
 def _ask_member(intent: Intent, connections: Connections, node: Node) -> _Answer | ClusterupError:
@@ -140,7 +172,7 @@ def _ask_member(intent: Intent, connections: Connections, node: Node) -> _Answer
         return error
 
 
-def _members(world: World, answers: Mapping[str, _Answer | ClusterupError]) -> tuple[MemberHealth, ...]:
+def _members(intent: Intent, world: World, answers: Mapping[str, _Answer | ClusterupError]) -> tuple[MemberHealth, ...]:
     told = [answer for answer in answers.values() if isinstance(answer, _Answer)]
     furthest = max((answer.raft_index for answer in told), default=0)
     leaders = {answer.leader for answer in told}
@@ -156,14 +188,16 @@ def _members(world: World, answers: Mapping[str, _Answer | ClusterupError]) -> t
                 lag=furthest - answer.raft_index if isinstance(answer, _Answer) else None,
                 db_size=answer.db_size if isinstance(answer, _Answer) else None,
                 version=answer.version if isinstance(answer, _Answer) else None,
-                problem=None if fine else _problem(answer),
+                problem=None if fine else _problem(answer, member.name in intent.nodes),
             )
         )
     return tuple(health)
 
 
-def _problem(answer: _Answer | ClusterupError | None) -> str:
-    return answer.got or answer.problem if isinstance(answer, ClusterupError) else "its node can't be reached"
+def _problem(answer: _Answer | ClusterupError | None, known: bool) -> str:
+    if isinstance(answer, ClusterupError):
+        return answer.got or answer.problem
+    return "its node can't be reached" if known else "its node is not in the inventory"
 
 
 def _ask_api(intent: Intent, connections: Connections, node: Node) -> ApiHealth:

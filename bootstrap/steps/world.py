@@ -88,20 +88,36 @@ class EtcdMemberFacts:
 
 @dataclass(frozen=True, slots=True)
 class EtcdFacts:
-    """The etcd cluster as one of its members sees it."""
+    """The etcd cluster as one of its members sees it. `well` are the servers whose members have a vote and
+    answer through the quorum; they are asked when a node leaves."""
 
     members: tuple[EtcdMemberFacts, ...]
+    well: frozenset[str] = frozenset()
 
     def named(self, name: str) -> EtcdMemberFacts | None:
         return next((member for member in self.members if member.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
+class PodFacts:
+    """A pod that has to go elsewhere when its node leaves. `owned`: something sees to it that there is another one."""
+
+    namespace: str
+    name: str
+    owned: bool
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class ApiFacts:
-    """What the API server says: which nodes are Ready, and the objects of ours that are there, by kind/name."""
+    """What the API server says: which nodes are Ready, the objects of ours that are there, by kind/name, and the pods
+    of nodes that are leaving, by node."""
 
     ready: Mapping[str, bool]
     objects: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    pods: Mapping[str, tuple[PodFacts, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +126,8 @@ class World:
 
     `on_console` are nodes without a network whose console shows our installed system: the SHA-256 of the configuration
     that it was started with, or why it has none. Nobody logs in there, so that nothing else is known of them.
+
+    `leaving` are nodes that are to leave the cluster and can be reached; `away` those of them that can't, and why.
     """
 
     nodes: Mapping[str, NodeFacts]
@@ -117,6 +135,8 @@ class World:
     etcd: EtcdFacts | None = None
     api: ApiFacts | None = None
     on_console: Mapping[str, str] = field(default_factory=dict)
+    leaving: Mapping[str, NodeFacts] = field(default_factory=dict)
+    away: Mapping[str, ClusterupError] = field(default_factory=dict)
 
     @property
     def anything_found(self) -> bool:

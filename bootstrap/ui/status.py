@@ -29,9 +29,8 @@ def _nodes(status: ClusterStatus) -> RenderableType:
     table = _table(f"cluster {status.cluster}", "NODE", "STATE", "ROLE", "ADDRESS", "KUBELET", "OS", "")
     for node in status.nodes:
         state = Text(node.state, GOOD if node.state == "Ready" else BAD)
-        table.add_row(
-            node.name, state, node.role, node.address, node.kubelet or "-", node.os or "-", node.problem or ""
-        )
+        said = "; ".join(text for text in (node.problem, node.note) if text)
+        table.add_row(node.name, state, node.role, node.address, node.kubelet or "-", node.os or "-", said)
     return table
 
 
@@ -40,7 +39,7 @@ def _members(status: ClusterStatus) -> RenderableType:
         return Text("etcd: no member answers", BAD)
     table = _table("etcd", "MEMBER", "ROLE", "LAG", "SIZE", "VERSION", "")
     for member in status.etcd:
-        role = "leader" if member.leader else "voter" if member.voter else "learner"
+        role = "leader" if member.leader else "voter" if member.voter else "learner, joining"
         lag = "-" if member.lag is None else str(member.lag)
         size = "-" if member.db_size is None else f"{member.db_size / 1e6:.1f} MB"
         table.add_row(member.name, role, lag, size, member.version or "-", Text(member.problem or "", BAD))

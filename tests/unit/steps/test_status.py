@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from bootstrap.steps.status import ApiHealth, ClusterStatus, MemberHealth, NodeStatus
+from bootstrap.steps.node_object import LEAVING
+from bootstrap.steps.roll import note_applied
+from bootstrap.steps.status import ApiHealth, ClusterStatus, MemberHealth, NodeStatus, _others
 from bootstrap.ui.status import print_status
+from tests.unit.steps.worlds import finished_world, intent
 
 NODE = NodeStatus("s1", "server", "10.77.0.11", "Ready", "0.1.0", "v1.20.2")
 MEMBER = MemberHealth("s1", voter=True, leader=True, lag=0, db_size=2_000_000, version="3.5.16")
@@ -35,6 +40,39 @@ def test_ready_nodes_voting_members_and_ready_servers_make_a_healthy_cluster() -
 )
 def test_one_thing_that_is_not_well_makes_it_unhealthy(changed: ClusterStatus) -> None:
     assert not changed.healthy
+
+
+def test_nodes_that_the_inventory_does_not_have_are_seen_and_who_is_leaving(tmp_path: Path) -> None:
+    of = intent(tmp_path)
+    note_applied(of.state, [of.inventory.node("a1").model_copy(update={"name": "former"})])
+    world = finished_world(of)
+    assert world.api is not None
+    found: dict[str, Any] = {
+        "former": {"metadata": {"annotations": {LEAVING: "2024-05-01T10:00:00+00:00"}}},
+        "guest": {"status": {"addresses": [{"type": "InternalIP", "address": "10.77.0.99"}]}},
+    }
+    api = dataclasses.replace(
+        world.api,
+        ready={**world.api.ready, "former": True, "guest": False},
+        objects={**world.api.objects, **{f"Node/{name}": node for name, node in found.items()}},
+    )
+    former, guest = _others(of, dataclasses.replace(world, api=api))
+    assert former.note == (
+        "leaving since 2024-05-01T10:00:00+00:00; not in the inventory: `clusterup apply --prune` removes it"
+    )
+    assert (guest.address, guest.state) == ("10.77.0.99", "NotReady")
+    assert guest.note == "not in the inventory: joined with a token"
+
+
+def test_a_learner_is_seen_to_be_joining_and_notes_of_nodes_are_shown() -> None:
+    learner = MemberHealth("s2", voter=False, leader=False, lag=3, db_size=1, version="3.5.16")
+    guest = dataclasses.replace(NODE, name="guest", note="not in the inventory: joined with a token")
+    screen = io.StringIO()
+    print_status(
+        dataclasses.replace(HEALTHY, nodes=(NODE, guest), etcd=(MEMBER, learner)), Console(file=screen, width=140)
+    )
+    assert "learner, joining" in screen.getvalue()
+    assert "not in the inventory: joined with a token" in screen.getvalue()
 
 
 def test_a_person_sees_leader_lag_and_what_is_wrong() -> None:

@@ -1,0 +1,126 @@
+"""Who belongs to the cluster, as far as this machine knows: the nodes that were applied, those that are to leave it and
+how, and those that have left.
+
+A node that was applied stays on it until it has left, whatever the inventory says by then: that is how an inventory
+that lost an entry is known from one that never had it, and what a node is reached by that has no entry any more. It is
+written by whoever holds the lock beside the state.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from bootstrap.inventory.model import Inventory, Node
+from bootstrap.pki.store import read_if_there, write_private
+from bootstrap.steps.drain import Pods
+from bootstrap.steps.state import ClusterState
+
+DRAIN_SECONDS = 600.0
+
+
+class Disk(StrEnum):
+    """What becomes of the disk of a node that leaves."""
+
+    KEEP = "keep"
+    WIPE = "wipe"
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a node leaves: `drain_seconds` is how long its pods may take to go."""
+
+    disk: Disk = Disk.KEEP
+    pods: Pods = Pods.WAIT
+    drain_seconds: float = DRAIN_SECONDS
+
+
+@dataclass(frozen=True)
+class Roll:
+    """Nodes by name: `applied` as they stood in the inventory, `leaving` how, `left` when (ISO 8601)."""
+
+    applied: dict[str, Node] = field(default_factory=dict)
+    leaving: dict[str, Manner] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
+
+    def without_entry(self, inventory: Inventory) -> list[str]:
+        """The nodes that belong to the cluster and have no entry in the inventory any more."""
+        has = {node.name for node in inventory.nodes}
+        return [name for name in dict.fromkeys([*self.applied, *self.leaving]) if name not in has]
+
+
+def read_roll(state: ClusterState) -> Roll | None:
+    """What is known; None where nothing was ever applied from here."""
+    content = read_if_there(_file(state))
+    if content is None:
+        return None
+    data = json.loads(content)
+    return Roll(
+        {name: Node.model_validate(entry) for name, entry in data["applied"].items()},
+        {
+            name: Manner(Disk(how["disk"]), Pods(how["pods"]), float(how["drain_seconds"]))
+            for name, how in data["leaving"].items()
+        },
+        dict(data["left"]),
+    )
+
+
+def note_applied(state: ClusterState, nodes: Iterable[Node]) -> None:
+    """Remember nodes as they are applied. Whoever is applied neither leaves nor has left."""
+    roll = read_roll(state) or Roll()
+    here = {node.name: node for node in nodes}
+    _write(
+        state,
+        Roll(
+            {**roll.applied, **here},
+            {name: how for name, how in roll.leaving.items() if name not in here},
+            {name: when for name, when in roll.left.items() if name not in here},
+        ),
+    )
+
+
+def note_leaving(state: ClusterState, name: str, entry: Node | None, manner: Manner) -> None:
+    """Remember that a node is to leave, how, and the entry that it had in the inventory, if it had one."""
+    roll = read_roll(state) or Roll()
+    applied = {**roll.applied, name: entry} if entry is not None else roll.applied
+    _write(state, Roll(applied, {**roll.leaving, name: manner}, roll.left))
+
+
+def note_left(state: ClusterState, name: str) -> None:
+    """Remember that a node has left, and no more of it."""
+    roll = read_roll(state) or Roll()
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    _write(
+        state,
+        Roll(
+            {other: node for other, node in roll.applied.items() if other != name},
+            {other: how for other, how in roll.leaving.items() if other != name},
+            {**roll.left, name: when},
+        ),
+    )
+
+
+def _file(state: ClusterState) -> Path:
+    return state.folder / "roll.json"
+
+
+def _write(state: ClusterState, roll: Roll) -> None:
+    data: dict[str, Any] = {
+        "applied": {
+            name: node.model_dump(mode="json", exclude_defaults=True) | {"name": name, "address": str(node.address)}
+            for name, node in roll.applied.items()
+        },
+        "leaving": {
+            name: {"disk": how.disk.value, "pods": how.pods.value, "drain_seconds": how.drain_seconds}
+            for name, how in roll.leaving.items()
+        },
+        "left": roll.left,
+    }
+    content = (json.dumps(data, indent=1) + "\n").encode()
+    if read_if_there(_file(state)) != content:
+        write_private(_file(state), content)
