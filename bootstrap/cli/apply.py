@@ -72,7 +72,7 @@ def plan(
     from bootstrap.ui.words import plan_lines
 
     intent = intent_of_file(*((inventory, kubeconfig) if out is None else _from_anywhere(inventory, kubeconfig)))
-    with _observed(intent.inventory, output, _detail(verbose)) as observe:
+    with observed(intent.inventory, output, detail_of(verbose)) as observe:
         prepared = _prepared(intent, frozenset(wipe or ()), parallel, observe)
     if output is PlanOutput.JSON:
         typer.echo(json.dumps({"actions": plan_as_data(prepared.plan)}))
@@ -137,7 +137,7 @@ def apply(
         nullcontext() if dry_run else alone(intent, f"apply {inventory}", patience) as only,
         ExitStack() as until_the_end,
     ):
-        with _observed(loaded, output, _detail(verbose)) as observe:
+        with observed(loaded, output, detail_of(verbose)) as observe:
             prepared = _prepared(intent, frozenset(wipe or ()), parallel, observe, only)
         if output is Output.TEXT:
             typer.echo("\n".join(plan_lines(prepared.plan)))
@@ -152,7 +152,7 @@ def apply(
                 _confirm_erasing()
             run = recorded(state.journal, prepared.plan, prepared.world.unreachable)
             journal = until_the_end.enter_context(run)
-            with _observed(loaded, output, _detail(verbose)) as show, _brakes(only.brakes) as brakes:
+            with observed(loaded, output, detail_of(verbose)) as show, brakes_of(only.brakes) as brakes:
 
                 def observe_all(event: Event) -> None:
                     journal(event)
@@ -184,7 +184,7 @@ def _from_anywhere(inventory: Path, kubeconfig: Path | None) -> tuple[Path, Path
     return inventory.absolute(), kubeconfig and kubeconfig.absolute()
 
 
-def _detail(verbose: bool) -> Detail:
+def detail_of(verbose: bool) -> Detail:
     from bootstrap.ui.plain import Detail
 
     return Detail.COMMANDS if verbose else Detail.STEPS
@@ -244,7 +244,7 @@ def _confirm_erasing() -> None:
 
 
 @contextmanager
-def _observed(inventory: Inventory, output: Output | PlanOutput, detail: Detail) -> Iterator[Observer]:
+def observed(inventory: Inventory, output: Output | PlanOutput, detail: Detail) -> Iterator[Observer]:
     """Who shows what happens: live lines on a terminal, plain ones elsewhere, JSON for machines; nobody where one YAML
     document is all that may be written."""
     from bootstrap.engine.events import nobody
@@ -267,7 +267,7 @@ def _observed(inventory: Inventory, output: Output | PlanOutput, detail: Detail)
 
 
 @contextmanager
-def _brakes(brakes: Brakes) -> Iterator[Brakes]:
+def brakes_of(brakes: Brakes) -> Iterator[Brakes]:
     """Ctrl-C once, or SIGTERM: begin nothing new. Twice: end what is under way too."""
 
     def pressed(*_: object) -> None:

@@ -17,6 +17,7 @@ from bootstrap.engine.events import Observer
 from bootstrap.engine.logged import LoggedTransport
 from bootstrap.engine.saved import SavedPlan, saved_plan
 from bootstrap.inventory.load import read_inventory
+from bootstrap.inventory.model import Inventory
 from bootstrap.pki.kubeconfig import merge_kubeconfig, own_kubeconfig
 from bootstrap.steps.adopt import bundle_of_nodes
 from bootstrap.steps.apply import Intent, Prepared, intent_of
@@ -25,7 +26,7 @@ from bootstrap.steps.kubeconfig import admin_kubeconfig, kubeconfig_beside
 from bootstrap.steps.moved import about, facts_as_data
 from bootstrap.steps.reach import Ask, OpenNode, opener
 from bootstrap.steps.shape import endpoint_of
-from bootstrap.steps.state import cluster_state, state_folder
+from bootstrap.steps.state import ClusterState, cluster_state, state_folder
 
 
 def intent_of_file(path: Path, kubeconfig: Path | None) -> Intent:
@@ -55,7 +56,20 @@ def connections_of(
 ) -> Iterator[Connections]:
     """The ways into the nodes. `ask` is asked about host keys that nothing is known of; without it they are refused.
     `through` makes something else of what opens a node over SSH."""
-    open_node = through(opener(intent.inventory, intent.state, ask))
+    with connections_to(intent.inventory, intent.state, observe, ask, through) as connections:
+        yield connections
+
+
+@contextmanager
+def connections_to(
+    inventory: Inventory,
+    state: ClusterState,
+    observe: Observer,
+    ask: Ask | None = None,
+    through: Callable[[OpenNode], OpenNode] = lambda way: way,
+) -> Iterator[Connections]:
+    """As `connections_of`, for an inventory of which nothing more than its nodes is needed."""
+    open_node = through(opener(inventory, state, ask))
     connections = Connections(lambda name: LoggedTransport(open_node(name), observe))
     try:
         yield connections

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from bootstrap.cli import adopt, apply, console, image, inventory, journal, lab, status
+from bootstrap.cli import adopt, apply, console, down, image, inventory, journal, lab, status
 from bootstrap.cli.start import end_interrupted
 from bootstrap.errors import ClusterupError
 
@@ -40,6 +40,7 @@ app = typer.Typer(
 inventory.register(app)
 apply.register(app)
 status.register(app)
+down.register(app)
 console.register(app)
 journal.register(app)
 image.register(app)

@@ -30,6 +30,7 @@ from bootstrap.steps.handover import handover_actions
 from bootstrap.steps.install import Installation, disks_written, install_actions, not_what_was_installed
 from bootstrap.steps.join import join_actions
 from bootstrap.steps.kubeconfig import kubeconfig_actions
+from bootstrap.steps.left_over import left_over
 from bootstrap.steps.node_object import node_actions
 from bootstrap.steps.objects import Manifest, cluster_objects
 from bootstrap.steps.observe import read_api, read_etcd
@@ -140,6 +141,7 @@ def prepare(
         wipe=wipe,
         written=done,
     )
+    problems += left_over(world, intent.state.cluster_id, intent.keys.pki.ca.cert_pem)
     problems += _second_cluster(intent, world)
     problems += not_what_was_installed(world, installation)
     installing = install_actions(intent.inventory, world, installation, done)
@@ -231,7 +233,9 @@ def _second_cluster(intent: Intent, world: World) -> list[ClusterupError]:
             step="preflight",
             tried=f"look for etcd's data on {', '.join(name for name in intent.servers if name in world.nodes)}",
             got=f"none; not reached: {', '.join(away) or 'no server'}",
-            hint=f"start the servers that have it; if all of it is lost and a new cluster is wanted, remove "
+            hint="its end was begun and did not come: run clusterup down again"
+            if intent.state.ending_note.exists()
+            else f"start the servers that have it; if all of it is lost and a new cluster is wanted, remove "
             f"{intent.state.founded_note}",
         )
     ]

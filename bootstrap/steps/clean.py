@@ -7,16 +7,41 @@ the files below /etc with it, by which a node that was not restarted yet is know
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from bootstrap.engine.action import Context
-from bootstrap.errors import ClusterupError
+from bootstrap.errors import ClusterupError, Interrupted, Refused
 from bootstrap.steps import clean_commands as commands
+from bootstrap.steps.disks import human_size
 from bootstrap.steps.facts import Wanted, read_node
 from bootstrap.steps.install import BOOT_SECONDS
 from bootstrap.steps.install_commands import reboot, running_system
 from bootstrap.steps.world import NodeFacts
+from bootstrap.transport.base import Transport
 from bootstrap.transport.errors import TransportError
 
 CLEAN_SECONDS = 1800.0
+GONE_SECONDS = 60.0
+"""How long a machine whose connection broke while its disk was erased may not answer, to be taken for restarted."""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemDisk:
+    """The disk that an installed system runs from: `size` in bytes, where its partitions start (bytes) and their
+    labels."""
+
+    path: str
+    size: int
+    starts: tuple[int, ...]
+    labels: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.path} ({human_size(self.size)}: {', '.join(self.labels) or 'no partitions'})"
+
+
+def read_system_disk(transport: Transport) -> SystemDisk:
+    """The disk that the installed system runs from. Raises ClusterupError where another one runs."""
+    return _system_disk_in(transport.check(commands.system_disk()).text)
 
 
 def is_clean(facts: NodeFacts) -> bool:
@@ -64,27 +89,42 @@ def wipe_node(context: Context, node: str) -> None:
     """
     transport = context.on(node)
     before = transport.check(running_system()).text.split()[0]
-    disk, starts = system_disk_in(transport.check(commands.system_disk()).text)
-    context.say(f"erasing {disk}")
+    disk = read_system_disk(transport)
+    context.say(f"erasing {disk.path}")
     transport.check(commands.write_no_more())
     try:
-        transport.check(commands.wipe(disk, starts), timeout=300)
-    except TransportError:
-        if _still_runs(context, node, before):
-            raise
+        transport.check(commands.wipe(disk.path, disk.starts), timeout=300)
+    except Interrupted:
+        raise
+    except TransportError as error:
+        _require_gone(context, node, before, error)
     context.leave(node)
 
 
-def system_disk_in(said: str) -> tuple[str, list[int]]:
-    """The device, and where its partitions start (bytes), in the answer to `clean_commands.system_disk`."""
-    lines = [line.split() for line in said.splitlines()]
-    device = next(words[1] for words in lines if words[0] == "disk")
-    return device, [int(words[1]) for words in lines if words[0] == "start"]
+def _system_disk_in(said: str) -> SystemDisk:
+    first, *rest = (line.split(maxsplit=2) for line in said.splitlines())
+    labels = tuple(words[2] for words in rest if len(words) > 2)
+    return SystemDisk(first[1], int(first[2]), tuple(int(words[1]) for words in rest), labels)
 
 
-def _still_runs(context: Context, node: str, boot_id: str) -> bool:
-    """Whether the machine answers as before: the way to it was lost, and nothing happened to it."""
+def _require_gone(context: Context, node: str, boot_id: str, lost: TransportError) -> None:
+    """Raise `lost` when the machine answers as before: the way to it was lost for a moment, and nothing happened."""
+    answers = False
+
+    def told() -> bool:
+        nonlocal answers
+        try:
+            answers = context.reopen(node).check(running_system(), timeout=30).text.split()[:1] == [boot_id]
+        except Refused:
+            # Another system with another host key.
+            return True
+        return True
+
     try:
-        return context.reopen(node).check(running_system(), timeout=30).text.split()[:1] == [boot_id]
+        context.wait_until(told, what="what the machine does now", timeout=GONE_SECONDS, every=2.0)
+    except Interrupted:
+        raise
     except ClusterupError:
-        return False
+        return
+    if answers:
+        raise lost

@@ -28,8 +28,8 @@ def state_of_files() -> Command:
 
 
 def system_disk(sysfs: str = "/sys") -> Command:
-    """Print a line "disk DEVICE BYTES", the disk that the running system is on, and lines "start BYTES" for its
-    partitions. Fails where the running system is another one than ours."""
+    """Print a line "disk DEVICE BYTES", the disk that the running system is on, and lines "start BYTES LABEL" for
+    its partitions. Fails where the running system is another one than ours."""
     return Command.of("look for the system's disk", _script("disk"), sysfs)
 
 

@@ -99,7 +99,7 @@ def _clean(machine: SimulatedMachine, _: list[str], __: bytes) -> Answer:
 
 
 def _system_disk(machine: SimulatedMachine, _: list[str], __: bytes) -> Answer:
-    return _said([f"disk {machine.disk.path} {machine.disk.size}", f"start {4 * MIB}"])
+    return _said([f"disk {machine.disk.path} {machine.disk.size}", f"start {4 * MIB} clusterup-root"])
 
 
 def _wipe(machine: SimulatedMachine, arguments: list[str], _: bytes) -> Answer:

@@ -9,6 +9,7 @@ from typing import Any
 from bootstrap.image.bundle import Bundle
 from bootstrap.pki.sshkeys import SshKey
 from tests.simulator.etcd_cluster import EtcdCluster, Stopwatch
+from tests.simulator.facts import traces
 from tests.simulator.kubelet import keep_cluster
 from tests.simulator.node import SimulatedMachine
 from tests.simulator.ssh import Fleet
@@ -80,6 +81,11 @@ class Site:
                     for each in objects
                     for node in each.all("Node")
                 },
+                "systems": {
+                    machine.name: "off" if not machine.on else "installed" if machine.installed else "live"
+                    for machine in self.machines.values()
+                },
+                "traces": {machine.name: traces(machine) for machine in self.machines.values()},
                 "installed": {machine.name: machine.times_installed for machine in self.machines.values()},
             }
 

@@ -3,7 +3,8 @@
 # kernel and in /etc (mounts, networks, filters; files) is left to the restart that follows.
 set -eu
 export LC_ALL=C
-IMAGE_ID= VARIANT_ID=
+IMAGE_ID=
+VARIANT_ID=
 . /etc/os-release
 if [ "$IMAGE_ID:$VARIANT_ID" != clusterup:os ]; then
     echo "this is not the installed micro OS: nothing was touched" >&2

@@ -1,9 +1,10 @@
-# The disk that the running installed system is on, in lines: "disk DEVICE BYTES", then "start BYTES" for each partition, the
+# The disk that the running installed system is on, in lines: "disk DEVICE BYTES", then "start BYTES LABEL" for each partition, the
 # one that the system runs from last. The argument is where sysfs is.
 set -eu
 export LC_ALL=C
 sys={}
-IMAGE_ID= VARIANT_ID=
+IMAGE_ID=
+VARIANT_ID=
 . /etc/os-release
 if [ "$IMAGE_ID:$VARIANT_ID" != clusterup:os ]; then
     echo "this is not the installed micro OS" >&2
@@ -29,7 +30,7 @@ last=
 for part in "$device"/*; do
     [ -e "$part/partition" ] || continue
     # In sectors of 512 bytes, whatever the disk's are.
-    start="start $(($(cat "$part/start") * 512))"
+    start="start $(($(cat "$part/start") * 512)) $(sed -n 's/^PARTNAME=//p' "$part/uevent" 2>/dev/null)"
     case "$runs " in *" $(basename "$part") "*) last="$last$start
 " ;; *) echo "$start" ;; esac
 done

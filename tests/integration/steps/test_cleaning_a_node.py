@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.errors import ClusterupError
-from bootstrap.steps.clean import system_disk_in
+from bootstrap.steps.clean import read_system_disk
 from bootstrap.steps.clean_commands import CLEANING, clean, state_of_files, system_disk, wipe
 from tests.helpers.daemons import wait_for
 from tests.helpers.local_transport import LocalTransport
@@ -268,6 +268,7 @@ def test_the_disk_is_the_one_below_dm_verity(node: Node) -> None:
         part.mkdir(parents=True)
         (part / "partition").write_text(f"{number}\n")
         (part / "start").write_text(f"{start}\n")
+        (part / "uevent").write_text(f"DEVTYPE=partition\nPARTNAME=part {number}\n")
     (disk / "size").write_text("16384\n")
     slaves = sysfs / "devices/virtual/block/dm-0/slaves"
     slaves.mkdir(parents=True)
@@ -276,8 +277,10 @@ def test_the_disk_is_the_one_below_dm_verity(node: Node) -> None:
     (sysfs / "dev/block").mkdir(parents=True)
     (sysfs / "dev/block/253:0").symlink_to("../../devices/virtual/block/dm-0")
     node.program("mountpoint", 'test "$*" = "-d /" && echo 253:0')
-    said = node.way.check(system_disk(str(sysfs))).text
-    assert system_disk_in(said) == ("/dev/vda", [512 * start for start in (2048, 8192, 4096, 6144)])
+    node.before = f"mount --bind {sysfs} /sys"
+    found = read_system_disk(node.way)
+    assert found.starts == tuple(512 * start for start in (2048, 8192, 4096, 6144))
+    assert str(found) == "/dev/vda (8.0 MiB: part 1, part 4, part 2, part 3)"
 
 
 def test_the_disk_of_another_system_is_not_told(node: Node) -> None:
