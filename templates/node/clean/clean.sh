@@ -37,8 +37,11 @@ left_over() {
     done 2>/dev/null
 }
 
-mkdir -p "$going"
-into=$(mktemp -d "$going/XXXXXX")
+# A disk on which nothing fits any more has room for a folder without the images that came with the bundle.
+if ! into=$(mkdir -p "$going" && mktemp -d "$going/XXXXXX") 2>/dev/null; then
+    rm -f "$ours"/images/*
+    into=$(mkdir -p "$going" && mktemp -d "$going/XXXXXX")
+fi
 number=0
 sync
 # First what the next boot would start: when the power goes from here on, no half of Kubernetes comes up.

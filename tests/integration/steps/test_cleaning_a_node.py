@@ -239,6 +239,16 @@ def test_a_half_cleaned_node_starts_nothing(node: Node) -> None:
     assert not (node.folder / "var/lib/extensions/clusterup.raw").is_symlink()
 
 
+def test_a_disk_on_which_nothing_fits_any_more_is_cleaned(node: Node) -> None:
+    fresh = node.there
+    node.join()
+    node.put("var/lib/clusterup/images/pause.tar")
+    real = shutil.which("mktemp")
+    node.program("mktemp", f'[ ! -e /var/lib/clusterup/images/pause.tar ] || exit 1; exec {real} "$@"')
+    node.way.check(clean())
+    assert node.there == fresh
+
+
 def test_two_installations_list_the_same_state_and_a_trace_is_seen(node: Node) -> None:
     before = node.way.check(state_of_files()).text
     node.put(*INSTALLED_VAR)
