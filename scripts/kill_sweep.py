@@ -7,9 +7,11 @@ import random
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
-from tests.simulator.sweep import BOUNDARIES, COMMANDS, Ground, Shape, What, moments, summary, sweep
+from tests.simulator.sweep import BOUNDARIES, COMMANDS, Ground, Shape, Tried, What, moments, summary, sweep, tried
+from tests.simulator.taken_apart import WIPE, down_moments, down_tried
 
 
 def main() -> int:
@@ -19,14 +21,18 @@ def main() -> int:
     folder = Path(options.keep or tempfile.mkdtemp(prefix="clusterup-sweep-"))
     folder.mkdir(parents=True, exist_ok=True)
     ground = Ground.prepared(folder, Shape(options.servers, options.agents))
-    every = moments(ground, (*BOUNDARIES, *COMMANDS) if options.commands else BOUNDARIES)
+    kinds = (*BOUNDARIES, *COMMANDS) if options.commands else BOUNDARIES
+    words = WIPE if options.wipe else ()
+    every = down_moments(ground, kinds, words) if options.down or options.wipe else moments(ground, kinds)
+    trial: Tried = partial(down_tried, words=words) if options.down or options.wipe else tried
     trials = [(what, moment) for what in options.what for moment in every]
     if options.sample is not None:
         trials = random.Random(options.seed).sample(  # noqa: S311 -- no secret
             trials, min(options.sample, len(trials))
         )
-    print(f"{len(every)} moments of an apply on {', '.join(ground.shape.names)}; seed {options.seed}", flush=True)
-    outcomes = sweep(ground, trials, lambda said: print(said, flush=True))
+    done = "taking apart" if options.down or options.wipe else "an apply on"
+    print(f"{len(every)} moments of {done} {', '.join(ground.shape.names)}; seed {options.seed}", flush=True)
+    outcomes = sweep(ground, trials, lambda said: print(said, flush=True), trial)
     print(f"{summary(outcomes)}\nin {time.monotonic() - began:.0f} s")
     failed = [outcome for outcome in outcomes if not outcome.converged]
     if failed:
@@ -42,6 +48,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--what", type=_whats, default=[What.KILL], help="what is done there, of kill, cut and power: kill,cut"
     )
+    parser.add_argument("--down", action="store_true", help="interrupt clusterup down in the place of an apply")
+    parser.add_argument("--wipe", action="store_true", help="interrupt clusterup down --wipe")
     parser.add_argument("--commands", action="store_true", help="also after each single command on a node")
     parser.add_argument("--sample", type=int, help="only so many of all trials, chosen by chance")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 1 << 32))

@@ -18,6 +18,7 @@ from bootstrap.engine.logged import LoggedTransport
 from bootstrap.engine.saved import SavedPlan, saved_plan
 from bootstrap.errors import ClusterupError
 from bootstrap.inventory.load import Written, read_inventory
+from bootstrap.inventory.model import Inventory
 from bootstrap.pki.kubeconfig import merge_kubeconfig, own_kubeconfig
 from bootstrap.pki.store import read_if_there
 from bootstrap.steps.adopt import bundle_of_nodes
@@ -31,7 +32,7 @@ from bootstrap.steps.moved import about, facts_as_data
 from bootstrap.steps.reach import Ask, OpenNode, opener
 from bootstrap.steps.roll import Roll, read_roll
 from bootstrap.steps.shape import endpoint_of
-from bootstrap.steps.state import cluster_state, state_folder
+from bootstrap.steps.state import ClusterState, cluster_state, state_folder
 
 
 def intent_of_file(path: Path, kubeconfig: Path | None) -> Intent:
@@ -99,7 +100,20 @@ def connections_of(
 ) -> Iterator[Connections]:
     """The ways into the nodes. `ask` is asked about host keys that nothing is known of; without it they are refused.
     `through` makes something else of what opens a node over SSH."""
-    open_node = through(opener(intent.everybody, intent.state, ask))
+    with connections_to(intent.everybody, intent.state, observe, ask, through) as connections:
+        yield connections
+
+
+@contextmanager
+def connections_to(
+    inventory: Inventory,
+    state: ClusterState,
+    observe: Observer,
+    ask: Ask | None = None,
+    through: Callable[[OpenNode], OpenNode] = lambda way: way,
+) -> Iterator[Connections]:
+    """As `connections_of`, for an inventory of which nothing more than its nodes is needed."""
+    open_node = through(opener(inventory, state, ask))
     connections = Connections(lambda name: LoggedTransport(open_node(name), observe))
     try:
         yield connections

@@ -155,7 +155,7 @@ class _How:
 
 def _join(joining: Joining, how: _How, patience: Patience) -> None:
     """Plan, ask, do, as apply does."""
-    from bootstrap.cli.apply import _brakes, _confirm_erasing, _detail, _observed, _stop_for_problems
+    from bootstrap.cli.apply import _confirm_erasing, brakes_of, detail_of, observed, stop_for_problems
     from bootstrap.cli.common import person
     from bootstrap.cli.recorded import recorded
     from bootstrap.engine.lock import file_lock
@@ -164,18 +164,18 @@ def _join(joining: Joining, how: _How, patience: Patience) -> None:
     from bootstrap.ui.words import plan_lines, report_lines
 
     name, cluster = joining.node.name, joining.description.cluster
-    detail = _detail(how.verbose)
+    detail = detail_of(how.verbose)
     lock = nullcontext() if how.dry_run else file_lock(joining.state.lock, f"join {name}", patience)
     with lock, ExitStack() as until_the_end:
         with (
-            _observed(joining.inventory, how.output, detail) as observe,
+            observed(joining.inventory, how.output, detail) as observe,
             _connections(joining, observe, person()) as connections,
         ):
             world = look_at(joining, connections, observe)
             prepared = prepare_join(joining, world, connections, wipe=how.wipe)
         if how.output is Output.TEXT and not prepared.plan.empty:
             typer.echo("\n".join(plan_lines(prepared.plan)))
-        _stop_for_problems(prepared)
+        stop_for_problems(prepared)
         if how.dry_run:
             typer.echo("nothing was done: this was a dry run", err=True)
             return
@@ -184,8 +184,8 @@ def _join(joining: Joining, how: _How, patience: Patience) -> None:
                 _confirm_erasing()
             journal = until_the_end.enter_context(recorded(joining.state.journal, prepared.plan, {}))
             with (
-                _observed(joining.inventory, how.output, detail) as show,
-                _brakes(Brakes(abort=patience.abort)) as brakes,
+                observed(joining.inventory, how.output, detail) as show,
+                brakes_of(Brakes(abort=patience.abort)) as brakes,
             ):
 
                 def observe_all(event: Event) -> None:

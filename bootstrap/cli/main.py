@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from bootstrap.cli import adopt, apply, console, image, inventory, join, journal, lab, remove, status
+from bootstrap.cli import adopt, apply, console, down, image, inventory, join, journal, lab, remove, status
 from bootstrap.cli.start import end_interrupted
 from bootstrap.errors import ClusterupError
 
@@ -41,6 +41,7 @@ inventory.register(app)
 apply.register(app)
 remove.register(app)
 status.register(app)
+down.register(app)
 console.register(app)
 journal.register(app)
 image.register(app)

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from bootstrap.engine.lock import Busy, Patience, file_lock, wait_for_turn
 from bootstrap.engine.run import Brakes, Report, State
@@ -23,11 +24,12 @@ from bootstrap.errors import ClusterupError, Interrupted
 from bootstrap.holder import Holder
 from bootstrap.inventory.model import Inventory
 from bootstrap.steps.any_member import AnyMember, Way
-from bootstrap.steps.apply import Intent, Prepared
+from bootstrap.steps.apply import Prepared
 from bootstrap.steps.cluster_lock import LEASE_SECONDS, ClusterLock, LockLost
 from bootstrap.steps.etcd_client import EtcdClient, EtcdError
 from bootstrap.steps.etcd_units import BIRTH
 from bootstrap.steps.reach import opener
+from bootstrap.steps.state import ClusterState
 from bootstrap.steps.ways import OperatorKeys, etcd_at
 from bootstrap.steps.world import World
 from bootstrap.transport.base import Transport
@@ -69,6 +71,7 @@ class Alone:
         self._lock: ClusterLock | None = None
         self._lost: LockLost | None = None
         self._held_up = False
+        self._etcd_goes = False
 
     def prepared(self, look: Callable[[], World], prepare: Callable[[World], Prepared]) -> Prepared:
         """What is to be done, planned on facts that no other apply changes meanwhile.
@@ -101,6 +104,11 @@ class Alone:
                 raise
             self._lock = lock
 
+    def outlive_etcd(self) -> None:
+        """From here on nothing is stopped or held up for the lock's sake: the work itself ends the etcd that keeps it.
+        It is kept for as long as that lives, so that nobody else begins."""
+        self._etcd_goes = True
+
     def stop_if_lost(self, report: Report) -> None:
         """Raise LockLost when the run was stopped for the lock's sake: exit code 3 where something was done, 1 where
         nothing was."""
@@ -118,7 +126,8 @@ class Alone:
         try:
             lock.release()
         except EtcdError:
-            self._patience.say(f"etcd does not answer: the lock ends by itself, within {self._lease_seconds} s")
+            if not self._etcd_goes:
+                self._patience.say(f"etcd does not answer: the lock ends by itself, within {self._lease_seconds} s")
 
     def _claimed(self) -> bool:
         """Take the cluster's lock; False where etcd does not answer."""
@@ -170,12 +179,14 @@ class Alone:
         )
 
     def _stop(self, lost: LockLost) -> None:
+        if self._etcd_goes:
+            return
         self._lost = lost
         self.brakes.interrupted.set()
         self._patience.say(f"{lost.problem}: nothing new is begun")
 
     def _hold(self) -> bool:
-        unsure = self._lock is not None and not self._lock.sure() and self._lost is None
+        unsure = not self._etcd_goes and self._lock is not None and not self._lock.sure() and self._lost is None
         if unsure != self._held_up:
             self._held_up = unsure
             self._patience.say(
@@ -186,8 +197,21 @@ class Alone:
         return unsure
 
 
+class Held(Protocol):
+    """A cluster that somebody may be at work on: its inventory, its state, and what opens its etcd."""
+
+    @property
+    def inventory(self) -> Inventory: ...
+
+    @property
+    def state(self) -> ClusterState: ...
+
+    @property
+    def keys(self) -> OperatorKeys: ...
+
+
 @contextmanager
-def alone(intent: Intent, doing: str, patience: Patience) -> Iterator[Alone]:
+def alone(intent: Held, doing: str, patience: Patience) -> Iterator[Alone]:
     """Be the only apply on this machine, and get what makes it the only one for the cluster. Raises Refused that says
     who is at work when patience is at its end."""
     open_node = opener(intent.inventory, intent.state, None)

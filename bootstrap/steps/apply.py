@@ -32,6 +32,7 @@ from bootstrap.steps.join import join_actions
 from bootstrap.steps.kubeconfig import kubeconfig_actions
 from bootstrap.steps.leave import LEAVING_WANTED, after_those_who_leave, leave_actions
 from bootstrap.steps.leaving import Leaving, leave_problems, with_entries
+from bootstrap.steps.left_over import left_over
 from bootstrap.steps.node_object import node_actions
 from bootstrap.steps.objects import Manifest, cluster_objects
 from bootstrap.steps.observe import read_api, read_etcd, read_pods, read_well
@@ -173,6 +174,7 @@ def prepare(
         wipe=wipe,
         written=done,
     )
+    problems += left_over(world, intent.state.cluster_id, intent.keys.pki.ca.cert_pem)
     problems += _second_cluster(intent, world)
     problems += not_what_was_installed(world, installation)
     problems += leave_problems(intent.inventory, intent.leaving, world)
@@ -266,7 +268,9 @@ def _second_cluster(intent: Intent, world: World) -> list[ClusterupError]:
             step="preflight",
             tried=f"look for etcd's data on {', '.join(name for name in intent.servers if name in world.nodes)}",
             got=f"none; not reached: {', '.join(away) or 'no server'}",
-            hint=f"start the servers that have it; if all of it is lost and a new cluster is wanted, remove "
+            hint="its end was begun and did not come: run clusterup down again"
+            if intent.state.ending_note.exists()
+            else f"start the servers that have it; if all of it is lost and a new cluster is wanted, remove "
             f"{intent.state.founded_note}",
         )
     ]

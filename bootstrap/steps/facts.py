@@ -74,6 +74,7 @@ def parse_facts(text: str, *, node: str, at: float) -> NodeFacts:
         configuration=_one(lines, "configuration") or None,
         payload=_one(lines, "payload") or None,
         etcd_data="etcd_data" in lines,
+        traces=tuple(path for (path,) in lines.get("trace", [])),
         interfaces=tuple(_interfaces(lines.get("interface", []))),
         disks=tuple(_disks(lines)),
         files={path: digest for digest, path in lines.get("file", [])},

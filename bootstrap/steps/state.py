@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrap.engine.lock import file_lock
+from bootstrap.locks import waiting_lock
 from bootstrap.paths import state_dir
 from bootstrap.pki.sshkeys import SshKey, kept_ssh_key
 from bootstrap.pki.store import write_private
@@ -101,9 +102,60 @@ class ClusterState:
     def _handovers(self) -> Path:
         return self.folder / "handovers"
 
+    @property
+    def ending_note(self) -> Path:
+        return self.folder / "ending"
+
+    def note_ending(self) -> None:
+        """Remember that the cluster is being taken apart, until nothing of its life is kept here."""
+        write_private(self.ending_note, b"")
+
+    @property
+    def known(self) -> bool:
+        """Whether there is what leads into the cluster's nodes."""
+        return self.ssh_key_file.exists()
+
+    def forget_life(self) -> None:
+        """The cluster is no more: forget its authorities and what it was. What leads into its nodes stays, they may be
+        part of another life of it; no certificate of this one will be worth anything there."""
+        with waiting_lock(self.keys_lock):
+            # Renamed first: half an authority must not be taken for one.
+            going = self.folder / ".pki.removed"
+            for folder in (going, self.pki_folder):
+                if folder.is_dir():
+                    folder.rename(going)
+                    shutil.rmtree(going)
+            for note in (self._handovers, self.founded_note, self.ending_note):
+                note.unlink(missing_ok=True)
+
+    def forget_all_but_the_journal(self) -> None:
+        """The cluster is no more, nor are its nodes: what happened is all that is still told of it."""
+        # What leads into the nodes goes first: `known` says no from then on.
+        for path in [self.ssh_key_file, *sorted(self.folder.iterdir())]:
+            if path in (self.journal, self.lock):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    def note_wiped(self, node: str) -> None:
+        """Remember that a node's disk was erased: it no longer shows the host key of its installed system."""
+        write_private(self._wiped_note(node), b"")
+        self._installed_note(node).unlink(missing_ok=True)
+        self.host_keys.forget(node, INSTALLED)
+
+    def was_wiped(self, node: str) -> bool:
+        """Whether the node's disk was erased from this machine, and nothing installed to it since."""
+        return self._wiped_note(node).exists()
+
+    def _wiped_note(self, node: str) -> Path:
+        return self.folder / "nodes" / node / "wiped"
+
     def note_installed(self, node: str) -> None:
         """Remember that the micro OS was put on a node."""
         write_private(self._installed_note(node), b"")
+        self._wiped_note(node).unlink(missing_ok=True)
 
     def was_installed(self, node: str) -> bool:
         """Whether the micro OS was put on the node from this machine before."""

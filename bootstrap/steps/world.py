@@ -52,7 +52,7 @@ class NodeFacts:
     `memory` in bytes; `skew` in seconds, positive when the node's clock is ahead of the operator's. `files`
     maps each path that was asked for and is there to its SHA-256, `modes` to its mode as in chmod. `payload` is the
     SHA-256 of the payload that is linked for systemd-sysext. `etcd_data`: etcd has been started here and keeps
-    its data.
+    its data. `traces` are paths on an installed system that an installation does not make.
     """
 
     hostname: str
@@ -69,6 +69,7 @@ class NodeFacts:
     configuration: str | None = None
     payload: str | None = None
     etcd_data: bool = False
+    traces: tuple[str, ...] = ()
     interfaces: tuple[InterfaceFacts, ...] = ()
     disks: tuple[DiskFacts, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)

@@ -48,6 +48,13 @@ done
 [ -r /etc/clusterup/cluster.json ] && say cluster "$(cat /etc/clusterup/cluster.json)"
 [ -r /run/clusterup/configuration ] && say configuration "$(first_line /run/clusterup/configuration)"
 [ -d /var/lib/etcd/member ] && say etcd_data yes
+if [ "$IMAGE_ID:$VARIANT_ID" = clusterup:os ]; then
+    # None of these is there after an installation; those below /etc are gone after a restart.
+    for trace in /var/lib/clusterup/* /var/lib/extensions/clusterup.raw /var/lib/etcd /var/lib/kubelet /var/lib/containerd \
+        /etc/containerd /etc/kubernetes; do
+        if [ -e "$trace" ] || [ -L "$trace" ]; then say trace "$trace"; fi
+    done
+fi
 # The link alone says what the next boot merges into /usr, not what is there.
 [ -L /var/lib/extensions/clusterup.raw ] && [ -e /usr/lib/extension-release.d/extension-release.clusterup ] &&
     [ ! -e /run/clusterup/merging ] && say payload "$(basename "$(readlink /var/lib/extensions/clusterup.raw)" .raw)"

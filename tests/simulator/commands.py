@@ -11,8 +11,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from bootstrap.paths import templates_dir
+from bootstrap.steps import clean_commands, handover, install_commands, join_by_token, join_checks
 from bootstrap.steps import deploy_commands as deploy
-from bootstrap.steps import handover, install_commands, join_by_token, join_checks
 from bootstrap.steps.desired import KEPT_ETC
 from bootstrap.steps.etcd_units import DATA
 from bootstrap.steps.join import is_ready
@@ -50,6 +50,10 @@ def _all() -> tuple[Known[Does], ...]:
         exactly(facts, lambda machine, _, stdin: Answer(0, facts_of(machine, stdin))),
         exactly(install_commands.running_system().script, _running_system),
         exactly(install_commands.reboot().script, _reboot),
+        exactly(clean_commands.clean().script, _clean),
+        exactly(clean_commands.system_disk().script, _system_disk),
+        exactly(clean_commands.write_no_more().script, lambda *_: DONE),
+        known((templates_dir() / "node" / "clean" / "wipe.sh").read_text(), _wipe),
         known(install_commands._PREPARE, _prepare),
         known(install_commands._WRITE, _write),
         known(install_commands._HASH, _hash),
@@ -87,6 +91,32 @@ def _running_system(machine: SimulatedMachine, _: list[str], __: bytes) -> Answe
 
 
 def _reboot(machine: SimulatedMachine, _: list[str], __: bytes) -> Answer:
+    machine.reboots = True
+    return DONE
+
+
+def _clean(machine: SimulatedMachine, _: list[str], __: bytes) -> Answer:
+    machine.systemd.stop_all()
+    for path in machine.files.below("/var"):
+        machine.files.remove(path)
+    machine.link, machine.etcd = None, None
+    return DONE
+
+
+def _system_disk(machine: SimulatedMachine, _: list[str], __: bytes) -> Answer:
+    return _said([f"disk {machine.disk.path} {machine.disk.size}", f"start {4 * MIB} clusterup-root"])
+
+
+def _wipe(machine: SimulatedMachine, arguments: list[str], _: bytes) -> Answer:
+    if not machine.installed or arguments[0] != machine.disk.path:
+        machine.site.complain(f"{machine.name}: {arguments[0]} was erased, which it does not run from")
+    machine.disk.zero(0, MIB)
+    machine.disk.zero(machine.disk.size - MIB, MIB)
+    for start in arguments[1].split():
+        machine.disk.zero(int(start), MIB)
+    machine.systemd.stop_all()
+    machine.forget_all()
+    machine.has_run_installed = False
     machine.reboots = True
     return DONE
 

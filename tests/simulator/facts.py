@@ -7,6 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 from bootstrap.steps.deploy_commands import PAYLOADS
+from bootstrap.steps.desired import KEPT_ETC
+from bootstrap.steps.etcd_units import DATA
 from tests.simulator.image import VERSION, has_table
 
 if TYPE_CHECKING:
@@ -44,9 +46,21 @@ def _machine(machine: SimulatedMachine) -> list[list[str]]:
         said += [["configuration", system.configuration]]
     if machine.etcd is not None:
         said.append(["etcd_data", "yes"])
+    said += [["trace", path] for path in traces(machine)]
     if machine.link is not None and machine.merged is not None:
         said.append(["payload", machine.link.removeprefix(f"{PAYLOADS}/").removesuffix(".raw")])
     return said
+
+
+def traces(machine: SimulatedMachine) -> list[str]:
+    """What is on an installed system that an installation does not make."""
+    if not machine.installed:
+        return []
+    grown = [DATA] if machine.etcd is not None else []
+    there = sorted({"/".join(path.split("/")[:5]) for path in machine.files.below(KEPT_ETC)})
+    kept = ["/var/lib/kubelet"] if machine.files.below("/var/lib/kubelet") else []
+    link = ["/var/lib/extensions/clusterup.raw"] if machine.link else []
+    return [*there, *link, *grown, *kept, *(["/etc/kubernetes"] if machine.files.below("/etc/kubernetes") else [])]
 
 
 def _disk(machine: SimulatedMachine, asked: list[list[str]]) -> list[list[str]]:

@@ -29,8 +29,14 @@ def import_everything() -> None:
     # gRPC writes to the terminal by itself.
     os.environ["GRPC_VERBOSITY"] = "NONE"
     modules = [
-        *(f"bootstrap.cli.{name}" for name in ("main", "common", "recorded")),
-        *("bootstrap.steps.alone", "bootstrap.engine.saved", "bootstrap.ui.words", "bootstrap.ui.jsonl"),
+        *(f"bootstrap.cli.{name}" for name in ("main", "common", "down", "recorded")),
+        *(
+            "bootstrap.steps.alone",
+            "bootstrap.steps.down",
+            "bootstrap.engine.saved",
+            "bootstrap.ui.words",
+            "bootstrap.ui.jsonl",
+        ),
         *(f"bootstrap.transport.{name}" for name in ("authenticate", "connect", "sshconfig", "upload", "forward")),
         *("asyncssh", "cryptography.x509", "etcd3.etcdrpc", "grpc", "httpx", "jinja2", "paramiko", "yaml", "zstandard"),
     ]

@@ -13,6 +13,7 @@ from bootstrap.pki.token import parse_token, token_secret
 from bootstrap.steps.node_units import BOOTSTRAP_CONF
 from bootstrap.steps.shape import API_PORT
 from tests.simulator.etcd_cluster import EtcdCluster, Stopwatch
+from tests.simulator.facts import traces
 from tests.simulator.kubelet import keep_cluster
 from tests.simulator.node import SimulatedMachine
 from tests.simulator.ssh import Fleet
@@ -92,6 +93,11 @@ class Site:
                     for each in objects
                     for node in each.all("Node")
                 },
+                "systems": {
+                    machine.name: "off" if not machine.on else "installed" if machine.installed else "live"
+                    for machine in self.machines.values()
+                },
+                "traces": {machine.name: traces(machine) for machine in self.machines.values()},
                 "installed": {machine.name: machine.times_installed for machine in self.machines.values()},
                 "api": [machine.ports[API_PORT] for machine in self.machines.values() if API_PORT in machine.ports],
                 "left": [m.name for m in self.machines.values() if m.files.content(BOOTSTRAP_CONF) is not None],

@@ -206,16 +206,16 @@ def moments(ground: Ground, kinds: Collection[str] = BOUNDARIES) -> list[Moment]
     interrupts. Raises RuntimeError where that does not end well."""
     with ground.trial() as trial:
         code = trial.clusterup("apply", "sim.yaml", "--yes", "-o", "json")
-        problems = _problems(trial, ground)
+        problems = problems_of(trial, ground)
         if code or problems:
             raise RuntimeError(f"exit code {code}; {'; '.join(problems)}\n{trial.log.read_text()[-6000:]}")
         lines = trial.log.read_text().splitlines()
-    named = _Named()
+    named = Named()
     found = [named(json.loads(line)) for line in lines if line.startswith("{")]
     return [moment for moment in found if moment[0] in kinds]
 
 
-class _Named:
+class Named:
     """Names each event as it comes: the same for the same apply."""
 
     def __init__(self) -> None:
@@ -236,7 +236,7 @@ def tried(ground: Ground, what: What, moment: Moment, before: Callable[[], None]
         applies, problems = 0, []
         try:
             applies = _struck_and_applied(trial, what, moment)
-            problems = _problems(trial, ground)
+            problems = problems_of(trial, ground)
         except (Stuck, NotDone) as error:
             problems = [f"{error}: see {trial.log}", *trial.wire.do("look")["complaints"]]
         outcome = Outcome(what, moment, applies, tuple(problems), time.monotonic() - began)
@@ -245,11 +245,14 @@ def tried(ground: Ground, what: What, moment: Moment, before: Callable[[], None]
     return outcome
 
 
+Tried = Callable[[Ground, What, Moment], Outcome]
+
+
 def _struck_and_applied(trial: Trial, what: What, moment: Moment) -> int:
     """How many applies it took after the first. Raises NotDone where there would have to be more, or where nothing was
     done to the first."""
     struck = trial.folder / "struck"
-    code = trial.apply(_strike(trial, what, moment, struck))
+    code = trial.apply(striking(trial, what, moment, struck))
     if not struck.exists() or (what is What.KILL and code != -signal.SIGKILL):
         raise NotDone(f"the moment never came, exit code {code}")
     # An apply that ended well knew nothing of a machine that lost its power at the very end.
@@ -264,11 +267,13 @@ def _struck_and_applied(trial: Trial, what: What, moment: Moment) -> int:
     raise NotDone(f"apply still ends with exit code {code}")
 
 
-def sweep(ground: Ground, trials: Sequence[tuple[What, Moment]], tell: Callable[[str], object]) -> list[Outcome]:
+def sweep(
+    ground: Ground, trials: Sequence[tuple[What, Moment]], tell: Callable[[str], object], trial: Tried = tried
+) -> list[Outcome]:
     """All of the trials, each told of as it ends."""
     outcomes = []
     for number, (what, moment) in enumerate(trials, 1):
-        outcomes.append(tried(ground, what, moment))
+        outcomes.append(trial(ground, what, moment))
         tell(f"{number}/{len(trials)} {outcomes[-1]}")
     return outcomes
 
@@ -285,8 +290,9 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def _strike(trial: Trial, what: What, moment: Moment, struck: Path) -> Strike:
-    named = _Named()
+def striking(trial: Trial, what: What, moment: Moment, struck: Path) -> Strike:
+    """Does `what` at that moment, and leaves the file `struck` then."""
+    named = Named()
 
     def strike(event: Event) -> None:
         if named(event) != moment:
@@ -300,7 +306,7 @@ def _strike(trial: Trial, what: What, moment: Moment, struck: Path) -> Strike:
     return strike
 
 
-def _problems(trial: Trial, ground: Ground) -> list[str]:
+def problems_of(trial: Trial, ground: Ground) -> list[str]:
     """What is not as it should be when all is said to be done."""
     problems = []
     if trial.clusterup("plan", "sim.yaml", "--detailed-exitcode"):

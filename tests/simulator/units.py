@@ -26,7 +26,8 @@ class Run:
 @dataclass
 class Systemd:
     """The units of one machine. `read` gives a file's content or None; `begins` is asked before a unit runs: None where
-    it may, or why it does not come up; `ends` is told when a unit has been stopped."""
+    it may, or why it does not come up; `ends` is told when a unit has been stopped, also on its
+    way."""
 
     read: Callable[[str], bytes | None]
     begins: Callable[[str], str | None]
@@ -46,8 +47,8 @@ class Systemd:
         self.start(name)
 
     def stop(self, name: str) -> None:
-        run = self.runs.pop(name, None)
-        if run is not None and run.applied is not None:
+        # One that was on its way may have begun to serve, as an etcd without a leader does.
+        if self.runs.pop(name, None) is not None:
             self.ends(name)
 
     def stop_all(self) -> None:
