@@ -215,7 +215,7 @@ def applied(journal: Path, clusterup: Clusterup, monkeypatch: pytest.MonkeyPatch
 
     def type_it(*does: Any, unreachable: dict[str, ClusterupError] | None = None) -> Ran:
         world = World({"s1": facts()}, unreachable or {})
-        monkeypatch.setattr(apply_module, "_prepared", lambda *_: Prepared(world, (), local_plan(*does)))
+        monkeypatch.setattr(apply_module, "prepared_for", lambda *_: Prepared(world, (), local_plan(*does)))
         return clusterup("apply", "lab.yaml", "-y")
 
     return type_it

@@ -94,6 +94,7 @@ def finished(desired: Desired, cluster_id: str) -> NodeFacts:
         modes={path: file.mode for file in desired.files for path in (file.path, f"/var/lib/clusterup{file.path}")},
         files={**hashes, **images, "/var/lib/kubelet/pki/kubelet-client-current.pem": "x"},
         units={unit.name: UnitFacts("active", unit.digest) for unit in desired.units},
+        traces=("/var/lib/clusterup/etc", "/var/lib/kubelet"),
     )
 
 
