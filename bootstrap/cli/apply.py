@@ -200,7 +200,7 @@ def carry_out(intent: Intent, prepared: Prepared, only: Alone, shown: Shown, *, 
     from bootstrap.steps.console_watch import watched_consoles
     from bootstrap.ui.words import report_lines
 
-    with observed(intent.everybody, shown.output, detail_of(shown.verbose)) as show, _brakes(only.brakes) as brakes:
+    with observed(intent.everybody, shown.output, detail_of(shown.verbose)) as show, brakes_of(only.brakes) as brakes:
 
         def observe_all(event: Event) -> None:
             shown.journal(event)
@@ -317,7 +317,7 @@ def observed(inventory: Inventory, output: Output | PlanOutput, detail: Detail) 
 
 
 @contextmanager
-def _brakes(brakes: Brakes) -> Iterator[Brakes]:
+def brakes_of(brakes: Brakes) -> Iterator[Brakes]:
     """Ctrl-C once, or SIGTERM: begin nothing new. Twice: end what is under way too."""
 
     def pressed(*_: object) -> None:
