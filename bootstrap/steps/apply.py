@@ -30,7 +30,7 @@ from bootstrap.steps.handover import handover_actions
 from bootstrap.steps.install import Installation, disks_written, install_actions, not_what_was_installed
 from bootstrap.steps.join import join_actions
 from bootstrap.steps.kubeconfig import kubeconfig_actions
-from bootstrap.steps.leave import LEAVING_WANTED, after_those_who_leave, leave_actions
+from bootstrap.steps.leave import LEAVING_WANTED, around_those_who_leave, leave_actions
 from bootstrap.steps.leaving import Leaving, leave_problems, with_entries
 from bootstrap.steps.left_over import left_over
 from bootstrap.steps.node_object import node_actions
@@ -217,10 +217,8 @@ def all_actions(
         actions += join_actions(desired, api) + node_actions(desired, api)
     if servers:
         actions += kubeconfig_actions(inventory, intent.kubeconfig, intent.keys, reachable)
-    staying = after_those_who_leave(one_after_the_other(actions, serve), intent.leaving, world)
-    return [
-        dataclasses.replace(action, wanted_by=intent.places.get(action.node or "", "")) for action in (*leave, *staying)
-    ]
+    everything = around_those_who_leave(leave, one_after_the_other(actions, serve), intent.leaving, world)
+    return [dataclasses.replace(action, wanted_by=intent.places.get(action.node or "", "")) for action in everything]
 
 
 def installation_of(intent: Intent) -> Installation:

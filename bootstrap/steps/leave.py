@@ -34,6 +34,7 @@ TRACES = (CLIENT_CERTIFICATE, BOOTSTRAP_CONF, BIRTH, HANDOVER)
 """Files that are on a node while it is, or was, a part of a cluster."""
 LEAVING_WANTED = Wanted(files=TRACES, units=("etcd.service", "kube-apiserver.service", "kubelet.service"))
 STOP_SECONDS = 180.0
+FORGET = "leave.forget"
 
 
 def leave_actions(
@@ -46,7 +47,7 @@ def leave_actions(
     for each in one_by_one(leaving, world):
         counts = str(left[each.name]) if each.name in left else "it has no vote"
         actions += (
-            dataclasses.replace(action, needs=(*action.needs, *before)) if action.id.endswith("leave.etcd") else action
+            _after(action, before) if action.id.endswith("leave.etcd") else action
             for action in _actions(each, servers, state, world, counts)
         )
         if each.member(world) is not None:
@@ -55,19 +56,31 @@ def leave_actions(
     return actions
 
 
-def after_those_who_leave(
-    actions: Sequence[Action[World]], leaving: Sequence[Leaving], world: World
+def around_those_who_leave(
+    leave: Sequence[Action[World]], stay: Sequence[Action[World]], leaving: Sequence[Leaving], world: World
 ) -> list[Action[World]]:
-    """The actions of the nodes that stay. What restarts something on a node waits until the servers among those who
-    leave have left, as one change of the quorum at a time is enough; the handover files until all have, as whoever
-    adopts a cluster has to hear of those who have not."""
+    """The actions of those who leave, and of those who stay.
+
+    What restarts something on a node that stays waits until the servers among those who leave have left, as one change
+    of the quorum at a time is enough; the handover files until all have, as whoever adopts a cluster has to hear of
+    those who have not. Nobody is forgotten before the others are mended: until then the same command goes on.
+    """
     quorum = tuple(f"{each.name}/leave.node" for each in leaving if is_server(each, world))
     everybody = tuple(f"{each.name}/leave.node" for each in leaving)
     waits = {**dict.fromkeys(RESTARTING, quorum), "handover": everybody}
+    last = tuple(action.id for action in stay)
+
+    def step(action: Action[World]) -> str:
+        return action.id.partition("/")[2]
+
     return [
-        dataclasses.replace(action, needs=(*action.needs, *waits.get(action.id.partition("/")[2], ())))
-        for action in actions
+        *(_after(action, last) if step(action) == FORGET else action for action in leave),
+        *(_after(action, waits.get(step(action), ())) for action in stay),
     ]
+
+
+def _after(action: Action[World], others: tuple[str, ...]) -> Action[World]:
+    return dataclasses.replace(action, needs=(*action.needs, *others)) if others else action
 
 
 def is_server(each: Leaving, world: World) -> bool:
@@ -131,7 +144,7 @@ def _actions(each: Leaving, servers: ApiServers, state: ClusterState, world: Wor
             "leave.node",
         ),
         action(
-            "leave.forget",
+            FORGET,
             "forget its keys and its entry on this machine",
             lambda _: each.why,
             lambda context: _forget(each, state, facts),

@@ -101,8 +101,11 @@ def test_a_server_goes_all_the_way_out_and_each_step_says_why(tmp_path: Path) ->
     titles = [item.action.title for item in steps.values()]
     assert titles[1] == "move its pods elsewhere (1 pod now)"
     assert titles[2].endswith("3 members, 2 needed; without s3: 2 members, 2 needed, 2 answer")
-    order = list(steps)
-    assert [item.after for item in steps.values()] == [(), *((name,) for name in order[:-1])]
+    *order, last = steps
+    assert [steps[name].after for name in order] == [(), *((name,) for name in order[:-1])]
+    assert last == list(plan)[-1] == "s3/leave.forget"
+    # The same command goes on until the others are mended as well.
+    assert {order[-1], "s2/handover", "a1/runtime"} <= set(steps[last].after)
 
 
 def test_the_others_are_mended_when_it_has_left_and_are_handed_an_inventory_without_it(tmp_path: Path) -> None:
