@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from bootstrap.cli import adopt, apply, console, down, image, inventory, join, journal, lab, remove, status
+from bootstrap.cli import adopt, apply, console, down, image, inventory, join, journal, lab, remove, status, stick
 from bootstrap.cli.start import end_interrupted
 from bootstrap.errors import ClusterupError
 
@@ -47,6 +47,7 @@ journal.register(app)
 image.register(app)
 adopt.register(app)
 join.register(app)
+stick.register(app)
 lab.register(app)
 
 

@@ -165,11 +165,20 @@ def installation_for(joining: Joining) -> Installation:
             authorized_keys=[*description.authorized_keys, f"{state.ssh_key.public} clusterup"],
         )
 
-    def pin(name: str, key: str) -> None:
-        state.host_keys.pin(name, INSTALLED, key)
-        state.note_installed(name)
+    return Installation(
+        joining.bundle, etc, state.identity, lambda _, key: _note(state, node.name, key), lambda _: None
+    )
 
-    return Installation(joining.bundle, etc, state.identity, pin, lambda _: None)
+
+def note_joining(joining: Joining) -> None:
+    """Remember the machine as one that is being installed: it will show the host key that was made for it here."""
+    name = joining.node.name
+    _note(joining.state, name, joining.state.identity(name).host_key.public)
+
+
+def _note(state: ClusterState, name: str, key: str) -> None:
+    state.host_keys.pin(name, INSTALLED, key)
+    state.note_installed(name)
 
 
 def _node(description: AgentDescription, machine: Machine) -> Node:

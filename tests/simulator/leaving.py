@@ -18,7 +18,7 @@ from typing import Any
 
 from bootstrap.steps.cluster_lock import LEASE_SECONDS
 from tests.simulator.operator import Event, Strike, kill_myself
-from tests.simulator.sweep import BOUNDARIES, Ground, Moment, Shape, Trial, _Named
+from tests.simulator.sweep import BOUNDARIES, Ground, Moment, Named, Shape, Trial
 
 DEAD = "s3"
 STAY = ("s1", "s2", "a1")
@@ -47,7 +47,7 @@ def leave(ground: Ground, moment: Moment | None = None) -> Left:
         before = len(_events(trial))
         struck = trial.folder / "struck"
         codes = [_remove(trial, _strike(moment, struck))]
-        named = _Named()
+        named = Named()
         seen = [each for event in _events(trial)[before:] if (each := named(event))[0] in BOUNDARIES]
         if moment is not None:
             trial.wire.do("jump", seconds=LEASE_SECONDS + 1)
@@ -75,7 +75,7 @@ def _allow_even(trial: Trial) -> None:
 
 def _strike(moment: Moment | None, struck: Path) -> Strike:
     """Called in clusterup's own process, which shares nothing with this one but files."""
-    named = _Named()
+    named = Named()
 
     def strike(event: Event) -> None:
         if named(event) == moment:

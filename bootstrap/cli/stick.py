@@ -1,0 +1,93 @@
+"""clusterup stick."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add stick to `app`."""
+    app.command()(stick)
+
+
+def stick(
+    name: Annotated[str, typer.Argument(help="Name of the Node, and host name of the machine.", show_default=False)],
+    server: Annotated[
+        str,
+        typer.Option("--server", metavar="URL", help="A server of the cluster: https://HOST:6443.", show_default=False),
+    ],
+    disk: Annotated[
+        str,
+        typer.Option("--disk", help="The machine's disk to install to: /dev/vda, serial:SERIAL.", show_default=False),
+    ],
+    address: Annotated[
+        str, typer.Option("--address", help="The address that other nodes reach it at.", show_default=False)
+    ],
+    ca_cert_hash: Annotated[
+        list[str] | None,
+        typer.Option("--ca-cert-hash", metavar="PIN", help="The cluster's authority: sha256:.... Repeatable."),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option("--token", metavar="T", help="The token, or - for standard input. Who uses ps can read it here."),
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option("--token-file", help="A file with the token on its first line, mode 0600.")
+    ] = None,
+    interface: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--interface",
+            metavar="MAC=NET",
+            help="A network card of the installed system: MAC=dhcp or MAC=ADDRESS/PREFIX[,GATEWAY]. Repeatable. "
+            "Default: DHCP on every wired card.",
+        ),
+    ] = None,
+    wipe: Annotated[bool, typer.Option("--wipe", help="The disk may be erased though it holds data.")] = False,
+    bundle: Annotated[
+        str | None, typer.Option("--bundle", help="Folder of the bundle. Default: the newest one built here.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The image to write. Default: NAME.stick.", show_default=False)
+    ] = None,
+) -> None:
+    """Make a USB stick from which a machine installs itself and joins a cluster as an agent, with nobody watching.
+
+    Write the image to a stick (`dd if=NAME.stick of=/dev/sdX`), plug it in, switch the machine on. It installs to the
+    disk that was named, if that is empty, restarts, and joins with the token for as long as that is good. Whoever has
+    the stick has the token until it ends: `clusterup token create --node NAME --uses 1` makes one for this machine.
+    """
+    from bootstrap.image.bundle import find_bundle, verify_bundle
+    from bootstrap.steps.discovery import discover, pins_of, server_url
+    from bootstrap.steps.join_stick import Wishes, write_join_stick
+    from bootstrap.steps.join_words import given_token, machine_of
+    from bootstrap.steps.joining import described_agent, joining_of, note_joining
+    from bootstrap.transport.target import Place
+
+    machine = machine_of(
+        Place(name),
+        {},
+        name=name,
+        address=address,
+        disk=disk,
+        labels=(),
+        taints=(),
+        interfaces=interface or (),
+    )
+    url, pins = server_url(server), pins_of(ca_cert_hash or ())
+    local = find_bundle(bundle)
+    verify_bundle(local, ["os", "live"])
+    shown = given_token(token, token_file)
+    cluster = discover(url, shown, pins)
+    joining = joining_of(cluster, shown, described_agent(cluster, shown), machine, local)
+    target = out or Path(f"{name}.stick")
+    write_join_stick(joining, Wishes(disk, wipe), target)
+    note_joining(joining)
+    typer.echo(
+        f"{target} ({target.stat().st_size >> 20} MiB) installs {name} to {disk} and joins it. To a stick with it:"
+    )
+    typer.echo(f"  dd if={shlex.quote(str(target))} of=/dev/sdX bs=4M conv=fsync status=progress")
