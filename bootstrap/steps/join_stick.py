@@ -62,7 +62,7 @@ def write_join_stick(joining: Joining, wishes: Wishes, target: Path) -> None:
     new = target.with_name(f".{target.name}.new")
     try:
         copy_image(live.file, new)
-        at = _with_partition(new, partition, image.size + len(configuration))
+        at = with_partition(new, partition, image.size + len(configuration))
         own = live.partition(LABEL)
         with new.open("r+b") as stick, image.file.open("rb") as source:
             stick.seek(own.offset)
@@ -135,8 +135,9 @@ def _live_etc(order: dict[str, object]) -> list[EtcFile]:
     ]
 
 
-def _with_partition(image: Path, partition: uuid.UUID, size: int) -> int:
-    """Make the image longer by a partition of at least `size` bytes, and return where that begins."""
+def with_partition(image: Path, partition: uuid.UUID, size: int) -> int:
+    """Make a disk image with a GUID partition table longer by a partition of at least `size` bytes; returns where that
+    begins, in bytes. Raises ClusterupError."""
     program = shutil.which("sfdisk") or shutil.which("sfdisk", path="/usr/sbin:/sbin")
     if program is None:
         raise ClusterupError(
