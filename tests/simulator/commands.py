@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bootstrap.paths import templates_dir
 from bootstrap.steps import deploy_commands as deploy
-from bootstrap.steps import handover, install_commands
+from bootstrap.steps import handover, install_commands, leave_commands
 from bootstrap.steps.desired import KEPT_ETC
 from bootstrap.steps.etcd_units import DATA
 from bootstrap.transport import sudo, upload
@@ -61,6 +61,7 @@ def _all() -> tuple[Known[Does], ...]:
         known(_template(deploy.read_certificates), _read_certificates),
         known(_template(deploy.remove_file), _remove),
         known(handover._KEEP, _keep),
+        known(leave_commands._STOP, _stop),
         known(upload._LOOK, _look),
         known(upload._BEGIN, _begin),
         known(upload._CONTINUE, _continue),
@@ -198,6 +199,13 @@ def _keep(machine: SimulatedMachine, arguments: list[str], stdin: bytes) -> Answ
     if hashlib.sha256(stdin).hexdigest() != expected:
         return Answer(1, stderr=b"what arrived is not what was sent\n")
     machine.files.write(path, stdin, 0o600, synced=True)
+    return DONE
+
+
+def _stop(machine: SimulatedMachine, arguments: list[str], _: bytes) -> Answer:
+    for name in arguments[0].split():
+        machine.systemd.stop(name)
+    machine.site.settle()
     return DONE
 
 
