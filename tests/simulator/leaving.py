@@ -1,7 +1,7 @@
 """A server leaves a simulated cluster, while clusterup is killed at boundaries of that.
 
-As a program (`python -m tests.simulator.leaving FOLDER --sample 4`): prints what each trial came to, as JSON lines. With
-`--alive` the server's machine is on, and is cleaned.
+As a program (`python -m tests.simulator.leaving FOLDER --sample 4`): prints what each trial came to, as JSON lines.
+With `--alive` the server's machine is on, and is cleaned.
 """
 
 from __future__ import annotations
