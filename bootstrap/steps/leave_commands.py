@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from bootstrap.transport.base import Command
 
 _STOP = """\
-for unit in {}; do
+units={}
+for unit in $units; do
     systemctl stop "$unit" 2>/dev/null
     ! systemctl --quiet is-active "$unit" || {{ echo "$unit does not stop" >&2; exit 1; }}
 done
@@ -17,4 +18,4 @@ done
 def stop_units(units: Iterable[str]) -> Command:
     """Stop units, in this order; those that are not there count as stopped."""
     names = " ".join(units)
-    return Command(f"stop {names}", _STOP.format(names))
+    return Command.of(f"stop {names}", _STOP, names)

@@ -1,7 +1,7 @@
-"""A dead server leaves a simulated cluster, while clusterup is killed at boundaries of that, and another machine of its
-name takes its place.
+"""A server leaves a simulated cluster, while clusterup is killed at boundaries of that.
 
 As a program (`python -m tests.simulator.leaving FOLDER --sample 4`): prints what each trial came to, as JSON lines.
+With `--alive` the server's machine is on, and is cleaned.
 """
 
 from __future__ import annotations
@@ -18,11 +18,17 @@ from typing import Any
 
 from bootstrap.steps.cluster_lock import LEASE_SECONDS
 from tests.simulator.operator import Event, Strike, kill_myself
+<<<<<<< HEAD
 from tests.simulator.sweep import BOUNDARIES, Ground, Moment, Named, Shape, Trial
+=======
+from tests.simulator.sweep import BOUNDARIES, Ground, Shape, Trial
+>>>>>>> leave
 
-DEAD = "s3"
+LEAVER = "s3"
 STAY = ("s1", "s2", "a1")
 INVENTORY = "sim.yaml"
+Moment = tuple[str, str]
+"""What an event is called, and the action's id: each action begins and ends once."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +42,24 @@ class Left:
     moments: tuple[Moment, ...] = ()
 
 
-def leave(ground: Ground, moment: Moment | None = None) -> Left:
-    """Make the cluster, switch a server off, remove it (killed at `moment`, then once more), and look."""
+def leave(ground: Ground, machine: str, moment: Moment | None = None) -> Left:
+    """Make the cluster, remove a server whose machine is switched "on" or "off" before (killed at `moment`, then once
+    more), and look."""
     with ground.trial() as trial:
         _allow_even(trial)
         if trial.apply():
             return Left(moment, (), (f"no cluster: {trial.log.read_text()[-3000:]}",))
         written = trial.folder.joinpath(INVENTORY).read_text()
-        trial.wire.do("off", DEAD)
+        trial.wire.do(machine, LEAVER)
         before = len(_events(trial))
         struck = trial.folder / "struck"
         codes = [_remove(trial, _strike(moment, struck))]
+<<<<<<< HEAD
         named = Named()
         seen = [each for event in _events(trial)[before:] if (each := named(event))[0] in BOUNDARIES]
+=======
+        seen = [each for event in _events(trial)[before:] if (each := _moment(event))[0] in BOUNDARIES]
+>>>>>>> leave
         if moment is not None:
             trial.wire.do("jump", seconds=LEASE_SECONDS + 1)
             codes.append(_remove(trial, lambda _: None))
@@ -62,8 +73,12 @@ def _events(trial: Trial) -> list[Event]:
     return [json.loads(line) for line in trial.log.read_text().splitlines() if line.startswith("{")]
 
 
+def _moment(event: Event) -> Moment:
+    return event["event"], str(event.get("id"))
+
+
 def _remove(trial: Trial, strike: Strike) -> int:
-    return trial.clusterup("remove", DEAD, INVENTORY, "--yes", "-o", "json", strike=strike)
+    return trial.clusterup("remove", LEAVER, INVENTORY, "--yes", "-o", "json", strike=strike)
 
 
 def _allow_even(trial: Trial) -> None:
@@ -75,10 +90,13 @@ def _allow_even(trial: Trial) -> None:
 
 def _strike(moment: Moment | None, struck: Path) -> Strike:
     """Called in clusterup's own process, which shares nothing with this one but files."""
+<<<<<<< HEAD
     named = Named()
+=======
+>>>>>>> leave
 
     def strike(event: Event) -> None:
-        if named(event) == moment:
+        if _moment(event) == moment:
             struck.touch()
             kill_myself()
 
@@ -88,11 +106,11 @@ def _strike(moment: Moment | None, struck: Path) -> Strike:
 def _problems(trial: Trial, written: str, codes: Sequence[int]) -> list[str]:
     problems = [] if codes[-1] == 0 else [f"remove ended with {codes}: {trial.log.read_text()[-3000:]}"]
     nodes = json.loads(trial.folder.joinpath(INVENTORY).read_text())["nodes"]
-    if nodes != [node for node in json.loads(written)["nodes"] if node["name"] != DEAD]:
+    if nodes != [node for node in json.loads(written)["nodes"] if node["name"] != LEAVER]:
         problems.append(f"the inventory has {[node['name'] for node in nodes]}")
     if trial.clusterup("plan", INVENTORY, "--prune", "--detailed-exitcode"):
         problems.append(f"the plan is not empty: {trial.log.read_text()[-3000:]}")
-    if trial.clusterup("remove", DEAD, INVENTORY, "--yes"):
+    if trial.clusterup("remove", LEAVER, INVENTORY, "--yes"):
         problems.append("it can't be removed once more")
     found: dict[str, Any] = trial.wire.do("look")
     problems += found["complaints"] + found["failures"]
@@ -110,13 +128,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--sample", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--alive", dest="machine", action="store_const", const="on", default="off")
     given = parser.parse_args()
     ground = Ground.prepared(given.folder, Shape(servers=3, agents=1))
-    whole = leave(ground)
+    whole = leave(ground, given.machine)
     sys.stdout.write(json.dumps(asdict(whole)) + "\n")
     moments = whole.moments
     for moment in random.Random(given.seed).sample(moments, min(given.sample, len(moments))):
-        sys.stdout.write(json.dumps(asdict(leave(ground, moment))) + "\n")
+        sys.stdout.write(json.dumps(asdict(leave(ground, given.machine, moment))) + "\n")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def test_a_dead_server_leaves_and_clusterup_that_was_killed_meanwhile_goes_on(tm
     )
     assert done.returncode == 0, done.stderr[-3000:]
     whole, *killed = [json.loads(line) for line in done.stdout.splitlines()]
-    begun = [name for kind, name, _ in whole["moments"] if kind == "ActionStarted"]
+    begun = [name for kind, name in whole["moments"] if kind == "ActionStarted"]
     assert whole["problems"] == []
     assert [name for name in begun if name.startswith("s3/")] == [
         "s3/leave.cordon",

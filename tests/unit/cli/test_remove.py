@@ -98,6 +98,12 @@ class Paper:
         return roll.leaving
 
 
+@pytest.fixture(autouse=True)
+def clean_without_a_payload(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What else a clean node lacks is the matter of whoever cleans it."""
+    monkeypatch.setattr("bootstrap.steps.leave.is_clean", lambda found: found.payload is None)
+
+
 @pytest.fixture
 def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paper:
     """A folder with lab.yaml, and a cluster that is as it says."""
