@@ -111,8 +111,10 @@ def down(
         said = [*forget(told, report, seen), *_end_lines(told, report, world, again)]
         if said:
             typer.echo("\n".join(said), err=output is Output.JSON)
-        if report is not None and hold.brakes.interrupted.is_set():
-            raise typer.Exit(130)
+        if report is not None:
+            hold.stop_if_lost(report)
+            if hold.brakes.interrupted.is_set():
+                raise typer.Exit(130)
         if code := _exit_code(report, world):
             raise typer.Exit(code)
 

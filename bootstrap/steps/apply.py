@@ -174,7 +174,7 @@ def prepare(
         wipe=wipe,
         written=done,
     )
-    problems += left_over(world, intent.state.cluster_id, intent.keys.pki.ca.cert_pem)
+    problems += left_over(world, intent.state.cluster_id, intent.state.past_lives)
     problems += _second_cluster(intent, world)
     problems += not_what_was_installed(world, installation)
     problems += leave_problems(intent.inventory, intent.leaving, world)

@@ -7,6 +7,7 @@ when the others were taken apart is cleaned later, when the cluster may have bee
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,7 +29,7 @@ from bootstrap.steps.desired import KEPT_ETC
 from bootstrap.steps.etcd_units import BIRTH
 from bootstrap.steps.facts import Wanted, read_node
 from bootstrap.steps.kubeconfig import admin_kubeconfig
-from bootstrap.steps.left_over import of_this_life
+from bootstrap.steps.left_over import knows
 from bootstrap.steps.node_units import CA
 from bootstrap.steps.state import ClusterState
 from bootstrap.steps.ways import OperatorKeys, operator_keys
@@ -209,16 +210,21 @@ def _in_own_words(apply: Callable[[Context], None]) -> Callable[[Context], None]
 
 
 def _refusals(down: Teardown, world: World) -> Iterator[ClusterupError]:
-    """Single nodes are only asked for when they are no part of a cluster that lives."""
+    """Single nodes are only asked for when they are no part of a cluster that lives, as far as is known here."""
     if not (down.only and down.state.founded and down.has_keys):
         return
+    own = hashlib.sha256(down.keys.pki.ca.cert_pem).hexdigest()
     for name, facts in world.nodes.items():
-        if facts.traces and not half_clean(facts) and of_this_life(facts, down.keys.pki.ca.cert_pem):
-            yield Refused(
-                "it is part of the cluster as it is now",
-                node=name,
-                step="down",
-                tried="look whose authority it knows",
-                got="this cluster's",
-                hint=f"take one node out of a cluster with clusterup remove {name}; all of it: without --only",
-            )
+        authority = knows(facts)
+        if half_clean(facts) or authority is None or authority in down.state.past_lives:
+            continue
+        yield Refused(
+            "it is part of the cluster as it is now" if authority == own else "it is part of a cluster not known here",
+            node=name,
+            step="down",
+            tried="look whose authority it knows",
+            got="this cluster's" if authority == own else "neither this cluster's nor that of an earlier life of it",
+            hint=f"take one node out of a cluster with clusterup remove {name}; all of it: without --only"
+            if authority == own
+            else "if another operator made the cluster anew: move the state away that is here, and clusterup adopt",
+        )

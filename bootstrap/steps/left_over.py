@@ -6,7 +6,7 @@ removed without being asked for.
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Collection
 
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.steps.clean import half_clean
@@ -15,14 +15,14 @@ from bootstrap.steps.node_units import CA
 from bootstrap.steps.world import NodeFacts, World
 
 
-def of_this_life(facts: NodeFacts, ca_pem: bytes) -> bool:
-    """Whether what is on a node came from the cluster with this authority; so it is where no authority is there yet."""
-    digests = {facts.files[path] for path in (CA, f"{KEPT_ETC}{CA}") if path in facts.files}
-    return digests <= {hashlib.sha256(ca_pem).hexdigest()}
+def knows(facts: NodeFacts) -> str | None:
+    """The SHA-256 of the authority's certificate that a node was given; None where it has none."""
+    return facts.files.get(f"{KEPT_ETC}{CA}") or facts.files.get(CA)
 
 
-def left_over(world: World, cluster_id: str, ca_pem: bytes) -> list[ClusterupError]:
-    """What speaks against an apply on this cluster's nodes that were not taken apart with the others, or by half."""
+def left_over(world: World, cluster_id: str, past: Collection[str]) -> list[ClusterupError]:
+    """What speaks against an apply on this cluster's nodes that were not taken apart with the others, or by half.
+    `past` are SHA-256 of the authorities of lives of the cluster that have ended."""
     return [
         Refused(
             "it is half taken out of a cluster: its cleaning was begun and did not end"
@@ -31,11 +31,11 @@ def left_over(world: World, cluster_id: str, ca_pem: bytes) -> list[ClusterupErr
             node=name,
             step="preflight",
             tried="look for what came after the installation",
-            got="its cleaning goes on" if half_clean(facts) else f"{CA} is not this cluster's",
+            got="the cleaning goes on there" if half_clean(facts) else f"{CA} is that of the earlier life",
             hint=f"clean it, which removes all that pods and etcd keep there: clusterup down --only {name}, with "
             "the inventory; then apply again",
         )
         for name, facts in world.nodes.items()
         if facts.kind == "installed" and facts.cluster_id == cluster_id
-        if half_clean(facts) or not of_this_life(facts, ca_pem)
+        if half_clean(facts) or knows(facts) in past
     ]

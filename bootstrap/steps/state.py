@@ -5,6 +5,7 @@ All of it below the XDG state folder, readable by its owner alone.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from bootstrap.engine.lock import file_lock
 from bootstrap.locks import waiting_lock
 from bootstrap.paths import state_dir
 from bootstrap.pki.sshkeys import SshKey, kept_ssh_key
-from bootstrap.pki.store import write_private
+from bootstrap.pki.store import read_if_there, write_private
 from bootstrap.steps.identity import NodeIdentity, kept_id, kept_identity
 from bootstrap.transport.hostkeys import HostKeys
 
@@ -22,6 +23,7 @@ LIVE = "live"
 INSTALLED = "installed"
 # A server that was off for longer than that many changes is taken for one that another operator wrote to.
 REMEMBERED_HANDOVERS = 100
+REMEMBERED_LIVES = 100
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,10 @@ class ClusterState:
         """The cluster is no more: forget its authorities and what it was. What leads into its nodes stays, they may be
         part of another life of it; no certificate of this one will be worth anything there."""
         with waiting_lock(self.keys_lock):
+            authority = read_if_there(self.pki_folder / "ca.crt")
+            if authority is not None:
+                ended = [*self.past_lives, hashlib.sha256(authority).hexdigest()][-REMEMBERED_LIVES:]
+                write_private(self._past_lives, "".join(f"{digest}\n" for digest in ended).encode())
             # Renamed first: half an authority must not be taken for one.
             going = self.folder / ".pki.removed"
             for folder in (going, self.pki_folder):
@@ -127,6 +133,16 @@ class ClusterState:
                     shutil.rmtree(going)
             for note in (self._handovers, self.founded_note, self.ending_note):
                 note.unlink(missing_ok=True)
+
+    @property
+    def past_lives(self) -> list[str]:
+        """SHA-256 of the authorities' certificates (ca.crt) of lives of this cluster that have ended, the newest
+        last."""
+        return self._past_lives.read_text().split() if self._past_lives.exists() else []
+
+    @property
+    def _past_lives(self) -> Path:
+        return self.folder / "past-lives"
 
     def forget_all_but_the_journal(self) -> None:
         """The cluster is no more, nor are its nodes: what happened is all that is still told of it."""

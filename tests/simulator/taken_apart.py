@@ -90,6 +90,7 @@ def one_was_off(ground: Ground) -> list[str]:
         wrong += _expect(4, trial.apply(), "apply with a machine of an earlier life")
         wrong += _says(trial, "left over from an earlier life", "clusterup down --only s1")
         wrong += _expect(4, trial.clusterup(*DOWN, "--only", "s2"), "down of one node of the living cluster")
+        wrong += _says(trial, "s2: down: it is part of the cluster as it is now")
         wrong += _expect(0, trial.clusterup(*DOWN, "--only", "s1"), "down of the one that was off")
         wrong += _expect(0, trial.apply(), "apply with all machines")
         # That etcd was founded while s1 had data of the earlier life is as it should be.
