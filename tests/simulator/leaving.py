@@ -18,11 +18,7 @@ from typing import Any
 
 from bootstrap.steps.cluster_lock import LEASE_SECONDS
 from tests.simulator.operator import Event, Strike, kill_myself
-<<<<<<< HEAD
-from tests.simulator.sweep import BOUNDARIES, Ground, Moment, Named, Shape, Trial
-=======
 from tests.simulator.sweep import BOUNDARIES, Ground, Shape, Trial
->>>>>>> leave
 
 LEAVER = "s3"
 STAY = ("s1", "s2", "a1")
@@ -54,12 +50,7 @@ def leave(ground: Ground, machine: str, moment: Moment | None = None) -> Left:
         before = len(_events(trial))
         struck = trial.folder / "struck"
         codes = [_remove(trial, _strike(moment, struck))]
-<<<<<<< HEAD
-        named = Named()
-        seen = [each for event in _events(trial)[before:] if (each := named(event))[0] in BOUNDARIES]
-=======
         seen = [each for event in _events(trial)[before:] if (each := _moment(event))[0] in BOUNDARIES]
->>>>>>> leave
         if moment is not None:
             trial.wire.do("jump", seconds=LEASE_SECONDS + 1)
             codes.append(_remove(trial, lambda _: None))
@@ -90,10 +81,6 @@ def _allow_even(trial: Trial) -> None:
 
 def _strike(moment: Moment | None, struck: Path) -> Strike:
     """Called in clusterup's own process, which shares nothing with this one but files."""
-<<<<<<< HEAD
-    named = Named()
-=======
->>>>>>> leave
 
     def strike(event: Event) -> None:
         if _moment(event) == moment:
