@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import typer
 
 from bootstrap.engine.connections import Connections
-from bootstrap.engine.events import Observer
+from bootstrap.engine.events import Observer, nobody
 from bootstrap.engine.logged import LoggedTransport
 from bootstrap.engine.saved import SavedPlan, saved_plan
 from bootstrap.inventory.load import read_inventory
@@ -26,6 +26,7 @@ from bootstrap.steps.moved import about, facts_as_data
 from bootstrap.steps.reach import Ask, OpenNode, opener
 from bootstrap.steps.shape import endpoint_of
 from bootstrap.steps.state import cluster_state, state_folder
+from bootstrap.steps.ways import ApiServers, any_api
 
 
 def intent_of_file(path: Path, kubeconfig: Path | None) -> Intent:
@@ -71,6 +72,21 @@ def endpoint_client(intent: Intent) -> Iterator[KubeClient]:
     with KubeClient(
         host, port, ca_pem=keys.pki.ca.cert_pem, client=keys.admin, server_name=host, timeout=30.0
     ) as client:
+        yield client
+
+
+@contextmanager
+def reachable_client(intent: Intent) -> Iterator[KubeClient]:
+    """A client of the API at the kubeconfig's endpoint, or, where that does not answer, through the first server that
+    is reached over SSH. Raises ClusterupError where no server answers."""
+    host, port = endpoint_of(intent.inventory)
+    with ExitStack() as stack:
+        client = stack.enter_context(endpoint_client(intent))
+        if not client.ready():
+            typer.echo(f"the API does not answer at {host}:{port}: asking the servers over SSH", err=True)
+            servers = ApiServers(intent.inventory.cluster.name, tuple(intent.servers), intent.keys)
+            connections = stack.enter_context(connections_of(intent, nobody, person()))
+            client = stack.enter_context(any_api(connections, servers))
         yield client
 
 

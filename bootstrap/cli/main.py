@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from bootstrap.cli import adopt, apply, console, image, inventory, journal, lab, status
+from bootstrap.cli import adopt, apply, console, image, inventory, journal, lab, status, token
 from bootstrap.cli.start import end_interrupted
 from bootstrap.errors import ClusterupError
 
@@ -44,6 +44,7 @@ console.register(app)
 journal.register(app)
 image.register(app)
 adopt.register(app)
+token.register(app)
 lab.register(app)
 
 

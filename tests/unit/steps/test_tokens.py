@@ -1,0 +1,132 @@
+"""Tokens that nodes join with: how long they live, what is printed of them, what a list of them says."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bootstrap.errors import BadUse
+from bootstrap.pki.token import Token, token_secret
+from bootstrap.steps.known_tokens import KnownToken, known_token
+from bootstrap.steps.token_ttl import in_words, lifetime_of
+from bootstrap.steps.tokens import Made, id_of, join_url
+from bootstrap.ui.tokens import token_lines
+from tests.unit.steps.worlds import inventory
+
+NOW = datetime(2030, 1, 2, 3, 0, 0, tzinfo=UTC)
+TOKEN = Token("abcdef", "0123456789abcdef")
+PIN = "sha256:" + "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes"), [("30m", 30), ("1h", 60), ("2d", 2880), ("1h30m", 90), ("90s", 1.5), ("30d", 43200)]
+)
+def test_a_lifetime_is_written_with_its_unit(text: str, minutes: float) -> None:
+    assert lifetime_of(text) == timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize("text", ["", "60", "soon", "-1h", "1.5h", "1 h", "1w", "h", "30m1h", "9999999d"])
+def test_anything_else_is_no_lifetime(text: str) -> None:
+    with pytest.raises(BadUse, match="is no time") as refused:
+        lifetime_of(text)
+    assert "--ttl 30m" in refused.value.hint
+
+
+@pytest.mark.parametrize("text", ["0s", "0h", "59s"])
+def test_no_token_lives_for_ever_or_for_no_time_at_all(text: str) -> None:
+    with pytest.raises(BadUse, match="without an end"):
+        lifetime_of(text)
+
+
+def test_a_token_that_would_live_too_long_is_refused_with_the_longest_time() -> None:
+    with pytest.raises(BadUse) as refused:
+        lifetime_of("31d")
+    assert "--ttl 30d" in refused.value.hint
+    with pytest.raises(BadUse) as refused:
+        lifetime_of("61m", timedelta(hours=1))
+    assert "--ttl 1h" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0, "0s"), (59, "59s"), (90, "1m30s"), (3600, "1h"), (90000, "1d1h"), (86460, "1d")]
+)
+def test_times_are_told_in_two_units(seconds: int, words: str) -> None:
+    assert in_words(timedelta(seconds=seconds)) == words
+
+
+def test_both_join_commands_carry_the_server_the_token_and_the_pin() -> None:
+    made = Made(TOKEN, NOW, "https://10.77.0.11:6443", PIN)
+    assert made.join_commands() == (
+        f"clusterup join HOST --server https://10.77.0.11:6443 --token {TOKEN.reveal()} --ca-cert-hash {PIN}",
+        f"kubeadm join 10.77.0.11:6443 --token {TOKEN.reveal()} --discovery-token-ca-cert-hash {PIN}",
+    )
+    assert TOKEN.secret not in repr(made)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "url"),
+    [
+        (None, "https://10.77.0.11:6443"),
+        ("api.example:443", "https://api.example:443"),
+        ("127.0.0.1:7443", "https://10.77.0.11:6443"),
+        ("localhost:7443", "https://10.77.0.11:6443"),
+    ],
+)
+def test_nodes_join_at_the_endpoint_unless_it_is_the_operator_s_own_machine(endpoint: str | None, url: str) -> None:
+    assert join_url(inventory(endpoint=endpoint)) == url
+
+
+@pytest.mark.parametrize("text", ["abcdef", "abcdef.0123456789abcdef", "bootstrap-token-abcdef", " abcdef\n"])
+def test_a_token_is_named_by_its_id_or_by_all_of_it(text: str) -> None:
+    assert id_of(text) == "abcdef"
+
+
+def test_what_names_no_token_is_refused_without_being_repeated() -> None:
+    with pytest.raises(BadUse) as refused:
+        id_of("abcdef.0123456789ABCDEF")
+    assert "0123456789" not in str(refused.value)
+
+
+def known(description: str = "made", **changes: object) -> KnownToken:
+    return known_token(token_secret(TOKEN, expires=NOW, description=description, **changes))  # type: ignore[arg-type]
+
+
+def test_a_token_is_known_with_everything_but_its_secret() -> None:
+    found = known()
+    assert (found.id, found.role, found.expires, found.usages) == (
+        "abcdef",
+        "agent",
+        NOW,
+        ("authentication", "signing"),
+    )
+    assert TOKEN.secret not in repr(found) + str(found.as_data(NOW))
+
+
+def test_a_token_that_an_apply_made_for_a_join_is_told_from_others() -> None:
+    found = known("clusterup: s2 joins")
+    assert (found.role, found.node) == ("apply", "s2")
+
+
+def test_a_token_of_other_groups_is_somebody_else_s() -> None:
+    assert known(groups=("system:bootstrappers:example",)).role == "other"
+
+
+def test_a_token_that_kubeadm_made_without_an_end_never_ends() -> None:
+    secret = token_secret(TOKEN, expires=NOW, description="")
+    del secret["data"]["expiration"]
+    assert known_token(secret).expires is None
+    assert not known_token(secret).expired(NOW)
+
+
+def test_a_token_whose_end_nobody_can_read_is_over() -> None:
+    secret = token_secret(TOKEN, expires=NOW, description="")
+    secret["data"]["expiration"] = "bmV2ZXI="
+    assert known_token(secret).expired(NOW)
+
+
+def test_a_list_marks_what_is_over_and_lets_nothing_write_on_the_terminal() -> None:
+    lines = list(token_lines([known("made\x1b[2J"), known()], NOW - timedelta(minutes=90)))
+    assert lines[0].split() == ["ID", "ROLE", "ENDS", "IN", "USED", "NODE", "DESCRIPTION"]
+    assert lines[1].split() == ["abcdef", "agent", "1h30m", "-", "any", "made?[2J"]
+    assert "EXPIRED" in list(token_lines([known()], NOW))[1]
