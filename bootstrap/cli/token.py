@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,13 @@ from bootstrap.cli.options import Output
 
 InventoryFile = Annotated[Path, typer.Argument(help="The inventory.")]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text or json.")]
+
+
+class JoinsAs(StrEnum):
+    """What a token lets in."""
+
+    AGENT = "agent"
+    SERVER = "server"
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +34,11 @@ def register(app: typer.Typer) -> None:
 
 def create(
     inventory: InventoryFile = Path("inventory.yaml"),
-    ttl: Annotated[str, typer.Option("--ttl", metavar="TIME", help="How long it is good: 30m, 2h, 2d.")] = "1h",
+    ttl: Annotated[
+        str | None,
+        typer.Option("--ttl", metavar="TIME", help="How long it is good: 30m, 2h, 2d. Default: 1h; a server's 15m."),
+    ] = None,
+    role: Annotated[JoinsAs, typer.Option("--role", help="What joins with it.")] = JoinsAs.AGENT,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Make a token and print the commands that join a node with it: clusterup's own, and plain kubeadm's.
@@ -34,18 +46,21 @@ def create(
     The token is a bootstrap token as kubeadm makes them. Whoever has it can make a node of the cluster until it ends
     or is revoked. The pin in the commands (sha256:...) is the cluster's authority: a node that joins believes no other.
 
+    A server's token (--role server) opens the cluster's keys, as every server has them: it is good for one join, and
+    for an hour at most.
+
     What stands on a command line is seen by every user of that machine. `clusterup join` also takes the token from a
     file (--token-file), from standard input (--token -) and from the environment variable CLUSTERUP_TOKEN;
     `-o json` prints what such a script needs.
     """
     from bootstrap.cli.common import intent_of_file, reachable_client
-    from bootstrap.steps.token_ttl import in_words, lifetime_of
-    from bootstrap.steps.tokens import Wish, create_token, join_url
+    from bootstrap.steps.token_ttl import in_words
+    from bootstrap.steps.tokens import create_token, wish_of
 
-    wish = Wish(lifetime_of(ttl))
+    wish = wish_of(ttl=ttl, role=role.value)
     intent = intent_of_file(inventory, None)
     with reachable_client(intent) as api:
-        made = create_token(api, wish, server=join_url(intent.inventory), ca_pem=intent.keys.pki.ca.cert_pem)
+        made = create_token(api, wish, intent)
     if output is Output.JSON:
         sys.stdout.write(json.dumps(made.as_data(), indent=1) + "\n")
         return

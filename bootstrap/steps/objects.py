@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from bootstrap.pki.token import cluster_info
+from bootstrap.steps.token_objects import token_objects
 
 Manifest = dict[str, Any]
 BOOTSTRAP_GROUP = "system:bootstrappers:kubeadm:default-node-token"
@@ -50,6 +51,7 @@ def cluster_objects(server_url: str, ca_pem: bytes) -> tuple[Manifest, ...]:
     role = "kubeadm:bootstrap-signer-clusterinfo"
     return (
         *base_objects(),
+        *token_objects(),
         cluster_info(server_url, ca_pem),
         {
             "apiVersion": "rbac.authorization.k8s.io/v1",

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bootstrap.errors import BadUse
-from bootstrap.pki.token import Token, token_secret
+from bootstrap.inventory.model import Role
+from bootstrap.pki.token import SERVER_GROUP, Token, token_secret
 from bootstrap.steps.known_tokens import KnownToken, known_token
 from bootstrap.steps.token_ttl import in_words, lifetime_of
-from bootstrap.steps.tokens import Made, id_of, join_url
+from bootstrap.steps.tokens import Made, id_of, join_url, wish_of
 from bootstrap.ui.tokens import token_lines
 from tests.unit.steps.worlds import inventory
 
@@ -62,6 +63,24 @@ def test_both_join_commands_carry_the_server_the_token_and_the_pin() -> None:
         f"kubeadm join 10.77.0.11:6443 --token {TOKEN.reveal()} --discovery-token-ca-cert-hash {PIN}",
     )
     assert TOKEN.secret not in repr(made)
+
+
+def test_kubeadm_can_do_nothing_with_a_server_s_token() -> None:
+    made = Made(TOKEN, NOW, "https://10.77.0.11:6443", PIN, Role.SERVER)
+    assert [command.split()[0] for command in made.join_commands()] == ["clusterup"]
+
+
+def test_a_server_s_token_is_short_lived_and_good_for_one_join() -> None:
+    wish = wish_of(ttl=None, role="server")
+    assert (wish.lifetime, wish.group, wish.annotations) == (
+        timedelta(minutes=15),
+        SERVER_GROUP,
+        {"clusterup.dev/uses": "1"},
+    )
+    assert wish_of(ttl="1h", role="server").lifetime == timedelta(hours=1)
+    with pytest.raises(BadUse, match="too long"):
+        wish_of(ttl="2h", role="server")
+    assert wish_of(ttl=None, role="agent").lifetime == timedelta(hours=1)
 
 
 @pytest.mark.parametrize(
