@@ -39,12 +39,21 @@ def create(
         typer.Option("--ttl", metavar="TIME", help="How long it is good: 30m, 2h, 2d. Default: 1h; a server's 15m."),
     ] = None,
     role: Annotated[JoinsAs, typer.Option("--role", help="What joins with it.")] = JoinsAs.AGENT,
+    uses: Annotated[
+        int | None, typer.Option("--uses", metavar="N", help="How many nodes may join with it. Default: any number.")
+    ] = None,
+    node: Annotated[
+        str | None, typer.Option("--node", metavar="NAME", help="The only node that may join with it. Default: any.")
+    ] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Make a token and print the commands that join a node with it: clusterup's own, and plain kubeadm's.
 
     The token is a bootstrap token as kubeadm makes them. Whoever has it can make a node of the cluster until it ends
     or is revoked. The pin in the commands (sha256:...) is the cluster's authority: a node that joins believes no other.
+
+    With --uses or --node the servers look at each node that asks for its certificate, and refuse it with the reason in
+    its request (`kubectl get csr -o wide`, `kubectl describe csr`): another name, used up, a live node of that name.
 
     A server's token (--role server) opens the cluster's keys, as every server has them: it is good for one join, and
     for an hour at most.
@@ -57,7 +66,7 @@ def create(
     from bootstrap.steps.token_ttl import in_words
     from bootstrap.steps.tokens import create_token, wish_of
 
-    wish = wish_of(ttl=ttl, role=role.value)
+    wish = wish_of(ttl=ttl, role=role.value, uses=uses, node=node)
     intent = intent_of_file(inventory, None)
     with reachable_client(intent) as api:
         made = create_token(api, wish, intent)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 USAGE = """\
 usage: clusterup-node COMMAND
 
+  approve FILE   say yes or no to kubelets that ask for their certificate with a counted token (on servers)
   network FILE   keep this node's CNI configuration and the routes to the other nodes as the cluster has them
 """
 
@@ -15,8 +16,12 @@ usage: clusterup-node COMMAND
 def main(argv: Sequence[str]) -> int:
     """Run a command; 2 for a command line that names none."""
     match list(argv):
+        case ["approve", path]:
+            import approve  # the folder of this file is what Python runs
+
+            return int(approve.main(path))
         case ["network", path]:
-            import network  # the folder of this file is what Python runs
+            import network
 
             return int(network.main(path))
         case ["--help" | "-h"]:

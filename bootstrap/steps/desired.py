@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bootstrap.image.bundle import Artifact, Bundle
 from bootstrap.inventory.model import Inventory, Node, Role
 from bootstrap.steps.certificates import ca_file, server_files
-from bootstrap.steps.controlplane_units import api_server_unit, controller_manager_unit, scheduler_unit
+from bootstrap.steps.controlplane_units import api_server_unit, approver_unit, controller_manager_unit, scheduler_unit
 from bootstrap.steps.etcd_units import BIRTH, etcd_unit
 from bootstrap.steps.facts import StretchOfDisk, Wanted
 from bootstrap.steps.handover_file import handover_file, handover_of
@@ -114,6 +114,7 @@ def desired_node(shape: Shape, state: ClusterState, bundle: Bundle, keys: Operat
             api_server_unit(shape, files.api_server),
             controller_manager_unit(shape, files.controller_manager),
             scheduler_unit(shape, files.scheduler),
+            approver_unit(shape, files.approver),
         )
     kubelet = of_payload(kubelet_unit(shape, ca), proxy_unit(shape, ca))
     if inventory.cluster.cni == "bridge":

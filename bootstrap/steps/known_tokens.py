@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from bootstrap.pki.token import DEFAULT_GROUP, SERVER_GROUP
+from bootstrap.pki.token import COUNTED_GROUP, DEFAULT_GROUP, SERVER_GROUP
 from bootstrap.steps.join_tokens import NAMESPACE, TYPE
 from bootstrap.steps.kube_client import KubeClient
 
-# How often a token may be used, for which node it is, and the requests for certificates that it was used for.
+# How often a token may be used, for which node it is, and the UIDs of the requests for certificates that it was used
+# for; the approver on the servers reads and writes them (bootstrap/node/verdict.py).
 USES, NODE, USED_BY = "clusterup.dev/uses", "clusterup.dev/node", "clusterup.dev/used-by"
 _OF_AN_APPLY = re.compile(r"clusterup: (\S+) joins")
 
@@ -89,7 +90,7 @@ def known_token(secret: Mapping[str, Any]) -> KnownToken:
 def _role(groups: tuple[str, ...]) -> str:
     if SERVER_GROUP in groups:
         return "server"
-    return "agent" if DEFAULT_GROUP in groups else "other"
+    return "agent" if {DEFAULT_GROUP, COUNTED_GROUP} & {*groups} else "other"
 
 
 def _text(value: str) -> str:

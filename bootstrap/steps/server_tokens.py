@@ -16,7 +16,7 @@ from bootstrap.pki.sealed import seal
 from bootstrap.pki.token import Token
 from bootstrap.steps.join_tokens import NAMESPACE
 from bootstrap.steps.kube_client import KubeClient
-from bootstrap.steps.token_objects import Manifest, role, role_binding, user
+from bootstrap.steps.token_objects import Manifest, owned, role, role_binding, user
 
 DEFAULT_LIFE = timedelta(minutes=15)
 LONGEST_LIFE = timedelta(hours=1)
@@ -61,17 +61,6 @@ def server_token_objects(token: Token, bootstrap_secret: Mapping[str, Any], hand
         role_binding(name, NAMESPACE, name, user(f"system:bootstrap:{token.id}")),
     )
     return tuple(owned(manifest, bootstrap_secret) for manifest in made)
-
-
-def owned(manifest: Manifest, owner: Mapping[str, Any]) -> Manifest:
-    """The manifest of an object that goes when `owner`, a Secret as the API server has it, goes."""
-    reference = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "name": owner["metadata"]["name"],
-        "uid": owner["metadata"]["uid"],
-    }
-    return {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [reference]}}
 
 
 def claim_server_token(api: KubeClient, token_id: str) -> None:

@@ -12,18 +12,29 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
 
-from bootstrap.errors import ClusterupError
+from bootstrap.errors import BadUse, ClusterupError
 from bootstrap.inventory.model import Inventory, Role
-from bootstrap.pki.token import DEFAULT_GROUP, SERVER_GROUP, Token, ca_pin, new_token, parse_token, token_secret
+from bootstrap.pki.token import (
+    COUNTED_GROUP,
+    DEFAULT_GROUP,
+    SERVER_GROUP,
+    Token,
+    ca_pin,
+    new_token,
+    parse_token,
+    token_secret,
+)
 from bootstrap.steps.apply import Intent
+from bootstrap.steps.counted_tokens import counted_token_objects, delete_counted_objects
 from bootstrap.steps.join_tokens import NAMESPACE
-from bootstrap.steps.known_tokens import USES
+from bootstrap.steps.known_tokens import NODE, USES
 from bootstrap.steps.kube_client import KubeClient
 from bootstrap.steps.server_tokens import DEFAULT_LIFE, LONGEST_LIFE, delete_server_objects, server_token_objects
 from bootstrap.steps.shape import API_PORT, endpoint_of
 from bootstrap.steps.token_ttl import lifetime_of
 
 AGENT_LIFE = timedelta(hours=1)
+_NODE_NAME = re.compile(r"[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?", re.ASCII)
 DESCRIPTION = "made by `clusterup token create`"
 
 
@@ -33,23 +44,48 @@ class Wish:
 
     lifetime: timedelta
     role: Role = Role.AGENT
+    uses: int | None = None
+    node: str | None = None
+
+    @property
+    def counted(self) -> bool:
+        """Whether clusterup's own approver decides about each use."""
+        return self.role is Role.AGENT and (self.uses is not None or self.node is not None)
 
     @property
     def group(self) -> str:
         """The group that its holder is in."""
-        return SERVER_GROUP if self.role is Role.SERVER else DEFAULT_GROUP
+        if self.role is Role.SERVER:
+            return SERVER_GROUP
+        return COUNTED_GROUP if self.counted else DEFAULT_GROUP
 
     @property
     def annotations(self) -> dict[str, str]:
         """What its Secret says beside kubeadm's own."""
-        return {USES: "1"} if self.role is Role.SERVER else {}
+        uses = {USES: str(self.uses)} if self.uses is not None else {}
+        return {**uses, **({NODE: self.node} if self.node is not None else {})}
 
 
-def wish_of(*, ttl: str | None, role: str) -> Wish:
+def wish_of(*, ttl: str | None, role: str, uses: int | None = None, node: str | None = None) -> Wish:
     """What the options of `clusterup token create` ask for. Raises BadUse for what no token can be."""
-    if role == Role.SERVER:
-        return Wish(lifetime_of(ttl, LONGEST_LIFE) if ttl else DEFAULT_LIFE, Role.SERVER)
-    return Wish(lifetime_of(ttl) if ttl else AGENT_LIFE)
+    if uses is not None and uses < 1:
+        raise _bad(f"a token can't be for {uses} joins", "leave --uses away for any number, or give one from 1 on")
+    if node is not None and not _NODE_NAME.fullmatch(node):
+        raise _bad(f"{node!r} is no name of a node", "lower-case letters, digits, - and . as in --node worker-7")
+    if role != Role.SERVER:
+        return Wish(AGENT_LIFE if ttl is None else lifetime_of(ttl), Role.AGENT, uses, node)
+    if uses not in (None, 1):
+        raise _bad("a server's token is for one join", "leave --uses away, and make a token for each server")
+    if node is not None:
+        raise _bad(
+            "a server's token can't be for one name",
+            "leave --node away: who has it has the cluster's keys, and no name would bind them",
+        )
+    return Wish(DEFAULT_LIFE if ttl is None else lifetime_of(ttl, LONGEST_LIFE), Role.SERVER, 1)
+
+
+def _bad(problem: str, hint: str) -> BadUse:
+    return BadUse(problem, step="token", tried="read the options", hint=hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +97,7 @@ class Made:
     server: str
     pin: str
     role: Role = Role.AGENT
+    node: str | None = None
 
     def join_commands(self) -> tuple[str, ...]:
         """What is typed to join with it: clusterup's own command, and for agents kubeadm's."""
@@ -68,9 +105,10 @@ class Made:
         own = f"clusterup join HOST --server {self.server} --token {secret} --ca-cert-hash {self.pin}"
         if self.role is Role.SERVER:
             return (own,)
+        named = f" --node-name {self.node}" if self.node else ""
         return (
             own,
-            f"kubeadm join {place} --token {secret} --discovery-token-ca-cert-hash {self.pin}",
+            f"kubeadm join {place} --token {secret} --discovery-token-ca-cert-hash {self.pin}{named}",
         )
 
     def as_data(self) -> dict[str, Any]:
@@ -96,20 +134,23 @@ def create_token(api: KubeClient, wish: Wish, intent: Intent) -> Made:
     try:
         owner = api.apply(secret)
         if wish.role is Role.SERVER:
-            for manifest in server_token_objects(token, owner, _handover(intent)):
-                api.apply(manifest)
+            opened = server_token_objects(token, owner, _handover(intent))
+        else:
+            opened = counted_token_objects(token.id, owner) if wish.counted else ()
+        for manifest in opened:
+            api.apply(manifest)
     except BaseException:
         with suppress(ClusterupError):
             revoke_token(api, token.id)
         raise
-    return Made(token, expires, join_url(intent.inventory), ca_pin(intent.keys.pki.ca.cert_pem), wish.role)
+    return Made(token, expires, join_url(intent.inventory), ca_pin(intent.keys.pki.ca.cert_pem), wish.role, wish.node)
 
 
 def revoke_token(api: KubeClient, token_id: str) -> bool:
     """Take a token back: nobody is let in with it, once the API servers' ten seconds of memory are over. False where
     there is none of that id. Raises KubeError."""
     there = api.delete("Secret", f"bootstrap-token-{token_id}", NAMESPACE)
-    return delete_server_objects(api, token_id) or there
+    return any((there, delete_server_objects(api, token_id), delete_counted_objects(api, token_id)))
 
 
 def id_of(text: str) -> str:

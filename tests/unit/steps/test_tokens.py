@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from bootstrap.errors import BadUse
 from bootstrap.inventory.model import Role
-from bootstrap.pki.token import SERVER_GROUP, Token, token_secret
+from bootstrap.pki.token import COUNTED_GROUP, DEFAULT_GROUP, SERVER_GROUP, Token, token_secret
 from bootstrap.steps.known_tokens import KnownToken, known_token
 from bootstrap.steps.token_ttl import in_words, lifetime_of
 from bootstrap.steps.tokens import Made, id_of, join_url, wish_of
@@ -81,6 +82,53 @@ def test_a_server_s_token_is_short_lived_and_good_for_one_join() -> None:
     with pytest.raises(BadUse, match="too long"):
         wish_of(ttl="2h", role="server")
     assert wish_of(ttl=None, role="agent").lifetime == timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "annotations"),
+    [
+        ({"uses": 3}, {"clusterup.dev/uses": "3"}),
+        ({"node": "a1"}, {"clusterup.dev/node": "a1"}),
+        ({"uses": 1, "node": "a1"}, {"clusterup.dev/uses": "1", "clusterup.dev/node": "a1"}),
+    ],
+)
+def test_a_token_that_is_counted_or_for_one_node_is_not_in_kubeadm_s_group(
+    options: dict[str, Any], annotations: dict[str, str]
+) -> None:
+    wish = wish_of(ttl=None, role="agent", **options)
+    assert (wish.group, wish.annotations) == (COUNTED_GROUP, annotations)
+    plain = wish_of(ttl=None, role="agent")
+    assert (plain.group, plain.annotations) == (DEFAULT_GROUP, {})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"role": "agent", "uses": 0},
+        {"role": "agent", "uses": -1},
+        {"role": "agent", "node": "A1"},
+        {"role": "agent", "node": ""},
+        {"role": "agent", "node": "a1 a2"},
+        {"role": "server", "uses": 2},
+        {"role": "server", "node": "s4"},
+    ],
+)
+def test_what_no_token_can_be_is_refused_with_what_to_do(options: dict[str, Any]) -> None:
+    with pytest.raises(BadUse) as refused:
+        wish_of(ttl=None, **options)
+    assert refused.value.hint
+
+
+def test_kubeadm_is_told_the_name_that_the_token_is_for() -> None:
+    made = Made(TOKEN, NOW, "https://10.77.0.11:6443", PIN, node="a1")
+    assert made.join_commands()[1].endswith(" --node-name a1")
+
+
+def test_a_counted_token_lets_agents_in_and_tells_how_often_it_did() -> None:
+    used = {"clusterup.dev/uses": "3", "clusterup.dev/node": "a1", "clusterup.dev/used-by": "u1 u2"}
+    found = known(groups=(COUNTED_GROUP,), annotations=used)
+    assert (found.role, found.uses, found.used, found.node) == ("agent", 3, 2, "a1")
+    assert "2 of 3" in list(token_lines([found], NOW))[1]
 
 
 @pytest.mark.parametrize(

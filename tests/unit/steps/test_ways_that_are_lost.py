@@ -117,4 +117,9 @@ def test_an_api_server_is_asked_over_another_way_until_it_is_ready(
     context: Any = Waiting()
     servers = ApiServers("lab", ("s1",), of.keys)
     controlplane.start_control_plane(context, of.nodes["s1"], servers)
-    assert started == ["kube-apiserver.service", "kube-controller-manager.service", "kube-scheduler.service"]
+    assert started == [
+        "kube-apiserver.service",
+        "kube-controller-manager.service",
+        "kube-scheduler.service",
+        "clusterup-approver.service",
+    ]
