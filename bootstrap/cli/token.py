@@ -52,8 +52,8 @@ def create(
     The token is a bootstrap token as kubeadm makes them. Whoever has it can make a node of the cluster until it ends
     or is revoked. The pin in the commands (sha256:...) is the cluster's authority: a node that joins believes no other.
 
-    With --uses or --node the servers look at each node that asks for its certificate, and refuse it with the reason in
-    its request (`kubectl get csr -o wide`, `kubectl describe csr`): another name, used up, a live node of that name.
+    With --uses or --node the servers look at each node that asks for its certificate. They refuse another name, a use
+    too many and the name of a live node, and the reason stands in the request: `kubectl describe csr`.
 
     A server's token (--role server) opens the cluster's keys, as every server has them: it is good for one join, and
     for an hour at most.

@@ -105,11 +105,10 @@ class Made:
         own = f"clusterup join HOST --server {self.server} --token {secret} --ca-cert-hash {self.pin}"
         if self.role is Role.SERVER:
             return (own,)
-        named = f" --node-name {self.node}" if self.node else ""
-        return (
-            own,
-            f"kubeadm join {place} --token {secret} --discovery-token-ca-cert-hash {self.pin}{named}",
-        )
+        kubeadm_s = f"kubeadm join {place} --token {secret} --discovery-token-ca-cert-hash {self.pin}"
+        if self.node is None:
+            return (own, kubeadm_s)
+        return (f"{own} --name {self.node}", f"{kubeadm_s} --node-name {self.node}")
 
     def as_data(self) -> dict[str, Any]:
         """Plain data for JSON, the secret included."""

@@ -119,9 +119,10 @@ def test_what_no_token_can_be_is_refused_with_what_to_do(options: dict[str, Any]
     assert refused.value.hint
 
 
-def test_kubeadm_is_told_the_name_that_the_token_is_for() -> None:
-    made = Made(TOKEN, NOW, "https://10.77.0.11:6443", PIN, node="a1")
-    assert made.join_commands()[1].endswith(" --node-name a1")
+def test_both_commands_say_the_name_that_the_token_is_for() -> None:
+    ours, kubeadm_s = Made(TOKEN, NOW, "https://10.77.0.11:6443", PIN, node="a1").join_commands()
+    assert ours.endswith(f"{PIN} --name a1")
+    assert kubeadm_s.endswith(f"{PIN} --node-name a1")
 
 
 def test_a_counted_token_lets_agents_in_and_tells_how_often_it_did() -> None:
