@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import typer
@@ -33,6 +33,7 @@ from bootstrap.steps.reach import Ask, OpenNode, opener
 from bootstrap.steps.roll import Roll, read_roll
 from bootstrap.steps.shape import endpoint_of
 from bootstrap.steps.state import ClusterState, cluster_state, state_folder
+from bootstrap.steps.ways import ApiServers, any_api
 
 
 def intent_of_file(path: Path, kubeconfig: Path | None) -> Intent:
@@ -129,6 +130,21 @@ def endpoint_client(intent: Intent) -> Iterator[KubeClient]:
     with KubeClient(
         host, port, ca_pem=keys.pki.ca.cert_pem, client=keys.admin, server_name=host, timeout=30.0
     ) as client:
+        yield client
+
+
+@contextmanager
+def reachable_client(intent: Intent) -> Iterator[KubeClient]:
+    """A client of the API at the kubeconfig's endpoint, or, where that does not answer, through the first server that
+    is reached over SSH. Raises ClusterupError where no server answers."""
+    host, port = endpoint_of(intent.inventory)
+    with ExitStack() as stack:
+        client = stack.enter_context(endpoint_client(intent))
+        if not client.ready():
+            typer.echo(f"the API does not answer at {host}:{port}: asking the servers over SSH", err=True)
+            servers = ApiServers(intent.inventory.cluster.name, tuple(intent.servers), intent.keys)
+            connections = stack.enter_context(connections_of(intent, nobody, person()))
+            client = stack.enter_context(any_api(connections, servers))
         yield client
 
 

@@ -8,7 +8,21 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from bootstrap.cli import adopt, apply, console, down, image, inventory, join, journal, lab, remove, status, stick
+from bootstrap.cli import (
+    adopt,
+    apply,
+    console,
+    down,
+    image,
+    inventory,
+    join,
+    journal,
+    lab,
+    remove,
+    status,
+    stick,
+    token,
+)
 from bootstrap.cli.start import end_interrupted
 from bootstrap.errors import ClusterupError
 
@@ -46,6 +60,7 @@ console.register(app)
 journal.register(app)
 image.register(app)
 adopt.register(app)
+token.register(app)
 join.register(app)
 stick.register(app)
 lab.register(app)

@@ -9,6 +9,7 @@ from importlib import import_module
 USAGE = """\
 usage: clusterup-node COMMAND
 
+  approve FILE   say yes or no to kubelets that ask for their certificate with a counted token (on servers)
   join URL ...   make this machine an agent of a cluster; see `clusterup-node join --help`
   join-as FILE   the same as the machine's configuration says, until it has joined
   install FILE   install this machine, which runs from a stick, as the stick says
@@ -17,6 +18,7 @@ usage: clusterup-node COMMAND
 """
 # Modules of the folder of this file, which is what Python runs: each is imported when it is used.
 WITH_FILE = {
+    "approve": ("approve", "main"),
     "install": ("install", "main"),
     "join-as": ("join_command", "unattended"),
     "network": ("network", "main"),

@@ -11,7 +11,7 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +22,11 @@ from bootstrap.pki.x509 import public_key_pin
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 FORMAT = re.compile(r"^([a-z0-9]{6})\.([a-z0-9]{16})$")
 DEFAULT_GROUP = "system:bootstrappers:kubeadm:default-node-token"
+# Tokens that are counted, or for one node: a kubelet that shows one may ask for a certificate, and clusterup's own
+# approver decides whether it gets it. kube-controller-manager would say yes to whoever has the token.
 COUNTED_GROUP = "system:bootstrappers:clusterup:counted"
+# Tokens that a server joins with: their holders can't ask for a kubelet's certificate at all.
+SERVER_GROUP = "system:bootstrappers:clusterup:server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,8 @@ def parse_token(text: str) -> Token:
 
 
 def ca_pin(ca_pem: bytes) -> str:
-    """The pin of an authority, as a join command takes it: "sha256:" and SHA-256 over its public key (SPKI, DER)."""
+    """What a joining node knows the cluster's authority by: "sha256:" and the SHA-256 of its public key
+    (SubjectPublicKeyInfo, DER), 64 hexadecimal digits; kubeadm's --discovery-token-ca-cert-hash."""
     return public_key_pin(ca_pem)
 
 
@@ -70,6 +75,7 @@ def token_secret(
     description: str,
     groups: Sequence[str] = (DEFAULT_GROUP,),
     usages: Sequence[str] = ("authentication", "signing"),
+    annotations: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The Secret in kube-system that makes the API server accept `token` until `expires`."""
     data = {
@@ -83,7 +89,11 @@ def token_secret(
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": f"bootstrap-token-{token.id}", "namespace": "kube-system"},
+        "metadata": {
+            "name": f"bootstrap-token-{token.id}",
+            "namespace": "kube-system",
+            **({"annotations": dict(annotations)} if annotations else {}),
+        },
         "type": "bootstrap.kubernetes.io/token",
         "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
     }

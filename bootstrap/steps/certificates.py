@@ -6,18 +6,22 @@ Source: https://kubernetes.io/docs/setup/best-practices/certificates/
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from bootstrap.pki.kubeconfig import client_kubeconfig, to_yaml
 from bootstrap.pki.store import ClusterPki, kept_leaf
 from bootstrap.pki.x509 import KeyPair, Usage
-from bootstrap.steps.controlplane_units import CONTROLLER_MANAGER_CONF, PKI, SCHEDULER_CONF
+from bootstrap.steps.controlplane_units import APPROVER_JSON, CONTROLLER_MANAGER_CONF, PKI, SCHEDULER_CONF
 from bootstrap.steps.encryption import encryption_file
 from bootstrap.steps.etcd_units import PKI as ETCD_PKI
 from bootstrap.steps.layout import NodeFile
 from bootstrap.steps.node_units import CA
 from bootstrap.steps.shape import API_PORT, Shape, api_server_names
 from bootstrap.steps.state import ClusterState
+from bootstrap.steps.token_objects import APPROVER
+
+APPROVER_FILE = "approver"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,7 @@ class ServerFiles:
     api_server: tuple[NodeFile, ...]
     controller_manager: tuple[NodeFile, ...]
     scheduler: tuple[NodeFile, ...]
+    approver: tuple[NodeFile, ...]
 
 
 def ca_file(pki: ClusterPki) -> NodeFile:
@@ -85,6 +90,11 @@ def server_files(shape: Shape, pki: ClusterPki, state: ClusterState) -> ServerFi
             _kubeconfig(CONTROLLER_MANAGER_CONF, shape, pki, "system:kube-controller-manager", state),
         ),
         scheduler=(ca, _kubeconfig(SCHEDULER_CONF, shape, pki, "system:kube-scheduler", state)),
+        approver=(
+            ca,
+            _approver_settings(),
+            *_pair(f"{PKI}/{APPROVER_FILE}", leaf(APPROVER_FILE, pki.ca, APPROVER, Usage.CLIENT, hosts=[])),
+        ),
     )
 
 
@@ -100,6 +110,17 @@ def _kubeconfig(path: str, shape: Shape, pki: ClusterPki, user: str, state: Clus
         shape.inventory.cluster.name, f"https://127.0.0.1:{API_PORT}", pki.ca.cert_pem, user, client
     )
     return NodeFile(path, to_yaml(kubeconfig), 0o600)
+
+
+def _approver_settings() -> NodeFile:
+    """Where the approver finds the API server, and what it shows it."""
+    settings = {
+        "server": f"https://127.0.0.1:{API_PORT}",
+        "ca": CA,
+        "certificate": f"{PKI}/{APPROVER_FILE}.crt",
+        "key": f"{PKI}/{APPROVER_FILE}.key",
+    }
+    return NodeFile(APPROVER_JSON, (json.dumps(settings, indent=1, sort_keys=True) + "\n").encode())
 
 
 def _pair(path: str, pair: KeyPair) -> tuple[NodeFile, NodeFile]:

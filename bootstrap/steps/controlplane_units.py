@@ -14,6 +14,7 @@ from bootstrap.steps.shape import API_PORT, Shape
 PKI = "/etc/kubernetes/pki"
 CONTROLLER_MANAGER_CONF = "/etc/kubernetes/controller-manager.conf"
 SCHEDULER_CONF = "/etc/kubernetes/scheduler.conf"
+APPROVER_JSON = "/etc/clusterup/approver.json"
 # From 1.24 on, the flags that closed the unauthenticated ports are gone, and the ports with them.
 INSECURE_PORTS_GONE = 24
 
@@ -109,6 +110,17 @@ def scheduler_unit(shape: Shape, files: tuple[NodeFile, ...]) -> Unit:
         name="kube-scheduler.service",
         description="Kubernetes scheduler",
         argv=("/usr/bin/kube-scheduler", *flags(given, shape.inventory.kubernetes.scheduler_args)),
+        files=files,
+        after=("kube-apiserver.service",),
+    )
+
+
+def approver_unit(_: Shape, files: tuple[NodeFile, ...]) -> Unit:
+    """clusterup's own approver of kubelets that join with counted tokens."""
+    return Unit(
+        name="clusterup-approver.service",
+        description="Answers to kubelets that join with counted tokens",
+        argv=("/usr/bin/clusterup-node", "approve", APPROVER_JSON),
         files=files,
         after=("kube-apiserver.service",),
     )

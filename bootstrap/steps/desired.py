@@ -11,7 +11,7 @@ from bootstrap.image.bundle import Artifact, Bundle
 from bootstrap.inventory.model import Inventory, Node, Role
 from bootstrap.steps.artifacts import artifacts_unit
 from bootstrap.steps.certificates import ca_file, server_files
-from bootstrap.steps.controlplane_units import api_server_unit, controller_manager_unit, scheduler_unit
+from bootstrap.steps.controlplane_units import api_server_unit, approver_unit, controller_manager_unit, scheduler_unit
 from bootstrap.steps.deploy_commands import PAYLOADS
 from bootstrap.steps.etcd_units import BIRTH, etcd_unit
 from bootstrap.steps.facts import StretchOfDisk, Wanted
@@ -116,6 +116,7 @@ def desired_node(shape: Shape, state: ClusterState, bundle: Bundle, keys: Operat
             api_server_unit(shape, files.api_server),
             controller_manager_unit(shape, files.controller_manager),
             scheduler_unit(shape, files.scheduler),
+            approver_unit(shape, files.approver),
             artifacts_unit(shape, files.api_server, _on_servers(bundle)),
         )
     kubelet = of_payload(kubelet_unit(shape, ca), proxy_unit(shape, ca))

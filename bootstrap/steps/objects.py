@@ -11,6 +11,7 @@ from bootstrap.inventory.model import Inventory
 from bootstrap.pki.token import cluster_info
 from bootstrap.steps.kubeadm_objects import kubeadm_objects
 from bootstrap.steps.published import access_objects
+from bootstrap.steps.token_objects import token_objects
 
 Manifest = dict[str, Any]
 BOOTSTRAP_GROUP = "system:bootstrappers:kubeadm:default-node-token"
@@ -58,6 +59,7 @@ def cluster_objects(server_url: str, ca_pem: bytes, inventory: Inventory, kubern
         *base_objects(),
         *kubeadm_objects(inventory, kubernetes),
         *access_objects(),
+        *token_objects(),
         cluster_info(server_url, ca_pem),
         {
             "apiVersion": "rbac.authorization.k8s.io/v1",

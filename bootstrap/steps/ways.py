@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from bootstrap.engine.action import Context
+from bootstrap.engine.connections import Connections
 from bootstrap.errors import ClusterupError
 from bootstrap.pki.store import ClusterPki, kept_leaf, kept_pki
 from bootstrap.pki.x509 import KeyPair, Usage
@@ -77,7 +78,7 @@ def api_at(transport: Transport, keys: OperatorKeys) -> Iterator[KubeClient]:
 
 
 @contextmanager
-def any_api(context: Context, servers: ApiServers) -> Iterator[KubeClient]:
+def any_api(context: Context | Connections, servers: ApiServers) -> Iterator[KubeClient]:
     """A client of the first API server that says that it is ready.
 
     Raises ClusterupError where none does.

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.image.kubernetes_debian import build_kubernetes
+from bootstrap.pki.kubeconfig import client_kubeconfig, write_kubeconfig
 from bootstrap.pki.store import ClusterPki, kept_pki
 from bootstrap.pki.x509 import Usage, issue
 from bootstrap.steps.encryption import encryption_file
@@ -84,3 +85,26 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         with server.client() as client:
             wait_for(client.ready, "the API server's readiness", 120)
         yield server
+
+
+@pytest.fixture(scope="module")
+def controllers(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """kube-controller-manager, with what tokens and kubelets' certificates need of it, at work."""
+    folder = tmp_path_factory.mktemp("controllers")
+    admin = issue(api_server.pki.ca, common_name="controllers", usage=Usage.CLIENT, organizations=["system:masters"])
+    url, pki = f"https://127.0.0.1:{api_server.port}", api_server.pki
+    write_kubeconfig(folder / "kubeconfig", client_kubeconfig("lab", url, pki.ca.cert_pem, "controllers", admin))
+    argv = [
+        str(api_server.programs / "kube-controller-manager"),
+        "--bind-address=127.0.0.1",
+        f"--secure-port={free_ports(1)[0]}",
+        "--port=0",
+        f"--cert-dir={folder}",
+        f"--kubeconfig={folder}/kubeconfig",
+        "--leader-elect=false",
+        "--controllers=tokencleaner,bootstrapsigner,csrapproving,csrsigning,garbagecollector",
+        f"--cluster-signing-cert-file={pki.folder}/ca.crt",
+        f"--cluster-signing-key-file={pki.folder}/ca.key",
+    ]
+    with daemon(argv, folder / "controllers.log"):
+        yield

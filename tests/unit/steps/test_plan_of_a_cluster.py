@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from bootstrap.engine.plan import Plan, Planned
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.pki.kubeconfig import write_kubeconfig
+from bootstrap.pki.x509 import signed_by
 from bootstrap.steps.apply import Intent, intent_of, prepare
 from bootstrap.steps.etcd import founder_of
 from bootstrap.steps.etcd_units import peer_url
@@ -87,6 +89,28 @@ def test_an_agent_has_no_part_in_the_quorum_nor_in_the_control_plane(lab: Intent
     planned = {name for name in items(plan_of(lab, bare_world(lab))) if name.startswith("a1/")}
     assert not planned & {"a1/etcd.member", "a1/control-plane"}
     assert "a1/join" in planned
+
+
+def test_every_server_and_no_agent_answers_to_counted_tokens_with_a_certificate_of_its_own(lab: Intent) -> None:
+    certificates = set()
+    for name in ("s1", "s2", "s3"):
+        (unit,) = [unit for unit in lab.nodes[name].control_plane if unit.name == "clusterup-approver.service"]
+        files = {file.path: file for file in unit.files}
+        settings = json.loads(files["/etc/clusterup/approver.json"].content)
+        assert files[settings["key"]].mode == 0o600
+        assert signed_by(files[settings["certificate"]].content, files[settings["ca"]].content)
+        certificates.add(files[settings["certificate"]].content)
+    assert len(certificates) == 3
+    assert not [file.path for file in lab.nodes["a1"].files if "approver" in file.path]
+
+
+def test_an_approver_that_stopped_is_started_again_and_nothing_else(lab: Intent) -> None:
+    world = done_world(lab)
+    units = {**world.nodes["s2"].units, "clusterup-approver.service": UnitFacts("failed", None)}
+    planned = items(plan_of(lab, changed(world, "s2", units=units)))
+    assert {name: item.why for name, item in planned.items()} == {
+        "s2/control-plane": "clusterup-approver.service is failed"
+    }
 
 
 def test_nothing_waits_for_what_it_does_not_need(lab: Intent) -> None:

@@ -11,7 +11,13 @@ import yaml
 
 from bootstrap.inventory.model import Inventory
 from bootstrap.steps import layout
-from bootstrap.steps.controlplane_units import api_server_unit, controller_manager_unit, scheduler_unit
+from bootstrap.steps.controlplane_units import (
+    APPROVER_JSON,
+    api_server_unit,
+    approver_unit,
+    controller_manager_unit,
+    scheduler_unit,
+)
 from bootstrap.steps.etcd_units import birth_file, etcd_unit, peer_url
 from bootstrap.steps.layout import NodeFile, Unit, all_files, systemd_quoted
 from bootstrap.steps.node_units import (
@@ -123,6 +129,12 @@ def test_what_uses_the_kubelet_s_certificate_waits_until_there_is_one() -> None:
         assert f"until [ -s {CLIENT_CERTIFICATE} ]" in text(unit)
 
 
+def test_the_approver_starts_after_the_api_server_beside_it() -> None:
+    unit = approver_unit(shape("s1"), (CA,))
+    assert "After=kube-apiserver.service" in text(unit).splitlines()
+    assert unit.argv == ("/usr/bin/clusterup-node", "approve", APPROVER_JSON)
+
+
 def test_the_quorum_comes_first_where_there_is_too_little_of_the_processor() -> None:
     assert "\nCPUWeight=1000\n" in text(etcd_unit(shape("s1"), (CA,)))
     assert "CPUWeight" not in text(kubelet_unit(shape("s1"), CA))
@@ -140,6 +152,7 @@ def test_every_unit_of_a_server_renders_and_shares_files_without_contradiction()
         api_server_unit(server, (CA,)),
         controller_manager_unit(server, (CA,)),
         scheduler_unit(server, (CA,)),
+        approver_unit(server, (CA,)),
         containerd_unit(server),
         images_unit(server),
         balancer_unit(server, CA),

@@ -1,0 +1,32 @@
+"""Tokens as a person reads them: one line each, aligned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from bootstrap.steps.known_tokens import KnownToken
+from bootstrap.steps.token_ttl import in_words
+
+_HEAD = ("ID", "ROLE", "ENDS IN", "USED", "NODE", "DESCRIPTION")
+
+
+def token_lines(tokens: Sequence[KnownToken], now: datetime) -> Iterator[str]:
+    """A head, and a line for each token."""
+    rows = [_HEAD, *(_row(token, now) for token in tokens)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _row(token: KnownToken, now: datetime) -> tuple[str, ...]:
+    used = f"{token.used} of {token.uses}" if token.uses is not None else "-"
+    # Whoever may write Secrets must not write on a terminal.
+    description = "".join(letter if letter.isprintable() else "?" for letter in token.description)
+    return token.id, token.role, _ends(token, now), used, token.node or "any", description or "-"
+
+
+def _ends(token: KnownToken, now: datetime) -> str:
+    if token.expires is None:
+        return "never"
+    return "EXPIRED" if token.expired(now) else in_words(token.expires - now)

@@ -1,0 +1,41 @@
+"""A person with an inventory and the keys of the cluster that the real API server is of, who types commands."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from bootstrap.cli.main import app
+from bootstrap.errors import ClusterupError
+from tests.integration.kube.conftest import ApiServer
+from tests.unit.steps.worlds import bundle
+
+Types = Callable[..., Any]
+
+
+@pytest.fixture
+def types(api_server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Types:
+    """Runs a command in a folder with an inventory.yaml, whose endpoint is the API server."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    bundle(tmp_path / "bundle")
+    shutil.copytree(api_server.pki.folder, tmp_path / "state" / "clusterup" / "clusters" / "lab" / "pki")
+    document = {
+        "cluster": {"name": "lab", "endpoint": f"127.0.0.1:{api_server.port}"},
+        "os": {"bundle": str(tmp_path / "bundle")},
+        "nodes": [{"name": "s1", "role": "server", "address": "10.77.0.11", "disk": "/dev/vda"}],
+    }
+    (tmp_path / "inventory.yaml").write_text(json.dumps(document))
+    return lambda *arguments: CliRunner().invoke(app, list(arguments))
+
+
+def refused(result: Any) -> ClusterupError:
+    """The failure that a command ended with, as `main` says it."""
+    assert isinstance(result.exception, ClusterupError), result.output
+    return result.exception

@@ -1,0 +1,145 @@
+"""The reader of certificate requests: what a kubelet asks for is read as others read it, and all else is refused."""
+
+from __future__ import annotations
+
+import base64
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import bootstrap
+
+sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
+
+from request import COMMON_NAME, ORGANIZATION, node_of, subject_of
+
+KEY = ec.generate_private_key(ec.SECP256R1())
+Attributes = Sequence[tuple[x509.ObjectIdentifier, str]]
+NODES = (NameOID.ORGANIZATION_NAME, "system:nodes")
+
+
+def node(name: str) -> tuple[x509.ObjectIdentifier, str]:
+    return NameOID.COMMON_NAME, f"system:node:{name}"
+
+
+def relative(attributes: Attributes) -> x509.RelativeDistinguishedName:
+    return x509.RelativeDistinguishedName([x509.NameAttribute(kind, text) for kind, text in attributes])
+
+
+def request(*attributes: tuple[x509.ObjectIdentifier, str], key: ec.EllipticCurvePrivateKey = KEY) -> bytes:
+    """What cryptography makes, with each attribute in a set of its own, as Go and a kubelet do it."""
+    return named(x509.Name([relative([attribute]) for attribute in attributes]), key)
+
+
+def named(name: x509.Name, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey = KEY) -> bytes:
+    made = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+    return made.public_bytes(serialization.Encoding.PEM)
+
+
+def pem(der: bytes) -> bytes:
+    text = base64.encodebytes(der).replace(b"\n", b"")
+    lines = b"\n".join(text[start : start + 64] for start in range(0, len(text), 64))
+    return b"-----BEGIN CERTIFICATE REQUEST-----\n" + lines + b"\n-----END CERTIFICATE REQUEST-----\n"
+
+
+def der(content: bytes) -> bytes:
+    return x509.load_pem_x509_csr(content).public_bytes(serialization.Encoding.DER)
+
+
+@pytest.mark.parametrize("name", ["a1", "worker-7.example", "0", "a" * 52])
+def test_a_kubelet_s_request_names_its_node(name: str) -> None:
+    assert node_of(request(NODES, node(name))) == name
+    assert node_of(request(node(name), NODES)) == name
+
+
+def test_the_kind_of_key_does_not_matter() -> None:
+    name = x509.Name([relative([NODES]), relative([node("a1")])])
+    assert node_of(named(name, rsa.generate_private_key(65537, 2048))) == "a1"
+
+
+def test_what_is_read_is_what_cryptography_wrote() -> None:
+    content = request(NODES, node("a1"), (NameOID.COUNTRY_NAME, "DE"), (NameOID.LOCALITY_NAME, "Köln"))
+    assert subject_of(content)[:2] == ((ORGANIZATION, "system:nodes"), (COMMON_NAME, "system:node:a1"))
+    assert [text for _, text in subject_of(content)] == ["system:nodes", "system:node:a1", "DE", "Köln"]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "why"),
+    [
+        ((), "one organization and one common name"),
+        ((NODES,), "one organization and one common name"),
+        ((node("a1"),), "one organization and one common name"),
+        ((NODES, node("a1"), node("a2")), "one organization and one common name"),
+        ((NODES, NODES, node("a1")), "one organization and one common name"),
+        ((NODES, node("a1"), (NameOID.COUNTRY_NAME, "DE")), "one organization and one common name"),
+        (((NameOID.ORGANIZATION_NAME, "system:masters"), node("a1")), "'system:masters', not system:nodes"),
+        ((NODES, (NameOID.COMMON_NAME, "kubernetes-admin")), "'kubernetes-admin', not system:node:"),
+        ((NODES, node("system:node:a1")), "a node's name"),
+        ((NODES, (NameOID.COMMON_NAME, "system:node:")), "a node's name"),
+        ((NODES, node("A1")), "a node's name"),
+        ((NODES, node("a1\n")), "a node's name"),
+        ((NODES, node("../a1")), "a node's name"),
+        ((NODES, node("-a1")), "a node's name"),
+    ],
+)
+def test_every_other_subject_is_refused_with_what_it_is(attributes: Attributes, why: str) -> None:
+    with pytest.raises(ValueError, match=r"subject|organization|common name") as refused:
+        node_of(request(*attributes))
+    assert why in str(refused.value)
+
+
+def test_two_names_in_one_set_are_refused() -> None:
+    with pytest.raises(ValueError, match="no certificate request"):
+        node_of(named(x509.Name([relative([NODES, node("a1")])])))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda good: b"",
+        lambda good: good.decode().replace("CERTIFICATE REQUEST", "CERTIFICATE").encode(),
+        lambda good: b"x" + good,
+        lambda good: good + good,
+        lambda good: good.replace(b"-----\n", b"-----\nProc-Type: 4\n\n", 1),
+        lambda good: pem(der(good) + b"\x00"),
+        lambda good: pem(der(good)[:-1]),
+        lambda good: pem(b""),
+        lambda good: pem(b"\x30\x80" + der(good)[4:] + b"\x00\x00"),
+        lambda good: pem(b"\x30\x83\x00" + der(good)[2:]),
+    ],
+)
+def test_what_is_not_exactly_one_request_is_refused(change: object) -> None:
+    assert callable(change)
+    with pytest.raises(ValueError, match=r"it is|it has|a length"):
+        node_of(change(request(NODES, node("a1"))))
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.data())
+def test_no_changed_byte_makes_another_name_than_others_read(data: st.DataObject) -> None:
+    good = bytearray(der(request(NODES, node("a1"))))
+    # The subject is in the first hundred bytes.
+    good[data.draw(st.integers(0, 99))] = data.draw(st.integers(0, 255))
+    try:
+        read = node_of(pem(bytes(good)))
+        # What can't be read at all is signed by nobody.
+        theirs = x509.load_der_x509_csr(bytes(good)).subject
+    except ValueError:
+        return
+    (common_name,) = theirs.get_attributes_for_oid(NameOID.COMMON_NAME)
+    assert common_name.value == f"system:node:{read}"
+
+
+@given(st.binary(max_size=200))
+def test_whatever_comes_it_ends_in_a_name_or_a_refusal(content: bytes) -> None:
+    for given_ in (content, pem(content)):
+        with pytest.raises(ValueError, match=r"."):
+            node_of(given_)
