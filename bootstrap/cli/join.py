@@ -50,6 +50,15 @@ def join(
     address: Annotated[
         str | None, typer.Option("--address", help="The address that other nodes reach it at. Default: HOST's.")
     ] = None,
+    interface: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--interface",
+            metavar="MAC=NET",
+            help="A network card of the installed system: MAC=dhcp or MAC=ADDRESS/PREFIX[,GATEWAY]. Repeatable. "
+            "Default: DHCP on every wired card.",
+        ),
+    ] = None,
     disk: Annotated[
         str | None, typer.Option("--disk", help="The disk to install to: /dev/vda, serial:SERIAL. It is erased.")
     ] = None,
@@ -115,7 +124,16 @@ def join(
         "password_from": password_from,
         "host_key": host_key,
     }
-    machine = machine_of(place, ssh, name=name, address=address, disk=disk, labels=label or (), taints=taint or ())
+    machine = machine_of(
+        place,
+        ssh,
+        name=name,
+        address=address,
+        disk=disk,
+        labels=label or (),
+        taints=taint or (),
+        interfaces=interface or (),
+    )
     local = find_bundle(bundle)
     shown = given_token(token, token_file)
     cluster = discover(url, shown, pins)

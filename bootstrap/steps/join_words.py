@@ -54,9 +54,10 @@ def machine_of(
     disk: str | None,
     labels: Sequence[str],
     taints: Sequence[str],
+    interfaces: Sequence[str] = (),
 ) -> Machine:
     """The machine that joins. `ssh` are keys of an inventory's `ssh`; `labels` are KEY=VALUE, `taints` are
-    KEY=VALUE:EFFECT. Raises BadUse."""
+    KEY=VALUE:EFFECT, `interfaces` MAC=dhcp or MAC=ADDRESS/PREFIX[,GATEWAY]. Raises BadUse."""
     from pydantic import ValidationError
 
     found = {
@@ -64,6 +65,7 @@ def machine_of(
         "address": address or _address(place.host),
         "labels": dict(_label(text) for text in labels),
         "taints": [_taint(text) for text in taints],
+        "interfaces": [_interface(text) for text in interfaces],
     }
     try:
         node = Node.model_validate(found)
@@ -78,7 +80,7 @@ def machine_of(
             got=f"{first['input']}: {first['msg']}",
             hint="a name is one of DNS (a-z, 0-9, -); see docs/inventory.md for the rest",
         ) from None
-    return Machine(node.name, node.address, way, disk, node.labels, node.taints)
+    return Machine(node.name, node.address, way, disk, node.labels, node.taints, node.interfaces)
 
 
 def _name(host: str) -> str:
@@ -127,6 +129,14 @@ def _label(text: str) -> tuple[str, str]:
             hint=f"when it has joined: kubectl label node NAME {text}",
         )
     return key, value
+
+
+def _interface(text: str) -> dict[str, Any]:
+    mac, _, told = text.partition("=")
+    if told == "dhcp":
+        return {"mac": mac, "dhcp": True}
+    address, comma, gateway = told.partition(",")
+    return {"mac": mac, "addresses": [address], **({"gateway": gateway} if comma else {})}
 
 
 def _taint(text: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.bundle import Bundle
 from bootstrap.image.configuration import EtcFile
-from bootstrap.inventory.model import Cluster, Inventory, Node, Role, Ssh, Taint
+from bootstrap.inventory.model import Cluster, Interface, Inventory, Node, Role, Ssh, Taint
 from bootstrap.pki.token import Token
 from bootstrap.steps.agent_description import AgentDescription, parse_description, units_of
 from bootstrap.steps.configuration import node_etc
@@ -33,7 +33,8 @@ ANSWER_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Machine:
-    """What the person says of the machine that joins; `labels` and `taints` beside those of the cluster's defaults."""
+    """What the person says of the machine that joins; `labels` and `taints` beside those of the cluster's defaults,
+    `interfaces` the network cards of the installed system where DHCP does not do for all of them."""
 
     name: str
     address: IPv4Address
@@ -41,6 +42,7 @@ class Machine:
     disk: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: Sequence[Taint] = ()
+    interfaces: tuple[Interface, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,7 @@ def _node(description: AgentDescription, machine: Machine) -> Node:
         "disk": machine.disk,
         "labels": {**description.labels, **machine.labels},
         "taints": (*node.taints, *machine.taints),
+        "interfaces": machine.interfaces,
     }
     return node.model_copy(update=given)
 

@@ -84,9 +84,22 @@ def test_labels_and_taints_are_those_of_an_inventory() -> None:
     ]
 
 
+def test_network_cards_are_told_where_dhcp_does_not_do() -> None:
+    cards = ["52:54:00:00:00:01=10.77.0.31/24,10.77.0.1", "52:54:00:00:00:02=dhcp"]
+    fixed, other = machine("10.77.0.31", name="j1", interfaces=cards).interfaces
+    assert ([str(each) for each in fixed.addresses], str(fixed.gateway), fixed.dhcp) == (
+        ["10.77.0.31/24"],
+        "10.77.0.1",
+        False,
+    )
+    assert (other.mac, other.dhcp, other.addresses) == ("52:54:00:00:00:02", True, ())
+
+
 @pytest.mark.parametrize(
     "given",
     [
+        {"name": "j1", "interfaces": ["eth0=dhcp"]},
+        {"name": "j1", "interfaces": ["52:54:00:00:00:01=10.77.0"]},
         {"name": "Not_A_Name"},
         {"name": "j1", "address": "10.77.0"},
         {"name": "j1", "labels": ["a b=c"]},

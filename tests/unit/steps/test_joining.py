@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bootstrap.errors import Refused
-from bootstrap.inventory.model import Ssh
+from bootstrap.inventory.model import Interface, Ssh
 from bootstrap.pki.token import Token
 from bootstrap.steps.adopt import OtherHere, take_over
 from bootstrap.steps.adopt_fetch import Found
@@ -94,6 +94,14 @@ def test_an_installed_machine_lets_the_operator_in_and_who_joined_it(of: Intent,
     }
     assert "10.77.0.11 s1" in etc["hosts"]
     assert "10.77.0.31 j1" in etc["hosts"]
+
+
+def test_an_installed_machine_has_the_network_that_was_told(of: Intent) -> None:
+    card = Interface(mac="52:54:00:00:00:01", addresses=(IPv4Interface("10.77.0.31/24"),))
+    with_card, without = joining(of, interfaces=(card,)), joining(of)
+    etc = {file.path: file.content.decode() for file in installation_for(with_card).etc("j1")}
+    assert "Address=10.77.0.31/24" in etc["systemd/network/10-525400000001.network"]
+    assert "systemd/network/20-wired.network" in [file.path for file in installation_for(without).etc("j1")]
 
 
 def test_the_state_of_another_cluster_of_that_name_is_refused_and_left_alone(of: Intent, joiner: Path) -> None:
