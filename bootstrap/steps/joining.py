@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 STEP = "join"
 ANSWER_SECONDS = 30.0
+# What a server's token opens, by the token's id.
+OPENED_BY_SERVERS = "clusterup-server-{}"
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,32 @@ def described_agent(cluster: Discovered, token: Token) -> AgentDescription:
             "makes one",
         ) from None
     except KubeForbidden as error:
+        if _opens_handover(cluster, token):
+            raise _for_a_server(token) from None
         raise _not_told(tried, error.got or "403") from None
     if found is None:
         raise _not_told(tried, "there is none")
     return parse_description(str((found.get("data") or {}).get(KEY)))
+
+
+def _opens_handover(cluster: Discovered, token: Token) -> bool:
+    """Whether it is a server's token, which opens the cluster's keys to its holder and nothing else."""
+    try:
+        with token_client(cluster, token) as api:
+            return api.get("Secret", OPENED_BY_SERVERS.format(token.id), NAMESPACE) is not None
+    except KubeForbidden:
+        return False
+
+
+def _for_a_server(token: Token) -> Refused:
+    return Refused(
+        "the token is a server's, and this command joins agents",
+        step=STEP,
+        tried=f"find out what token {token.id} is good for",
+        got="it opens the cluster's handover file, and was not used up",
+        hint="add the server to the inventory and `clusterup apply`; for an agent: `clusterup token create`. Revoke "
+        "this token if nobody needs it: whoever has it has the cluster's keys",
+    )
 
 
 def _not_told(tried: str, got: str) -> Refused:

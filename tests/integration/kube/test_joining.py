@@ -28,7 +28,7 @@ from bootstrap.steps.apply import Intent
 from bootstrap.steps.discovery import Discovered, ServerUrl, discover
 from bootstrap.steps.join_by_token import _refusals_told
 from bootstrap.steps.join_checks import FOR_NODE, token_problems
-from bootstrap.steps.joining import Joining, Machine, described_agent, joining_of, token_client
+from bootstrap.steps.joining import OPENED_BY_SERVERS, Joining, Machine, described_agent, joining_of, token_client
 from bootstrap.steps.kube_client import KubeClient, KubeError, KubeForbidden, KubeUnauthorized
 from bootstrap.steps.objects import base_objects
 from bootstrap.steps.published import access_objects, agent_objects
@@ -160,6 +160,32 @@ def test_a_token_of_another_group_is_told_why_it_joins_nothing(api_server: ApiSe
     with pytest.raises(Refused, match="does not tell this token") as refused:
         described_agent(found(api_server, token), token)
     assert "clusterup apply" in refused.value.hint
+
+
+def test_a_server_s_token_is_told_from_others_and_not_used_up(api_server: ApiServer, cluster: Intent) -> None:
+    token = made(api_server, group="system:bootstrappers:clusterup:server")
+    name = OPENED_BY_SERVERS.format(token.id)
+    metadata = {"name": name, "namespace": "kube-system"}
+    role, binding = access_objects()[:2]
+    rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["get"]}
+    user = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": f"system:bootstrap:{token.id}"}
+    with api_server.client() as client:
+        client.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"handover": "c2VhbGVk"}})
+        client.apply({**role, "metadata": metadata, "rules": [rule]})
+        client.apply(
+            {**binding, "metadata": metadata, "roleRef": {**binding["roleRef"], "name": name}, "subjects": [user]}
+        )
+    discovered = found(api_server, token)
+
+    def told() -> str:
+        with pytest.raises(Refused) as refused:
+            described_agent(discovered, token)
+        return str(refused.value)
+
+    # A role that was just made is known a moment later.
+    wait_for(lambda: "the token is a server's" in told(), "the role to be known")
+    with api_server.client() as client:
+        assert client.get("Secret", f"bootstrap-token-{token.id}", "kube-system") is not None
 
 
 @pytest.mark.parametrize("ends", [timedelta(hours=-1), timedelta(days=-30)])
