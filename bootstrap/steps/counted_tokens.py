@@ -1,5 +1,5 @@
-"""What a counted token needs beside its Secret: the approver's right to read it, to note a use, and to take it away; and
-its holder's right to read it, so that whoever joins another node than the one it is for is told before all else.
+"""What a counted token needs beside its Secret: the approver's right to read it, to note a use, and to take it away;
+and its holder's right to read it, so that whoever joins another node than the one it is for is told before all else.
 
 The rights are for this one Secret, so that nobody reads another of the namespace.
 """
