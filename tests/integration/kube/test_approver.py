@@ -237,4 +237,7 @@ def test_the_holder_of_a_counted_token_may_ask_and_not_decide(
     assert may(api_server, tmp_path, token, "create", "csr") == "yes"
     assert may(api_server, tmp_path, token, "update", "csr", "--subresource=approval") == "no"
     assert may(api_server, tmp_path, token, "create", "csr", "--subresource=nodeclient") == "no"
-    assert may(api_server, tmp_path, token, "get", f"secret/bootstrap-token-{token[:6]}", "-n", "kube-system") == "no"
+    own = f"secret/bootstrap-token-{token[:6]}"
+    assert may(api_server, tmp_path, token, "get", own, "-n", "kube-system") == "yes"
+    assert may(api_server, tmp_path, token, "patch", own, "-n", "kube-system") == "no"
+    assert may(api_server, tmp_path, token, "get", "secret/bootstrap-token-abcdef", "-n", "kube-system") == "no"
