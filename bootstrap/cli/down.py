@@ -13,7 +13,6 @@ import typer
 from bootstrap.cli.apply import (
     DEFAULT_INVENTORY,
     InventoryFile,
-    KubeconfigOption,
     OutputOption,
     ParallelOption,
     VerboseOption,
@@ -52,7 +51,10 @@ def down(
         str | None,
         typer.Option("--confirm", metavar="NAME", help="The cluster's name, instead of typing it when asked."),
     ] = None,
-    kubeconfig: KubeconfigOption = None,
+    kubeconfig: Annotated[
+        Path | None,
+        typer.Option("--kubeconfig", help="Where apply wrote it. Default: NAME.kubeconfig beside the inventory."),
+    ] = None,
     output: OutputOption = Output.TEXT,
     verbose: VerboseOption = False,
     parallel: ParallelOption = 16,

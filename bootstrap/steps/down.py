@@ -126,21 +126,23 @@ def forget(down: Teardown, report: Report | None, seen: Seen) -> Iterator[str]:
     outcomes = report.outcomes if report else ()
     done = {outcome.action.node for outcome in outcomes if outcome.state is State.DONE}
     nothing_left = all(outcome.state is State.DONE for outcome in outcomes)
-    if down.only or not nothing_left or not (done or down.state.ending_note.exists()):
+    if down.only or not nothing_left:
         return
-    if down.has_keys:
-        yield from _forget_kubeconfig(down)
-    down.state.forget_life()
-    yield "the cluster's authorities are forgotten: applying again makes a new cluster"
-    if not seen.world.unreachable and _no_node_left(down, seen.world):
+    if done or down.state.ending_note.exists():
+        if down.has_keys:
+            yield from _forget_kubeconfig(down)
+        down.state.forget_life()
+        yield "the cluster's authorities are forgotten: applying again makes a new cluster"
+    if not down.state.founded and _no_node_left(down, seen.world):
         down.state.forget_all_but_the_journal()
         yield f"no node of it is left: nothing is kept but what happened, in {down.state.journal}"
 
 
 def _no_node_left(down: Teardown, world: World) -> bool:
-    """Whether none of the nodes that were reached runs the cluster's system any more."""
+    """Whether nothing runs the cluster's system any more, and disks were erased for that."""
     ours = [name for name, facts in world.nodes.items() if facts.cluster_id == down.state.cluster_id]
-    return all(down.state.was_wiped(name) for name in ours)
+    wiped = [node.name for node in down.nodes if down.state.was_wiped(node.name)]
+    return bool(wiped) and not world.unreachable and set(ours) <= set(wiped)
 
 
 def _forget_kubeconfig(down: Teardown) -> Iterator[str]:

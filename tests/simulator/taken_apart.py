@@ -110,6 +110,19 @@ def dead_quorum(ground: Ground) -> list[str]:
         return _with_log(trial, wrong + ([f"s1 has {there}"] if there else []))
 
 
+def wiped_at_two_times(ground: Ground) -> list[str]:
+    """What is not as it should be when disks are erased while a1 is off, and its own later."""
+    with ground.trial() as trial:
+        _made(trial)
+        trial.wire.do("off", "a1")
+        trial.before = _impatient
+        wrong = _expect(3, trial.clusterup(*DOWN, *WIPE), "down --wipe without a1")
+        wrong += _says(trial, "clusterup down sim.yaml --wipe --only a1")
+        trial.wire.do("on")
+        wrong += _expect(0, trial.clusterup(*DOWN, *WIPE), "down --wipe with a1")
+        return _with_log(trial, wrong + _not_clean(trial, WIPE))
+
+
 def typed_by_nobody(ground: Ground) -> list[str]:
     """What is not as it should be when nobody is there to type the name, another is typed, and at last the right
     one."""
@@ -183,6 +196,7 @@ def _impatient() -> None:
 CHECKS: dict[str, tuple[Shape, Callable[[Ground], list[str]]]] = {
     "one was off": (Shape(3, 1), one_was_off),
     "a dead quorum": (Shape(3, 0), dead_quorum),
+    "wiped at two times": (Shape(1, 1), wiped_at_two_times),
     "typed by nobody": (Shape(1, 0), typed_by_nobody),
 }
 

@@ -32,6 +32,10 @@ def test_a_quorum_that_is_dead_keeps_nothing_from_being_cleaned(seen: dict[str, 
     assert seen["a dead quorum"] == []
 
 
+def test_when_the_last_disk_is_erased_nothing_is_kept_but_the_journal(seen: dict[str, list[str]]) -> None:
+    assert seen["wiped at two times"] == []
+
+
 def test_nothing_is_done_until_the_cluster_s_name_was_given(seen: dict[str, list[str]]) -> None:
     assert seen["typed by nobody"] == []
 
