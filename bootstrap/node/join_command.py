@@ -12,9 +12,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
-from join import Machine, Wish, join, say
+from join import CERTIFICATE, Machine, Wish, join, say
 from trouble import Trouble
 from trust import pins_of, server_of, token_of
 
@@ -67,34 +68,38 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def unattended(path: str) -> int:
-    """Join as the machine's configuration says, a JSON file with server, token, pins and perhaps name and address;
-    again and again, until it has joined or what is wrong will not pass by itself."""
+    """Join as the machine's configuration says, a JSON file with servers, token, pins, name and address; again and
+    again, one server after the other, until it has joined or what is wrong will not pass by itself."""
+    try:
+        found = json.loads(Path(path).read_text())
+        token, pins = token_of(found["token"]), pins_of(found["pins"])
+        wishes = [
+            Wish(server_of(server), token, pins, found["name"], found.get("address")) for server in found["servers"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return _failed(Trouble(f"{path} can't be understood", got=type(error).__name__), 1)
+    except Trouble as trouble:
+        return _failed(trouble, 1)
     said = ""
-    while True:
+    for wish in cycle(wishes):
         try:
-            found = json.loads(Path(path).read_text())
-            wish = Wish(
-                server_of(found["server"]),
-                token_of(found["token"]),
-                pins_of(found["pins"]),
-                found.get("name") or socket.gethostname(),
-                found.get("address"),
-            )
             join(wish, Machine(Path("/"), say))
-            return 0
+            break
         except Trouble as trouble:
             if not trouble.passing:
                 return _failed(trouble, 1)
             problem = str(trouble)
-        except (OSError, http.client.HTTPException, subprocess.SubprocessError) as error:
+        except (OSError, ValueError, http.client.HTTPException, subprocess.SubprocessError) as error:
             problem = f"{type(error).__name__}: {error}"
-        except (ValueError, KeyError, TypeError) as error:
-            return _failed(Trouble(f"{path} can't be understood", got=type(error).__name__), 1)
+        if Path(CERTIFICATE).exists():
+            # It is in: by an earlier round, or because somebody joined it by hand.
+            break
         # The same trouble in every round would fill the journal and say nothing new.
         if problem != said:
             say(problem)
             said = problem
         time.sleep(AGAIN_SECONDS)
+    return 0
 
 
 def _token(given: str | None, file: Path | None) -> str:

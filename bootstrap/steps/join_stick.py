@@ -25,6 +25,7 @@ from bootstrap.image.segments import HEAD, unpacked_chunks
 from bootstrap.lab.stick import copy_image
 from bootstrap.pki.sshkeys import new_ssh_key
 from bootstrap.pki.token import ca_pin
+from bootstrap.steps.discovery import ServerUrl
 from bootstrap.steps.joining import Joining, installation_for
 
 MIB = 1 << 20
@@ -113,9 +114,8 @@ def _over(data: bytes, position: int, configuration: bytes, at: int) -> bytes:
 
 
 def _installed_etc(joining: Joining) -> list[EtcFile]:
-    server = joining.cluster.server
     settings = {
-        "server": str(server),
+        "servers": [str(server) for server in _servers(joining)],
         "token": joining.token.reveal(),
         "pins": [ca_pin(joining.cluster.ca_pem)],
         "name": joining.node.name,
@@ -123,6 +123,15 @@ def _installed_etc(joining: Joining) -> list[EtcFile]:
     }
     own = EtcFile("clusterup/join.json", (json.dumps(settings, indent=1, sort_keys=True) + "\n").encode(), 0o600)
     return [*installation_for(joining).etc(joining.node.name), own]
+
+
+def _servers(joining: Joining) -> tuple[ServerUrl, ...]:
+    """Where the machine asks, one after the other: where it was asked here, if that can be the same there, and the
+    servers themselves."""
+    given = joining.cluster.server
+    here_alone = given.host == "localhost" or given.host.startswith("127.") or given.host == "::1"
+    servers = [ServerUrl(str(address)) for address in joining.description.servers.values()]
+    return tuple(dict.fromkeys(servers if here_alone else [given, *servers]))
 
 
 def _live_etc(order: dict[str, object]) -> list[EtcFile]:
