@@ -215,7 +215,7 @@ def applied(journal: Path, clusterup: Clusterup, monkeypatch: pytest.MonkeyPatch
 
     def type_it(*does: Any, unreachable: dict[str, ClusterupError] | None = None) -> Ran:
         world = World({"s1": facts()}, unreachable or {})
-        monkeypatch.setattr(apply_module, "_prepared", lambda *_: Prepared(world, (), local_plan(*does)))
+        monkeypatch.setattr(apply_module, "prepared_for", lambda *_: Prepared(world, (), local_plan(*does)))
         return clusterup("apply", "lab.yaml", "-y")
 
     return type_it
@@ -257,7 +257,7 @@ def test_an_apply_that_a_person_stopped_is_interrupted_in_the_journal_and_on_the
     clusterup: Clusterup, applied: Clusterup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     brakes = Brakes()
-    monkeypatch.setattr(apply_module, "_brakes", lambda *_: nullcontext(brakes))
+    monkeypatch.setattr(apply_module, "brakes_of", lambda *_: nullcontext(brakes))
     assert applied(lambda _: brakes.interrupted.set(), fine, fine).exit_code == 130
     (run,) = [json.loads(line) for line in clusterup("events", "lab.yaml", "--runs", "-o", "json").stdout.splitlines()]
     assert (run["outcome"], run["exit_code"], run["done"], run["skipped"]) == ("interrupted", 130, 1, 2)
