@@ -1,7 +1,7 @@
-"""What a counted token needs beside its Secret: the approver's right to read it, to note a use, and to take it away;
-and its holder's right to read it, so that whoever joins another node than the one it is for is told before all else.
+"""What a counted token needs beside its Secret: rights to this one Secret, so that nobody reads another one with them.
 
-The rights are for this one Secret, so that nobody reads another of the namespace.
+The approver reads it, notes a use, and takes it away. Its holder, who knows what is secret in it, may read for which
+node it is and how often it was used: who joins is told so before a disk is erased, not when the kubelet is refused.
 """
 
 from __future__ import annotations
@@ -13,30 +13,26 @@ from bootstrap.steps.join_tokens import NAMESPACE
 from bootstrap.steps.kube_client import KubeClient
 from bootstrap.steps.token_objects import APPROVER, Manifest, owned, role, role_binding, user
 
+NAMES = ("clusterup-counted-{}", "clusterup-holder-{}")
+
 
 def counted_token_objects(token_id: str, bootstrap_secret: Mapping[str, Any]) -> tuple[Manifest, ...]:
     """The Roles and their bindings, which go when the Secret goes."""
     secret = bootstrap_secret["metadata"]["name"]
-    approver, holder = _names(token_id)
+    approver_s, holder_s = (name.format(token_id) for name in NAMES)
     made = (
-        role(approver, NAMESPACE, [_rule(secret, "get", "patch", "delete")]),
-        role_binding(approver, NAMESPACE, approver, user(APPROVER)),
-        role(holder, NAMESPACE, [_rule(secret, "get")]),
-        role_binding(holder, NAMESPACE, holder, user(f"system:bootstrap:{token_id}")),
+        *_may(approver_s, user(APPROVER), secret, ["get", "patch", "delete"]),
+        *_may(holder_s, user(f"system:bootstrap:{token_id}"), secret, ["get"]),
     )
     return tuple(owned(manifest, bootstrap_secret) for manifest in made)
 
 
 def delete_counted_objects(api: KubeClient, token_id: str) -> bool:
-    """Delete them. Whether there was any. Raises KubeError."""
-    kinds = ("RoleBinding", "Role")
-    deleted = [api.delete(kind, name, NAMESPACE) for name in _names(token_id) for kind in kinds]
+    """Delete them. Whether there were any. Raises KubeError."""
+    deleted = [api.delete(kind, name.format(token_id), NAMESPACE) for name in NAMES for kind in ("RoleBinding", "Role")]
     return any(deleted)
 
 
-def _rule(secret: str, *verbs: str) -> dict[str, Any]:
-    return {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [secret], "verbs": list(verbs)}
-
-
-def _names(token_id: str) -> tuple[str, str]:
-    return f"clusterup-counted-{token_id}", f"clusterup-counted-{token_id}-holder"
+def _may(name: str, subject: dict[str, str], secret: str, verbs: list[str]) -> tuple[Manifest, Manifest]:
+    rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [secret], "verbs": verbs}
+    return role(name, NAMESPACE, [rule]), role_binding(name, NAMESPACE, name, subject)

@@ -195,7 +195,9 @@ def test_whoever_asked_with_a_token_that_was_revoked_since_is_refused(
     assert types("token", "revoke", token[:6]).exit_code == 0
     with approves():
         assert decided(client, csr) == ("Denied", "the token is used up, revoked or over")
-    assert client.get("Role", f"clusterup-counted-{token[:6]}", "kube-system") is None
+    for kind in ("Role", "RoleBinding"):
+        for name in (f"clusterup-counted-{token[:6]}", f"clusterup-holder-{token[:6]}"):
+            assert client.get(kind, name, "kube-system") is None
 
 
 def test_a_name_that_would_break_a_line_or_a_path_is_only_a_name(
@@ -237,7 +239,18 @@ def test_the_holder_of_a_counted_token_may_ask_and_not_decide(
     assert may(api_server, tmp_path, token, "create", "csr") == "yes"
     assert may(api_server, tmp_path, token, "update", "csr", "--subresource=approval") == "no"
     assert may(api_server, tmp_path, token, "create", "csr", "--subresource=nodeclient") == "no"
-    own = f"secret/bootstrap-token-{token[:6]}"
-    assert may(api_server, tmp_path, token, "get", own, "-n", "kube-system") == "yes"
-    assert may(api_server, tmp_path, token, "patch", own, "-n", "kube-system") == "no"
-    assert may(api_server, tmp_path, token, "get", "secret/bootstrap-token-abcdef", "-n", "kube-system") == "no"
+    assert may(api_server, tmp_path, token, "list", "secrets", "-n", "kube-system") == "no"
+
+
+def test_its_holder_reads_for_whom_a_token_is_and_nothing_of_other_tokens(
+    api_server: ApiServer, client: KubeClient, types: Types, tmp_path: Path
+) -> None:
+    token, other = (made(types, "--node", name)["token"] for name in ("one", "other"))
+
+    def may_with(verb: str, wanted: str) -> str:
+        secret = f"secret/bootstrap-token-{wanted[:6]}"
+        return may(api_server, tmp_path, token, verb, secret, "-n", "kube-system")
+
+    assert may_with("get", token) == "yes"
+    assert may_with("patch", token) == "no"
+    assert may_with("get", other) == "no"
