@@ -9,7 +9,6 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from typing import Any
 
 from bootstrap.errors import BadUse, ClusterupError
@@ -30,7 +29,7 @@ from bootstrap.steps.join_tokens import NAMESPACE
 from bootstrap.steps.known_tokens import NODE, USES
 from bootstrap.steps.kube_client import KubeClient
 from bootstrap.steps.server_tokens import DEFAULT_LIFE, LONGEST_LIFE, delete_server_objects, server_token_objects
-from bootstrap.steps.shape import API_PORT, endpoint_of
+from bootstrap.steps.shape import joined_at
 from bootstrap.steps.token_ttl import lifetime_of
 
 AGENT_LIFE = timedelta(hours=1)
@@ -160,21 +159,11 @@ def id_of(text: str) -> str:
 
 
 def join_url(inventory: Inventory) -> str:
-    """Where nodes join: the endpoint, or the first server that has a network where the endpoint leads to the operator's
-    own machine, as a lab's does."""
-    host, port = endpoint_of(inventory)
-    if _loopback(host):
-        host, port = str((inventory.networked_servers or inventory.servers)[0].address), API_PORT
+    """Where nodes join."""
+    host, port = joined_at(inventory)
     return f"https://{host}:{port}"
 
 
 def _handover(intent: Intent) -> bytes:
     """The file that servers keep; the same on all of them."""
     return next(desired.handover.content for desired in intent.nodes.values() if desired.handover is not None)
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
