@@ -106,7 +106,7 @@ def note_left(state: ClusterState, name: str) -> None:
 
 
 def _file(state: ClusterState) -> Path:
-    return state.folder / "roll.json"
+    return state.roll
 
 
 def _write(state: ClusterState, roll: Roll) -> None:

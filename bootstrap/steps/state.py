@@ -73,6 +73,11 @@ class ClusterState:
         return self.folder / "journal.jsonl"
 
     @property
+    def roll(self) -> Path:
+        """Who was applied until they have left (see `bootstrap.steps.roll`)."""
+        return self.folder / "roll.json"
+
+    @property
     def lock(self) -> Path:
         return self.folder / "lock"
 
@@ -131,7 +136,7 @@ class ClusterState:
                 if folder.is_dir():
                     folder.rename(going)
                     shutil.rmtree(going)
-            for note in (self._handovers, self.founded_note, self.ending_note):
+            for note in (self._handovers, self.founded_note, self.ending_note, self.roll):
                 note.unlink(missing_ok=True)
 
     @property

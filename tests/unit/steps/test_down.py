@@ -16,6 +16,7 @@ from bootstrap.steps.clean import half_clean, is_clean, wipe_node
 from bootstrap.steps.clean_commands import CLEANING
 from bootstrap.steps.facts import parse_facts
 from bootstrap.steps.left_over import left_over
+from bootstrap.steps.roll import note_applied, read_roll
 from bootstrap.steps.state import INSTALLED
 from bootstrap.transport.base import Command, Result, Transport
 from bootstrap.transport.errors import HostKeyMismatch, TransportError
@@ -45,6 +46,13 @@ def test_a_life_that_ended_leaves_its_fingerprint_and_another_authority_comes_ne
     assert after.keys.pki.etcd.cert_pem != before.keys.pki.etcd.cert_pem
     assert (after.state.cluster_id, after.state.ssh_key) == (before.state.cluster_id, before.state.ssh_key)
     assert after.state.identity("s1") == before.state.identity("s1")
+
+
+def test_who_was_applied_in_a_life_that_ended_has_not_left_the_next_one(tmp_path: Path) -> None:
+    before = intent(tmp_path)
+    note_applied(before.state, before.inventory.nodes)
+    before.state.forget_life()
+    assert read_roll(before.state) is None
 
 
 def test_to_forget_a_life_again_changes_nothing(tmp_path: Path) -> None:
