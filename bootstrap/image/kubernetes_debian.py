@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 from bootstrap.errors import ClusterupError
@@ -80,26 +79,16 @@ def build_kubernetes(log: Log) -> tuple[Path, str]:
 
     Raises ClusterupError when the source can't be fetched or does not build.
     """
-    return _built("kubernetes-debian", BINARIES, templates_dir() / "kubernetes-source", log)
-
-
-def build_kubeadm(log: Log) -> tuple[Path, str]:
-    """As `build_kubernetes`, with a kubeadm alone that works: the one beside the others ends in a panic when it writes
-    the kubelet's settings. No node of ours runs it; others join with it.
-    """
-    return _built("kubeadm-debian", ("kubeadm",), templates_dir() / "kubeadm-source", log)
-
-
-def _built(name: str, binaries: Sequence[str], patches: Path, log: Log) -> tuple[Path, str]:
     tree = ensure_tree("go", SUITE, PACKAGES, log=log, components=("deb", "deb-src"))
     package = debian_version(tree, log)
     version = kubernetes_version(package)
+    patches = templates_dir() / "kubernetes-source"
     key = content_key(
         {
             "source": package,
             "suite": SUITE,
             "recipe": RECIPE,
-            "binaries": " ".join(binaries),
+            "binaries": " ".join(BINARIES),
             "patches": patches,
         }
     )
@@ -112,8 +101,8 @@ def _built(name: str, binaries: Sequence[str], patches: Path, log: Log) -> tuple
         binds = {work: "/build", out: "/out", patches: "/patches"}
         fetch = "set -eu; cd /build; apt-get source -qq --only-source kubernetes; mv kubernetes-*/ source"
         run_in(tree, ["sh", "-c", fetch], binds=binds, log=log, what="fetching Kubernetes' source package")
-        environment = {"VERSION": version, "MINOR": version.split(".")[1], "BINARIES": " ".join(binaries)}
+        environment = {"VERSION": version, "MINOR": version.split(".")[1], "BINARIES": " ".join(BINARIES)}
         run_in(tree, ["sh", "-c", RECIPE], binds=binds, env=environment, log=log, what="building Kubernetes")
         shutil.rmtree(work)
 
-    return cached(name, key, build) / "bin", version
+    return cached("kubernetes-debian", key, build) / "bin", version

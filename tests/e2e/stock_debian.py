@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootstrap.image.kubernetes_debian import build_kubeadm, build_kubernetes
+from bootstrap.image.kubernetes_debian import build_kubernetes
 from bootstrap.image.trees import ensure_tree
 from bootstrap.lab import process, qemu
 from bootstrap.lab.machine import QEMU_LOG, RECORD, wait_for_qemu
@@ -138,9 +138,8 @@ def _make_disk(folder: Path, machine: Machine, host_key: SshKey, key: SshKey) ->
         wants.parent.mkdir(parents=True, exist_ok=True)
         wants.unlink(missing_ok=True)
         wants.symlink_to(f"/{place}/{unit}.service")
-    kubeadm, _ = build_kubeadm(print)
-    kubernetes, _ = build_kubernetes(print)
-    for program in (kubeadm / "kubeadm", kubernetes / "kubelet"):
+    programs, _ = build_kubernetes(print)
+    for program in (programs / "kubeadm", programs / "kubelet"):
         shutil.copy2(program, root / "usr/bin" / program.name)
     for name in ("vmlinuz", "initrd.img"):
         (found,) = root.glob(f"boot/{name}-*")

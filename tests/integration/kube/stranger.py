@@ -74,12 +74,12 @@ class Stranger:
         return [*argv, "--clearenv", "--setenv", "PATH", "/usr/bin", f"/usr/bin/{program}", *arguments]
 
 
-def new_stranger(folder: Path, kubeadm: Path, kubelet: Path) -> Stranger:
-    """A machine below `folder` with the programs of these two folders."""
+def new_stranger(folder: Path, programs: Path) -> Stranger:
+    """A machine below `folder` with kubeadm and kubelet out of `programs`."""
     root = folder / "root"
     for place in ("usr/bin", "dev", "etc", "proc", "sys", "tmp", "var/lib"):
         (root / place).mkdir(parents=True)
-    for program in (kubeadm / "kubeadm", kubelet / "kubelet"):
+    for program in (programs / "kubeadm", programs / "kubelet"):
         try:
             os.link(program, root / "usr/bin" / program.name)
         except OSError:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import ssl
 import subprocess
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPSConnection
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
 
 import pytest
 
 from bootstrap.pki.kubeconfig import client_kubeconfig, token_kubeconfig, write_kubeconfig
 from bootstrap.pki.token import cluster_info, new_token, token_secret
-from bootstrap.pki.x509 import Usage, issue, new_authority
+from bootstrap.pki.x509 import KeyPair, Usage, issue, new_authority
 from bootstrap.steps.join_tokens import give_token, take_tokens_back
 from bootstrap.steps.kube_client import KubeClient, KubeError
 from bootstrap.steps.objects import base_objects
@@ -99,6 +103,32 @@ def test_a_server_whose_certificate_carries_another_name_is_not_believed(api_ser
 def test_the_version_is_debian_s_release(api_server: ApiServer) -> None:
     with api_server.client() as client:
         assert client.version() == "v1.20.2"
+
+
+def test_whoever_asks_with_curl_gets_an_answer_and_the_server_stays(api_server: ApiServer) -> None:
+    manifest = cluster_info(f"https://127.0.0.1:{api_server.port}", api_server.pki.ca.cert_pem)
+    place = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
+    admin = issue(api_server.pki.ca, common_name="admin", usage=Usage.CLIENT, organizations=["system:masters"])
+    with api_server.client() as client:
+        client.apply(manifest)
+        for indented in ("?pretty=true", ""):
+            found = as_curl(api_server, f"{place}{indented}", admin)
+            assert found["data"]["kubeconfig"] == manifest["data"]["kubeconfig"]
+        assert client.ready()
+
+
+def as_curl(server: ApiServer, path: str, shown: KeyPair) -> dict[str, Any]:
+    """What an API server answers somebody with curl, for whom it indents its JSON."""
+    context = ssl.create_default_context(cadata=server.pki.ca.cert_pem.decode())
+    with NamedTemporaryFile(suffix=".pem") as pair:
+        pair.write(shown.cert_pem + b"\n" + shown.key_pem)
+        pair.flush()
+        context.load_cert_chain(pair.name)
+    connection = HTTPSConnection("127.0.0.1", server.port, context=context, timeout=20)
+    connection.request("GET", path, headers={"User-Agent": "curl/7.88.1"})
+    found: dict[str, Any] = json.loads(connection.getresponse().read())
+    connection.close()
+    return found
 
 
 def test_kubectl_works_with_our_kubeconfig_and_verifies_tls(api_server: ApiServer, tmp_path: Path) -> None:

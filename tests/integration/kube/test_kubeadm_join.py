@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import yaml
 
-from bootstrap.image.kubernetes_debian import build_kubeadm
 from bootstrap.pki.kubeconfig import client_kubeconfig, write_kubeconfig
 from bootstrap.pki.token import COUNTED_GROUP, Token, new_token, token_secret
 from bootstrap.pki.x509 import Usage, issue, new_authority, public_key_pin, signed_by
@@ -101,8 +100,7 @@ def cluster(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def stranger(tmp_path: Path, api_server: ApiServer) -> Stranger:
-    kubeadm, _ = build_kubeadm(print)
-    return new_stranger(tmp_path, kubeadm, api_server.programs)
+    return new_stranger(tmp_path, api_server.programs)
 
 
 def test_its_preflight_reads_the_cluster_s_settings_with_the_token_alone(cluster: Cluster, stranger: Stranger) -> None:
