@@ -23,6 +23,7 @@ import bootstrap
 from bootstrap.pki.token import DEFAULT_GROUP, Token, cluster_info, detached_signature, new_token, token_secret
 from bootstrap.pki.x509 import KeyPair, Usage, issue, new_authority
 from tests.helpers.daemons import daemon, free_ports, wait_for
+from tests.helpers.tls_server import answering
 from tests.integration.kube.conftest import ApiServer
 
 sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
@@ -346,3 +347,48 @@ def test_a_server_that_does_not_answer_is_named() -> None:
     (port,) = free_ports(1)
     with pytest.raises(Trouble, match="can't be reached from this machine"):
         trust.discover(trust.Server("127.0.0.1", port), trust.Token("a" * 6, "b" * 16), frozenset(), time.time())
+
+
+@dataclass
+class InTheMiddle:
+    """Somebody who has the token and describes the cluster as he likes, over TLS of an authority of his own."""
+
+    folder: Path
+    real: KeyPair
+    token: Token
+    own: KeyPair = field(default_factory=lambda: new_authority("kubernetes"))
+    asked: list[str] = field(default_factory=list)
+
+    def discover(self, *described: KeyPair) -> bytes:
+        told = cluster_info("https://127.0.0.1:6443", b"".join(each.cert_pem for each in described))
+        signature = detached_signature(told["data"]["kubeconfig"], self.token)
+        data = {**told["data"], f"jws-kubeconfig-{self.token.id}": signature}
+
+        def answer(path: str) -> tuple[int, bytes]:
+            self.asked.append(path)
+            return 200, json.dumps({**told, "data": data}).encode()
+
+        shown = issue(self.own, common_name="kube-apiserver", usage=Usage.SERVER, hosts=["127.0.0.1"])
+        pins = frozenset({trust.pin_of(der_of(self.real))})
+        with answering(shown, answer, self.folder) as port:
+            server = trust.Server("127.0.0.1", port)
+            return trust.discover(server, trust.Token(self.token.id, self.token.secret), pins, time.time())
+
+
+@pytest.fixture
+def in_the_middle(tmp_path: Path) -> InTheMiddle:
+    return InTheMiddle(tmp_path, new_authority("kubernetes"), new_token())
+
+
+def test_a_man_in_the_middle_with_the_token_and_another_authority_is_not_believed(in_the_middle: InTheMiddle) -> None:
+    with pytest.raises(Trouble, match="is not the cluster that is pinned"):
+        in_the_middle.discover(in_the_middle.own)
+
+
+def test_one_who_passes_the_pinned_authority_on_is_unmasked_by_what_he_shows(in_the_middle: InTheMiddle) -> None:
+    with pytest.raises(Trouble, match="somebody between this machine and the cluster"):
+        in_the_middle.discover(in_the_middle.real)
+    with pytest.raises(Trouble, match="somebody between this machine and the cluster"):
+        in_the_middle.discover(in_the_middle.real, in_the_middle.own)
+    # Nothing else was asked, and the token was sent to nobody.
+    assert set(in_the_middle.asked) == {trust.CLUSTER_INFO}
