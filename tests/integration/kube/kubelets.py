@@ -62,6 +62,13 @@ def decision(client: KubeClient, csr: dict[str, Any]) -> tuple[str, str]:
     return "", ""
 
 
+def denies(server: ApiServer, csr: dict[str, Any], reason: str) -> None:
+    """Somebody who may says no to a request."""
+    condition = {"type": "Denied", "status": "True", "reason": "Test", "message": reason}
+    path = f"/apis/{API}/certificatesigningrequests/{csr['metadata']['name']}/approval"
+    _as_admin(server, "PUT", path, {**csr, "status": {"conditions": [condition]}}, "application/json")
+
+
 def certificate(client: KubeClient, csr: dict[str, Any]) -> bytes:
     """The certificate that was signed; empty while there is none."""
     found = client.get("CertificateSigningRequest", csr["metadata"]["name"]) or {}

@@ -24,6 +24,7 @@ from bootstrap.pki.token import DEFAULT_GROUP, Token, cluster_info, detached_sig
 from bootstrap.pki.x509 import KeyPair, Usage, issue, new_authority
 from tests.helpers.daemons import daemon, free_ports, wait_for
 from tests.integration.kube.conftest import ApiServer
+from tests.integration.kube.kubelets import asked, denies
 
 sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
 
@@ -194,7 +195,7 @@ def objects(server: ApiServer) -> list[dict[str, Any]]:
     requests = {
         "apiGroups": ["certificates.k8s.io"],
         "resources": ["certificatesigningrequests"],
-        "verbs": ["get", "list"],
+        "verbs": ["create", "get", "list"],
     }
     head = {"apiVersion": f"{RBAC}/v1", "metadata": {"name": "joining"}}
     role = {"apiGroup": RBAC, "kind": "ClusterRole", "name": "joining"}
@@ -277,6 +278,26 @@ def test_it_has_everything_and_runs_it_and_its_token_is_gone(lab: Lab) -> None:
     said = (lab.folder / "said").read_text()
     assert "restart" not in said
     assert "daemon-reload" not in said
+
+
+def test_a_certificate_that_is_refused_is_told_with_the_reason_and_one_that_was_is_not(lab: Lab) -> None:
+    token = lab.token()
+    denies(lab.api, asked(lab.api, token.reveal(), NODE), "an earlier try")
+    with pytest.MonkeyPatch.context() as patch:
+        # Its kubelet is refused each certificate that it asks for.
+        began = join._begin
+
+        def begin(units: Any, machine: Any) -> None:
+            if "kubelet.service" in [unit.name for unit in units]:
+                denies(lab.api, asked(lab.api, token.reveal(), NODE), "nobody knows it")
+            else:
+                began(units, machine)
+
+        patch.setattr(join, "_begin", begin)
+        with pytest.raises(Trouble, match="refuses this machine its certificate") as told:
+            lab.join(lab.wish(token))
+    assert "nobody knows it" in str(told.value)
+    assert "an earlier try" not in str(told.value)
 
 
 def test_an_interrupted_transfer_goes_on_and_a_damaged_one_is_refused(lab: Lab) -> None:
