@@ -19,6 +19,8 @@ from tests.simulator.sweep import Ground, Shape
 
 NODES = (1, 10, 100, 300)
 TOKENS = 100
+# More Nodes than that take a small machine long to make.
+MOST_REAL = 100
 CLUSTERUP = "from bootstrap.cli.start import start; start()"
 TARGET = "it does not grow with the cluster"
 
@@ -65,6 +67,7 @@ def main() -> int:
     parser.add_argument("--nodes", type=int, action="append", help="Nodes of a cluster. Repeatable.")
     parser.add_argument("--times", type=int, default=5, help="How often each is measured; the median counts.")
     parser.add_argument("--tokens", type=int, default=TOKENS, help="Tokens that a cluster has for the last lines.")
+    parser.add_argument("--real", action="store_true", help="Join by clusterup-node join as well, a real API server.")
     options = parser.parse_args()
     sizes: Sequence[int] = options.nodes or NODES
     print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; median of {options.times}; target: {TARGET}")
@@ -79,6 +82,8 @@ def main() -> int:
         for cluster, *runs in zip(clusters, *rounds, strict=True):
             print(f"{cluster.nodes:5} nodes       {line(runs)}", flush=True)
         report_tokens(clusters[0], options.tokens, options.times)
+    if options.real:
+        report_real([nodes for nodes in sizes if nodes <= MOST_REAL], options.times)
     return 0
 
 
@@ -113,6 +118,25 @@ def report_tokens(cluster: Simulated, tokens: int, times: int) -> None:
         print(f"{name + ', few':16}  {line(runs)}")
     for name, runs in zip(("list", "create"), zip(*many, strict=True), strict=True):
         print(f"{name + ', many':16}  {line(runs)}", flush=True)
+
+
+def report_real(sizes: Sequence[int], times: int) -> None:
+    """Print what joins take by the node's own command into a real cluster, which grows from size to size."""
+    from tests.integration.kube.joins import real_cluster
+
+    median = statistics.median
+    with tempfile.TemporaryDirectory(prefix="clusterup-bench-") as name, real_cluster(Path(name)) as cluster:
+        print("clusterup-node join, of folders, with a real API server and etcd")
+        print("                     wall      CPU  API server's CPU  etcd's CPU")
+        for nodes in sorted(sizes):
+            cluster.grow(nodes)
+            runs = [cluster.join() for _ in range(times + 1)][1:]
+            print(
+                f"{nodes:5} nodes       {median(ran.used.wall for ran in runs):6.2f} s "
+                f"{median(ran.used.cpu for ran in runs):6.2f} s {median(ran.api_server for ran in runs):15.2f} s "
+                f"{median(ran.etcd for ran in runs):9.2f} s",
+                flush=True,
+            )
 
 
 def line(runs: Sequence[Ran]) -> str:

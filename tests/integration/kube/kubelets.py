@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from bootstrap.pki.x509 import Usage, issue
 from bootstrap.steps.kube_client import KubeClient
 from bootstrap.steps.token_objects import KUBELET_SIGNER
-from tests.integration.kube.conftest import ApiServer
+from tests.integration.kube.servers import ApiServer
 
 API = "certificates.k8s.io/v1"
 USAGES = ("digital signature", "key encipherment", "client auth")

@@ -34,7 +34,7 @@ from bootstrap.steps.kubeadm_objects import kubeadm_objects
 from bootstrap.steps.objects import base_objects
 from bootstrap.steps.published import access_objects, agent_objects
 from tests.helpers.daemons import daemon, free_ports, wait_for
-from tests.integration.kube.conftest import ApiServer
+from tests.integration.kube.servers import ApiServer
 from tests.integration.kube.test_kube_client import kubectl
 from tests.unit.steps.worlds import bundle, intent
 

@@ -17,7 +17,7 @@ from bootstrap.steps.join_tokens import give_token, take_tokens_back
 from bootstrap.steps.kube_client import KubeClient, KubeError
 from bootstrap.steps.objects import base_objects
 from tests.helpers.daemons import wait_for
-from tests.integration.kube.conftest import ApiServer
+from tests.integration.kube.servers import ApiServer
 from tests.integration.transport.proxy import CuttingProxy
 
 
