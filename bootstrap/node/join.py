@@ -24,6 +24,7 @@ from description import Agent, File, Unit, agent_of
 from fetch import Source
 from trouble import Trouble
 from trust import Server, Token, discover
+from verdict import SIGNER
 
 AGENT = "/api/v1/namespaces/kube-system/configmaps/clusterup-agent"
 REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
@@ -77,11 +78,11 @@ def join(wish: Wish, machine: Machine) -> None:
         _check_name(api, wish)
     _bring(agent, Source(agent.servers, ca, wish.token.reveal()), machine)
     _start(agent.runtime, machine)
-    denied = _denied(api, wish)
+    denied = _denied_from_now_on(api, wish)
     if not joined:
         _write(machine, File(BOOTSTRAP, 0o600, _kubeconfig(agent.cluster, ca, wish.token)))
     _begin(agent.kubelet, machine)
-    _wait_until_ready(wish, machine, lambda: _denied(api, wish).keys() - denied.keys(), api)
+    _wait_until_ready(wish, machine, denied)
     machine.place(BOOTSTRAP).unlink(missing_ok=True)
     _start(agent.kubelet, machine)
     machine.say(f"{wish.name} is a Ready node of {agent.cluster}")
@@ -226,17 +227,10 @@ def _active(unit: str) -> bool:
     return subprocess.run(["systemctl", "--quiet", "is-active", unit], check=False, timeout=60).returncode == 0
 
 
-def _wait_until_ready(wish: Wish, machine: Machine, denied: Callable[[], set[str]], api: Api) -> None:
+def _wait_until_ready(wish: Wish, machine: Machine, denied: Callable[[], list[str]]) -> None:
     machine.say(f"waiting until {wish.name} is Ready")
     end = time.monotonic() + READY_SECONDS
     while not _ready(wish.name, machine):
-        if refused := denied():
-            raise Trouble(
-                "the cluster refuses this machine its certificate",
-                tried=f"join as {wish.name} with token {wish.token.id}",
-                got="; ".join(text for name, text in _denied(api, wish).items() if name in refused),
-                hint="`clusterup token create` makes another token",
-            )
         if time.monotonic() >= end:
             raise Trouble(
                 f"{wish.name} did not become Ready within {READY_SECONDS:.0f} s",
@@ -244,6 +238,14 @@ def _wait_until_ready(wish: Wish, machine: Machine, denied: Callable[[], set[str
                 passing=True,
             )
         time.sleep(EVERY_SECONDS)
+        # Most have their certificate by now, and need not ask for the requests of all.
+        if not machine.place(CERTIFICATE).exists() and (refused := denied()):
+            raise Trouble(
+                "the cluster refuses this machine its certificate",
+                tried=f"join as {wish.name} with token {wish.token.id}",
+                got="; ".join(refused),
+                hint="`clusterup token create` makes another token",
+            )
 
 
 def _ready(name: str, machine: Machine) -> bool:
@@ -261,20 +263,35 @@ def _ready(name: str, machine: Machine) -> bool:
     return any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
 
 
-def _denied(api: Api, wish: Wish) -> dict[str, str]:
-    """Why requests with this token were denied, by the requests' names."""
+def _denied_from_now_on(api: Api, wish: Wish) -> Callable[[], list[str]]:
+    """What asks why requests with this token were denied since. A request that was decided before has an older version
+    than the cluster has now, which no list of them is needed to know."""
+    now = _answer(api, "?fieldSelector=metadata.name%3Dnone").get("metadata", {}).get("resourceVersion")
+    user = f"system:bootstrap:{wish.token.id}"
+
+    def denied() -> list[str]:
+        if now is None:
+            return []
+        # Out of the API server's memory, the quorum is not asked; other signers' requests are none of ours.
+        found = _answer(api, f"?fieldSelector=spec.signerName%3D{quote(SIGNER)}&resourceVersion=0")
+        return [
+            str(condition.get("message") or condition.get("reason"))
+            for csr in found.get("items") or []
+            if csr["spec"].get("username") == user and int(csr["metadata"]["resourceVersion"]) > int(now)
+            for condition in csr.get("status", {}).get("conditions") or []
+            if condition.get("type") == "Denied"
+        ]
+
+    return denied
+
+
+def _answer(api: Api, question: str) -> dict[str, Any]:
+    """A list of requests for certificates; empty where it is not to be had."""
     try:
-        status, found = api.get(REQUESTS)
+        status, found = api.get(f"{REQUESTS}{question}")
     except (OSError, http.client.HTTPException, ValueError):
         return {}
-    user = f"system:bootstrap:{wish.token.id}"
-    return {
-        csr["metadata"]["name"]: str(condition.get("message") or condition.get("reason"))
-        for csr in (found.get("items") or [] if status == 200 else [])
-        if csr["spec"].get("username") == user
-        for condition in csr.get("status", {}).get("conditions") or []
-        if condition.get("type") == "Denied"
-    }
+    return found if status == 200 else {}
 
 
 def _kubeconfig(cluster: str, ca: str, token: Token) -> bytes:

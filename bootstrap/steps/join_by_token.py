@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from typing import Any
 
 from bootstrap.engine.action import Action, Context
@@ -29,6 +30,7 @@ from bootstrap.steps.kube_client import KubeClient, KubeForbidden, KubeUnauthori
 from bootstrap.steps.node_units import BOOTSTRAP_CONF, CA, CLIENT_CERTIFICATE
 from bootstrap.steps.preflight import preflight
 from bootstrap.steps.shape import LOCAL_API_PORT
+from bootstrap.steps.token_objects import KUBELET_SIGNER
 from bootstrap.steps.units import begin_units, put_files, units_run
 from bootstrap.steps.world import ApiFacts, World
 from bootstrap.transport.base import Command, Transport
@@ -125,8 +127,12 @@ def join_with_token(context: Context, joining: Joining) -> None:
                 put_files(context, name, [file])
             begin_units(context, name, units)
 
+            asked = count()
+
             def joined() -> bool:
-                refused.extend(told())
+                # Nothing is decided at once, and with its certificate nothing can be refused any more.
+                if next(asked) and not has_certificate(context, name, joining.cluster.ca_pem):
+                    refused.extend(told())
                 if refused:
                     return True
                 return units_run(context, name, units) and _says_ready(context, name)
@@ -158,26 +164,29 @@ def _says_ready(context: Context, name: str) -> bool:
 
 
 def _refusals_told(api: KubeClient, joining: Joining) -> Callable[[], list[str]]:
-    """What asks for the words with which requests for this node's certificate were refused from here on."""
-    before = {found["metadata"]["name"] for found in _requests(api, joining)}
-
-    def told() -> list[str]:
-        later = [each for each in _requests(api, joining) if each["metadata"]["name"] not in before]
-        conditions = [each for found in later for each in (found.get("status") or {}).get("conditions") or ()]
-        return [str(each.get("message") or "Denied") for each in conditions if each.get("type") == "Denied"]
-
-    return told
-
-
-def _requests(api: KubeClient, joining: Joining) -> list[dict[str, Any]]:
-    """The requests for certificates that were made with the token for this node; none where it may not look, or is no
-    good any more."""
+    """What asks for the words with which requests for this node's certificate were refused from here on; there are none
+    where it may not look, or the token is no good any more."""
     user = f"system:bootstrap:{joining.token.id}"
     try:
-        found = api.list("CertificateSigningRequest")
+        now = api.version_of_all("CertificateSigningRequest")
     except (KubeForbidden, KubeUnauthorized):
-        return []
-    return [each for each in found if each["spec"].get("username") == user and _is_for(each, joining.node.name)]
+        return list
+
+    def told() -> list[str]:
+        try:
+            found = api.list_remembered("CertificateSigningRequest", fields={"spec.signerName": KUBELET_SIGNER})
+        except (KubeForbidden, KubeUnauthorized):
+            return []
+        later = [each for each in found if int(each["metadata"]["resourceVersion"]) > now]
+        return [
+            str(condition.get("message") or "Denied")
+            for each in later
+            if each["spec"].get("username") == user
+            for condition in (each.get("status") or {}).get("conditions") or ()
+            if condition.get("type") == "Denied" and _is_for(each, joining.node.name)
+        ]
+
+    return told
 
 
 def _is_for(request: dict[str, Any], name: str) -> bool:

@@ -129,18 +129,28 @@ class KubeClient:
         """
         return self._json("GET", path_of(kind, name, namespace), parameters=REMEMBERED)
 
-    def list_remembered(self, kind: str, namespace: str | None = None) -> Items:
+    def list_remembered(
+        self, kind: str, namespace: str | None = None, fields: Mapping[str, str] | None = None
+    ) -> Items:
         """As `list`, out of the API server's memory. Raises KubeError."""
-        return self._items(self._json("GET", path_of(kind, None, namespace), parameters=REMEMBERED))
+        parameters = {**REMEMBERED, **_selector(fields)}
+        return self._items(self._json("GET", path_of(kind, None, namespace), parameters=parameters))
+
+    def version_of_all(self, kind: str) -> int:
+        """The version that the objects of a kind are at: any that was changed since has a later one. Raises KubeError.
+
+        One object at most is looked for, however many there are. Versions are etcd's revisions, which only grow.
+        Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
+        """
+        found = self._json("GET", path_of(kind), parameters=_selector({"metadata.name": "none"}))
+        return int((found or {})["metadata"]["resourceVersion"])
 
     def list(self, kind: str, namespace: str | None = None, fields: Mapping[str, str] | None = None) -> Items:
         """All objects of a kind, in one namespace or in all, whose `fields` have these values. Raises KubeError.
 
         Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/field-selectors/
         """
-        selector = ",".join(f"{name}={value}" for name, value in (fields or {}).items())
-        parameters = {"fieldSelector": selector} if selector else None
-        return self._items(self._json("GET", path_of(kind, None, namespace), parameters=parameters))
+        return self._items(self._json("GET", path_of(kind, None, namespace), parameters=_selector(fields)))
 
     @staticmethod
     def _items(found: dict[str, Any] | None) -> Items:
@@ -282,6 +292,11 @@ class KubeClient:
             got=got,
             hint="look at `journalctl -u kube-apiserver` on a server; applying again goes on from here",
         )
+
+
+def _selector(fields: Mapping[str, str] | None) -> dict[str, str]:
+    selector = ",".join(f"{name}={value}" for name, value in (fields or {}).items())
+    return {"fieldSelector": selector} if selector else {}
 
 
 def _may_pass(error: httpx.HTTPError) -> bool:

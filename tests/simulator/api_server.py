@@ -85,7 +85,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         with self.server.site.lock:
             self.server.site.settle()
             status, said = self._what(body)
-        text = (said if isinstance(said, str) else json.dumps(said)).encode()
+            text = (said if isinstance(said, str) else json.dumps(said)).encode()
+            self.server.site.asked += 1
+            self.server.site.told += len(text)
         self.send_response(status)
         self.send_header("Content-Type", "text/plain" if isinstance(said, str) else "application/json")
         self.send_header("Content-Length", str(len(text)))
@@ -108,7 +110,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             namespace = (found[2] or "") if KINDS[kind][2] else ""
             answer = self._one(objects, (kind, namespace, found[4]), body) if found[4] else None
             answer = answer or (
-                self._list(objects, kind, namespace) if not found[4] and self.command == "GET" else None
+                (200, self._list(objects, kind, namespace)) if not found[4] and self.command == "GET" else None
             )
             if answer is not None:
                 return answer
@@ -123,22 +125,27 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         if shown and secret is None:
             return _failure(401, "Unauthorized")
-        told: Object | None = None
+        told: dict[str, Any] | None = None
         if path == CLUSTER_INFO:
             told = signed_cluster_info(objects, self.server.site)
         elif secret is not None and path == path_of("CertificateSigningRequest"):
-            told = {"kind": "CertificateSigningRequestList", "items": []}
+            told = self._list(objects, "CertificateSigningRequest", "")
         elif secret is not None and (name := _readable(path)) is not None and objects.get(name[1]) is not None:
             told = objects.get(name[0])
             return _failure(404, "not found") if told is None else (200, told)
         return _failure(403, "Forbidden") if told is None else (200, told)
 
-    def _list(self, objects: Objects, kind: str, namespace: str) -> Answered:
+    def _list(self, objects: Objects, kind: str, namespace: str) -> dict[str, Any]:
         wanted = parse_qs(urlsplit(self.path).query).get("fieldSelector", [""])[0]
         fields = [term.partition("=") for term in wanted.split(",") if term]
         there = objects.all(kind, namespace)
-        items = [each for each in there if all(each.get(key) == value for key, _, value in fields)]
-        return 200, {"kind": f"{kind}List", "apiVersion": "v1", "items": items}
+        items = [each for each in there if all(_field(each, key) == value for key, _, value in fields)]
+        return {
+            "kind": f"{kind}List",
+            "apiVersion": "v1",
+            "metadata": {"resourceVersion": objects.version},
+            "items": items,
+        }
 
     def _one(self, objects: Objects, name: Name, body: bytes) -> Answered | None:
         if self.command in ("GET", "DELETE"):
@@ -173,6 +180,14 @@ def _readable(path: str) -> tuple[Name, Name] | None:
         return ("ConfigMap", published.NAMESPACE, published.NAME), role
     node = path.removeprefix(path_of("Node") + "/")
     return None if node == path else (("Node", "", node), ("ClusterRoleBinding", "", GET_NODES))
+
+
+def _field(found: Object, path: str) -> Any:
+    """What is in a field, as in spec.signerName."""
+    part: Any = found
+    for name in path.split("."):
+        part = (part or {}).get(name)
+    return part
 
 
 def _failure(status: int, message: str) -> Answered:

@@ -35,7 +35,12 @@ class Joins:
 
     def join(self, machine: str, *more: str, strike: Strike = lambda _: None, **how: str) -> int:
         """clusterup join as typed; `more` comes last, so that it wins."""
-        number = [*self.ground.shape.names, *STRANGERS].index(machine)
+        environment = {"CLUSTERUP_TOKEN": self.token, **how}
+        return self.trial.clusterup(*self.typed(machine, *more), strike=strike, **environment)
+
+    def typed(self, machine: str, *more: str) -> list[str]:
+        """The words of clusterup join for a machine of the ground's strangers, without the token."""
+        number = [*self.ground.shape.names, *self.ground.strangers].index(machine)
         (port,) = self.trial.wire.do("look")["api"]
         address = address_of(number)
         place = [
@@ -54,8 +59,7 @@ class Joins:
         given = [*place, "--server", f"https://127.0.0.1:{port}", "--host-key", host_key, "--disk", "/dev/vda", "--yes"]
         pin = [] if "--ca-cert-hash" in more else ["--ca-cert-hash", self.pin]
         bundle = [] if "--bundle" in more else ["--bundle", str(self.ground.bundle.directory)]
-        environment = {"CLUSTERUP_TOKEN": self.token, **how}
-        return self.trial.clusterup(*given, *pin, *bundle, "-o", "json", *more, strike=strike, **environment)
+        return [*given, *pin, *bundle, "-o", "json", *more]
 
     def write_down(self, machine: str) -> None:
         """The operator adds a machine to the inventory."""

@@ -125,20 +125,18 @@ def _signs(machine: SimulatedMachine) -> KeyPair | None:
 
 
 def _give_ranges(objects: Objects) -> None:
-    nodes = objects.all("Node")
-    given = {node["spec"].get("podCIDR") for node in nodes}
-    for node in nodes:
-        if "podCIDR" not in node["spec"]:
-            free = next(text for number in range(256) if (text := f"10.244.{number}.0/24") not in given)
-            given.add(free)
-            objects.apply(("Node", "", node["metadata"]["name"]), {"spec": {"podCIDR": free}})
+    given = {node["spec"].get("podCIDR") for node in objects.look("Node")}
+    for name in [node["metadata"]["name"] for node in objects.look("Node") if "podCIDR" not in node["spec"]]:
+        free = next(text for number in range(256) if (text := f"10.244.{number}.0/24") not in given)
+        given.add(free)
+        objects.apply(("Node", "", name), {"spec": {"podCIDR": free}})
 
 
 def _judge_silent(objects: Objects, site: Site) -> None:
-    for node in objects.all("Node"):
-        machine = site.machines.get(node["metadata"]["name"])
-        if machine is None or not machine.systemd.active(KUBELET):
-            _say_ready(objects, node["metadata"]["name"], "Unknown")
+    for name in [node["metadata"]["name"] for node in objects.look("Node")]:
+        machine = site.machines.get(name)
+        if name not in site.elsewhere and (machine is None or not machine.systemd.active(KUBELET)):
+            _say_ready(objects, name, "Unknown")
 
 
 def _tell(machine: SimulatedMachine, objects: Objects) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 Object = dict[str, Any]
@@ -21,6 +22,11 @@ class Objects:
         self._objects: dict[Name, Object] = {}
         self._version = 0
 
+    @property
+    def version(self) -> str:
+        """The version of the newest change."""
+        return str(self._version)
+
     def get(self, name: Name) -> Object | None:
         return copy.deepcopy(self._objects.get(name))
 
@@ -28,6 +34,10 @@ class Objects:
         """All of a kind, in one namespace or in all."""
         found = [name for name in self._objects if name[0] == kind and namespace in ("", name[1])]
         return [copy.deepcopy(self._objects[name]) for name in sorted(found)]
+
+    def look(self, kind: str) -> Iterator[Object]:
+        """All of a kind as they are kept, for whoever changes nothing of them: copies of many take their time."""
+        return (found for name, found in self._objects.items() if name[0] == kind)
 
     def apply(self, name: Name, manifest: Object) -> Object:
         """Server-side apply by the only manager there is: what the manifest says wins, the rest stays."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from bootstrap.pki.sshkeys import SshKey
 from bootstrap.pki.token import parse_token, token_secret
 from bootstrap.steps.node_units import BOOTSTRAP_CONF
 from bootstrap.steps.shape import API_PORT
+from tests.simulator.crowd import crowd_node, crowd_request, name_of
 from tests.simulator.etcd_cluster import EtcdCluster, Stopwatch
 from tests.simulator.facts import traces
 from tests.simulator.kubelet import keep_cluster
@@ -23,7 +25,9 @@ class Site:
     """Machines, the etcd clusters that were founded on them, and the servers that run in this process for them.
 
     `complaints` are what a machine saw that must not happen, whatever is interrupted: scripts that nobody knows, a disk
-    that is started from half written, a second founding, an installed system that is overwritten.
+    that is started from half written, a second founding, an installed system that is overwritten. `elsewhere` are
+    Nodes that count as Ready without a machine here. `asked` and `told` are how many requests the API servers got, and
+    how many characters they answered.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -34,6 +38,8 @@ class Site:
         # What ends the server that answers on a machine's port.
         self.servers: dict[tuple[str, int], Callable[[], None]] = {}
         self.complaints: list[str] = []
+        self.elsewhere: set[str] = set()
+        self.asked = self.told = 0
         self.payloads = {bundle.artifact("payload").file.read_bytes()}
         self._image = bundle.artifact("os")
 
@@ -71,6 +77,14 @@ class Site:
         )
         for cluster in self.clusters:
             cluster.objects.apply(("Secret", "kube-system", made["metadata"]["name"]), made)
+
+    def make_nodes(self, count: int) -> None:
+        """Have so many Nodes more in the cluster, with what else the API servers keep of each: see `crowd`."""
+        for number in range(len(self.elsewhere), len(self.elsewhere) + count):
+            self.elsewhere.add(name_of(number))
+            for made in (crowd_node(number), crowd_request(number)):
+                for cluster in self.clusters:
+                    cluster.objects.apply((made["kind"], "", made["metadata"]["name"]), made)
 
     def summary(self) -> dict[str, Any]:
         """What is so now, as plain data."""
@@ -117,7 +131,8 @@ class Switchboard:
 
     def do(self, what: str, whom: str = "", seconds: float = 0.0) -> Any:
         """Do `what` to the machine `whom`: cut its connections, switch it off or on; or to all: "on", "jump" (the
-        clock that leases and tokens end by) and "look"; or make the token `whom`, which ends in so many seconds."""
+        clock that leases and tokens end by), "look", and "used" (what this process and its API servers have done so
+        far); or make the token `whom`, which ends in so many seconds, or `whom` more "nodes" without machines."""
         match what:
             case "cut":
                 self.fleet.cut(whom)
@@ -133,6 +148,11 @@ class Switchboard:
             case "token":
                 with self.site.lock:
                     self.site.make_token(whom, seconds)
+            case "nodes":
+                with self.site.lock:
+                    self.site.make_nodes(int(whom))
+            case "used":
+                return {"cpu": time.process_time(), "asked": self.site.asked, "told": self.site.told}
             case "look":
                 return {**self.site.summary(), "failures": [repr(error) for error in self.fleet.failures]}
             case _:

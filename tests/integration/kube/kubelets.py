@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from bootstrap.pki.x509 import Usage, issue
 from bootstrap.steps.kube_client import KubeClient
 from bootstrap.steps.token_objects import KUBELET_SIGNER
-from tests.integration.kube.conftest import ApiServer
+from tests.integration.kube.servers import ApiServer
 
 API = "certificates.k8s.io/v1"
 USAGES = ("digital signature", "key encipherment", "client auth")
@@ -60,6 +60,13 @@ def decision(client: KubeClient, csr: dict[str, Any]) -> tuple[str, str]:
     for condition in found.get("status", {}).get("conditions") or []:
         return condition["type"], condition["message"]
     return "", ""
+
+
+def denies(server: ApiServer, csr: dict[str, Any], reason: str) -> None:
+    """Somebody who may says no to a request."""
+    condition = {"type": "Denied", "status": "True", "reason": "Test", "message": reason}
+    path = f"/apis/{API}/certificatesigningrequests/{csr['metadata']['name']}/approval"
+    _as_admin(server, "PUT", path, {**csr, "status": {"conditions": [condition]}}, "application/json")
 
 
 def certificate(client: KubeClient, csr: dict[str, Any]) -> bytes:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from bootstrap.cli.main import app
 from bootstrap.errors import ClusterupError
-from tests.integration.kube.conftest import ApiServer
+from tests.integration.kube.servers import ApiServer
 from tests.unit.steps.worlds import bundle
 
 Types = Callable[..., Any]

@@ -3,11 +3,8 @@ and the kubelet that it starts are programs of the test."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import os
-import ssl
 import stat
 import sys
 import time
@@ -20,11 +17,22 @@ from typing import Any
 import pytest
 
 import bootstrap
-from bootstrap.pki.token import DEFAULT_GROUP, Token, cluster_info, detached_signature, new_token, token_secret
+from bootstrap.pki.token import Token, cluster_info, detached_signature, new_token, token_secret
 from bootstrap.pki.x509 import KeyPair, Usage, issue, new_authority
-from tests.helpers.daemons import daemon, free_ports, wait_for
+from tests.helpers.daemons import free_ports
 from tests.helpers.tls_server import answering
-from tests.integration.kube.conftest import ApiServer
+from tests.integration.kube.folders import (
+    ADDRESS,
+    IMAGE,
+    PAYLOAD,
+    der_of,
+    description,
+    made_machine,
+    served_artifacts,
+    sha256,
+)
+from tests.integration.kube.kubelets import asked, denies
+from tests.integration.kube.servers import ApiServer
 
 sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
 
@@ -34,59 +42,7 @@ import trust
 from description import agent_of
 from trouble import Trouble
 
-AGENT = Path(bootstrap.__file__).parent / "node"
-PAYLOAD, IMAGE = b"the payload " * 100_000, b"an image " * 1000
 NODE = "stranger"
-CLUSTER_ID = "c" * 32
-RBAC = "rbac.authorization.k8s.io"
-SYSTEMCTL = """\
-#!/bin/sh
-echo "$@" >>{folder}/said
-case "$*" in
-    *is-active*) [ -e {folder}/run/$3 ] ;;
-    "restart --no-block "*)
-        touch {folder}/run/$3
-        mkdir -p {root}/run/clusterup/applied
-        printf '%s  -\\n' "$(cat {folder}/digests/$3)" >{root}/run/clusterup/applied/$3
-        # The kubelet gets its certificate.
-        if [ $3 = kubelet.service ]; then
-            mkdir -p {root}/var/lib/kubelet/pki
-            cp {folder}/client.pem {certificate}
-        fi ;;
-esac
-"""
-SYSEXT = """\
-#!/bin/sh
-mkdir -p {root}/usr/lib/extension-release.d
-touch {root}/usr/lib/extension-release.d/extension-release.clusterup
-"""
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def description() -> dict[str, Any]:
-    """An agent with a file of its own for a unit of each kind."""
-    settings = {"path": "/etc/kubernetes/kubelet.yaml", "mode": 0o644, "content": "node: @NODE@ at @ADDRESS@\n"}
-    secret = {"path": "/etc/clusterup/private", "mode": 0o600, "content": "for @NODE@\n"}
-    return {
-        "format": 1,
-        "cluster": {"name": "lab", "id": CLUSTER_ID},
-        "payload": {"sha256": sha256(PAYLOAD), "size": len(PAYLOAD), "components": {}},
-        "images": [
-            {
-                "path": "/var/lib/clusterup/images/pause.tar",
-                "sha256": sha256(IMAGE),
-                "size": len(IMAGE),
-                "reference": "pause:1",
-            }
-        ],
-        "files": [settings, secret],
-        "runtime": [{"name": "containerd.service", "reads": [secret["path"]]}],
-        "kubelet": [{"name": "kubelet.service", "reads": [settings["path"]]}],
-        "servers": {"s1": "127.0.0.1"},
-    }
 
 
 @dataclass
@@ -119,7 +75,7 @@ class Lab:
         return token
 
     def wish(self, token: Token, **more: Any) -> join.Wish:
-        settings = {"pins": frozenset({self.pin}), "name": NODE, "address": "192.0.2.9", **more}
+        settings = {"pins": frozenset({self.pin}), "name": NODE, "address": ADDRESS, **more}
         server = trust.Server("127.0.0.1", self.api.port)
         return join.Wish(server, trust.Token(token.id, token.secret), **settings)
 
@@ -127,101 +83,23 @@ class Lab:
         join.join(wish, join.Machine(self.root, self.said.append))
 
 
-def der_of(pair: KeyPair) -> bytes:
-    return base64.b64decode("".join(pair.cert_pem.decode().strip().splitlines()[1:-1]))
-
-
 @pytest.fixture(scope="module")
 def served(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of the server of artifacts."""
-    folder = tmp_path_factory.mktemp("served")
-    (folder / "payload.raw").write_bytes(PAYLOAD)
-    (folder / "pause.tar").write_bytes(IMAGE)
-    (folder / "ca.crt").write_bytes(api_server.pki.ca.cert_pem)
-    pair = issue(api_server.pki.ca, common_name="kube-apiserver", usage=Usage.SERVER, hosts=["127.0.0.1"])
-    (folder / "tls.crt").write_bytes(pair.cert_pem)
-    (folder / "tls.key").write_bytes(pair.key_pem)
-    (port,) = free_ports(1)
-    settings = {
-        "address": "127.0.0.1",
-        "port": port,
-        "certificate": f"{folder}/tls.crt",
-        "key": f"{folder}/tls.key",
-        "question": f"https://127.0.0.1:{api_server.port}{join.AGENT}",
-        "ca": f"{folder}/ca.crt",
-        "artifacts": {sha256(PAYLOAD): f"{folder}/payload.raw", sha256(IMAGE): f"{folder}/pause.tar"},
-    }
-    (folder / "settings.json").write_text(json.dumps(settings))
-    with api_server.client() as api:
-        for manifest in objects(api_server):
-            api.apply(manifest)
-    with daemon([sys.executable, str(AGENT), "serve", str(folder / "settings.json")], folder / "log"):
-        context = ssl.create_default_context(cadata=api_server.pki.ca.cert_pem.decode())
-        asked = join.Api(trust.Server("127.0.0.1", port), context, {})
-
-        def answers() -> bool:
-            try:
-                asked.get("/")
-            except ValueError:
-                return True
-            except OSError:
-                return False
-            return True
-
-        wait_for(answers, "the server of artifacts", 30)
+    with served_artifacts(api_server, tmp_path_factory.mktemp("served")) as port:
         yield port
-
-
-def objects(server: ApiServer) -> list[dict[str, Any]]:
-    """What apply keeps in a cluster for those that join, as far as it is read here."""
-    agent = {"name": "clusterup-agent", "namespace": "kube-system"}
-    described = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": agent}
-    info = cluster_info(f"https://127.0.0.1:{server.port}", server.pki.ca.cert_pem)
-    anybody = {"apiGroup": RBAC, "kind": "User", "name": "system:anonymous"}
-    joiners = {"apiGroup": RBAC, "kind": "Group", "name": DEFAULT_GROUP}
-    reading = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}
-    rights = [
-        ("kube-public", {**reading, "resourceNames": ["cluster-info"]}, anybody),
-        ("kube-system", {**reading, "resourceNames": ["clusterup-agent"]}, joiners),
-    ]
-    found = [{**described, "data": {"agent.json": json.dumps(description())}}, info]
-    for namespace, rule, subject in rights:
-        metadata = {"name": "joining", "namespace": namespace}
-        head = {"apiVersion": f"{RBAC}/v1", "metadata": metadata}
-        role = {"apiGroup": RBAC, "kind": "Role", "name": "joining"}
-        found += [{**head, "kind": "Role", "rules": [rule]}]
-        found += [{**head, "kind": "RoleBinding", "roleRef": role, "subjects": [subject]}]
-    nodes = {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}
-    requests = {
-        "apiGroups": ["certificates.k8s.io"],
-        "resources": ["certificatesigningrequests"],
-        "verbs": ["get", "list"],
-    }
-    head = {"apiVersion": f"{RBAC}/v1", "metadata": {"name": "joining"}}
-    role = {"apiGroup": RBAC, "kind": "ClusterRole", "name": "joining"}
-    found += [{**head, "kind": "ClusterRole", "rules": [nodes, requests]}]
-    return [*found, {**head, "kind": "ClusterRoleBinding", "roleRef": role, "subjects": [joiners]}]
 
 
 @pytest.fixture
 def lab(api_server: ApiServer, served: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     lab = Lab(api_server, served, tmp_path)
-    for name in ("root", "run", "digests", "programs"):
-        (tmp_path / name).mkdir()
     pair = issue(
         api_server.pki.ca, common_name=f"system:node:{NODE}", usage=Usage.CLIENT, organizations=["system:nodes"]
     )
     (tmp_path / "client.pem").write_bytes(pair.cert_pem + pair.key_pem)
-    agent = agent_of(json.dumps(description()), NODE, "192.0.2.9")
-    for unit in (*agent.runtime, *agent.kubelet):
-        (tmp_path / "digests" / unit.name).write_text(unit.digest)
-    words = {"folder": tmp_path, "root": lab.root, "certificate": f"{lab.root}{join.CERTIFICATE}"}
-    for name, script in (("systemctl", SYSTEMCTL), ("systemd-sysext", SYSEXT)):
-        (tmp_path / "programs" / name).write_text(script.format(**words))
-        (tmp_path / "programs" / name).chmod(0o755)
-    ca = lab.root / join.CA.lstrip("/")
-    ca.parent.mkdir(parents=True)
-    ca.write_bytes(api_server.pki.ca.cert_pem)
+    certificate = f"{lab.root}{join.CERTIFICATE}"
+    gets_its_certificate = f"mkdir -p {Path(certificate).parent} && cp {tmp_path}/client.pem {certificate}"
+    made_machine(tmp_path, api_server, NODE, gets_its_certificate)
     monkeypatch.setenv("PATH", f"{tmp_path}/programs:{os.environ['PATH']}")
     monkeypatch.setattr(join, "LOCAL_API", trust.Server("127.0.0.1", api_server.port))
     monkeypatch.setattr(join, "EVERY_SECONDS", 0.1)
@@ -280,6 +158,26 @@ def test_it_has_everything_and_runs_it_and_its_token_is_gone(lab: Lab) -> None:
     assert "daemon-reload" not in said
 
 
+def test_a_certificate_that_is_refused_is_told_with_the_reason_and_one_that_was_is_not(lab: Lab) -> None:
+    token = lab.token()
+    denies(lab.api, asked(lab.api, token.reveal(), NODE), "an earlier try")
+    with pytest.MonkeyPatch.context() as patch:
+        # Its kubelet is refused each certificate that it asks for.
+        began = join._begin
+
+        def begin(units: Any, machine: Any) -> None:
+            if "kubelet.service" in [unit.name for unit in units]:
+                denies(lab.api, asked(lab.api, token.reveal(), NODE), "nobody knows it")
+            else:
+                began(units, machine)
+
+        patch.setattr(join, "_begin", begin)
+        with pytest.raises(Trouble, match="refuses this machine its certificate") as told:
+            lab.join(lab.wish(token))
+    assert "nobody knows it" in str(told.value)
+    assert "an earlier try" not in str(told.value)
+
+
 def test_an_interrupted_transfer_goes_on_and_a_damaged_one_is_refused(lab: Lab) -> None:
     part = lab.root / f"var/lib/clusterup/payloads/{sha256(PAYLOAD)}.raw.part"
     part.parent.mkdir(parents=True)
@@ -290,7 +188,7 @@ def test_an_interrupted_transfer_goes_on_and_a_damaged_one_is_refused(lab: Lab) 
     assert not part.exists()
     part.write_bytes(PAYLOAD[:1000])
     source = fetch.Source(["127.0.0.1"], lab.api.pki.ca.cert_pem.decode(), token.reveal(), port=lab.port)
-    agent = agent_of(json.dumps(description()), NODE, "192.0.2.9")
+    agent = agent_of(json.dumps(description()), NODE, ADDRESS)
     source.bring(agent.payload, lab.root / agent.payload.path.lstrip("/"), lab.said.append)
     assert (lab.root / agent.payload.path.lstrip("/")).read_bytes() == PAYLOAD
 

@@ -19,9 +19,9 @@ from bootstrap.steps.kube_client import KubeClient
 from bootstrap.steps.objects import cluster_objects
 from bootstrap.steps.token_objects import APPROVER
 from tests.helpers.daemons import daemon, wait_for
-from tests.integration.kube.conftest import ApiServer
 from tests.integration.kube.kubelets import asked, certificate, comes_up, decision, is_allowed, request, says
 from tests.integration.kube.operator import Types, types
+from tests.integration.kube.servers import ApiServer
 from tests.integration.kube.test_tokens import listed, made, may
 from tests.unit.steps.worlds import inventory
 

@@ -19,7 +19,7 @@ import bootstrap
 from bootstrap.pki.token import DEFAULT_GROUP, Token, new_token, token_secret
 from bootstrap.pki.x509 import Usage, issue
 from tests.helpers.daemons import daemon, free_ports, wait_for
-from tests.integration.kube.conftest import ApiServer
+from tests.integration.kube.servers import ApiServer
 
 AGENT = Path(bootstrap.__file__).parent / "node"
 NAME = "clusterup-agent"

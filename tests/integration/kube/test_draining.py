@@ -22,7 +22,7 @@ from bootstrap.steps.drain import Pods, delete_pods, drain
 from bootstrap.steps.kube_client import KubeBusy, KubeClient
 from bootstrap.steps.ways import ApiServers
 from tests.helpers.daemons import wait_for
-from tests.integration.kube.conftest import ApiServer
+from tests.integration.kube.servers import ApiServer
 
 NODE = "leaver"
 BUDGETS = "/apis/policy/v1beta1/namespaces/default/poddisruptionbudgets"

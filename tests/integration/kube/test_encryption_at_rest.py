@@ -6,7 +6,7 @@ import base64
 import json
 from typing import Any
 
-from tests.integration.kube.conftest import ApiServer
+from tests.integration.kube.servers import ApiServer
 
 WORD = "open sesame"
 ENCRYPTED = b"k8s:enc:secretbox:v1:key1:"

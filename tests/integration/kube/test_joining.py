@@ -30,10 +30,11 @@ from bootstrap.steps.join_by_token import _refusals_told
 from bootstrap.steps.join_checks import FOR_NODE, token_problems
 from bootstrap.steps.joining import OPENED_BY_SERVERS, Joining, Machine, described_agent, joining_of, token_client
 from bootstrap.steps.kube_client import KubeClient, KubeError, KubeForbidden, KubeUnauthorized
+from bootstrap.steps.kubeadm_objects import kubeadm_objects
 from bootstrap.steps.objects import base_objects
 from bootstrap.steps.published import access_objects, agent_objects
 from tests.helpers.daemons import daemon, free_ports, wait_for
-from tests.integration.kube.conftest import ApiServer
+from tests.integration.kube.servers import ApiServer
 from tests.integration.kube.test_kube_client import kubectl
 from tests.unit.steps.worlds import bundle, intent
 
@@ -51,7 +52,8 @@ def cluster(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> 
         base64.b64encode(of.keys.pki.ca.cert_pem).decode(), base64.b64encode(api_server.pki.ca.cert_pem).decode()
     )
     with api_server.client() as client:
-        for manifest in (*base_objects(), *access_objects(), *described, *info):
+        read_by_kubeadm = kubeadm_objects(of.inventory, "1.20.2")
+        for manifest in (*base_objects(), *read_by_kubeadm, *access_objects(), *described, *info):
             client.apply(manifest)
     admin = issue(api_server.pki.ca, common_name="controllers", usage=Usage.CLIENT, organizations=["system:masters"])
     url = f"https://127.0.0.1:{api_server.port}"
@@ -285,6 +287,8 @@ def test_a_certificate_that_is_refused_is_told_with_the_reason(
         conf = client_kubeconfig("lab", url, api_server.pki.ca.cert_pem, "admin", admin)
         write_kubeconfig(tmp_path / "admin", conf)
         kubectl(api_server, tmp_path / "admin", "certificate", "deny", request, "node-csr-j3")
+        # What the API server remembers may be a moment behind.
+        wait_for(lambda: told() != [], "the refusal")
         (said,) = told()
         assert "kubectl certificate deny" in said
         assert _refusals_told(api, of)() == []

@@ -21,7 +21,7 @@ from bootstrap.steps.join_tokens import give_token, take_tokens_back
 from bootstrap.steps.kube_client import KubeClient, KubeError
 from bootstrap.steps.objects import base_objects
 from tests.helpers.daemons import wait_for
-from tests.integration.kube.conftest import ApiServer
+from tests.integration.kube.servers import ApiServer
 from tests.integration.transport.proxy import CuttingProxy
 
 
@@ -62,6 +62,15 @@ def test_what_the_api_server_has_in_memory_is_the_same_a_moment_later(api_server
         listed = client.list_remembered("ConfigMap", "default")
         assert applied["metadata"] in [found["metadata"] for found in listed]
         assert client.remembered("ConfigMap", "unknown", "default") is None
+
+
+def test_what_was_changed_since_a_version_has_a_later_one(api_server: ApiServer) -> None:
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "before", "namespace": "default"}}
+    with api_server.client() as client:
+        before = client.apply(manifest)
+        version = client.version_of_all("ConfigMap")
+        after = client.apply({**manifest, "data": {"a": "1"}})
+        assert int(before["metadata"]["resourceVersion"]) <= version < int(after["metadata"]["resourceVersion"])
 
 
 def test_the_objects_of_every_cluster_are_accepted(api_server: ApiServer) -> None:

@@ -20,7 +20,7 @@ from bootstrap.steps.node_units import kubelet_config
 from bootstrap.steps.objects import Manifest, cluster_objects
 from bootstrap.steps.shape import dns_of
 from tests.helpers.daemons import daemon, free_ports, wait_for
-from tests.integration.kube.conftest import ApiServer
+from tests.integration.kube.servers import ApiServer
 from tests.integration.kube.stranger import Stranger, new_stranger
 from tests.unit.steps.worlds import inventory
 

@@ -21,8 +21,8 @@ from bootstrap.steps.objects import cluster_objects
 from bootstrap.steps.server_tokens import HANDOVER_KEY, claim_server_token, server_secret_name
 from bootstrap.steps.tokens import create_token, wish_of
 from tests.helpers.daemons import wait_for
-from tests.integration.kube.conftest import ApiServer
 from tests.integration.kube.operator import Types, refused, types
+from tests.integration.kube.servers import ApiServer
 from tests.integration.kube.test_kube_client import kubectl
 from tests.integration.kube.test_tokens import listed, made, may
 from tests.unit.steps.worlds import inventory

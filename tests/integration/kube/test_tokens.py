@@ -15,8 +15,8 @@ from bootstrap.pki.token import ca_pin, new_token, parse_token, token_secret
 from bootstrap.steps.join_tokens import give_token, take_tokens_back
 from bootstrap.steps.objects import base_objects
 from tests.helpers.daemons import wait_for
-from tests.integration.kube.conftest import ApiServer
 from tests.integration.kube.operator import Types, refused, types
+from tests.integration.kube.servers import ApiServer
 from tests.integration.kube.test_kube_client import kubectl
 
 __all__ = ["types"]

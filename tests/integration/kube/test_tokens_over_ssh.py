@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.daemons import free_ports
-from tests.integration.kube.conftest import ApiServer
 from tests.integration.kube.operator import Types, refused, types
+from tests.integration.kube.servers import ApiServer
 from tests.integration.transport.conftest import Server, sshd, start_sshd
 
 __all__ = ["sshd", "start_sshd", "types"]
