@@ -34,6 +34,7 @@ def with_node(path: Path, content: bytes, entry: Mapping[str, Any]) -> bytes:
     there = entries(text)
     number = len(there.value) - 1
     begins, ends = entry_span(text, there, number)
+    added: str | None
     if there.flow_style:
         added = _in_brackets(text, there, begins, ends, json.dumps(entry))
     else:

@@ -20,7 +20,8 @@ def section(text: str, name: str) -> yaml.Node:
     """What stands under a key of the whole document, which has it."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     assert isinstance(root, yaml.MappingNode)
-    return next(value for key, value in root.value if key.value == name)
+    found: yaml.Node = next(value for key, value in root.value if key.value == name)
+    return found
 
 
 def entries(text: str) -> yaml.SequenceNode:
