@@ -69,8 +69,6 @@ def join_server(
     """Make the machine a server of the cluster, and this machine an operator's. Raises ClusterupError, typer.Exit."""
     check_same_bundle(found.handover, bundle)
     prospect = prospect_of(token.id, found, machine, place)
-    for note in prospect.notes:
-        typer.echo(f"note: {note}", err=True)
     erased = _use_the_token(cluster, prospect, bundle, how, patience)
     if erased is None:
         typer.echo("nothing was done: this was a dry run", err=True)
@@ -98,6 +96,8 @@ def _use_the_token(
         stop_for_problems(prepared)
         if prospect.node.name in prepared.world.unreachable:
             raise typer.Exit(1)
+        for note in prospect.notes:
+            typer.echo(f"note: {note}", err=True)
         if only is None:
             return None
         erased = _installed_by(prepared)

@@ -50,14 +50,17 @@ def server_problems(prospect: Prospect, intent: Intent, world: World, connection
         # What was said of it says everything.
         return []
     servers = prospect.present.networked_servers
-    problems = [*stale_problems(prospect.found, servers, world)]
-    problems += quorum_problems(node.name, servers, world, _well(servers, intent, world, connections))
+    problems: list[ClusterupError] = [*stale_problems(prospect.found, servers, world)]
+    # Who the members have to be is not known where that is so.
+    if not problems:
+        problems += quorum_problems(node.name, servers, world, _well(servers, intent, world, connections))
     found = (world.api.objects if world.api else {}).get(f"Node/{node.name}")
     if found is not None and is_ready(found):
         problems.append(name_taken(node.name, found))
     facts = world.nodes[node.name]
     problems += address_and_name_problems(node, intent.state.cluster_id, facts)
-    places = [f"{server.address}:{port}" for server in servers for port in (PEER_PORT, API_PORT)]
+    there = [server for server in servers if _seen(server, world)]
+    places = [f"{server.address}:{port}" for server in there for port in (PEER_PORT, API_PORT)]
     if away := places_out_of_reach(places, connections.on(node.name)):
         problems.append(
             _refused(
@@ -122,7 +125,7 @@ def stale_problems(found: Found, servers: Sequence[Node], world: World) -> Itera
             tried=f"compare it with {HANDOVER} on {', '.join(files)}",
             got=f"another one on {', '.join(other)}: somebody has applied since the token was made, or the inventory "
             "that it was made with was not applied",
-            hint="have the cluster's operator apply, revoke this token, and make another one",
+            hint="revoke this token; who applied last makes another one, anybody else after `clusterup adopt`",
         )
 
 

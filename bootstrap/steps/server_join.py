@@ -242,10 +242,14 @@ def _check_not_there(machine: Machine, inventory: Inventory) -> None:
 
 def _even(count: int) -> str:
     needed = count // 2 + 1
-    fails = "none may fail" if count == needed else f"{count - needed} may fail, no more than with {count - 1}"
+    if count == needed:
+        return (
+            "with 2 servers both have to be up: until a third one has joined, no failure is tolerated, and there are "
+            "two machines that can fail"
+        )
     return (
-        f"with {count} servers {needed} have to be up, so that {fails}. Until one more server has joined, the cluster "
-        "is no safer than before, and there is one more machine that can fail"
+        f"with {count} servers {needed} have to be up: until one more has joined, {count - needed} may fail, no more "
+        f"than with {count - 1}"
     )
 
 
