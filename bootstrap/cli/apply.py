@@ -166,7 +166,7 @@ def apply(
             typer.echo("nothing was done: this was a dry run", err=True)
             raise typer.Exit(3 if prepared.world.unreachable else 0)
         if not yes and any(item.action.step == "install" or _wipes(item.action.id) for item in prepared.plan.items):
-            _confirm_erasing()
+            confirm_erasing()
         note_applied(intent.state, intent.inventory.nodes)
         if not prepared.plan.empty:
             again = f"clusterup apply {'--prune ' if prune else ''}{shlex.quote(str(inventory))}"
@@ -206,7 +206,7 @@ def carry_out(intent: Intent, prepared: Prepared, only: Alone, shown: Shown, *, 
             shown.journal(event)
             show(event)
 
-        through = with_last_words(intent.everybody, intent.state, _node_says(observe_all))
+        through = with_last_words(intent.everybody, intent.state, node_says(observe_all))
         with watched_consoles(intent.inventory, doing), connections_of(intent, observe_all, through=through) as ways:
             report = run_plan(prepared.plan, ways, observe=observe_all, parallel=shown.parallel, brakes=brakes)
     typer.echo("\n".join(report_lines(report, prepared.world.unreachable, again)), err=shown.output is Output.JSON)
@@ -249,7 +249,7 @@ def prepared_for(
     from bootstrap.steps.apply import look, prepare
     from bootstrap.steps.console_entry import with_consoles
 
-    through = with_consoles(intent.everybody, intent.state, _node_says(observe))
+    through = with_consoles(intent.everybody, intent.state, node_says(observe))
     with connections_of(intent, observe, person(), through) as connections:
 
         def seen() -> World:
@@ -260,7 +260,8 @@ def prepared_for(
         return only.prepared(seen, lambda world: prepare(intent, world, wipe=wipe, founded=only.founded))
 
 
-def _node_says(observe: Observer) -> Callable[[str, str], None]:
+def node_says(observe: Observer) -> Callable[[str, str], None]:
+    """What a node says of itself, told to `observe`."""
     from bootstrap.engine.events import NodeSays
 
     return lambda node, text: observe(NodeSays(node=node, text=text))
@@ -278,7 +279,9 @@ def stop_for_problems(prepared: Prepared) -> None:
         raise typer.Exit(1)
 
 
-def _confirm_erasing() -> None:
+def confirm_erasing() -> None:
+    """Ask whether the disks named before may be erased; anything but yes ends the command. Raises Refused where nobody
+    can be asked."""
     from bootstrap.errors import Refused
 
     if not sys.stdin.isatty():

@@ -81,6 +81,10 @@ def join(
     host_key: Annotated[
         str | None, typer.Option("--host-key", help="Its host key: 'ssh-ed25519 AAAA...'. Default: you are asked.")
     ] = None,
+    inventory: Annotated[
+        Path | None,
+        typer.Option("--inventory", help="For a server: where to write the inventory. Default: NAME.yaml here."),
+    ] = None,
     bundle: Annotated[
         str | None, typer.Option("--bundle", help="Folder of the bundle. Default: the newest one built here.")
     ] = None,
@@ -94,7 +98,8 @@ def join(
     wait_for_lock: WaitForLockOption = False,
     wait_at_most: WaitAtMostOption = None,
 ) -> None:
-    """Join a machine to a cluster as an agent, with a token and nothing else of the cluster.
+    """Join a machine to a cluster, with a token and nothing else of the cluster: as an agent or, with a server's token,
+    as a server.
 
     The machine may be any that `clusterup apply` installs, or one that runs the installed system already. Everything it
     gets comes from the bundle here and from the cluster. `clusterup token create` prints the command with all it needs.
@@ -104,12 +109,16 @@ def join(
 
     Everything that speaks against it is said before the machine is touched. Run it again after any interruption: it
     goes on from what is true by then, for as long as the token is good.
+
+    A server's token is used up by its first use and opens the cluster's keys: this machine is an operator's afterwards.
+    The inventory is written here with the server in it, and what was interrupted goes on with `clusterup apply`.
     """
-    from bootstrap.errors import BadUse
+    from bootstrap.errors import BadUse, Refused
     from bootstrap.image.bundle import find_bundle
     from bootstrap.steps.discovery import discover, pins_of, server_url
     from bootstrap.steps.join_words import given_token, machine_of
     from bootstrap.steps.joining import described_agent, joining_of
+    from bootstrap.steps.server_join import opened_with, used_here
     from bootstrap.transport.target import place_of
 
     try:
@@ -136,14 +145,26 @@ def join(
     )
     local = find_bundle(bundle)
     shown = given_token(token, token_file)
-    cluster = discover(url, shown, pins)
-    joining = joining_of(cluster, shown, described_agent(cluster, shown), machine, local)
-    how = _How(output, verbose=verbose, wipe=wipe, yes=yes, dry_run=dry_run)
-    _join(joining, how, patience_of(wait_for_lock, wait_at_most))
+    how = How(output, verbose=verbose, wipe=wipe, yes=yes, dry_run=dry_run)
+    patience = patience_of(wait_for_lock, wait_at_most)
+    try:
+        cluster = discover(url, shown, pins)
+    except Refused as error:
+        raise used_here(shown.id) or error from None
+    if (found := opened_with(cluster, shown)) is not None:
+        from bootstrap.cli.join_server import join_server
+
+        join_server(cluster, shown, found, machine, inventory, local, how, patience)
+        return
+    if inventory is not None:
+        raise BadUse(
+            "an agent's token opens no inventory", step="join", got="--inventory", hint="leave it away for an agent"
+        )
+    _join(joining_of(cluster, shown, described_agent(cluster, shown), machine, local), how, patience)
 
 
 @dataclass(frozen=True)
-class _How:
+class How:
     """The person's wishes for the run."""
 
     output: Output
@@ -153,9 +174,9 @@ class _How:
     dry_run: bool
 
 
-def _join(joining: Joining, how: _How, patience: Patience) -> None:
+def _join(joining: Joining, how: How, patience: Patience) -> None:
     """Plan, ask, do, as apply does."""
-    from bootstrap.cli.apply import _confirm_erasing, brakes_of, detail_of, observed, stop_for_problems
+    from bootstrap.cli.apply import brakes_of, confirm_erasing, detail_of, observed, stop_for_problems
     from bootstrap.cli.common import person
     from bootstrap.cli.recorded import recorded
     from bootstrap.engine.lock import file_lock
@@ -181,7 +202,7 @@ def _join(joining: Joining, how: _How, patience: Patience) -> None:
             return
         if not prepared.plan.empty:
             if not how.yes and any(item.action.step == "install" for item in prepared.plan.items):
-                _confirm_erasing()
+                confirm_erasing()
             journal = until_the_end.enter_context(recorded(joining.state.journal, prepared.plan, {}))
             with (
                 observed(joining.inventory, how.output, detail) as show,

@@ -9,25 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from bisect import bisect_left
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bootstrap.errors import BadUse
 from bootstrap.inventory.positions import read_document
-
-Span = tuple[int, int]
-"""Where something begins and ends in a text, in characters."""
-CONTENT = (
-    yaml.ScalarToken,
-    yaml.AliasToken,
-    yaml.AnchorToken,
-    yaml.ValueToken,
-    yaml.FlowMappingEndToken,
-    yaml.FlowSequenceEndToken,
-)
+from bootstrap.inventory.spans import Span, commas, dash_before, entries, entry_span, lines_around
 
 
 def without_node(path: Path, content: bytes, name: str) -> bytes:
@@ -39,7 +26,7 @@ def without_node(path: Path, content: bytes, name: str) -> bytes:
     text = content.decode("utf-8")
     data = read_document(path, text).data
     number = next(number for number, node in enumerate(data["nodes"]) if node["name"] == name)
-    own = _span(text, _entries(text), number)
+    own = entry_span(text, entries(text), number)
     for cut in (_own_lines, _between_commas):
         left = _without(text, cut(text, own))
         found = read_document(path, left)
@@ -82,7 +69,7 @@ def replace_file(path: Path, before: bytes, content: bytes) -> None:
         raise BadUse(
             f"{path} can't be written",
             step="inventory",
-            tried="put the shorter inventory in its place",
+            tried="put the edited inventory in its place",
             got=error.strerror or str(error),
             hint="make it and its folder yours, then run this again",
         ) from None
@@ -91,60 +78,31 @@ def replace_file(path: Path, before: bytes, content: bytes) -> None:
             unfinished.unlink(missing_ok=True)
 
 
-def _entries(text: str) -> yaml.SequenceNode:
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    assert isinstance(root, yaml.MappingNode)
-    (entries,) = (value for key, value in root.value if key.value == "nodes")
-    assert isinstance(entries, yaml.SequenceNode)
-    return entries
-
-
-def _span(text: str, entries: yaml.SequenceNode, number: int) -> Span:
-    """Where an entry begins and the last thing in it ends. A block's own end is where the next thing begins, with all
-    blanks and comments in between, and that of an alias is where its anchor is: the tokens know better."""
-    begins = entries.value[number].start_mark.index
-    after = entries.value[number + 1 :]
-    limit = after[0].start_mark.index if after else entries.end_mark.index - len("]" if entries.flow_style else "")
-    ends = [token.end_mark.index for token in _tokens(text, CONTENT) if begins <= token.start_mark.index < limit]
-    # Literal text goes on as far as the next thing.
-    return begins, begins + len(text[begins : ends[-1] if ends else limit].rstrip())
-
-
 def _own_lines(text: str, own: Span) -> list[Span]:
     """The lines of an entry that begins with a dash."""
-    dashes = [token.start_mark.index for token in _tokens(text, (yaml.BlockEntryToken,))]
-    before = bisect_left(dashes, own[0])
-    return [_lines_around(text, (dashes[before - 1], own[1]))] if before else []
+    dash = dash_before(text, own[0])
+    return [] if dash is None else [lines_around(text, (dash, own[1]))]
 
 
 def _between_commas(text: str, own: Span) -> list[Span]:
     """An entry in brackets and one of the commas beside it; whole lines where nothing else is on them."""
     begins, ends = own
-    commas = [token.start_mark.index for token in _tokens(text, (yaml.FlowEntryToken,))]
-    after = next((comma for comma in commas if comma >= ends), None)
+    between = commas(text)
+    after = next((comma for comma in between if comma >= ends), None)
     if after is not None and not _said(text[ends:after]):
-        whole = _lines_around(text, (begins, after + 1))
+        whole = lines_around(text, (begins, after + 1))
         if _alone(text, whole, (begins, after + 1)):
             return [whole]
         blanks = len(text[after + 1 :]) - len(text[after + 1 :].lstrip(" "))
         return [(begins, after + 1 + blanks)]
-    before = next((comma for comma in reversed(commas) if comma < begins), None)
+    before = next((comma for comma in reversed(between) if comma < begins), None)
     if before is None:
         return []
-    whole = _lines_around(text, (begins, ends))
+    whole = lines_around(text, (begins, ends))
     if _alone(text, whole, (begins, ends)):
         return [(before, before + 1), whole]
     blanks = begins if _said(text[before + 1 : begins]) or "\n" in text[before:begins] else before + 1
     return [(before, before + 1), (blanks, ends)]
-
-
-def _tokens(text: str, kinds: tuple[type[yaml.Token], ...]) -> list[yaml.Token]:
-    return [token for token in yaml.scan(text, Loader=yaml.SafeLoader) if isinstance(token, kinds)]
-
-
-def _lines_around(text: str, span: Span) -> Span:
-    ends = text.find("\n", span[1])
-    return text.rfind("\n", 0, span[0]) + 1, len(text) if ends < 0 else ends + 1
 
 
 def _alone(text: str, whole: Span, own: Span) -> bool:

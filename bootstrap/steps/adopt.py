@@ -56,15 +56,46 @@ def take_over(found: Found, other_here: OtherHere) -> Taken:
         if not folder.exists() and _placed(folder, found):
             return Taken(folder, added=tuple(sorted(handover.parts)))
         state = ClusterState(folder)
-        with file_lock(state.lock, f"adopt {handover.cluster}"), waiting_lock(state.keys_lock):
-            here = {name: (folder / name).read_bytes() for name in handover.parts if (folder / name).exists()}
-            added = sorted(name for name in handover.parts if name not in here)
-            other = sorted(name for name, content in here.items() if content != handover.parts[name])
-            _check_same_cluster(handover, folder, other)
-            if other and other_here is OtherHere.KEEP:
-                raise _other_state(found, folder, other)
-            _write(state, {name: handover.parts[name] for name in (*added, *other)}, found)
+        with file_lock(state.lock, f"adopt {handover.cluster}"):
+            return take_into(state, found, other_here)
+
+
+def take_into(state: ClusterState, found: Found, other_here: OtherHere) -> Taken:
+    """As `take_over`, into a state that is there and whose lock the caller holds."""
+    handover, folder = found.handover, state.folder
+    with _writing(folder), waiting_lock(state.keys_lock):
+        here, other = _compared(handover, folder)
+        added = sorted(name for name in handover.parts if name not in here)
+        _check_same_cluster(handover, folder, other)
+        if other and other_here is OtherHere.KEEP:
+            raise _other_state(found, folder, other)
+        _write(state, {name: handover.parts[name] for name in (*added, *other)}, found)
     return Taken(folder, tuple(added), tuple(other))
+
+
+def check_takes_over(found: Found) -> None:
+    """Raise Refused where the state here is another cluster's, or that of an operator who has something else than the
+    server and never had what it has. Changes nothing."""
+    folder = state_folder(found.handover.cluster)
+    with _writing(folder):
+        _, other = _compared(found.handover, folder)
+        _check_same_cluster(found.handover, folder, other)
+        if other and found.sha256 not in ClusterState(folder).handovers:
+            raise _other_state(found, folder, other)
+
+
+def make_state(folder: Path, found: Found) -> ClusterState:
+    """A new state in `folder`, of what is handed over."""
+    with _writing(folder):
+        folder.mkdir(mode=0o700, parents=True)
+        _write(ClusterState(folder), found.handover.parts, found)
+    return ClusterState(folder)
+
+
+def _compared(handover: Handover, folder: Path) -> tuple[set[str], list[str]]:
+    """Which of the files are here, and which of those are other ones."""
+    here = {name: (folder / name).read_bytes() for name in handover.parts if (folder / name).exists()}
+    return set(here), sorted(name for name, content in here.items() if content != handover.parts[name])
 
 
 def check_inventory_place(path: Path, written: bytes) -> None:
@@ -167,9 +198,8 @@ def _placed(folder: Path, found: Found) -> bool:
     with waiting_lock(folder.parent / ".adopt.lock"):
         unfinished = folder.with_name(f".{folder.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(mode=0o700)
         try:
-            _write(ClusterState(unfinished), found.handover.parts, found)
+            make_state(unfinished, found)
             unfinished.rename(folder)
         except OSError:
             if not folder.exists():

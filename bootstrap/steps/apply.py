@@ -36,7 +36,7 @@ from bootstrap.steps.left_over import left_over
 from bootstrap.steps.node_object import node_actions
 from bootstrap.steps.objects import Manifest, cluster_objects
 from bootstrap.steps.observe import read_api, read_etcd, read_pods, read_well
-from bootstrap.steps.preflight import preflight
+from bootstrap.steps.preflight import BY_INVENTORY, Advice, preflight
 from bootstrap.steps.published import agent_objects
 from bootstrap.steps.rolling import one_after_the_other, serving
 from bootstrap.steps.shape import joined_at
@@ -158,11 +158,16 @@ def look(intent: Intent, connections: Connections, *, parallel: int, observe: Ob
 
 
 def prepare(
-    intent: Intent, world: World, *, wipe: frozenset[str], founded: Callable[[], None] | None = None
+    intent: Intent,
+    world: World,
+    *,
+    wipe: frozenset[str],
+    founded: Callable[[], None] | None = None,
+    advice: Advice = BY_INVENTORY,
 ) -> Prepared:
     """What would make reality match the inventory, and all that speaks against it; the bundle is among that when it
     would be used and is not what its manifest says. `founded` is called when etcd answers that did not before; without
-    it, that is only noted."""
+    it, that is only noted. `advice` is what to do about the machines' own problems."""
     image = intent.bundle.artifact("os")
     installation = installation_of(intent)
     done = disks_written(intent.inventory, world, installation, wipe)
@@ -173,6 +178,7 @@ def prepare(
         image_size=image.raw_size or image.size,
         wipe=wipe,
         written=done,
+        advice=advice,
     )
     problems += left_over(world, intent.state.cluster_id, intent.state.past_lives)
     problems += _second_cluster(intent, world)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bootstrap.errors import ClusterupError, Refused
+from bootstrap.inventory.model import Node
 from bootstrap.steps.join import is_ready
 from bootstrap.steps.joining import STEP, Joining
 from bootstrap.steps.kube_client import KubeForbidden, KubeUnauthorized
@@ -46,22 +47,32 @@ done
 def reach(places: list[str]) -> Command:
     """Print for each HOST:PORT whether it can be connected to from the machine within five seconds: yes, no, or unknown
     where nothing is there to try it with."""
-    return Command.of("reach the API servers", _REACH, " ".join(places))
+    return Command.of("reach the servers", _REACH, " ".join(places))
 
 
 def machine_problems(joining: Joining, facts: NodeFacts, node: Mapping[str, Any] | None) -> Iterator[ClusterupError]:
     """What speaks against joining the machine with these facts; `node` is the Node that has its name already."""
-    name, address = joining.node.name, str(joining.node.address)
     if node is not None and is_ready(node) and not same_machine(joining, facts, node):
-        info = node.get("status", {}).get("nodeInfo") or {}
-        yield _refused(
-            name,
-            "a Ready node of that name is in the cluster already",
-            tried="look for a Node of that name",
-            got=f"machine {info.get('machineID') or 'unknown'} at {', '.join(_addresses(node)) or 'no address'}",
-            hint="give this machine another name (--name); a node that is gone for good is taken out with "
-            "`clusterup remove`",
-        )
+        yield name_taken(joining.node.name, node)
+    yield from address_and_name_problems(joining.node, joining.description.cluster_id, facts)
+
+
+def name_taken(name: str, node: Mapping[str, Any]) -> Refused:
+    """That another machine is a live node of that name."""
+    info = node.get("status", {}).get("nodeInfo") or {}
+    return _refused(
+        name,
+        "a Ready node of that name is in the cluster already",
+        tried="look for a Node of that name",
+        got=f"machine {info.get('machineID') or 'unknown'} at {', '.join(_addresses(node)) or 'no address'}",
+        hint="give this machine another name (--name); a node that is gone for good is taken out with "
+        "`clusterup remove`",
+    )
+
+
+def address_and_name_problems(node: Node, cluster_id: str, facts: NodeFacts) -> Iterator[ClusterupError]:
+    """Whether the machine with these facts has another address, or is installed under another name, than was told."""
+    name, address = node.name, str(node.address)
     found = [each.partition("/")[0] for card in facts.interfaces for each in card.addresses]
     if found and address not in found:
         yield _refused(
@@ -71,7 +82,7 @@ def machine_problems(joining: Joining, facts: NodeFacts, node: Mapping[str, Any]
             got=", ".join(found),
             hint="say at which of them the other nodes reach it: --address ADDRESS",
         )
-    if facts.kind == "installed" and facts.cluster_id == joining.description.cluster_id and facts.hostname != name:
+    if facts.kind == "installed" and facts.cluster_id == cluster_id and facts.hostname != name:
         yield _refused(
             name,
             f"the machine is installed as {facts.hostname}",
@@ -103,8 +114,8 @@ def token_problems(joining: Joining) -> Iterator[ClusterupError]:
 def way_problems(joining: Joining, transport: Transport) -> Iterator[ClusterupError]:
     """Whether the machine reaches none of the API servers."""
     places = [f"{address}:{API_PORT}" for address in joining.description.servers.values()]
-    said = transport.check(reach(places), timeout=30 + 6 * len(places)).text.splitlines()
-    if said and all(line.startswith("no ") for line in said):
+    out_of_reach = places_out_of_reach(places, transport)
+    if places and out_of_reach == places:
         yield _refused(
             joining.node.name,
             "the machine reaches none of the cluster's API servers",
@@ -112,6 +123,12 @@ def way_problems(joining: Joining, transport: Transport) -> Iterator[ClusterupEr
             got="no connection",
             hint="is it on the cluster's network, and does a firewall let it through to that port?",
         )
+
+
+def places_out_of_reach(places: list[str], transport: Transport) -> list[str]:
+    """Those of the places HOST:PORT that can't be connected to from the machine."""
+    said = transport.check(reach(places), timeout=30 + 6 * len(places)).text.splitlines()
+    return [line.removeprefix("no ") for line in said if line.startswith("no ")]
 
 
 def same_machine(joining: Joining, facts: NodeFacts, node: Mapping[str, Any]) -> bool:

@@ -21,6 +21,7 @@ from bootstrap.steps.joiner_state import state_for_joining
 from bootstrap.steps.kube_client import KubeClient, KubeForbidden, KubeUnauthorized
 from bootstrap.steps.node_units import REGISTRATION, registration
 from bootstrap.steps.published import KEY, NAME, NAMESPACE
+from bootstrap.steps.server_tokens import server_secret_name
 from bootstrap.steps.state import INSTALLED, ClusterState
 from bootstrap.steps.written import stretches
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 STEP = "join"
 ANSWER_SECONDS = 30.0
-# What a server's token opens, by the token's id.
-OPENED_BY_SERVERS = "clusterup-server-{}"
 
 
 @dataclass(frozen=True)
@@ -114,19 +113,19 @@ def _opens_handover(cluster: Discovered, token: Token) -> bool:
     """Whether it is a server's token, which opens the cluster's keys to its holder and nothing else."""
     try:
         with token_client(cluster, token) as api:
-            return api.get("Secret", OPENED_BY_SERVERS.format(token.id), NAMESPACE) is not None
+            return api.get("Secret", server_secret_name(token.id), NAMESPACE) is not None
     except KubeForbidden:
         return False
 
 
 def _for_a_server(token: Token) -> Refused:
     return Refused(
-        "the token is a server's, and this command joins agents",
+        "the token is a server's, and this joins agents",
         step=STEP,
         tried=f"find out what token {token.id} is good for",
         got="it opens the cluster's handover file, and was not used up",
-        hint="add the server to the inventory and `clusterup apply`; for an agent: `clusterup token create`. Revoke "
-        "this token if nobody needs it: whoever has it has the cluster's keys",
+        hint="a server joins with it from any machine: `clusterup join`; for an agent: `clusterup token create`. "
+        "Revoke it if nobody needs it: whoever has it has the cluster's keys",
     )
 
 

@@ -50,7 +50,7 @@ def leave_etcd(
     that nobody is served by one that is about to lose its etcd; a member that leads hands that on. Raises Refused where
     what is left would be no quorum, ClusterupError for all else.
     """
-    with _voter(context, servers, keys) as client:
+    with any_voter(context, servers, keys) as client:
         members = client.members()
     mine = _own(members, leaver)
     if mine is None:
@@ -65,7 +65,7 @@ def leave_etcd(
             _hand_on(context, node, members, servers, keys)
 
     def removed() -> bool:
-        with _voter(context, servers, keys) as client:
+        with any_voter(context, servers, keys) as client:
             there = _own(client.members(), leaver)
             # A change of the membership waits until the cluster has got over the one before.
             with suppress(NotSettled):
@@ -122,7 +122,7 @@ def _hand_on(
 
 
 @contextmanager
-def _voter(context: Context, servers: Sequence[str], keys: OperatorKeys) -> Iterator[EtcdClient]:
+def any_voter(context: Context, servers: Sequence[str], keys: OperatorKeys) -> Iterator[EtcdClient]:
     """A client of a voter on one of the servers. Raises ClusterupError where none answers through the quorum."""
     for name in servers:
         if asked(context, name, keys, healthy_voter):

@@ -30,6 +30,9 @@ class Advice:
     )
 
 
+BY_INVENTORY = Advice()
+
+
 def preflight(
     inventory: Inventory,
     world: World,
@@ -38,7 +41,7 @@ def preflight(
     image_size: int,
     wipe: frozenset[str],
     written: Collection[str] = (),
-    advice: Advice = Advice(),
+    advice: Advice = BY_INVENTORY,
 ) -> list[ClusterupError]:
     """Everything that keeps the reachable nodes from being made what the inventory says.
 

@@ -16,8 +16,10 @@ from urllib.parse import parse_qs, urlsplit
 
 from bootstrap.steps import published
 from bootstrap.steps.discovery import CLUSTER_INFO
+from bootstrap.steps.join_tokens import NAMESPACE
 from bootstrap.steps.kube_client import KINDS, path_of
 from bootstrap.steps.kubeadm_objects import GET_NODES
+from bootstrap.steps.server_tokens import server_secret_name
 from tests.simulator.kubelet import serving, signed_cluster_info, token_of
 from tests.simulator.objects import Conflict, Name, Object, Objects
 
@@ -130,7 +132,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             told = signed_cluster_info(objects, self.server.site)
         elif secret is not None and path == path_of("CertificateSigningRequest"):
             told = self._list(objects, "CertificateSigningRequest", "")
-        elif secret is not None and (name := _readable(path)) is not None and objects.get(name[1]) is not None:
+        elif (
+            secret is not None
+            and (name := _readable(path, shown.partition(".")[0])) is not None
+            and objects.get(name[1]) is not None
+        ):
             told = objects.get(name[0])
             return _failure(404, "not found") if told is None else (200, told)
         return _failure(403, "Forbidden") if told is None else (200, told)
@@ -173,11 +179,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Nobody reads it."""
 
 
-def _readable(path: str) -> tuple[Name, Name] | None:
+def _readable(path: str, token_id: str) -> tuple[Name, Name] | None:
     """What somebody with a token asks for and may have, and the object that lets them; None for all else."""
     if path == path_of("ConfigMap", published.NAME, published.NAMESPACE):
         role = ("RoleBinding", published.NAMESPACE, published.ROLE)
         return ("ConfigMap", published.NAMESPACE, published.NAME), role
+    opened = path.removeprefix(path_of("Secret", namespace=NAMESPACE) + "/")
+    if opened == server_secret_name(token_id):
+        return ("Secret", NAMESPACE, opened), ("RoleBinding", NAMESPACE, opened)
     node = path.removeprefix(path_of("Node") + "/")
     return None if node == path else (("Node", "", node), ("ClusterRoleBinding", "", GET_NODES))
 

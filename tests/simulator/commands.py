@@ -14,7 +14,7 @@ from bootstrap.paths import templates_dir
 from bootstrap.steps import clean_commands, handover, install_commands, join_by_token, join_checks, leave_commands
 from bootstrap.steps import deploy_commands as deploy
 from bootstrap.steps.desired import KEPT_ETC
-from bootstrap.steps.etcd_units import DATA
+from bootstrap.steps.etcd_units import DATA, PEER_PORT
 from bootstrap.steps.join import is_ready
 from bootstrap.steps.shape import API_PORT
 from bootstrap.transport import sudo, upload
@@ -22,6 +22,7 @@ from bootstrap.transport.base import Command
 from tests.simulator.facts import facts_of
 from tests.simulator.kubelet import seen_by, serving
 from tests.simulator.machine import Answer
+from tests.simulator.node_services import member_on
 from tests.simulator.scripts import Known, exactly, known
 
 if TYPE_CHECKING:
@@ -238,7 +239,9 @@ def _keep(machine: SimulatedMachine, arguments: list[str], stdin: bytes) -> Answ
 
 
 def _reach(machine: SimulatedMachine, arguments: list[str], _: bytes) -> Answer:
-    serve = {f"{each.address}:{API_PORT}" for each in machine.site.machines.values() if serving(each) is not None}
+    others = machine.site.machines.values()
+    serve = {f"{each.address}:{API_PORT}" for each in others if serving(each) is not None}
+    serve |= {f"{each.address}:{PEER_PORT}" for each in others if (peer := member_on(each)) is not None and peer.runs}
     return _said(f"{'yes' if place in serve else 'no'} {place}" for place in arguments[0].split())
 
 

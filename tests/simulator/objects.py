@@ -61,6 +61,7 @@ class Objects:
             wanted["metadata"].setdefault("namespace", name[1])
         if before != wanted:
             self._version += 1
+            wanted["metadata"].setdefault("uid", f"uid-{self._version}")
             wanted["metadata"]["resourceVersion"] = str(self._version)
             self._objects[name] = wanted
         return copy.deepcopy(self._objects[name])

@@ -28,11 +28,12 @@ from bootstrap.steps.apply import Intent
 from bootstrap.steps.discovery import Discovered, ServerUrl, discover
 from bootstrap.steps.join_by_token import _refusals_told
 from bootstrap.steps.join_checks import FOR_NODE, token_problems
-from bootstrap.steps.joining import OPENED_BY_SERVERS, Joining, Machine, described_agent, joining_of, token_client
+from bootstrap.steps.joining import Joining, Machine, described_agent, joining_of, token_client
 from bootstrap.steps.kube_client import KubeClient, KubeError, KubeForbidden, KubeUnauthorized
 from bootstrap.steps.kubeadm_objects import kubeadm_objects
 from bootstrap.steps.objects import base_objects
 from bootstrap.steps.published import access_objects, agent_objects
+from bootstrap.steps.server_tokens import server_secret_name
 from tests.helpers.daemons import daemon, free_ports, wait_for
 from tests.integration.kube.servers import ApiServer
 from tests.integration.kube.test_kube_client import kubectl
@@ -166,7 +167,7 @@ def test_a_token_of_another_group_is_told_why_it_joins_nothing(api_server: ApiSe
 
 def test_a_server_s_token_is_told_from_others_and_not_used_up(api_server: ApiServer, cluster: Intent) -> None:
     token = made(api_server, group="system:bootstrappers:clusterup:server")
-    name = OPENED_BY_SERVERS.format(token.id)
+    name = server_secret_name(token.id)
     metadata = {"name": name, "namespace": "kube-system"}
     role, binding = access_objects()[:2]
     rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["get"]}
