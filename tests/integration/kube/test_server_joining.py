@@ -27,8 +27,8 @@ from bootstrap.steps.server_join import Prospect, claim, keep, opened_with, pros
 from bootstrap.steps.server_tokens import HANDOVER_KEY, server_secret_name
 from bootstrap.steps.ways import OperatorKeys, operator_keys
 from tests.helpers.daemons import wait_for
-from tests.integration.kube.conftest import ApiServer
 from tests.integration.kube.operator import Types, types
+from tests.integration.kube.servers import ApiServer
 from tests.integration.kube.test_tokens import listed, made
 from tests.unit.steps.worlds import inventory
 
