@@ -30,6 +30,7 @@ from bootstrap.steps.join_by_token import _refusals_told
 from bootstrap.steps.join_checks import FOR_NODE, token_problems
 from bootstrap.steps.joining import Joining, Machine, described_agent, joining_of, token_client
 from bootstrap.steps.kube_client import KubeClient, KubeError, KubeForbidden, KubeUnauthorized
+from bootstrap.steps.kubeadm_objects import GET_NODES
 from bootstrap.steps.objects import base_objects
 from bootstrap.steps.published import access_objects, agent_objects
 from bootstrap.steps.server_tokens import server_secret_name
@@ -51,8 +52,9 @@ def cluster(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> 
     info[0]["data"]["kubeconfig"] = info[0]["data"]["kubeconfig"].replace(
         base64.b64encode(of.keys.pki.ca.cert_pem).decode(), base64.b64encode(api_server.pki.ca.cert_pem).decode()
     )
+    looks = [each for each in of.objects if each["metadata"]["name"] == GET_NODES]
     with api_server.client() as client:
-        for manifest in (*base_objects(), *access_objects(), *described, *info):
+        for manifest in (*base_objects(), *access_objects(), *described, *info, *looks):
             client.apply(manifest)
     admin = issue(api_server.pki.ca, common_name="controllers", usage=Usage.CLIENT, organizations=["system:masters"])
     url = f"https://127.0.0.1:{api_server.port}"
