@@ -113,7 +113,7 @@ def join(
     A server's token is used up by its first use and opens the cluster's keys: this machine is an operator's afterwards.
     The inventory is written here with the server in it, and what was interrupted goes on with `clusterup apply`.
     """
-    from bootstrap.errors import BadUse, Refused
+    from bootstrap.errors import BadUse
     from bootstrap.image.bundle import find_bundle
     from bootstrap.steps.discovery import discover, pins_of, server_url
     from bootstrap.steps.join_words import given_token, machine_of
@@ -147,10 +147,9 @@ def join(
     shown = given_token(token, token_file)
     how = How(output, verbose=verbose, wipe=wipe, yes=yes, dry_run=dry_run)
     patience = patience_of(wait_for_lock, wait_at_most)
-    try:
-        cluster = discover(url, shown, pins)
-    except Refused as error:
-        raise used_here(shown.id) or error from None
+    if (used := used_here(shown.id)) is not None:
+        raise used
+    cluster = discover(url, shown, pins)
     if (found := opened_with(cluster, shown)) is not None:
         from bootstrap.cli.join_server import join_server
 

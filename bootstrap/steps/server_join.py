@@ -227,6 +227,16 @@ def used_here(token_id: str) -> Refused | None:
 
 def _check_not_there(machine: Machine, inventory: Inventory) -> None:
     for node in inventory.nodes:
+        if (machine.name, machine.address) == (node.name, node.address):
+            raise Refused(
+                "it is in the cluster's inventory already",
+                node=machine.name,
+                step=STEP,
+                tried="look for its name and its address there",
+                got=f"{node.role.value} {node.name} at {node.address}",
+                hint="`clusterup apply` of the cluster's operator makes it what is written there; where that is "
+                "another machine that is gone for good, `clusterup remove` it first, and make a new token",
+            )
         if machine.name == node.name or machine.address == node.address:
             what = f"name {node.name}" if machine.name == node.name else f"address {node.address}"
             raise Refused(

@@ -20,6 +20,7 @@ from bootstrap.steps.adopt import OtherHere, take_over
 from bootstrap.steps.adopt_fetch import Found
 from bootstrap.steps.apply import Intent, intent_of
 from bootstrap.steps.handover_file import HANDOVER, parse_handover
+from bootstrap.steps.joiner_state import JoinerState, require_operator, state_for_joining
 from bootstrap.steps.joining import Machine
 from bootstrap.steps.server_checks import check_same_bundle, quorum_problems, stale_problems
 from bootstrap.steps.server_join import (
@@ -118,6 +119,7 @@ def test_where_it_is_allowed_already_nothing_is_added_to_allow_it(tmp_path: Path
     ("machine", "said"),
     [
         ({"name": "a1"}, "the name a1 belongs to a node"),
+        ({"name": "a1", "address": IPv4Address("10.77.0.21")}, "it is in the cluster's inventory already"),
         ({"name": "new", "address": IPv4Address("10.77.0.12")}, "the address 10.77.0.12 belongs to a node"),
     ],
 )
@@ -197,6 +199,13 @@ def test_an_operator_s_own_state_and_inventory_are_used_and_nothing_in_them_is_r
     changed = {name for name in before if after[name] != before[name]}
     assert changed <= {"hostkeys.json", "lock"}
     assert Path("lab.yaml").read_bytes() == made.written.content
+
+
+def test_who_has_joined_agents_from_here_before_is_an_operator_now(first: Intent) -> None:
+    assert isinstance(state_for_joining("lab", first.state.cluster_id), JoinerState)
+    kept(prospect(first))
+    require_operator("lab")
+    assert state_for_joining("lab", first.state.cluster_id).ssh_key.public == first.state.ssh_key.public
 
 
 def test_the_state_of_another_cluster_is_refused_and_left_alone(first: Intent, tmp_path: Path) -> None:
