@@ -136,8 +136,8 @@ def _not_told(tried: str, got: str) -> Refused:
         tried=tried,
         got=got,
         hint="its operator has to run `clusterup apply` once with a version that joins with tokens; a token that a "
-        "person made has to be of kubeadm's group (system:bootstrappers:kubeadm:default-node-token). A server's token that "
-        "was used up in the last ten seconds is told this as well",
+        "person made has to be of kubeadm's group (system:bootstrappers:kubeadm:default-node-token). A server's token "
+        "that was used up in the last ten seconds is told this as well",
     )
 
 
