@@ -144,7 +144,9 @@ def _apply(prospect: Prospect, bundle: Bundle, erased: frozenset[str], how: How,
             else:
                 _take_back(prospect, intent, prepared.world, shown)
             raise
-    if how.output is Output.TEXT:
+    if prospect.node.name in prepared.world.unreachable:
+        typer.echo(f"{prospect.node.name} is no server yet; to go on: {_again(prospect)}", err=True)
+    elif how.output is Output.TEXT:
         typer.echo(f"{prospect.node.name} is a server of the cluster {prospect.cluster}")
         typer.echo(f"  kubectl --kubeconfig {shlex.quote(str(intent.kubeconfig))} get nodes")
     if advice := bundle_advice(prospect.found.handover):

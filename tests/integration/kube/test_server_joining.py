@@ -20,7 +20,7 @@ from bootstrap.pki.token import Token, ca_pin, new_token, parse_token
 from bootstrap.steps.adopt_fetch import Found
 from bootstrap.steps.discovery import Discovered, ServerUrl, discover
 from bootstrap.steps.handover_file import handover_file
-from bootstrap.steps.joining import Machine, described_agent
+from bootstrap.steps.joining import Machine, token_client
 from bootstrap.steps.kube_client import KubeClient
 from bootstrap.steps.objects import cluster_objects
 from bootstrap.steps.server_join import Prospect, claim, keep, opened_with, prospect_of, state_to_look_with, used_here
@@ -89,7 +89,7 @@ def test_its_holder_reads_what_the_operator_has_and_does_not_use_it_up(api_serve
 
 
 def test_an_agent_s_token_opens_nothing_and_is_good_for_agents_whatever_becomes_of_a_server_s(
-    api_server: ApiServer, types: Types, tmp_path: Path, elsewhere: pytest.MonkeyPatch
+    api_server: ApiServer, types: Types, tmp_path: Path, elsewhere: pytest.MonkeyPatch, client: KubeClient
 ) -> None:
     agent_s, token = parse_token(made(types)["token"]), server_s(types)
     assert opened_with(discovered(api_server, agent_s), agent_s) is None
@@ -97,9 +97,9 @@ def test_an_agent_s_token_opens_nothing_and_is_good_for_agents_whatever_becomes_
     claim(prospect, discovered(api_server, token), keys)
     cluster = discovered(api_server, agent_s)
     assert opened_with(cluster, agent_s) is None
-    with pytest.raises(ClusterupError, match="does not tell this token"):
-        # This cluster's operator has never applied: it describes no agents. The token is let in all the same.
-        described_agent(cluster, agent_s)
+    assert client.get("Secret", f"bootstrap-token-{agent_s.id}", "kube-system") is not None
+    with token_client(cluster, agent_s) as api:
+        assert api.get("Node", "nobody") is None
 
 
 def test_with_the_keys_that_it_opened_it_is_used_up_and_a_second_time_it_is_refused(
