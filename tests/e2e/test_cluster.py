@@ -104,7 +104,7 @@ def test_logs_of_pods_come_through_every_kubelet(cluster: Operator) -> None:
             "run", name, f"--image={IMAGE}", "--restart=Never", f"--overrides={json.dumps(overrides)}",
             "--command", "--", "sh", "-c", f"echo here is {node}",
         )  # fmt: skip
-        wait_for(lambda name=name, node=node: f"here is {node}" in logs(cluster, name), f"the log of {name}", 180)  # type: ignore[misc]
+        wait_for(lambda name=name, node=node: f"here is {node}" in logs(cluster, name), f"the log of {name}", 600)  # type: ignore[misc]
         cluster.kubectl("delete", "pod", name, "--wait=false")
 
 
@@ -116,18 +116,18 @@ def logs(cluster: Operator, pod: str) -> str:
 def test_with_the_leader_of_the_quorum_off_kubectl_answers_and_a_new_pod_runs(cluster: Operator) -> None:
     gone = leader(cluster)
     cluster.clusterup("lab", "stop", gone, "--name", NAME)
-    wait_for(lambda: cluster.asks("get", "nodes").returncode == 0, "an answer to kubectl", 120)
+    wait_for(lambda: cluster.asks("get", "nodes").returncode == 0, "an answer to kubectl", 300)
     # Until the cluster has seen that the node is gone, it may give it the new pod.
-    wait_for(lambda: ready_nodes(cluster) == {*NODES} - {gone}, f"{gone} to be seen as gone", 300)
+    wait_for(lambda: ready_nodes(cluster) == {*NODES} - {gone}, f"{gone} to be seen as gone", 600)
     command = ("run", "new", f"--image={IMAGE}", "--restart=Never", "--command", "--", "sleep", "3600")
-    wait_for(lambda: cluster.asks(*command).returncode == 0 or there(cluster, "new"), "a new pod to be taken", 120)
-    wait_for(lambda: phase_of(cluster, "new") == "Running", "the new pod to run", 300)
+    wait_for(lambda: cluster.asks(*command).returncode == 0 or there(cluster, "new"), "a new pod to be taken", 300)
+    wait_for(lambda: phase_of(cluster, "new") == "Running", "the new pod to run", 600)
     assert cluster.kubectl("get", "pod", "new", "-o", "jsonpath={.spec.nodeName}") != gone
 
 
 def test_a_node_that_is_off_is_named_and_the_rest_goes_on(cluster: Operator) -> None:
     (gone,) = [name for name in NODES if name not in running_machines(cluster)]
-    wait_for(lambda: ready_nodes(cluster) == {*NODES} - {gone}, f"{gone} to be seen as gone", 300)
+    wait_for(lambda: ready_nodes(cluster) == {*NODES} - {gone}, f"{gone} to be seen as gone", 600)
     applied = cluster.runs("apply", "lab.yaml", "--yes")
     assert applied.returncode == 3
     assert f"{gone}: connect: " in applied.stderr
@@ -138,7 +138,7 @@ def test_a_node_that_is_off_is_named_and_the_rest_goes_on(cluster: Operator) -> 
 
 def test_a_node_that_comes_back_is_ready_again_without_an_apply(cluster: Operator) -> None:
     cluster.clusterup("lab", "up", "--name", NAME, "--inventory", "lab.yaml")
-    wait_for(lambda: bool(cluster.status()["healthy"]), "the cluster to be healthy again", 600)
+    wait_for(lambda: bool(cluster.status()["healthy"]), "the cluster to be healthy again", 900)
     said = cluster.clusterup("apply", "lab.yaml", "--yes")
     assert "nothing to do" in said
 
