@@ -10,7 +10,7 @@ def element(data: bytes, start: int) -> tuple[int, bytes, int]:
         raise ValueError("it is cut off")
     kind, first = data[start], data[start + 1]
     if kind & 0x1F == 0x1F:
-        raise ValueError("it has a tag that nothing here has")
+        raise ValueError("it has a tag of more than one byte")
     begin, length = start + 2, first
     if first >= 0x80:
         size = first & 0x7F

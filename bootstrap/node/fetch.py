@@ -48,7 +48,8 @@ class Source:
             vain = 0 if _size(part) > before else vain + 1
         if _size(part) != artifact.size or _sha256(part) != artifact.sha256:
             whole = _size(part) >= artifact.size
-            part.unlink(missing_ok=True) if whole else None
+            if whole:
+                part.unlink()
             raise Trouble(
                 f"{place.name} does not come",
                 tried=f"fetch it from {', '.join(self._servers)}, port {self._port}",

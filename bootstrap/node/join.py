@@ -24,7 +24,7 @@ from description import Agent, File, Unit, agent_of
 from fetch import Source
 from trouble import Trouble
 from trust import Server, Token, discover
-from verdict import SIGNER
+from verdict import SIGNER, is_ready
 
 AGENT = "/api/v1/namespaces/kube-system/configmaps/clusterup-agent"
 REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
@@ -139,8 +139,7 @@ def _check_membership(machine: Machine, agent: Agent) -> None:
 
 def _check_name(api: Api, wish: Wish) -> None:
     status, node = api.get(f"/api/v1/nodes/{quote(wish.name, safe='')}")
-    conditions = node.get("status", {}).get("conditions") or [] if status == 200 else []
-    if any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions):
+    if status == 200 and is_ready(node):
         raise Trouble(
             f"the cluster has a node {wish.name} already, and it is Ready",
             tried="look for the name that this machine would have",
@@ -259,8 +258,7 @@ def _ready(name: str, machine: Machine) -> bool:
         status, node = Api(LOCAL_API, context, {}).get(f"/api/v1/nodes/{quote(name, safe='')}")
     except (OSError, http.client.HTTPException, ValueError):
         return False
-    conditions = node.get("status", {}).get("conditions") or [] if status == 200 else []
-    return any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
+    return status == 200 and is_ready(node)
 
 
 def _denied_from_now_on(api: Api, wish: Wish) -> Callable[[], list[str]]:

@@ -11,6 +11,8 @@ import base64
 import binascii
 import re
 
+from der import element
+
 COMMON_NAME, ORGANIZATION = bytes.fromhex("550403"), bytes.fromhex("55040a")
 NODES = "system:nodes"
 NODE_PREFIX = "system:node:"
@@ -102,25 +104,6 @@ def _all(data: bytes) -> list[tuple[int, bytes]]:
     """Tag and content of each element, to the last byte."""
     found, position = [], 0
     while position < len(data):
-        kind, content, position = _element(data, position)
+        kind, content, position = element(data, position)
         found.append((kind, content))
     return found
-
-
-def _element(data: bytes, start: int) -> tuple[int, bytes, int]:
-    """One element: its tag, its content, and where the next one begins. Lengths are definite and as short as can be."""
-    if start + 2 > len(data):
-        raise ValueError("it is cut off")
-    kind, first = data[start], data[start + 1]
-    if kind & 0x1F == 0x1F:
-        raise ValueError("it has a tag that no certificate request has")
-    begin, length = start + 2, first
-    if first >= 0x80:
-        size = first & 0x7F
-        length = int.from_bytes(data[begin : begin + size], "big")
-        if not 1 <= size <= 3 or data[begin : begin + 1] == b"\x00" or length < 0x80:
-            raise ValueError("a length in it is not written as DER has it")
-        begin += size
-    if begin + length > len(data):
-        raise ValueError("it is cut off")
-    return kind, data[begin : begin + length], begin + length

@@ -14,7 +14,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -41,13 +41,6 @@ class Settings:
     question: str
     ca: str
     artifacts: Mapping[str, str]
-
-
-@dataclass
-class Places:
-    """How many are served at the same time."""
-
-    free: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(AT_ONCE))
 
 
 def settings_of(path: Path) -> Settings:
@@ -80,12 +73,11 @@ def server_of(settings: Settings) -> Server:
     """A server that listens, and serves when `serve_forever` is called."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(settings.certificate, settings.key)
-    places = Places()
 
     class Handler(_Handler):
         pass
 
-    Handler.settings, Handler.places = settings, places
+    Handler.settings, Handler.places = settings, threading.BoundedSemaphore(AT_ONCE)
     server = Server((settings.address, settings.port), Handler)
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     return server
@@ -93,7 +85,7 @@ def server_of(settings: Settings) -> Server:
 
 class _Handler(BaseHTTPRequestHandler):
     settings: Settings
-    places: Places
+    places: threading.BoundedSemaphore
     timeout = PATIENCE_SECONDS
     protocol_version = "HTTP/1.1"
     server_version = "clusterup"
@@ -108,13 +100,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(status, reason)
         elif place is None:
             self._refuse(HTTPStatus.NOT_FOUND, "this server has no such artifact")
-        elif not self.places.free.acquire(blocking=False):
+        elif not self.places.acquire(blocking=False):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many are served already")
         else:
             try:
                 self._send(Path(place))
             finally:
-                self.places.free.release()
+                self.places.release()
 
     def log_message(self, format: str, *arguments: object) -> None:
         """A line of the journal, without what the peer could have put into it."""
