@@ -20,6 +20,7 @@ from typing import IO, Any, BinaryIO
 from trouble import Trouble
 
 MIB = 1 << 20
+WRITE_AGAIN = "write the stick again, and compare it with the image: cmp"
 PARTITIONS = Path("/dev/disk/by-partuuid")
 Say = Callable[[str], None]
 
@@ -114,7 +115,8 @@ def target_of(order: Order, stick: Path, found: Sequence[Disk]) -> Disk:
     if stick.exists() and str(stick.resolve()).startswith(disk.path):
         raise Trouble(f"{disk.path} is the stick itself", got=listed, hint="name another disk")
     if disk.size < order.raw_size + MIB:
-        raise Trouble(f"{disk.path} is too small", got=f"{disk.size} bytes, {order.raw_size + MIB} needed")
+        got = f"{disk.size} bytes, {order.raw_size + MIB} needed"
+        raise Trouble(f"{disk.path} is too small", got=got, hint="name a larger disk: 4 GiB or more")
     return disk
 
 
@@ -175,7 +177,8 @@ def _write(order: Order, source: BinaryIO, disk: BinaryIO, configuration: bytes,
                 told = done * 10 // order.raw_size
                 say(f"{told * 10} % written")
     if done != order.raw_size:
-        raise Trouble("the stick's image is not whole", got=f"{done} bytes, {order.raw_size} expected")
+        got = f"{done} bytes, {order.raw_size} expected"
+        raise Trouble("the stick's image is not whole", got=got, hint=WRITE_AGAIN)
     disk.seek(order.configuration_at)
     disk.write(configuration)
     return head
@@ -193,7 +196,8 @@ def _unpacked(source: BinaryIO, size: int) -> Iterator[IO[bytes]]:
         packed.stdout.close()
         yield process.stdout
     if process.returncode:
-        raise Trouble("the stick's image can't be unpacked", got=f"zstd ended with {process.returncode}")
+        got = f"zstd ended with {process.returncode}"
+        raise Trouble("the stick's image can't be unpacked", got=got, hint=WRITE_AGAIN)
 
 
 def _read_back(order: Order, disk: Path) -> str:

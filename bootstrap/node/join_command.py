@@ -77,7 +77,8 @@ def unattended(path: str) -> int:
             Wish(server_of(server), token, pins, found["name"], found.get("address")) for server in found["servers"]
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return _failed(Trouble(f"{path} can't be understood", got=type(error).__name__), 1)
+        hint = "make the stick anew: clusterup stick; or join by hand: clusterup-node join"
+        return _failed(Trouble(f"{path} can't be understood", got=type(error).__name__, hint=hint), 1)
     except Trouble as trouble:
         return _failed(trouble, 1)
     said = ""
