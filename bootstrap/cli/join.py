@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootstrap.cli.options import Output, WaitAtMostOption, WaitForLockOption, patience_of
+from bootstrap.cli.options import (
+    BundleOption,
+    InterfaceOption,
+    MayWipeOption,
+    Output,
+    PinOption,
+    ServerOption,
+    TokenFileOption,
+    TokenOption,
+    WaitAtMostOption,
+    WaitForLockOption,
+    patience_of,
+)
 
 if TYPE_CHECKING:
     from bootstrap.engine.connections import Connections
@@ -29,40 +41,21 @@ def register(app: typer.Typer) -> None:
 
 def join(
     host: Annotated[str, typer.Argument(help="The machine: [USER@]HOST[:PORT].", show_default=False)],
-    server: Annotated[
-        str,
-        typer.Option("--server", metavar="URL", help="A server of the cluster: https://HOST:6443.", show_default=False),
-    ],
-    ca_cert_hash: Annotated[
-        list[str] | None,
-        typer.Option("--ca-cert-hash", metavar="PIN", help="The cluster's authority: sha256:.... Repeatable."),
-    ] = None,
-    token: Annotated[
-        str | None,
-        typer.Option("--token", metavar="T", help="The token, or - for standard input. Who uses ps can read it here."),
-    ] = None,
-    token_file: Annotated[
-        Path | None, typer.Option("--token-file", help="A file with the token on its first line, mode 0600.")
-    ] = None,
+    server: ServerOption,
+    ca_cert_hash: PinOption = None,
+    token: TokenOption = None,
+    token_file: TokenFileOption = None,
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the Node. Default: HOST, as far as its first dot.")
     ] = None,
     address: Annotated[
         str | None, typer.Option("--address", help="The address that other nodes reach it at. Default: HOST's.")
     ] = None,
-    interface: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--interface",
-            metavar="MAC=NET",
-            help="A network card of the installed system: MAC=dhcp or MAC=ADDRESS/PREFIX[,GATEWAY]. Repeatable. "
-            "Default: DHCP on every wired card.",
-        ),
-    ] = None,
+    interface: InterfaceOption = None,
     disk: Annotated[
         str | None, typer.Option("--disk", help="The disk to install to: /dev/vda, serial:SERIAL. It is erased.")
     ] = None,
-    wipe: Annotated[bool, typer.Option("--wipe", help="The disk may be erased though it holds data.")] = False,
+    wipe: MayWipeOption = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Erase the disk without asking, for scripts.")] = False,
     label: Annotated[
         list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="A label of the Node. Repeatable.")
@@ -85,9 +78,7 @@ def join(
         Path | None,
         typer.Option("--inventory", help="For a server: where to write the inventory. Default: NAME.yaml here."),
     ] = None,
-    bundle: Annotated[
-        str | None, typer.Option("--bundle", help="Folder of the bundle. Default: the newest one built here.")
-    ] = None,
+    bundle: BundleOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Go as far as the plan, and change nothing on the machine.")
     ] = False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -59,3 +60,34 @@ def patience_of(wait_for_lock: bool, wait_at_most: float | None) -> Patience:
         say=lambda text: typer.echo(text, err=True),
         hint="wait until it has ended, or let this wait: --wait-for-lock; a dead holder's lock ends by itself",
     )
+
+
+# Of whoever joins machines with a token.
+ServerOption = Annotated[
+    str,
+    typer.Option("--server", metavar="URL", help="A server of the cluster: https://HOST:6443.", show_default=False),
+]
+PinOption = Annotated[
+    list[str] | None,
+    typer.Option("--ca-cert-hash", metavar="PIN", help="The cluster's authority: sha256:.... Repeatable."),
+]
+TokenOption = Annotated[
+    str | None,
+    typer.Option("--token", metavar="T", help="The token, or - for standard input. Who uses ps can read it here."),
+]
+TokenFileOption = Annotated[
+    Path | None, typer.Option("--token-file", help="A file with the token on its first line, mode 0600.")
+]
+InterfaceOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--interface",
+        metavar="MAC=NET",
+        help="A network card of the installed system: MAC=dhcp or MAC=ADDRESS/PREFIX[,GATEWAY]. Repeatable. "
+        "Default: DHCP on every wired card.",
+    ),
+]
+MayWipeOption = Annotated[bool, typer.Option("--wipe", help="The disk may be erased though it holds data.")]
+BundleOption = Annotated[
+    str | None, typer.Option("--bundle", help="Folder of the bundle. Default: the newest one built here.")
+]

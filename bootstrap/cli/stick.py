@@ -8,6 +8,16 @@ from typing import Annotated
 
 import typer
 
+from bootstrap.cli.options import (
+    BundleOption,
+    InterfaceOption,
+    MayWipeOption,
+    PinOption,
+    ServerOption,
+    TokenFileOption,
+    TokenOption,
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add stick to `app`."""
@@ -16,10 +26,7 @@ def register(app: typer.Typer) -> None:
 
 def stick(
     name: Annotated[str, typer.Argument(help="Name of the Node, and host name of the machine.", show_default=False)],
-    server: Annotated[
-        str,
-        typer.Option("--server", metavar="URL", help="A server of the cluster: https://HOST:6443.", show_default=False),
-    ],
+    server: ServerOption,
     disk: Annotated[
         str,
         typer.Option("--disk", help="The machine's disk to install to: /dev/vda, serial:SERIAL.", show_default=False),
@@ -27,30 +34,12 @@ def stick(
     address: Annotated[
         str, typer.Option("--address", help="The address that other nodes reach it at.", show_default=False)
     ],
-    ca_cert_hash: Annotated[
-        list[str] | None,
-        typer.Option("--ca-cert-hash", metavar="PIN", help="The cluster's authority: sha256:.... Repeatable."),
-    ] = None,
-    token: Annotated[
-        str | None,
-        typer.Option("--token", metavar="T", help="The token, or - for standard input. Who uses ps can read it here."),
-    ] = None,
-    token_file: Annotated[
-        Path | None, typer.Option("--token-file", help="A file with the token on its first line, mode 0600.")
-    ] = None,
-    interface: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--interface",
-            metavar="MAC=NET",
-            help="A network card of the installed system: MAC=dhcp or MAC=ADDRESS/PREFIX[,GATEWAY]. Repeatable. "
-            "Default: DHCP on every wired card.",
-        ),
-    ] = None,
-    wipe: Annotated[bool, typer.Option("--wipe", help="The disk may be erased though it holds data.")] = False,
-    bundle: Annotated[
-        str | None, typer.Option("--bundle", help="Folder of the bundle. Default: the newest one built here.")
-    ] = None,
+    ca_cert_hash: PinOption = None,
+    token: TokenOption = None,
+    token_file: TokenFileOption = None,
+    interface: InterfaceOption = None,
+    wipe: MayWipeOption = False,
+    bundle: BundleOption = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The image to write. Default: NAME.stick.", show_default=False)
     ] = None,

@@ -186,10 +186,7 @@ def prepare(
     problems += leave_problems(intent.inventory, intent.leaving, world)
     installing = install_actions(intent.inventory, world, installation, done)
     plan = make_plan(all_actions(intent, world, installing, founded), world)
-    try:
-        verify_bundle(intent.bundle, used_parts(plan, intent.bundle))
-    except ClusterupError as error:
-        problems.append(error)
+    problems += bundle_problems(plan, intent.bundle)
     return Prepared(world, tuple(problems), plan)
 
 
@@ -253,7 +250,16 @@ def installation_of(intent: Intent) -> Installation:
     )
 
 
-def used_parts(plan: Plan[World], bundle: Bundle) -> list[str]:
+def bundle_problems(plan: Plan[World], bundle: Bundle) -> list[ClusterupError]:
+    """What is wrong with the parts of the bundle that the plan would put on nodes."""
+    try:
+        verify_bundle(bundle, _used_parts(plan, bundle))
+    except ClusterupError as error:
+        return [error]
+    return []
+
+
+def _used_parts(plan: Plan[World], bundle: Bundle) -> list[str]:
     """The artifacts that the plan would put on nodes."""
     steps = {item.action.id.split("/", 1)[1] for item in plan.items}
     names = [name for name, action in (("os", "install.image"), ("payload", "payload")) if action in steps]

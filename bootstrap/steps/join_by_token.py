@@ -16,9 +16,8 @@ from bootstrap.engine.events import Observer
 from bootstrap.engine.gather import gather
 from bootstrap.engine.plan import make_plan
 from bootstrap.errors import ClusterupError, Refused
-from bootstrap.image.bundle import verify_bundle
 from bootstrap.steps import deploy_commands as commands
-from bootstrap.steps.apply import Prepared, used_parts
+from bootstrap.steps.apply import Prepared, bundle_problems
 from bootstrap.steps.checks import judged
 from bootstrap.steps.deploy import deploy_actions
 from bootstrap.steps.facts import read_node
@@ -91,10 +90,7 @@ def prepare_join(joining: Joining, world: World, connections: Connections, *, wi
     actions = install_actions(joining.inventory, world, installation, done)
     actions += deploy_actions(joining.desired, world)
     plan = make_plan([*actions, *token_join_actions(joining)], world)
-    try:
-        verify_bundle(joining.bundle, used_parts(plan, joining.bundle))
-    except ClusterupError as error:
-        problems.append(error)
+    problems += bundle_problems(plan, joining.bundle)
     return Prepared(world, tuple(problems), plan)
 
 

@@ -27,6 +27,7 @@ from bootstrap.pki.sshkeys import new_ssh_key
 from bootstrap.pki.token import ca_pin
 from bootstrap.steps.discovery import ServerUrl
 from bootstrap.steps.joining import Joining, installation_for
+from bootstrap.steps.shape import is_loopback
 
 MIB = 1 << 20
 INSTALL = "clusterup-install"
@@ -129,9 +130,8 @@ def _servers(joining: Joining) -> tuple[ServerUrl, ...]:
     """Where the machine asks, one after the other: where it was asked here, if that can be the same there, and the
     servers themselves."""
     given = joining.cluster.server
-    here_alone = given.host == "localhost" or given.host.startswith("127.") or given.host == "::1"
     servers = [ServerUrl(str(address)) for address in joining.description.servers.values()]
-    return tuple(dict.fromkeys(servers if here_alone else [given, *servers]))
+    return tuple(dict.fromkeys(servers if is_loopback(given.host) else [given, *servers]))
 
 
 def _live_etc(order: dict[str, object]) -> list[EtcFile]:

@@ -72,12 +72,13 @@ def joined_at(inventory: Inventory) -> tuple[str, int]:
     """Host and port at which machines join that have no balancer of their own: the endpoint, or the first server that
     has a network where the endpoint is the operator's own machine, as in a lab."""
     host, port = endpoint_of(inventory)
-    if not _loopback(host):
+    if not is_loopback(host):
         return host, port
     return str((inventory.networked_servers or inventory.servers)[0].address), API_PORT
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host name or an address leads to the machine that asks."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
