@@ -10,11 +10,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.helpers.measured import measured
 
 SERVERS = 3
 NODES = (10, 100, 300, 1000)
@@ -72,26 +73,15 @@ class Simulator:
         before. Ends with its output when it fails."""
         self.tell("cut")
         before = json.loads(self.tell("used"))
-        began = time.monotonic()
-        with subprocess.Popen(
-            command,
-            env=self.environment | dict(more or {}),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ) as process:
-            said = process.stdout.read() if process.stdout else ""
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-        wall = time.monotonic() - began
+        try:
+            used = measured(command, self.environment | dict(more or {}), Path.cwd())
+        except RuntimeError as error:
+            raise SystemExit(str(error)) from None
         after = json.loads(self.tell("used"))
-        if process.returncode:
-            raise SystemExit(f"{command[0]} ended with exit code {process.returncode}:\n{said[-2000:]}")
         return Ran(
-            wall,
-            usage.ru_utime + usage.ru_stime,
-            usage.ru_maxrss / 1024,
+            used.wall,
+            used.cpu,
+            used.memory,
             after["cpu"] - before["cpu"],
             after["told"] - before["told"],
         )

@@ -12,10 +12,11 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """Seconds of wall and CPU time of a process that ended well, and what it said."""
+    """Seconds of wall and CPU time of a process that ended well, its peak memory in MB, and what it said."""
 
     wall: float
     cpu: float
+    memory: float
     said: str
 
 
@@ -37,4 +38,4 @@ def measured(command: Sequence[str], environment: Mapping[str, str], folder: Pat
     wall = time.monotonic() - began
     if process.returncode:
         raise RuntimeError(f"{' '.join(command[:3])} ended with exit code {process.returncode}:\n{said[-3000:]}")
-    return Used(wall, usage.ru_utime + usage.ru_stime, said)
+    return Used(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, said)

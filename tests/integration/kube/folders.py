@@ -8,7 +8,7 @@ import hashlib
 import json
 import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,15 @@ def served_artifacts(api_server: ApiServer, folder: Path) -> Iterator[int]:
     """What a joining node reads is in the cluster; the port of the server of artifacts."""
     (folder / "payload.raw").write_bytes(PAYLOAD)
     (folder / "pause.tar").write_bytes(IMAGE)
+    artifacts = {sha256(PAYLOAD): f"{folder}/payload.raw", sha256(IMAGE): f"{folder}/pause.tar"}
+    with serving(api_server, folder, artifacts) as port:
+        yield port
+
+
+@contextmanager
+def serving(api_server: ApiServer, folder: Path, artifacts: Mapping[str, str]) -> Iterator[int]:
+    """A server of these artifacts (paths by SHA-256), which asks the API server about tokens; its port. What joining
+    nodes may read is in the cluster."""
     (folder / "ca.crt").write_bytes(api_server.pki.ca.cert_pem)
     pair = issue(api_server.pki.ca, common_name="kube-apiserver", usage=Usage.SERVER, hosts=["127.0.0.1"])
     (folder / "tls.crt").write_bytes(pair.cert_pem)
@@ -117,7 +126,7 @@ def served_artifacts(api_server: ApiServer, folder: Path) -> Iterator[int]:
         "key": f"{folder}/tls.key",
         "question": f"https://127.0.0.1:{api_server.port}{join.AGENT}",
         "ca": f"{folder}/ca.crt",
-        "artifacts": {sha256(PAYLOAD): f"{folder}/payload.raw", sha256(IMAGE): f"{folder}/pause.tar"},
+        "artifacts": dict(artifacts),
     }
     (folder / "settings.json").write_text(json.dumps(settings))
     with api_server.client() as api:

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import json
 import socket
 import ssl
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
-import bootstrap
-from bootstrap.pki.token import DEFAULT_GROUP, Token, new_token, token_secret
-from bootstrap.pki.x509 import Usage, issue
-from tests.helpers.daemons import daemon, free_ports, wait_for
+from bootstrap.pki.token import Token, new_token, token_secret
+from tests.integration.kube.folders import serving
 from tests.integration.kube.servers import ApiServer
 
-AGENT = Path(bootstrap.__file__).parent / "node"
-NAME = "clusterup-agent"
 CONTENT = b"the payload " * 200_000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
@@ -53,59 +46,13 @@ class Artifacts:
 def artifacts(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Artifacts]:
     folder = tmp_path_factory.mktemp("artifacts")
     (folder / "payload.raw").write_bytes(CONTENT)
-    (folder / "ca.crt").write_bytes(api_server.pki.ca.cert_pem)
-    pair = issue(api_server.pki.ca, common_name="kube-apiserver", usage=Usage.SERVER, hosts=["127.0.0.1"])
-    (folder / "tls.crt").write_bytes(pair.cert_pem)
-    (folder / "tls.key").write_bytes(pair.key_pem)
-    (port,) = free_ports(1)
-    settings = {
-        "address": "127.0.0.1",
-        "port": port,
-        "certificate": f"{folder}/tls.crt",
-        "key": f"{folder}/tls.key",
-        "question": f"https://127.0.0.1:{api_server.port}/api/v1/namespaces/kube-system/configmaps/{NAME}",
-        "ca": f"{folder}/ca.crt",
-        "artifacts": {SHA256: f"{folder}/payload.raw", "0" * 64: f"{folder}/lost.raw"},
-    }
-    (folder / "settings.json").write_text(json.dumps(settings))
     token = new_token()
-    with api_server.client() as api:
-        for manifest in allowed():
-            api.apply(manifest)
+    with (
+        serving(api_server, folder, {SHA256: f"{folder}/payload.raw", "0" * 64: f"{folder}/lost.raw"}) as port,
+        api_server.client() as api,
+    ):
         api.apply(token_secret(token, expires=datetime.now(UTC) + timedelta(hours=1), description="a test"))
-    with daemon([sys.executable, str(AGENT), "serve", str(folder / "settings.json")], folder / "log"):
-        served = Artifacts(port, api_server.pki.ca.cert_pem.decode(), token)
-        wait_for(lambda: answers(served), "an answer of the process that serves", 30)
-        yield served
-
-
-def allowed() -> list[dict[str, object]]:
-    """What joining nodes may read, as far as this asks for it."""
-    rbac = "rbac.authorization.k8s.io"
-    metadata = {"name": "clusterup:join", "namespace": "kube-system"}
-    return [
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME, "namespace": "kube-system"}},
-        {
-            "apiVersion": f"{rbac}/v1",
-            "kind": "Role",
-            "metadata": metadata,
-            "rules": [{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [NAME], "verbs": ["get"]}],
-        },
-        {
-            "apiVersion": f"{rbac}/v1",
-            "kind": "RoleBinding",
-            "metadata": metadata,
-            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "clusterup:join"},
-            "subjects": [{"apiGroup": rbac, "kind": "Group", "name": DEFAULT_GROUP}],
-        },
-    ]
-
-
-def answers(served: Artifacts) -> bool:
-    try:
-        return served.get("/")[0] == 401
-    except OSError:
-        return False
+        yield Artifacts(port, api_server.pki.ca.cert_pem.decode(), token)
 
 
 def test_a_token_gets_the_payload(artifacts: Artifacts) -> None:
