@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -32,7 +34,8 @@ def listening() -> Iterator[int]:
 def shell_with(folder: Path, *programs: str) -> LocalTransport:
     """A machine that has these programs and no others."""
     for program in ("sh", "timeout", *programs):
-        found = shutil.which(program)
+        # A python3 in the path may be a script of a version manager, which needs more than is here.
+        found = os.path.realpath(sys.executable) if program == "python3" else shutil.which(program)
         assert found is not None, program
         (folder / program).symlink_to(found)
     return LocalTransport(shell=("env", f"PATH={folder}", "sh"))
