@@ -109,6 +109,7 @@ def join(
     from bootstrap.steps.discovery import discover, pins_of, server_url
     from bootstrap.steps.join_words import given_token, machine_of
     from bootstrap.steps.joining import described_agent, joining_of
+    from bootstrap.steps.made_secret import joins_by_itself, made_for
     from bootstrap.steps.server_join import opened_with, used_here
     from bootstrap.transport.target import place_of
 
@@ -146,6 +147,8 @@ def join(
 
         join_server(cluster, shown, found, machine, inventory, local, how, patience)
         return
+    if (server_of_it := made_for(cluster, shown)) is not None:
+        raise joins_by_itself(server_of_it)
     if inventory is not None:
         raise BadUse(
             "an agent's token opens no inventory", step="join", got="--inventory", hint="leave it away for an agent"

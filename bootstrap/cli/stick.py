@@ -44,17 +44,21 @@ def stick(
         Path | None, typer.Option("--out", "-o", help="The image to write. Default: NAME.stick.", show_default=False)
     ] = None,
 ) -> None:
-    """Make a USB stick from which a machine installs itself and joins a cluster as an agent, with nobody watching.
+    """Make a USB stick from which a machine installs itself and joins a cluster, with nobody watching.
 
     Write the image to a stick (`dd if=NAME.stick of=/dev/sdX`), plug it in, switch the machine on. It installs to the
     disk that was named, if that is empty, restarts, and joins with the token for as long as that is good. Whoever has
     the stick has the token until it ends: `clusterup token create --node NAME --uses 1` makes one for this machine.
+
+    It joins as an agent; with a token that was made for this machine as a server (`clusterup token create --role server
+    --node NAME`), as that server.
     """
     from bootstrap.image.bundle import find_bundle, verify_bundle
     from bootstrap.steps.discovery import discover, pins_of, server_url
     from bootstrap.steps.join_stick import Wishes, write_join_stick
     from bootstrap.steps.join_words import given_token, machine_of
     from bootstrap.steps.joining import described_agent, joining_of, note_joining
+    from bootstrap.steps.made_secret import check_same_server, made_for
     from bootstrap.transport.target import Place
 
     machine = machine_of(
@@ -72,6 +76,8 @@ def stick(
     verify_bundle(local, ["os", "live"])
     shown = given_token(token, token_file)
     cluster = discover(url, shown, pins)
+    if (server_of_it := made_for(cluster, shown)) is not None:
+        check_same_server(server_of_it, machine)
     joining = joining_of(cluster, shown, described_agent(cluster, shown), machine, local)
     target = out or Path(f"{name}.stick")
     write_join_stick(joining, Wishes(disk, wipe), target)

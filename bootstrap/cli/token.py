@@ -56,7 +56,9 @@ def create(
     too many and the name of a live node, and the reason stands in the request: `kubectl describe csr`.
 
     A server's token (--role server) opens the cluster's keys, as every server has them: it is good for one join, and
-    for an hour at most.
+    for an hour at most. With it alone a server is joined from another machine (`clusterup join`), which becomes an
+    operator's by that. With --node, a server of the inventory joins by itself: by the command that is printed, typed on
+    it, or from a stick (`clusterup stick`). The next `clusterup apply` tells the other nodes of it.
 
     What stands on a command line is seen by every user of that machine. `clusterup join` also takes the token from a
     file (--token-file), from standard input (--token -) and from the environment variable CLUSTERUP_TOKEN;

@@ -10,7 +10,7 @@ USAGE = """\
 usage: clusterup-node COMMAND
 
   approve FILE   say yes or no to kubelets that ask for their certificate with a counted token (on servers)
-  join URL ...   make this machine an agent of a cluster; see `clusterup-node join --help`
+  join URL ...   make this machine a node of a cluster; see `clusterup-node join --help`
   join-as FILE   the same as the machine's configuration says, until it has joined
   install FILE   install this machine, which runs from a stick, as the stick says
   network FILE   keep this node's CNI configuration and the routes to the other nodes as the cluster has them

@@ -1,6 +1,7 @@
-"""What an agent of a cluster holds and runs, as the cluster tells it to whoever joins with a token.
+"""What a node of a cluster holds and runs, as the cluster tells it to whoever joins with a token.
 
-Format 1 of the ConfigMap `clusterup-agent`; see bootstrap/steps/agent_description.py.
+Format 1 of the ConfigMap `clusterup-agent`, see bootstrap/steps/agent_description.py; and of the Secret that was made
+for one server, see bootstrap/steps/made_server.py.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +20,7 @@ FORMAT = 1
 NODE, ADDRESS = "@NODE@", "@ADDRESS@"
 # Where agents keep what the description may name: nothing else of a machine is written because a cluster says so.
 FOLDERS = ("/etc/", "/var/lib/clusterup/images/")
+HANDOVER = "/var/lib/clusterup/handover.json"
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -62,31 +65,76 @@ class Agent:
     kubelet: tuple[Unit, ...]
 
 
+@dataclass(frozen=True)
+class ServerParts:
+    """What a server has beside what every node has: its name and address, its units, the file that it keeps for
+    operators once it has its vote, and what is merged into its Node."""
+
+    name: str
+    address: str
+    etcd: tuple[Unit, ...]
+    control_plane: tuple[Unit, ...]
+    handover: File
+    node: Mapping[str, Any] = field(repr=False)
+
+
 def agent_of(text: str, node: str, address: str) -> Agent:
     """The agent of that name and address. Raises Trouble for a description that this node's agent does not know."""
+    with _understood():
+        return _agent(_known(text), node, address)
+
+
+def server_of(text: str) -> tuple[Agent, ServerParts]:
+    """What the one server holds and runs that the description was made for. Raises Trouble as `agent_of` does."""
+    with _understood():
+        data = _known(text)
+        own = data["server"]
+        name, address = str(own["name"]), str(own["address"])
+        files = _files(data, name, address)
+        parts = ServerParts(
+            name,
+            address,
+            _units(own["etcd"], files),
+            _units(own["control_plane"], files),
+            File(HANDOVER, 0o600, str(own["handover"]).encode()),
+            dict(own["node"]),
+        )
+        return _agent(data, name, address), parts
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
     try:
-        data = json.loads(text)
-        if data["format"] != FORMAT:
-            raise Trouble(
-                "the cluster describes its agents in a format that this node does not know",
-                got=f"format {data['format']}, known is {FORMAT}",
-                hint="install this machine with the cluster's own version of clusterup",
-            )
-        return _agent(data, node, address)
+        yield
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Trouble(
-            "what the cluster says of its agents can't be understood",
+            "what the cluster says of its nodes can't be understood",
             got=f"{type(error).__name__}: {error}",
             hint="`clusterup apply` of the cluster's operator puts it right",
         ) from None
 
 
+def _known(text: str) -> Mapping[str, Any]:
+    data: Mapping[str, Any] = json.loads(text)
+    if data["format"] != FORMAT:
+        raise Trouble(
+            "the cluster describes its nodes in a format that this one does not know",
+            got=f"format {data['format']}, known is {FORMAT}",
+            hint="install this machine with the cluster's own version of clusterup",
+        )
+    return data
+
+
+def _files(data: Mapping[str, Any], node: str, address: str) -> Mapping[str, File]:
+    return {(made := _file(each, node, address)).path: made for each in data["files"]}
+
+
+def _units(listed: Sequence[Mapping[str, Any]], files: Mapping[str, File]) -> tuple[Unit, ...]:
+    return tuple(Unit(str(each["name"]), _digest([files[path] for path in each["reads"]])) for each in listed)
+
+
 def _agent(data: Mapping[str, Any], node: str, address: str) -> Agent:
-    files = {(made := _file(each, node, address)).path: made for each in data["files"]}
-
-    def units(name: str) -> tuple[Unit, ...]:
-        return tuple(Unit(str(each["name"]), _digest([files[path] for path in each["reads"]])) for each in data[name])
-
+    files = _files(data, node, address)
     payload = data["payload"]
     return Agent(
         cluster=str(data["cluster"]["name"]),
@@ -95,8 +143,8 @@ def _agent(data: Mapping[str, Any], node: str, address: str) -> Agent:
         payload=_artifact(f"/var/lib/clusterup/payloads/{payload['sha256']}.raw", payload),
         images=tuple(_artifact(_allowed(each["path"]), each) for each in data["images"]),
         files=tuple(files.values()),
-        runtime=units("runtime"),
-        kubelet=units("kubelet"),
+        runtime=_units(data["runtime"], files),
+        kubelet=_units(data["kubelet"], files),
     )
 
 

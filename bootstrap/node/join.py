@@ -1,4 +1,5 @@
-"""This machine joins a cluster as an agent, with nothing but a server's URL, a token and a pin.
+"""This machine joins a cluster, with nothing but a server's URL, a token and a pin: as an agent or, where the token was
+made for it as a server, as that.
 
 Everything is looked at before it is done: a second run goes on where the first one ended.
 """
@@ -11,17 +12,17 @@ import json
 import os
 import socket
 import ssl
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from description import Agent, File, Unit, agent_of
+from asking import Api
+from description import Agent, File, agent_of
 from fetch import Source
+from machine import Machine, begin, run, start, write
+from server_join import become_server, check, claim, etcd_of, made_for, note_on_node
 from trouble import Trouble
 from trust import Server, Token, discover
 from verdict import SIGNER, is_ready
@@ -34,11 +35,9 @@ KEPT = "/var/lib/clusterup"
 LINK = "/var/lib/extensions/clusterup.raw"
 RELEASE = "/usr/lib/extension-release.d/extension-release.clusterup"
 MERGING = "/run/clusterup/merging"
-APPLIED = "/run/clusterup/applied"
 BOOTSTRAP = "/var/lib/kubelet/bootstrap-kubelet.conf"
 CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 MEMBERSHIP = "/etc/clusterup/cluster.json"
-START_SECONDS = 900
 READY_SECONDS = 900.0
 EVERY_SECONDS = 5.0
 
@@ -54,56 +53,35 @@ class Wish:
     address: str | None = None
 
 
-@dataclass(frozen=True)
-class Machine:
-    """Where its file system is, and what is told to whom stands in front of it."""
-
-    root: Path
-    say: Callable[[str], None]
-
-    def place(self, path: str) -> Path:
-        """Where an absolute path of the machine is."""
-        return self.root / path.lstrip("/")
-
-
 def join(wish: Wish, machine: Machine) -> None:
     """Make this machine a Ready node. Raises Trouble, OSError, CalledProcessError."""
     ca = discover(wish.server, wish.token, wish.pins, time.time()).decode()
     machine.say(f"{wish.server} is the cluster that was meant")
     api = Api(wish.server, ssl.create_default_context(cadata=ca), {"Authorization": f"Bearer {wish.token.reveal()}"})
-    agent = _described(api, wish)
+    becoming = made_for(api, wish.token)
+    agent = becoming.agent if becoming else _described(api, wish)
     _check_membership(machine, agent)
     joined = machine.place(CERTIFICATE).exists()
     if not joined:
         _check_name(api, wish)
+    if becoming:
+        etcd = etcd_of(becoming)
+        check(becoming, wish.name, etcd)
+        claim(becoming, api, machine)
     _bring(agent, Source(agent.servers, ca, wish.token.reveal()), machine)
-    _start(agent.runtime, machine)
+    start(agent.runtime, machine)
+    if becoming:
+        become_server(becoming, etcd, machine)
     denied = _denied_from_now_on(api, wish)
     if not joined:
-        _write(machine, File(BOOTSTRAP, 0o600, _kubeconfig(agent.cluster, ca, wish.token)))
-    _begin(agent.kubelet, machine)
+        write(machine, File(BOOTSTRAP, 0o600, _kubeconfig(agent.cluster, ca, wish.token)))
+    begin(agent.kubelet, machine)
     _wait_until_ready(wish, machine, denied)
     machine.place(BOOTSTRAP).unlink(missing_ok=True)
-    _start(agent.kubelet, machine)
-    machine.say(f"{wish.name} is a Ready node of {agent.cluster}")
-
-
-class Api:
-    """An API server, asked with these headers over TLS that `context` verifies."""
-
-    def __init__(self, server: Server, context: ssl.SSLContext, headers: dict[str, str]) -> None:
-        self._server, self._context, self._headers = server, context, headers
-
-    def get(self, path: str) -> tuple[int, Any]:
-        """Status and what it says. Raises OSError, HTTPException or ValueError."""
-        server = self._server
-        connection = http.client.HTTPSConnection(server.host, server.port, timeout=15, context=self._context)
-        try:
-            connection.request("GET", path, headers={**self._headers, "Accept": "application/json"})
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
-        finally:
-            connection.close()
+    start(agent.kubelet, machine)
+    if becoming:
+        note_on_node(becoming)
+    machine.say(f"{wish.name} is a Ready {'server' if becoming else 'node'} of {agent.cluster}")
 
 
 def own_address(server: Server) -> str:
@@ -153,13 +131,13 @@ def _bring(agent: Agent, source: Source, machine: Machine) -> None:
         source.bring(image, machine.place(image.path), machine.say)
     source.bring(agent.payload, machine.place(agent.payload.path), machine.say)
     _merge(agent.payload.path, machine)
-    changed = [file for file in agent.files if _write(machine, file)]
+    changed = [file for file in agent.files if write(machine, file)]
     for file in agent.files:
-        _write(machine, File(f"{KEPT}{file.path}", file.mode, file.content))
+        write(machine, File(f"{KEPT}{file.path}", file.mode, file.content))
     os.sync()
     if changed:
         machine.say(f"{len(changed)} files are written")
-        _run("systemctl", "daemon-reload")
+        run("systemctl", "daemon-reload")
 
 
 def _merge(payload: str, machine: Machine) -> None:
@@ -174,56 +152,9 @@ def _merge(payload: str, machine: Machine) -> None:
     new.unlink(missing_ok=True)
     new.symlink_to(payload)
     new.rename(link)
-    _run("systemd-sysext", "refresh")
+    run("systemd-sysext", "refresh")
     merging.unlink()
     machine.say("the payload is part of /usr")
-
-
-def _write(machine: Machine, file: File) -> bool:
-    """Whether it had to be written. Whole or not at all: there are services that watch theirs."""
-    place = machine.place(file.path)
-    if place.exists() and place.read_bytes() == file.content and place.stat().st_mode & 0o7777 == file.mode:
-        return False
-    place.parent.mkdir(parents=True, exist_ok=True)
-    new = place.with_name(f"{place.name}.new")
-    new.touch(mode=0o600)
-    new.write_bytes(file.content)
-    new.chmod(file.mode)
-    new.rename(place)
-    return True
-
-
-def _begin(units: Sequence[Unit], machine: Machine) -> None:
-    """Begin to start what does not run, and to restart what runs with other settings."""
-    for unit in units:
-        applied = machine.place(f"{APPLIED}/{unit.name}")
-        if _active(unit.name) and applied.exists() and applied.read_text().split()[:1] == [unit.digest]:
-            continue
-        applied.unlink(missing_ok=True)
-        machine.say(f"starting {unit.name.removesuffix('.service')}")
-        _run("systemctl", "restart", "--no-block", unit.name)
-
-
-def _start(units: Sequence[Unit], machine: Machine) -> None:
-    """As `_begin`, and wait until they run."""
-    _begin(units, machine)
-    for unit in units:
-        try:
-            # It waits for the start that is under way.
-            _run("systemctl", "start", unit.name, seconds=START_SECONDS)
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            said = error.stderr or b""
-            raise Trouble(
-                f"{unit.name} does not start",
-                tried=f"systemctl start {unit.name}",
-                got=(said if isinstance(said, str) else said.decode(errors="replace")).strip()[-300:] or str(error),
-                hint=f"look at `journalctl -u {unit.name}`",
-                passing=True,
-            ) from None
-
-
-def _active(unit: str) -> bool:
-    return subprocess.run(["systemctl", "--quiet", "is-active", unit], check=False, timeout=60).returncode == 0
 
 
 def _wait_until_ready(wish: Wish, machine: Machine, denied: Callable[[], list[str]]) -> None:
@@ -304,13 +235,3 @@ def _kubeconfig(cluster: str, ca: str, token: Token) -> bytes:
         "current-context": cluster,
     }
     return (json.dumps(found, indent=1) + "\n").encode()
-
-
-def _run(*argv: str, seconds: float = 120) -> None:
-    subprocess.run(argv, check=True, capture_output=True, timeout=seconds)
-
-
-def say(text: str) -> None:
-    """A line for whoever stands in front of the machine, or reads its journal."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()

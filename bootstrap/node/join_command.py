@@ -15,14 +15,16 @@ from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
 
-from join import CERTIFICATE, Machine, Wish, join, say
+from join import CERTIFICATE, Wish, join
+from machine import Machine, say
 from trouble import Trouble
 from trust import pins_of, server_of, token_of
 
 VARIABLE = "CLUSTERUP_TOKEN"
 DESCRIPTION = """\
-Make this machine an agent of a cluster. `clusterup token create` on the operator's machine prints the command; the same
-command goes on where an earlier one ended.
+Make this machine a node of a cluster: an agent or, where the token was made for this machine as a server
+(`clusterup token create --role server --node NAME`), that server. `clusterup token create` on the operator's machine
+prints the command; the same command goes on where an earlier one ended.
 
 The token is read from --token-file, from standard input with --token -, from the environment variable
 CLUSTERUP_TOKEN, or asked for on a terminal. Given as --token TOKEN it shows in the list of processes meanwhile.

@@ -79,6 +79,12 @@ def labels_of(node: Node) -> dict[str, str]:
     return {**({SERVER_LABEL: ""} if node.role is Role.SERVER else {}), **node.labels}
 
 
+def given_by(node: Node) -> dict[str, str]:
+    """The annotation that says which labels and taints come from the inventory."""
+    note = {"labels": sorted(labels_of(node)), "taints": sorted(_wanted_taints(node))}
+    return {GIVEN: json.dumps(note)}
+
+
 def node_patch(node: Node, found: Mapping[str, Any]) -> dict[str, Any]:
     """What has to be merged into the Node (RFC 7396) so that it is as the inventory says; empty where it is. The Node's
     version is part of it: a Node that changed since is not overwritten."""
@@ -89,14 +95,13 @@ def node_patch(node: Node, found: Mapping[str, Any]) -> dict[str, Any]:
     others = {
         each: taint for each, taint in _found_taints(found).items() if each not in taints and each not in given.taints
     }
-    note = {"labels": sorted(labels), "taints": sorted(taints)}
     # It may have pods again.
     left, schedulable = ({LEAVING: None}, {"unschedulable": None}) if leaving_since(found) else ({}, {})
     return {
         "metadata": {
             "resourceVersion": found["metadata"]["resourceVersion"],
             "labels": {**gone, **labels},
-            "annotations": {GIVEN: json.dumps(note), **left},
+            "annotations": {**given_by(node), **left},
         },
         "spec": {"taints": [*others.values(), *(_taint(each, value) for each, value in taints.items())], **schedulable},
     }

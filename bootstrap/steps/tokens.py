@@ -5,7 +5,9 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -28,8 +30,11 @@ from bootstrap.steps.counted_tokens import counted_token_objects, delete_counted
 from bootstrap.steps.join_tokens import NAMESPACE
 from bootstrap.steps.known_tokens import NODE, USES
 from bootstrap.steps.kube_client import KubeClient
+from bootstrap.steps.made_secret import delete_made_objects, made_server_objects
+from bootstrap.steps.made_server import check_may_join, made_server
 from bootstrap.steps.server_tokens import DEFAULT_LIFE, LONGEST_LIFE, delete_server_objects, server_token_objects
 from bootstrap.steps.shape import joined_at
+from bootstrap.steps.token_objects import Manifest
 from bootstrap.steps.token_ttl import lifetime_of
 
 AGENT_LIFE = timedelta(hours=1)
@@ -48,15 +53,17 @@ class Wish:
 
     @property
     def counted(self) -> bool:
-        """Whether clusterup's own approver decides about each use."""
-        return self.role is Role.AGENT and (self.uses is not None or self.node is not None)
+        """Whether clusterup's own approver decides about each use: not about that of a token that opens keys."""
+        if self.role is Role.SERVER:
+            return self.node is not None
+        return self.uses is not None or self.node is not None
 
     @property
-    def group(self) -> str:
-        """The group that its holder is in."""
-        if self.role is Role.SERVER:
-            return SERVER_GROUP
-        return COUNTED_GROUP if self.counted else DEFAULT_GROUP
+    def groups(self) -> tuple[str, ...]:
+        """The groups that its holder is in."""
+        servers = (SERVER_GROUP,) if self.role is Role.SERVER else ()
+        counted = (COUNTED_GROUP,) if self.counted else ()
+        return (*servers, *counted) or (DEFAULT_GROUP,)
 
     @property
     def annotations(self) -> dict[str, str]:
@@ -75,12 +82,7 @@ def wish_of(*, ttl: str | None, role: str, uses: int | None = None, node: str | 
         return Wish(AGENT_LIFE if ttl is None else lifetime_of(ttl), Role.AGENT, uses, node)
     if uses not in (None, 1):
         raise _bad("a server's token is for one join", "leave --uses away, and make a token for each server")
-    if node is not None:
-        raise _bad(
-            "a server's token can't be for one name",
-            "leave --node away: who has it has the cluster's keys, and no name would bind them",
-        )
-    return Wish(DEFAULT_LIFE if ttl is None else lifetime_of(ttl, LONGEST_LIFE), Role.SERVER, 1)
+    return Wish(DEFAULT_LIFE if ttl is None else lifetime_of(ttl, LONGEST_LIFE), Role.SERVER, 1, node)
 
 
 def _bad(problem: str, hint: str) -> BadUse:
@@ -99,8 +101,12 @@ class Made:
     node: str | None = None
 
     def join_commands(self) -> tuple[str, ...]:
-        """What is typed to join with it: clusterup's own command, and for agents kubeadm's."""
+        """What is typed to join with it: clusterup's own command, and for agents kubeadm's. A server that something was
+        made for joins by itself."""
         secret, place = self.token.reveal(), self.server.removeprefix("https://")
+        if self.role is Role.SERVER and self.node is not None:
+            there = f"--token {secret} --ca-cert-hash {self.pin} --name {self.node}"
+            return (f"clusterup-node join {self.server} {there}",)
         own = f"clusterup join HOST --server {self.server} --token {secret} --ca-cert-hash {self.pin}"
         if self.role is Role.SERVER:
             return (own,)
@@ -124,18 +130,18 @@ class Made:
 def create_token(api: KubeClient, wish: Wish, intent: Intent) -> Made:
     """A new token that the API server knows, and what it opens; nothing of it stays where that fails. Raises
     ClusterupError."""
+    if wish.role is Role.SERVER and wish.node is not None:
+        check_may_join(api, intent, wish.node)
+        # What it keeps of it will be taken for ours.
+        intent.state.note_handover(hashlib.sha256(_handover(intent)).hexdigest())
     token = new_token()
     expires = datetime.now(UTC).replace(microsecond=0) + wish.lifetime
     secret = token_secret(
-        token, expires=expires, description=DESCRIPTION, groups=(wish.group,), annotations=wish.annotations
+        token, expires=expires, description=DESCRIPTION, groups=wish.groups, annotations=wish.annotations
     )
     try:
         owner = api.apply(secret)
-        if wish.role is Role.SERVER:
-            opened = server_token_objects(token, owner, _handover(intent))
-        else:
-            opened = counted_token_objects(token.id, owner) if wish.counted else ()
-        for manifest in opened:
+        for manifest in _opened(token, wish, intent, owner):
             api.apply(manifest)
     except BaseException:
         with suppress(ClusterupError):
@@ -144,11 +150,22 @@ def create_token(api: KubeClient, wish: Wish, intent: Intent) -> Made:
     return Made(token, expires, join_url(intent.inventory), ca_pin(intent.keys.pki.ca.cert_pem), wish.role, wish.node)
 
 
+def _opened(token: Token, wish: Wish, intent: Intent, owner: Mapping[str, Any]) -> tuple[Manifest, ...]:
+    """What there is beside the token's own Secret, `owner`."""
+    counted = counted_token_objects(token.id, owner) if wish.counted else ()
+    if wish.role is not Role.SERVER:
+        return counted
+    if wish.node is None:
+        return server_token_objects(token, owner, _handover(intent))
+    return (*counted, *made_server_objects(token.id, owner, made_server(intent, wish.node)))
+
+
 def revoke_token(api: KubeClient, token_id: str) -> bool:
     """Take a token back: nobody is let in with it, once the API servers' ten seconds of memory are over. False where
     there is none of that id. Raises KubeError."""
     there = api.delete("Secret", f"bootstrap-token-{token_id}", NAMESPACE)
-    return any((there, delete_server_objects(api, token_id), delete_counted_objects(api, token_id)))
+    opened = (delete_server_objects, delete_counted_objects, delete_made_objects)
+    return any([there, *[delete(api, token_id) for delete in opened]])
 
 
 def id_of(text: str) -> str:

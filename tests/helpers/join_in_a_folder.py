@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "bootstrap" / "node"))
 
 import fetch
 import join
+import machine
 import trust
 
 EVERY_SECONDS = 0.1
@@ -32,7 +33,9 @@ def main(path: Path) -> None:
 
     vars(join)["Source"] = source
     pins, token = frozenset({told["pin"]}), trust.token_of(told["token"])
-    join.join(join.Wish(server, token, pins, told["name"], told["address"]), join.Machine(Path(told["root"]), join.say))
+    join.join(
+        join.Wish(server, token, pins, told["name"], told["address"]), machine.Machine(Path(told["root"]), machine.say)
+    )
 
 
 if __name__ == "__main__":

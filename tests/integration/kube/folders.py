@@ -21,6 +21,7 @@ from tests.integration.kube.servers import ApiServer
 
 sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
 
+import asking
 import join
 import trust
 from description import agent_of
@@ -134,7 +135,7 @@ def serving(api_server: ApiServer, folder: Path, artifacts: Mapping[str, str]) -
             api.apply(manifest)
     with daemon([sys.executable, str(AGENT), "serve", str(folder / "settings.json")], folder / "log"):
         context = ssl.create_default_context(cadata=api_server.pki.ca.cert_pem.decode())
-        asked = join.Api(trust.Server("127.0.0.1", port), context, {})
+        asked = asking.Api(trust.Server("127.0.0.1", port), context, {})
 
         def answers() -> bool:
             try:

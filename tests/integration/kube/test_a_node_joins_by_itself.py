@@ -38,6 +38,7 @@ sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
 
 import fetch
 import join
+import machine
 import trust
 from description import agent_of
 from trouble import Trouble
@@ -80,7 +81,7 @@ class Lab:
         return join.Wish(server, trust.Token(token.id, token.secret), **settings)
 
     def join(self, wish: join.Wish) -> None:
-        join.join(wish, join.Machine(self.root, self.said.append))
+        join.join(wish, machine.Machine(self.root, self.said.append))
 
 
 @pytest.fixture(scope="module")
@@ -129,16 +130,16 @@ def test_it_has_everything_and_runs_it_and_its_token_is_gone(lab: Lab) -> None:
     token = lab.token()
     with pytest.MonkeyPatch.context() as patch:
         # The Node becomes Ready once the kubelet has been started.
-        began = join._begin
+        began = machine.begin
 
-        def begin(units: Any, machine: Any) -> None:
-            began(units, machine)
+        def begin(units: Any, on: Any) -> None:
+            began(units, on)
             if "kubelet.service" in [unit.name for unit in units]:
                 conf = lab.root / join.BOOTSTRAP.lstrip("/")
                 assert stat.S_IMODE(conf.stat().st_mode) == 0o600 if conf.exists() else lab.said
                 node_object(lab, "True")
 
-        patch.setattr(join, "_begin", begin)
+        patch.setattr(join, "begin", begin)
         lab.join(lab.wish(token))
     assert lab.said[-1] == f"{NODE} is a Ready node of lab"
     assert (lab.root / "etc/kubernetes/kubelet.yaml").read_text() == f"node: {NODE} at 192.0.2.9\n"
@@ -163,15 +164,15 @@ def test_a_certificate_that_is_refused_is_told_with_the_reason_and_one_that_was_
     denies(lab.api, asked(lab.api, token.reveal(), NODE), "an earlier try")
     with pytest.MonkeyPatch.context() as patch:
         # Its kubelet is refused each certificate that it asks for.
-        began = join._begin
+        began = machine.begin
 
-        def begin(units: Any, machine: Any) -> None:
+        def begin(units: Any, on: Any) -> None:
             if "kubelet.service" in [unit.name for unit in units]:
                 denies(lab.api, asked(lab.api, token.reveal(), NODE), "nobody knows it")
             else:
-                began(units, machine)
+                began(units, on)
 
-        patch.setattr(join, "_begin", begin)
+        patch.setattr(join, "begin", begin)
         with pytest.raises(Trouble, match="refuses this machine its certificate") as told:
             lab.join(lab.wish(token))
     assert "nobody knows it" in str(told.value)

@@ -73,15 +73,27 @@ def test_kubeadm_can_do_nothing_with_a_server_s_token() -> None:
 
 def test_a_server_s_token_is_short_lived_and_good_for_one_join() -> None:
     wish = wish_of(ttl=None, role="server")
-    assert (wish.lifetime, wish.group, wish.annotations) == (
+    assert (wish.lifetime, wish.groups, wish.annotations) == (
         timedelta(minutes=15),
-        SERVER_GROUP,
+        (SERVER_GROUP,),
         {"clusterup.dev/uses": "1"},
     )
     assert wish_of(ttl="1h", role="server").lifetime == timedelta(hours=1)
     with pytest.raises(BadUse, match="too long"):
         wish_of(ttl="2h", role="server")
     assert wish_of(ttl=None, role="agent").lifetime == timedelta(hours=1)
+
+
+def test_a_server_of_the_inventory_joins_by_itself_with_a_token_that_is_for_it_alone() -> None:
+    wish = wish_of(ttl=None, role="server", node="s4")
+    assert (wish.groups, wish.annotations) == (
+        (SERVER_GROUP, COUNTED_GROUP),
+        {"clusterup.dev/uses": "1", "clusterup.dev/node": "s4"},
+    )
+    (typed,) = Made(TOKEN, NOW, "https://10.77.0.11:6443", PIN, Role.SERVER, "s4").join_commands()
+    assert typed == (
+        f"clusterup-node join https://10.77.0.11:6443 --token {TOKEN.reveal()} --ca-cert-hash {PIN} --name s4"
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,9 +108,9 @@ def test_a_token_that_is_counted_or_for_one_node_is_not_in_kubeadm_s_group(
     options: dict[str, Any], annotations: dict[str, str]
 ) -> None:
     wish = wish_of(ttl=None, role="agent", **options)
-    assert (wish.group, wish.annotations) == (COUNTED_GROUP, annotations)
+    assert (wish.groups, wish.annotations) == ((COUNTED_GROUP,), annotations)
     plain = wish_of(ttl=None, role="agent")
-    assert (plain.group, plain.annotations) == (DEFAULT_GROUP, {})
+    assert (plain.groups, plain.annotations) == ((DEFAULT_GROUP,), {})
 
 
 @pytest.mark.parametrize(
@@ -110,7 +122,7 @@ def test_a_token_that_is_counted_or_for_one_node_is_not_in_kubeadm_s_group(
         {"role": "agent", "node": ""},
         {"role": "agent", "node": "a1 a2"},
         {"role": "server", "uses": 2},
-        {"role": "server", "node": "s4"},
+        {"role": "server", "node": "S4"},
     ],
 )
 def test_what_no_token_can_be_is_refused_with_what_to_do(options: dict[str, Any]) -> None:

@@ -1,0 +1,117 @@
+"""The Secret with what was made for one server, which the holder of one token reads, and nobody else who is not an
+administrator. Like all Secrets it is encrypted in etcd.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import Any
+
+from bootstrap.errors import ClusterupError, Refused
+from bootstrap.pki.token import Token
+from bootstrap.steps.discovery import Discovered
+from bootstrap.steps.join_tokens import NAMESPACE
+from bootstrap.steps.joining import STEP, Machine, token_client
+from bootstrap.steps.kube_client import KubeClient, KubeForbidden, KubeUnauthorized
+from bootstrap.steps.token_objects import Manifest, owned, role, role_binding, user
+
+KEY = "server.json.gz"
+# The API server takes 1 MiB of data in a Secret.
+# Source: https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size
+LARGEST = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class MadeFor:
+    """The server that a token was made for."""
+
+    name: str
+    address: IPv4Address
+
+
+def made_secret_name(token_id: str) -> str:
+    """The name of the Secret, and of the Role and RoleBinding that open it."""
+    return f"clusterup-made-{token_id}"
+
+
+def made_server_objects(token_id: str, bootstrap_secret: Mapping[str, Any], made: bytes) -> tuple[Manifest, ...]:
+    """The Secret with what was made, and what lets exactly the token's holder read it and note who used it. All of it
+    goes when the token's own Secret goes. Raises ClusterupError for one that is too large."""
+    if len(made) > LARGEST:
+        raise ClusterupError(
+            "what this server would hold is too large for a token",
+            step=STEP,
+            tried="put it into a Secret, compressed",
+            got=f"{len(made)} bytes, and {LARGEST} are possible",
+            hint="let it join from here: `clusterup apply`",
+        )
+    name = made_secret_name(token_id)
+    rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["get", "patch"]}
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "type": "Opaque",
+        "data": {KEY: base64.b64encode(made).decode()},
+    }
+    holder = user(f"system:bootstrap:{token_id}")
+    manifests = (secret, role(name, NAMESPACE, [rule]), role_binding(name, NAMESPACE, name, holder))
+    return tuple(owned(manifest, bootstrap_secret) for manifest in manifests)
+
+
+def delete_made_objects(api: KubeClient, token_id: str) -> bool:
+    """Delete them. Whether there were any. Raises KubeError."""
+    name = made_secret_name(token_id)
+    deleted = [api.delete(kind, name, NAMESPACE) for kind in ("RoleBinding", "Role", "Secret")]
+    return any(deleted)
+
+
+def made_for(cluster: Discovered, token: Token) -> MadeFor | None:
+    """The server that the token was made for; None for any other token. Raises ClusterupError."""
+    try:
+        with token_client(cluster, token) as api:
+            secret = api.get("Secret", made_secret_name(token.id), NAMESPACE)
+    except (KubeForbidden, KubeUnauthorized):
+        return None
+    if secret is None:
+        return None
+    try:
+        server = json.loads(gzip.decompress(base64.b64decode(secret["data"][KEY])))["server"]
+        return MadeFor(str(server["name"]), IPv4Address(server["address"]))
+    except (KeyError, TypeError, ValueError, OSError, EOFError):
+        raise ClusterupError(
+            "what was made for the token's server can't be read",
+            step=STEP,
+            hint="make another token: clusterup token create --role server --node NAME",
+        ) from None
+
+
+def joins_by_itself(server: MadeFor) -> Refused:
+    """What to say to somebody who would join another machine's way with such a token."""
+    return Refused(
+        f"the token is for the server {server.name}, which joins by itself",
+        node=server.name,
+        step=STEP,
+        tried="find out what the token is good for",
+        got=f"it opens what was made for {server.name} at {server.address}, and was not used up",
+        hint="type `clusterup-node join` on that machine, or make a stick for it (`clusterup stick`); from here a "
+        "server joins with a token that was made without --node, or from its operator's inventory",
+    )
+
+
+def check_same_server(server: MadeFor, machine: Machine) -> None:
+    """Raise Refused where a machine is to be another one than the token was made for."""
+    if (machine.name, machine.address) != (server.name, server.address):
+        raise Refused(
+            f"the token is for the server {server.name} at {server.address}",
+            node=machine.name,
+            step=STEP,
+            tried="compare it with what was asked for",
+            got=f"{machine.name} at {machine.address}",
+            hint="use its name and address; another server needs a token of its own",
+        )
