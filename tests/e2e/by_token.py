@@ -1,0 +1,83 @@
+"""What people type who join machines of a lab with a token."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import pytest
+import yaml
+
+from bootstrap.cli.common import connections_of, intent_of_file
+from bootstrap.engine.events import nobody
+from bootstrap.transport.base import Command
+from tests.e2e.conftest import Operator
+
+Entry = dict[str, Any]
+
+
+def entry(operator: Operator, name: str) -> Entry:
+    """A node's entry in the operator's inventory."""
+    found: list[Entry] = yaml.safe_load(operator.inventory.read_bytes())["nodes"]
+    return next(node for node in found if node["name"] == name)
+
+
+def made(operator: Operator, *options: str) -> dict[str, Any]:
+    """A new token, and what is printed with it."""
+    found: dict[str, Any] = json.loads(operator.clusterup("token", "create", "lab.yaml", "-o", "json", *options))
+    return found
+
+
+def cards_of(way: Entry) -> list[str]:
+    """The options for the network cards of a lab's machine."""
+    cards = [f"{card['mac']}={'dhcp' if card.get('dhcp') else card['addresses'][0]}" for card in way["interfaces"]]
+    return [word for card in cards for word in ("--interface", card)]
+
+
+def at_endpoint(operator: Operator, token: dict[str, Any]) -> list[str]:
+    """The options for the cluster, as it is reached from this machine: a lab's servers at its balancer's port."""
+    endpoint = yaml.safe_load(operator.inventory.read_text())["cluster"]["endpoint"]
+    return ["--server", f"https://{endpoint}", "--ca-cert-hash", token["ca_cert_hash"]]
+
+
+def from_here(operator: Operator, way: Entry, token: dict[str, Any]) -> list[str]:
+    """`clusterup join` of a lab's machine; the token itself comes from the environment."""
+    ssh = way["ssh"]
+    return [
+        *("join", f"{ssh['user']}@{ssh['host']}:{ssh['port']}", "--name", way["name"], "--address", way["address"]),
+        *at_endpoint(operator, token),
+        *("--disk", way["disk"], *cards_of(way), "--key", ssh["key"], "--host-key", ssh["host_key"], "--yes"),
+    ]
+
+
+def boots_a_stick(operator: Operator, way: Entry, token: dict[str, Any], maker: Operator) -> None:
+    """The machine of a lab, switched off, gets a new disk and starts from a stick that `maker` makes with the token."""
+    folder = operator.state / "clusterup" / "labs" / operator.name / way["name"]
+    size = (folder / "disk.raw").stat().st_size
+    with (folder / "disk.raw").open("wb") as bare:
+        bare.truncate(size)
+    own = ("--address", way["address"], "--disk", way["disk"], "--out", str(folder / "stick.raw"), *cards_of(way))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "CLUSTERUP_TOKEN", token["token"])
+        said = maker.clusterup("stick", way["name"], *at_endpoint(operator, token), *own)
+    assert f"installs {way['name']} to" in said
+    operator.runs("lab", "up", "--name", operator.name, "--inventory", "machines.yaml")
+
+
+def typed_on(operator: Operator, node: str, script: str, typed: str) -> str:
+    """What a command says that somebody types on a node of the inventory, with `typed` on its standard input."""
+    with connections_of(intent_of_file(operator.inventory, None), nobody) as connections:
+        return connections.on(node).run(Command("by hand", script), stdin=typed.encode(), timeout=1800).text
+
+
+def states(operator: Operator) -> dict[str, str]:
+    """Whether each Node is Ready, as the API has it: True, False or Unknown."""
+    found = operator.asks("get", "nodes", "-o", "json")
+    items = json.loads(found.stdout)["items"] if found.returncode == 0 else []
+    return {
+        node["metadata"]["name"]: str(condition["status"])
+        for node in items
+        for condition in node["status"]["conditions"]
+        if condition["type"] == "Ready"
+    }
