@@ -34,7 +34,7 @@ from bootstrap.steps.leave import LEAVING_WANTED, around_those_who_leave, leave_
 from bootstrap.steps.leaving import Leaving, leave_problems, with_entries
 from bootstrap.steps.left_over import left_over
 from bootstrap.steps.node_object import node_actions
-from bootstrap.steps.objects import Manifest, cluster_objects
+from bootstrap.steps.objects import Manifest, cluster_objects, kept
 from bootstrap.steps.observe import read_api, read_etcd, read_pods, read_well
 from bootstrap.steps.preflight import BY_INVENTORY, Advice, preflight
 from bootstrap.steps.published import agent_objects
@@ -104,9 +104,12 @@ def intent_of(
         bundle=bundle,
         keys=keys,
         nodes=nodes,
-        objects=(
-            *cluster_objects(f"https://{host}:{port}", keys.pki.ca.cert_pem, inventory, bundle.kubernetes_version),
-            *described,
+        objects=tuple(
+            kept(manifest)
+            for manifest in (
+                *cluster_objects(f"https://{host}:{port}", keys.pki.ca.cert_pem, inventory, bundle.kubernetes_version),
+                *described,
+            )
         ),
         kubeconfig=kubeconfig,
         written=written,
@@ -212,7 +215,7 @@ def all_actions(
         actions += etcd_actions(intent.nodes[name], quorum)
         actions += handover_actions(intent.nodes[name], intent.state)
     for name in servers:
-        actions += control_plane_actions(intent.nodes[name], api, world)
+        actions += control_plane_actions(intent.nodes[name], api, world, quorum.founder)
     # Without a server that has a network there is no cluster yet.
     if servers:
         actions += object_actions(intent.objects, api, reachable)

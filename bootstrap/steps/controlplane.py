@@ -18,9 +18,16 @@ from bootstrap.steps.world import World
 READY_SECONDS = 600.0
 
 
-def control_plane_actions(desired: Desired, servers: ApiServers, world: World) -> list[Action[World]]:
-    """The action that starts, or restarts, what a server of the control plane runs."""
+def control_plane_actions(
+    desired: Desired, servers: ApiServers, world: World, founder: str | None
+) -> list[Action[World]]:
+    """The action that starts, or restarts, what a server of the control plane runs.
+
+    While a cluster is founded, the others wait for the `founder`'s: an API server that finds nothing makes the same two
+    hundred objects as any other one that finds nothing, and they are in each other's way.
+    """
     name = desired.node.name
+    first = () if founder in (None, name) else (f"{founder}/control-plane",)
     return [
         Action(
             id=f"{name}/control-plane",
@@ -29,7 +36,7 @@ def control_plane_actions(desired: Desired, servers: ApiServers, world: World) -
             title="start the API server, the controller manager and the scheduler",
             check=judged(name, lambda facts, _: not_running(desired.control_plane, facts)),
             apply=lambda context: start_control_plane(context, desired, servers),
-            needs=(f"{name}/etcd.member",),
+            needs=(f"{name}/etcd.member", *first),
             # A control plane that serves is never restarted on two servers at once; a new one starts everywhere.
             exclusive=None if world.api is None else "control plane",
         )

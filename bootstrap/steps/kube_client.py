@@ -130,10 +130,17 @@ class KubeClient:
         return self._json("GET", path_of(kind, name, namespace), parameters=REMEMBERED)
 
     def list_remembered(
-        self, kind: str, namespace: str | None = None, fields: Mapping[str, str] | None = None
+        self,
+        kind: str,
+        namespace: str | None = None,
+        fields: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> Items:
-        """As `list`, out of the API server's memory. Raises KubeError."""
-        parameters = {**REMEMBERED, **_selector(fields)}
+        """As `list`, out of the API server's memory, and those alone that have these `labels`. Raises KubeError.
+
+        Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#api
+        """
+        parameters = {**REMEMBERED, **_selector(fields), **_selector(labels, "labelSelector")}
         return self._items(self._json("GET", path_of(kind, None, namespace), parameters=parameters))
 
     def version_of_all(self, kind: str) -> int:
@@ -294,9 +301,9 @@ class KubeClient:
         )
 
 
-def _selector(fields: Mapping[str, str] | None) -> dict[str, str]:
-    selector = ",".join(f"{name}={value}" for name, value in (fields or {}).items())
-    return {"fieldSelector": selector} if selector else {}
+def _selector(wanted: Mapping[str, str] | None, parameter: str = "fieldSelector") -> dict[str, str]:
+    selector = ",".join(f"{name}={value}" for name, value in (wanted or {}).items())
+    return {parameter: selector} if selector else {}
 
 
 def _may_pass(error: httpx.HTTPError) -> bool:

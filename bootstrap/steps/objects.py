@@ -14,9 +14,18 @@ from bootstrap.steps.published import access_objects
 from bootstrap.steps.token_objects import token_objects
 
 Manifest = dict[str, Any]
+# What all of them carry, so that they are found by one question for each kind, however many others there are.
+# Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/
+KEPT = {"app.kubernetes.io/managed-by": "clusterup"}
 BOOTSTRAP_GROUP = "system:bootstrappers:kubeadm:default-node-token"
 NODES = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:nodes"}
 BOOTSTRAPPERS = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": BOOTSTRAP_GROUP}
+
+
+def kept(manifest: Manifest) -> Manifest:
+    """The object, marked as one that clusterup keeps."""
+    metadata = manifest["metadata"]
+    return {**manifest, "metadata": {**metadata, "labels": {**metadata.get("labels", {}), **KEPT}}}
 
 
 def _binding(name: str, role: str, subject: dict[str, str]) -> Manifest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.pool import asking
@@ -12,7 +12,7 @@ from bootstrap.errors import ClusterupError
 from bootstrap.steps.controlplane import object_key
 from bootstrap.steps.drain import pods_to_move
 from bootstrap.steps.join import is_ready
-from bootstrap.steps.objects import Manifest
+from bootstrap.steps.objects import KEPT, Manifest
 from bootstrap.steps.rolling import healthy_voter
 from bootstrap.steps.ways import OperatorKeys, api_at, etcd_at
 from bootstrap.steps.world import ApiFacts, EtcdFacts, EtcdMemberFacts, NodeFacts, PodFacts
@@ -47,25 +47,19 @@ def read_api(
     keys: OperatorKeys,
     objects: Sequence[Manifest],
 ) -> ApiFacts | None:
-    """The Nodes and those of `objects` that are there, as the first server tells them whose API server is ready; None
-    where none is, nor becomes so within `PATIENCE_SECONDS`."""
+    """The Nodes, and what clusterup keeps of the kinds of `objects`, as the first server tells them whose API server is
+    ready; None where none is, nor becomes so within `PATIENCE_SECONDS`."""
 
     def ask(transport: Transport) -> ApiFacts | None:
         with api_at(transport, keys) as api:
             if not api.ready():
                 return None
-            found: dict[str, Mapping[str, Any]] = {}
             listed = {f"Node/{node['metadata']['name']}": node for node in api.list_remembered("Node")}
-            with asking(8, "api") as pool:
-                answers = pool.map(
-                    lambda item: api.remembered(
-                        item["kind"], item["metadata"]["name"], item["metadata"].get("namespace")
-                    ),
-                    objects,
-                )
-                for manifest, answer in zip(objects, answers, strict=True):
-                    if answer is not None:
-                        found[object_key(manifest)] = answer
+            found = {
+                object_key({**item, "kind": kind}): item
+                for kind in sorted({manifest["kind"] for manifest in objects})
+                for item in api.list_remembered(kind, labels=KEPT)
+            }
         ready = {name.removeprefix("Node/"): is_ready(node) for name, node in listed.items()}
         return ApiFacts(ready, {**listed, **found})
 

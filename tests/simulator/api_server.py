@@ -142,10 +142,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return _failure(403, "Forbidden") if told is None else (200, told)
 
     def _list(self, objects: Objects, kind: str, namespace: str) -> dict[str, Any]:
-        wanted = parse_qs(urlsplit(self.path).query).get("fieldSelector", [""])[0]
-        fields = [term.partition("=") for term in wanted.split(",") if term]
-        there = objects.all(kind, namespace)
-        items = [each for each in there if all(_field(each, key) == value for key, _, value in fields)]
+        query = parse_qs(urlsplit(self.path).query)
+        fields, labels = (_terms(query.get(name, [""])[0]) for name in ("fieldSelector", "labelSelector"))
+        items = [
+            each
+            for each in objects.all(kind, namespace)
+            if all(_field(each, key) == value for key, value in fields.items())
+            and labels.items() <= (each["metadata"].get("labels") or {}).items()
+        ]
         return {
             "kind": f"{kind}List",
             "apiVersion": "v1",
@@ -189,6 +193,10 @@ def _readable(path: str, token_id: str) -> tuple[Name, Name] | None:
         return ("Secret", NAMESPACE, opened), ("RoleBinding", NAMESPACE, opened)
     node = path.removeprefix(path_of("Node") + "/")
     return None if node == path else (("Node", "", node), ("ClusterRoleBinding", "", GET_NODES))
+
+
+def _terms(selector: str) -> dict[str, str]:
+    return dict(term.split("=", 1) for term in selector.split(",") if term)
 
 
 def _field(found: Object, path: str) -> Any:

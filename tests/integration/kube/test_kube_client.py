@@ -64,6 +64,26 @@ def test_what_the_api_server_has_in_memory_is_the_same_a_moment_later(api_server
         assert client.remembered("ConfigMap", "unknown", "default") is None
 
 
+def test_those_of_a_label_are_listed_out_of_memory_in_all_namespaces(api_server: ApiServer) -> None:
+    def manifest(name: str, namespace: str, **labels: str) -> dict[str, Any]:
+        metadata = {"name": name, "namespace": namespace, "labels": labels}
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+
+    with api_server.client() as client:
+        for each in (
+            manifest("ours", "default", of="us", more="1"),
+            manifest("ours", "kube-public", of="us"),
+            manifest("theirs", "default", of="them"),
+        ):
+            client.apply(each)
+
+        def listed() -> set[tuple[str, str]]:
+            found = client.list_remembered("ConfigMap", labels={"of": "us"})
+            return {(item["metadata"]["name"], item["metadata"]["namespace"]) for item in found}
+
+        wait_for(lambda: listed() == {("ours", "default"), ("ours", "kube-public")}, "the API server's memory")
+
+
 def test_what_was_changed_since_a_version_has_a_later_one(api_server: ApiServer) -> None:
     manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "before", "namespace": "default"}}
     with api_server.client() as client:

@@ -30,7 +30,7 @@ class Server:
         self.asked += 1
         return self.asked > self.away
 
-    def list_remembered(self, kind: str) -> list[dict[str, Any]]:
+    def list_remembered(self, kind: str, labels: object = None) -> list[dict[str, Any]]:
         return [{"metadata": {"name": "s1"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}]
 
 
