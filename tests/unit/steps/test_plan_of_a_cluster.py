@@ -138,13 +138,13 @@ def test_a_changed_file_and_the_unit_that_reads_it_are_mended_and_nothing_else(l
     assert planned["s2/runtime"].why == "clusterup-balancer.service runs with other settings"
 
 
-def test_control_planes_of_a_cluster_that_was_founded_start_without_waiting_for_each_other(lab: Intent) -> None:
-    world = dataclasses.replace(done_world(lab), api=None)
-    for name in ("s1", "s3"):
-        units = {**world.nodes[name].units, "kube-apiserver.service": UnitFacts("failed", None)}
-        world = changed(world, name, units=units)
+def test_control_planes_of_a_cluster_that_was_off_start_without_waiting_for_each_other(lab: Intent) -> None:
+    world = dataclasses.replace(done_world(lab), api=None, etcd=None)
+    for name in ("s1", "s2", "s3"):
+        off = {unit: UnitFacts("inactive", None) for unit in ("etcd.service", "kube-apiserver.service")}
+        world = changed(world, name, units={**world.nodes[name].units, **off})
     planned = items(plan_of(lab, world))
-    assert planned["s3/control-plane"].after == ()
+    assert planned["s3/control-plane"].after == ("s3/etcd.member",)
 
 
 def test_a_stopped_unit_is_started_again(lab: Intent) -> None:
