@@ -16,6 +16,12 @@ say() {
 }
 has() { command -v "$1" >/dev/null 2>&1; }
 first_line() { [ -r "$1" ] && head -n 1 "$1" 2>/dev/null | tr -d '\0' | sed 's/^ *//; s/ *$//'; }
+# word NAME FILE: a fact that is the first word of a file, "" where there is none.
+word() {
+    found=
+    [ ! -r "$2" ] || read -r found _ <"$2"
+    say "$1" "$found"
+}
 # hash_ranges DEVICE [NAME OFFSET SIZE]...
 hash_ranges() {
     device=$1
@@ -29,11 +35,13 @@ hash_ranges() {
 # Whether anything but zeros is in COUNT blocks of 64 KiB from block SKIP of DEVICE on.
 filled() { [ "$(dd if="$1" bs=65536 skip="$2" count="$3" 2>/dev/null | tr -d '\0' | head -c 1 | wc -c)" != 0 ]; }
 
-say hostname "$(cat /proc/sys/kernel/hostname)"
-say machine_id "$(first_line /etc/machine-id)"
-say boot_id "$(cat /proc/sys/kernel/random/boot_id)"
+word hostname /proc/sys/kernel/hostname
+word machine_id /etc/machine-id
+word boot_id /proc/sys/kernel/random/boot_id
 say clock "$(date +%s)"
-say memory "$(sed -n 's/^MemTotal: *\([0-9]*\) kB$/\1/p' /proc/meminfo)"
+while read -r name value _; do
+    [ "$name" != MemTotal: ] || { say memory "$value"; break; }
+done </proc/meminfo
 say cpus "$(grep -c '^processor' /proc/cpuinfo)"
 say architecture "$(uname -m)"
 [ -d /sys/firmware/efi ] && say uefi yes
@@ -45,8 +53,11 @@ for release in /etc/os-release /usr/lib/os-release; do
     say image "$IMAGE_ID" "$VARIANT_ID" "$IMAGE_VERSION"
     break
 done
-[ -r /etc/clusterup/cluster.json ] && say cluster "$(cat /etc/clusterup/cluster.json)"
-[ -r /run/clusterup/configuration ] && say configuration "$(first_line /run/clusterup/configuration)"
+if [ -r /etc/clusterup/cluster.json ]; then
+    read -r cluster </etc/clusterup/cluster.json
+    say cluster "$cluster"
+fi
+[ ! -r /run/clusterup/configuration ] || word configuration /run/clusterup/configuration
 [ -d /var/lib/etcd/member ] && say etcd_data yes
 if [ "$IMAGE_ID:$VARIANT_ID" = clusterup:os ]; then
     # None of these is there after an installation; those below /etc are gone after a restart.
@@ -56,15 +67,31 @@ if [ "$IMAGE_ID:$VARIANT_ID" = clusterup:os ]; then
     done
 fi
 # The link alone says what the next boot merges into /usr, not what is there.
-[ -L /var/lib/extensions/clusterup.raw ] && [ -e /usr/lib/extension-release.d/extension-release.clusterup ] &&
-    [ ! -e /run/clusterup/merging ] && say payload "$(basename "$(readlink /var/lib/extensions/clusterup.raw)" .raw)"
+if [ -L /var/lib/extensions/clusterup.raw ] && [ -e /usr/lib/extension-release.d/extension-release.clusterup ] &&
+    [ ! -e /run/clusterup/merging ]; then
+    payload=$(readlink /var/lib/extensions/clusterup.raw)
+    payload=${payload##*/}
+    say payload "${payload%.raw}"
+fi
 
+listed=
+has ip && listed=$(ip -o -4 address show)
 for card in /sys/class/net/*; do
     [ -e "$card/device" ] || continue
     name=${card##*/}
+    mac=
+    read -r mac <"$card/address"
     addresses=
-    has ip && addresses=$(ip -o -4 address show dev "$name" | sed 's/.* inet \([0-9./]*\).*/\1/' | tr '\n' ' ')
-    say interface "$name" "$(cat "$card/address")" "$addresses"
+    IFS=$newline
+    for line in $listed; do
+        # NUMBER: NAME inet ADDRESS/PREFIX ...; a card that belongs to another one is NAME@OTHER.
+        IFS=' '
+        # shellcheck disable=SC2086 # it is to be split
+        set -- $line
+        [ "${2%@*}" != "$name" ] || addresses="$addresses$4 "
+    done
+    unset IFS
+    say interface "$name" "$mac" "$addresses"
 done
 
 set --
