@@ -44,8 +44,11 @@ def write(machine: Machine, file: File) -> bool:
 def begin(units: Sequence[Unit], machine: Machine) -> None:
     """Begin to start what does not run, and to restart what runs with other settings."""
     for unit in units:
-        applied = machine.place(f"{APPLIED}/{unit.name}")
-        if active(unit.name) and applied.exists() and applied.read_text().split()[:1] == [unit.digest]:
+        applied, starting = (machine.place(f"{APPLIED}/{name}") for name in (unit.name, f".{unit.name}"))
+        if _says(applied, unit) and active(unit.name):
+            continue
+        # A start that is under way with what it should run with would begin anew: minutes on a small machine.
+        if _says(starting, unit) and _state(unit.name).startswith("start"):
             continue
         applied.unlink(missing_ok=True)
         machine.say(f"starting {unit.name.removesuffix('.service')}")
@@ -68,6 +71,16 @@ def start(units: Sequence[Unit], machine: Machine) -> None:
                 hint=f"look at `journalctl -u {unit.name}`",
                 passing=True,
             ) from None
+
+
+def _says(digest: Path, unit: Unit) -> bool:
+    return digest.exists() and digest.read_text().split()[:1] == [unit.digest]
+
+
+def _state(unit: str) -> str:
+    """systemd's SubState: start-pre, start and start-post while it starts. Source: org.freedesktop.systemd1(5)."""
+    argv = ["systemctl", "show", "--property", "SubState", "--value", unit]
+    return subprocess.run(argv, check=False, capture_output=True, text=True, timeout=60).stdout.strip()
 
 
 def active(unit: str) -> bool:

@@ -46,12 +46,16 @@ rm -rf "$incoming"
 _WHICH = """\
 set -eu
 while read -r unit digest; do
-    applied=
+    applied= starting=
     [ ! -r {0}/"$unit" ] || read -r applied rest <{0}/"$unit"
-    if [ "$applied" != "$digest" ] || ! systemctl --quiet is-active "$unit"; then
-        echo "$unit"
-        {1}
+    [ ! -r {0}/."$unit" ] || read -r starting rest <{0}/."$unit"
+    if [ "$applied" = "$digest" ] && systemctl --quiet is-active "$unit"; then continue; fi
+    # A start that is under way with what it should run with would begin anew: minutes on a small machine.
+    if [ "$starting" = "$digest" ]; then
+        case $(systemctl show --property SubState --value "$unit") in start*) continue ;; esac
     fi
+    echo "$unit"
+    {1}
 done
 """
 
@@ -59,8 +63,8 @@ done
 # systemd.
 _RESTART = """\
 rm -f {}/"$unit"
-        [ "$(systemctl show --property NeedDaemonReload --value "$unit")" = no ] || systemctl daemon-reload
-        systemctl restart --no-block "$unit\""""
+    [ "$(systemctl show --property NeedDaemonReload --value "$unit")" = no ] || systemctl daemon-reload
+    systemctl restart --no-block "$unit\""""
 
 _SET_ASIDE = """\
 set -eu
@@ -97,7 +101,8 @@ def put_files() -> Command:
 
 
 def start_units() -> Command:
-    """Begin to start what does not run or runs with older settings; prints those units' names."""
+    """Begin to start what does not run or runs with older settings; prints those units' names. A start that is
+    under way with the right ones goes on."""
     return Command("start units", _WHICH.format(APPLIED_FOLDER, _RESTART.format(APPLIED_FOLDER)))
 
 

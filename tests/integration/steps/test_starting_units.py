@@ -16,8 +16,12 @@ RUNS, STALE = Unit("runs.service", "runs", ("/bin/true",)), Unit("stale.service"
 SYSTEMCTL = """\
 #!/bin/sh
 case "$1" in
-    --quiet) exit 0 ;;
-    show) cat {folder}/needs-reload ;;
+    --quiet) [ ! -e {folder}/substate ] ;;
+    show)
+        case "$3" in
+            SubState) cat {folder}/substate ;;
+            *) cat {folder}/needs-reload ;;
+        esac ;;
     *) echo "$@" >>{folder}/done ;;
 esac
 """
@@ -43,6 +47,27 @@ def test_what_runs_with_older_settings_is_restarted_and_nothing_else(node: Path)
     (node / "needs-reload").write_text("no\n")
     assert begin(deploy_commands.start_units()).split() == [STALE.name]
     assert (node / "done").read_text().splitlines() == [f"restart --no-block {STALE.name}"]
+
+
+@pytest.mark.parametrize("substate", ["start-pre", "start", "start-post"])
+def test_a_start_that_is_under_way_with_the_right_settings_goes_on_and_any_other_begins_anew(
+    node: Path, substate: str
+) -> None:
+    (node / "needs-reload").write_text("no\n")
+    (node / "substate").write_text(f"{substate}\n")
+    # systemd has begun to start both; one of them with settings that are old by now.
+    (node / RUNS.name).rename(node / f".{RUNS.name}")
+    (node / STALE.name).rename(node / f".{STALE.name}")
+    assert begin(deploy_commands.start_units()).split() == [STALE.name]
+    assert (node / "done").read_text().splitlines() == [f"restart --no-block {STALE.name}"]
+
+
+@pytest.mark.parametrize("substate", ["auto-restart", "failed", "dead"])
+def test_one_that_waits_for_another_try_is_started_at_once(node: Path, substate: str) -> None:
+    (node / "needs-reload").write_text("no\n")
+    (node / "substate").write_text(f"{substate}\n")
+    (node / RUNS.name).rename(node / f".{RUNS.name}")
+    assert begin(deploy_commands.start_units()).split() == [RUNS.name, STALE.name]
 
 
 def test_systemd_is_told_of_a_unit_that_an_interrupted_run_wrote(node: Path) -> None:
