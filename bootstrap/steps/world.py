@@ -38,7 +38,8 @@ class InterfaceFacts:
 
 @dataclass(frozen=True, slots=True)
 class UnitFacts:
-    """A unit: systemd's ActiveState, and the digest it was started with (None when it never was)."""
+    """A unit: systemd's ActiveState, and the digest it was started with (None when it never was), and when that was
+    (seconds since the epoch, by the node's clock)."""
 
     active: str
     applied: str | None

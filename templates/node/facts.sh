@@ -151,21 +151,23 @@ done
 [ $# = 0 ] || sha256sum -- "$@" 2>/dev/null | while read -r hash path; do say file "$hash" "$path"; done
 [ $# = 0 ] || stat -c "mode$tab%a$tab%n" -- "$@" 2>/dev/null
 if [ -n "$units" ] && has systemctl; then
+    # `systemctl show` asks for all properties of each unit, which takes seconds on a small machine.
     # shellcheck disable=SC2086 # names of units hold no spaces
-    systemctl show --property=Id --property=ActiveState --property=ActiveEnterTimestampMonotonic $units 2>/dev/null |
-        while IFS='=' read -r key value; do
-            case $key in
-            Id) id=$value ;;
-            ActiveState) active=$value ;;
-            ActiveEnterTimestampMonotonic) since=$value ;;
-            esac
-            # Properties come in no promised order: a unit is whole when all three are there.
-            if [ -n "${id:-}" ] && [ -n "${active:-}" ] && [ -n "${since:-}" ]; then
-                applied=
-                [ ! -r "/run/clusterup/applied/$id" ] || read -r applied rest <"/run/clusterup/applied/$id"
-                say unit "$id" "$active" "$since" "$applied"
-                id= active= since=
-            fi
-        done
+    states=$(systemctl is-active $units 2>/dev/null)
+    # When each was started with what it runs with.
+    starts=" $(stat -c '%n %Y' /run/clusterup/applied/*.service 2>/dev/null | tr '\n' ' ')"
+    # shellcheck disable=SC2086 # a word for each unit, in their order
+    set -- $states
+    for unit in $units; do
+        [ $# != 0 ] || break
+        applied= since=
+        if [ -r "/run/clusterup/applied/$unit" ]; then
+            read -r applied rest <"/run/clusterup/applied/$unit"
+            since=${starts#*" /run/clusterup/applied/$unit "}
+            since=${since%% *}
+        fi
+        say unit "$unit" "$1" "$since" "$applied"
+        shift
+    done
 fi
 say end
