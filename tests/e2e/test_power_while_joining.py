@@ -1,7 +1,4 @@
-"""A server that loses its power while it joins etcd.
-
-Not part of every run until it was seen to its end on machines: `scripts/test tests/e2e/later_power_while_joining.py`.
-"""
+"""A server that loses its power while it joins etcd: on the cluster of test_cluster."""
 
 from __future__ import annotations
 
