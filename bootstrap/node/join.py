@@ -71,6 +71,8 @@ def join(wish: Wish, machine: Machine) -> None:
     _bring(agent, Source(agent.servers, ca, wish.token.reveal()), machine)
     start(agent.runtime, machine)
     if becoming:
+        # It shows the host key that its operator knows from now on; who is logged in stays.
+        run("systemctl", "try-reload-or-restart", "ssh.service")
         become_server(becoming, etcd, machine)
     denied = _denied_from_now_on(api, wish)
     if not joined:

@@ -148,6 +148,7 @@ def test_it_is_a_member_of_etcd_then_a_control_plane_then_a_ready_node_with_a_se
         if line.startswith("restart --no-block")
     ]
     assert started == ["containerd.service", *UNITS, "kubelet.service"]
+    assert "try-reload-or-restart ssh.service" in (cluster.folder / "said").read_text().splitlines()
     handover = cluster.root / "var/lib/clusterup/handover.json"
     assert (handover.read_text(), stat.S_IMODE(handover.stat().st_mode)) == ("for the next operator", 0o600)
     key = cluster.root / "etc/kubernetes/pki/apiserver-etcd-client.key"
