@@ -32,7 +32,10 @@ def balancer(folder: Path, port: int, api_port: int) -> Iterator[None]:
     config = render("kubernetes/haproxy.cfg.j2", port=port, api_port=api_port, servers=SERVERS, ca="/test/ca.crt")
     (folder / "haproxy.cfg").write_bytes(config)
     argv = ["/usr/sbin/haproxy", "-db", "-f", "/test/haproxy.cfg"]
-    with daemon(bwrap_argv(lab_tree(print), argv, binds={folder: "/test"}, environment={}), folder / "log"):
+    # It changes its user, by which the kernel forgets that it is to end with who started it; its namespace ends it.
+    options = ("--die-with-parent", "--unshare-pid")
+    inside = bwrap_argv(lab_tree(print), argv, binds={folder: "/test"}, environment={}, options=options)
+    with daemon(inside, folder / "log"):
         yield
 
 
