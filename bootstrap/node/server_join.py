@@ -61,7 +61,13 @@ def made_for(api: Api, token: Token) -> Becoming | None:
     if status in (401, 403, 404):
         return None
     if status != 200:
-        raise Trouble("the cluster does not say what this token is for", got=f"{status}: {found.get('message')}")
+        raise Trouble(
+            "the cluster does not say what this token is for",
+            tried=f"GET {MADE.format(token.id)}",
+            got=f"{status}: {found.get('message')}",
+            hint="look at `journalctl -u kube-apiserver` on a server; the same command goes on",
+            passing=True,
+        )
     try:
         text = gzip.decompress(base64.b64decode(found["data"][KEY], validate=True)).decode()
     except (KeyError, ValueError, OSError, EOFError, binascii.Error):

@@ -18,12 +18,10 @@ from bootstrap.steps.discovery import Discovered
 from bootstrap.steps.join_tokens import NAMESPACE
 from bootstrap.steps.joining import STEP, Machine, token_client
 from bootstrap.steps.kube_client import KubeClient, KubeForbidden, KubeUnauthorized
-from bootstrap.steps.token_objects import Manifest, owned, role, role_binding, user
+from bootstrap.steps.server_tokens import LARGEST
+from bootstrap.steps.token_objects import Manifest, delete_secret_for_holder, secret_for_holder
 
 KEY = "server.json.gz"
-# The API server takes 1 MiB of data in a Secret.
-# Source: https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size
-LARGEST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +48,12 @@ def made_server_objects(token_id: str, bootstrap_secret: Mapping[str, Any], made
             got=f"{len(made)} bytes, and {LARGEST} are possible",
             hint="let it join from here: `clusterup apply`",
         )
-    name = made_secret_name(token_id)
-    rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["get", "patch"]}
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": name, "namespace": NAMESPACE},
-        "type": "Opaque",
-        "data": {KEY: base64.b64encode(made).decode()},
-    }
-    holder = user(f"system:bootstrap:{token_id}")
-    manifests = (secret, role(name, NAMESPACE, [rule]), role_binding(name, NAMESPACE, name, holder))
-    return tuple(owned(manifest, bootstrap_secret) for manifest in manifests)
+    return secret_for_holder(made_secret_name(token_id), token_id, {KEY: made}, ["get", "patch"], bootstrap_secret)
 
 
 def delete_made_objects(api: KubeClient, token_id: str) -> bool:
     """Delete them. Whether there were any. Raises KubeError."""
-    name = made_secret_name(token_id)
-    deleted = [api.delete(kind, name, NAMESPACE) for kind in ("RoleBinding", "Role", "Secret")]
-    return any(deleted)
+    return delete_secret_for_holder(api, made_secret_name(token_id))
 
 
 def made_for(cluster: Discovered, token: Token) -> MadeFor | None:

@@ -6,7 +6,6 @@ Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/owners
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -16,7 +15,7 @@ from bootstrap.pki.sealed import seal
 from bootstrap.pki.token import Token
 from bootstrap.steps.join_tokens import NAMESPACE
 from bootstrap.steps.kube_client import KubeClient
-from bootstrap.steps.token_objects import Manifest, owned, role, role_binding, user
+from bootstrap.steps.token_objects import Manifest, delete_secret_for_holder, secret_for_holder
 
 DEFAULT_LIFE = timedelta(minutes=15)
 LONGEST_LIFE = timedelta(hours=1)
@@ -46,21 +45,7 @@ def server_token_objects(token: Token, bootstrap_secret: Mapping[str, Any], hand
             got=f"{len(sealed)} bytes, and {LARGEST} are possible",
             hint="let the server join from the inventory: add it there, and `clusterup apply`",
         )
-    opens = [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["get"]}]
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": name, "namespace": NAMESPACE},
-        "type": "Opaque",
-        "data": {HANDOVER_KEY: base64.b64encode(sealed).decode()},
-    }
-    # Last the one that opens it.
-    made = (
-        secret,
-        role(name, NAMESPACE, opens),
-        role_binding(name, NAMESPACE, name, user(f"system:bootstrap:{token.id}")),
-    )
-    return tuple(owned(manifest, bootstrap_secret) for manifest in made)
+    return secret_for_holder(name, token.id, {HANDOVER_KEY: sealed}, ["get"], bootstrap_secret)
 
 
 def claim_server_token(api: KubeClient, token_id: str) -> None:
@@ -83,6 +68,4 @@ def claim_server_token(api: KubeClient, token_id: str) -> None:
 
 def delete_server_objects(api: KubeClient, token_id: str) -> bool:
     """Delete what a server's token opens. Whether there was any. Raises KubeError."""
-    name = server_secret_name(token_id)
-    deleted = [api.delete(kind, name, NAMESPACE) for kind in ("RoleBinding", "Role", "Secret")]
-    return any(deleted)
+    return delete_secret_for_holder(api, server_secret_name(token_id))

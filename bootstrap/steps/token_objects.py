@@ -5,10 +5,13 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Any
 
 from bootstrap.pki.token import COUNTED_GROUP, SERVER_GROUP
+from bootstrap.steps.join_tokens import NAMESPACE
+from bootstrap.steps.kube_client import KubeClient
 
 Manifest = dict[str, Any]
 KUBELET_SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
@@ -76,6 +79,31 @@ def owned(manifest: Manifest, owner: Mapping[str, Any]) -> Manifest:
         "uid": owner["metadata"]["uid"],
     }
     return {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [reference]}}
+
+
+def secret_for_holder(
+    name: str, token_id: str, data: Mapping[str, bytes], verbs: list[str], owner: Mapping[str, Any]
+) -> tuple[Manifest, ...]:
+    """A Secret with `data`, and what lets exactly the token's holder use exactly that one with `verbs`. All of it goes
+    when `owner`, the token's own Secret, goes."""
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "type": "Opaque",
+        "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
+    }
+    rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": verbs}
+    holder = user(f"system:bootstrap:{token_id}")
+    # Last the one that opens it.
+    made = (secret, role(name, NAMESPACE, [rule]), role_binding(name, NAMESPACE, name, holder))
+    return tuple(owned(manifest, owner) for manifest in made)
+
+
+def delete_secret_for_holder(api: KubeClient, name: str) -> bool:
+    """Delete what `secret_for_holder` describes. Whether there was any. Raises KubeError."""
+    deleted = [api.delete(kind, name, NAMESPACE) for kind in ("RoleBinding", "Role", "Secret")]
+    return any(deleted)
 
 
 def _cluster_role_binding(name: str, role_name: str, subject: dict[str, str]) -> Manifest:
