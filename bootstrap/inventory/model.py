@@ -129,6 +129,12 @@ class Ssh(Strict):
         description="The live environment's host key: 'ssh-ed25519 AAAA...'. Default: asked once, then pinned.",
     )
     use_config: bool = Field(default=True, description="Honour ~/.ssh/config.")
+    silence: int = Field(
+        default=15,
+        ge=1,
+        le=600,
+        description="Seconds that the machine may say nothing while a connection, a greeting or a log-in is waited for.",
+    )
 
 
 class Console(Strict):

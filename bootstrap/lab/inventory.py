@@ -24,6 +24,8 @@ PATIENT_ETCD = {"heartbeat-interval": "500", "election-timeout": "5000", "log-le
 # other ones from 1.26 on.
 NO_SAMPLES = {"feature-gates": "APIPriorityAndFairness=false"}
 SAMPLES_GONE = 26
+# Three machines that start at once share the processors of one: an SSH server that is well may take long to greet.
+PATIENT_SSH = {"silence": 60}
 # What is reckoned with to say how long an image takes: about as much as an emulated machine can take in.
 WIRE_BAUD = 4_000_000
 MARK = "# Written by `clusterup lab up` for the lab "
@@ -70,6 +72,8 @@ def _node(lab: Lab, machine: Machine) -> dict[str, Any]:
         return {**node, "console": {"url": wire, "baud": WIRE_BAUD, "only": True}}
     node["interfaces"] = [card.model_dump(mode="json", exclude_defaults=True) for card in cards(machine)]
     ssh: dict[str, Any] = {"host": "127.0.0.1", "port": machine.ssh_port, "user": "root", "use_config": False}
+    if lab.accel is Accel.TCG:
+        ssh |= PATIENT_SSH
     if machine.reach is Reach.CONSOLE:
         return {**node, "ssh": ssh, "console": {"url": console}}
     return {**node, "ssh": {**ssh, "key": str(lab.key_file), "host_key": machine.host_key}}

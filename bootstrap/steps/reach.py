@@ -100,6 +100,7 @@ def opener(
                 got="console.only in the inventory",
                 hint="when it has a network, take that out of the inventory, and apply",
             )
-        return open_ssh(target_of(nodes[name], own[name], state), host_keys, trust)
+        silence = float(nodes[name].ssh.silence)
+        return open_ssh(target_of(nodes[name], own[name], state), host_keys, trust, connect_timeout=silence)
 
     return open_node

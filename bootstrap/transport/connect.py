@@ -162,7 +162,8 @@ def _handshake(
             hop,
             f"{hop.host} took the connection on port {hop.port} and then said nothing for {timeout:.0f} s",
             got="no SSH greeting",
-            hint="if it is still starting, wait and try again; if not, make sure that this is its SSH port (ssh.port)",
+            hint="if it is still starting, wait and try again; if it is only slow, let it be silent for longer "
+            "(ssh.silence); otherwise make sure that this is its SSH port (ssh.port)",
         )
     raise _not_ssh(hop, problem or EOFError("the connection was closed"))
 

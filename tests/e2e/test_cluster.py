@@ -48,8 +48,8 @@ def test_what_was_done_is_what_the_saved_plan_said(cluster: Operator) -> None:
 
 
 def test_every_node_is_ready_and_every_server_has_a_vote(cluster: Operator) -> None:
+    wait_for(lambda: bool(cluster.status()["healthy"]), "the cluster to be healthy", 600)
     status = cluster.status()
-    assert status["healthy"], status
     assert {node["name"]: node["state"] for node in status["nodes"]} == dict.fromkeys(NODES, "Ready")
     assert {member["name"] for member in status["etcd"] if member["voter"]} == set(SERVERS)
     assert len([member for member in status["etcd"] if member["leader"]]) == 1
@@ -57,7 +57,7 @@ def test_every_node_is_ready_and_every_server_has_a_vote(cluster: Operator) -> N
 
 
 def test_a_pod_on_each_node_reaches_a_pod_on_each_other_and_the_api(cluster: Operator) -> None:
-    fetches = json.loads(cluster.clusterup("verify", "lab.yaml", "-o", "json"))
+    fetches = json.loads(cluster.clusterup("verify", "lab.yaml", "--timeout", "900", "-o", "json"))
     nodes = {*NODES}
     assert {(row["from"], row["to"]) for row in fetches} == {(a, b) for a in nodes for b in {*nodes, "api"}}
     assert all(row["fetched"] for row in fetches)

@@ -39,10 +39,12 @@ def test_it_is_valid_and_describes_every_machine(tmp_path: Path, servers: int, a
         assert node.ssh.use_config is False
 
 
-def test_emulated_machines_get_patient_leaders_and_no_samples_of_how_busy_they_are(tmp_path: Path) -> None:
+def test_emulated_machines_get_patience_and_no_samples_of_how_busy_they_are(tmp_path: Path) -> None:
     file = tmp_path / "lab.yaml"
     file.write_text(inventory_text(paper_lab(tmp_path, LabSpec(), Accel.TCG), None, 20))
-    kubernetes = load_inventory(file).kubernetes
+    made = load_inventory(file)
+    assert {node.ssh.silence for node in made.nodes} == {60}
+    kubernetes = made.kubernetes
     assert kubernetes.api_server_args == {"feature-gates": "APIPriorityAndFairness=false"}
     assert kubernetes.etcd_args["election-timeout"] == "5000"
     assert kubernetes.scheduler_args["leader-elect-lease-duration"] == "60s"
@@ -57,7 +59,9 @@ def test_a_feature_gate_that_newer_kubernetes_does_not_know_is_not_set(tmp_path:
 def test_machines_with_kvm_run_with_the_defaults_of_kubernetes(tmp_path: Path) -> None:
     file = tmp_path / "lab.yaml"
     file.write_text(inventory_text(paper_lab(tmp_path, LabSpec(), Accel.KVM), None, 20))
-    kubernetes = load_inventory(file).kubernetes
+    made = load_inventory(file)
+    assert {node.ssh.silence for node in made.nodes} == {15}
+    kubernetes = made.kubernetes
     assert (kubernetes.etcd_args, kubernetes.api_server_args, kubernetes.scheduler_args) == ({}, {}, {})
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from bootstrap.errors import Refused
+from bootstrap.inventory.model import Ssh
 from bootstrap.pki.sshkeys import new_ssh_key
 from bootstrap.steps import reach
 from bootstrap.steps.reach import opener, target_of
 from bootstrap.steps.state import INSTALLED, LIVE, ClusterState
 from bootstrap.transport.connect import Trust
+from bootstrap.transport.errors import TransportError
 from bootstrap.transport.hostkeys import HostKeys
 from bootstrap.transport.target import OwnLogin, SshTarget
 from tests.unit.steps.worlds import inventory
@@ -26,7 +29,7 @@ def trust_of(state: ClusterState, monkeypatch: pytest.MonkeyPatch) -> Trust:
     """What the way into s1 is opened with."""
     seen: list[Trust] = []
 
-    def open_ssh(_: SshTarget, __: HostKeys, trust: Trust) -> None:
+    def open_ssh(_: SshTarget, __: HostKeys, trust: Trust, **_more: float) -> None:
         seen.append(trust)
 
     monkeypatch.setattr(reach, "open_ssh", open_ssh)
@@ -42,6 +45,14 @@ def test_the_host_key_of_the_node_s_identity_needs_no_question(
     for other in (state.identity("s2").host_key.public, new_ssh_key().public):
         with pytest.raises(Refused, match="not known yet"):
             trust("s1", other, {})
+
+
+def test_a_machine_may_be_silent_for_as_long_as_the_inventory_says(state: ClusterState) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        way = Ssh(host="127.0.0.1", port=silent.getsockname()[1], silence=1, use_config=False)
+        node = inventory().node("s1").model_copy(update={"ssh": way})
+        with pytest.raises(TransportError, match=r"said nothing for 1 s(.|\n)*ssh\.silence"):
+            opener(inventory().model_copy(update={"nodes": (node,)}), state, None)("s1")
 
 
 def test_a_jump_host_is_no_node_whatever_its_name(state: ClusterState, monkeypatch: pytest.MonkeyPatch) -> None:
