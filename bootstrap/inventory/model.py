@@ -133,7 +133,7 @@ class Ssh(Strict):
         default=15,
         ge=1,
         le=600,
-        description="Seconds that the machine may say nothing while a connection, a greeting or a log-in is waited for.",
+        description="Seconds that it may say nothing while a connection, a greeting or a log-in is waited for.",
     )
 
 

@@ -103,7 +103,7 @@ def stock_debian(lab: Lab) -> Iterator[StockDebian]:
 def _argv(lab: Lab, machine: Machine) -> list[str]:
     place = f"{qemu.LAB_FOLDER}/{machine.name}"
     # As the lab's own machines have it: see bootstrap/lab/qemu.py.
-    command_line = "root=/dev/vda rw console=ttyS0 tsc=reliable highres=off"
+    command_line = f"root=/dev/vda rw console=ttyS0 {qemu.KERNEL_ARGUMENTS}"
     return [
         *qemu.bare_argv(place, name=f"{lab.name}/{machine.name}", accel=lab.accel, memory=MEMORY, cpus=1),
         *("-kernel", f"{place}/vmlinuz", "-initrd", f"{place}/initrd", "-append", command_line),
