@@ -1,7 +1,6 @@
-"""One lab of bare virtual machines for all end-to-end tests: made into a cluster once, as a user does it.
+"""Operators who sit in front of a lab of virtual machines, and do what users do.
 
-CLUSTERUP_E2E_LAB names the folder (pytest's `e2e0`) of a lab that an earlier run left, when it was killed: its cluster
-is used as it is, and left again.
+Each folder has one lab, or one for each of its modules: its machines are off before those of the next are switched on.
 """
 
 from __future__ import annotations
@@ -26,13 +25,6 @@ from bootstrap.steps.apply import Intent, look
 from bootstrap.steps.world import World
 from bootstrap.transport.base import Command
 
-NAME = "e2e"
-SERVERS = ("server-1", "server-2", "server-3")
-# Nothing but its console leads into it while it is bare.
-BY_CONSOLE = "server-3"
-AGENTS: tuple[str, ...] = ()
-NODES = (*SERVERS, *AGENTS)
-
 
 @dataclass
 class Operator:
@@ -41,7 +33,7 @@ class Operator:
 
     folder: Path
     state: Path
-    name: str = NAME
+    name: str = "e2e"
 
     @property
     def inventory(self) -> Path:
@@ -148,31 +140,3 @@ def machines(operator: Operator, *counts: str) -> Iterator[None]:
             sys.stdout.write(f"--- {log.parent.name}\n{log.read_text(errors='replace')[-2000:]}\n")
         operator.runs("lab", "down", "--name", operator.name)
         patch.undo()
-
-
-@pytest.fixture(scope="session")
-def bare_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    """Machines with empty disks that run the live environment."""
-    if "CLUSTERUP_E2E_LAB" in os.environ:
-        left = Path(os.environ["CLUSTERUP_E2E_LAB"])
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("XDG_STATE_HOME", str(left / "state"))
-            yield Operator(left, left / "state")
-        return
-    folder = tmp_path_factory.mktemp("e2e")
-    operator = Operator(folder, folder / "state")
-    counts = ("--servers", str(len(SERVERS)), "--agents", str(len(AGENTS)))
-    with machines(operator, *counts, "--by-console", BY_CONSOLE):
-        yield operator
-
-
-@pytest.fixture(scope="session")
-def cluster(bare_lab: Operator) -> Operator:
-    """A cluster of all machines: what `clusterup apply` makes of the bare lab, as a saved plan says. What was done
-    stands in `applied.jsonl`."""
-    if (bare_lab.folder / "applied.jsonl").exists():
-        return bare_lab
-    bare_lab.clusterup("plan", "lab.yaml", "--out", "plan.json")
-    said = bare_lab.clusterup("apply", "--plan", "plan.json", "--yes", "-o", "json")
-    (bare_lab.folder / "applied.jsonl").write_text(said)
-    return bare_lab

@@ -14,7 +14,8 @@ from bootstrap.cli.common import connections_of, intent_of_file
 from bootstrap.engine.events import nobody
 from bootstrap.steps.handover_file import HANDOVER
 from bootstrap.transport.base import Command
-from tests.e2e.conftest import NODES, SERVERS, Operator
+from tests.e2e.cluster.conftest import SERVERS
+from tests.e2e.conftest import Operator
 
 pytestmark = pytest.mark.e2e
 
@@ -54,5 +55,5 @@ def test_servers_keep_it_for_root_alone_and_agents_do_not_have_it(cluster: Opera
     intent = intent_of_file(cluster.inventory, None)
     look = Command.of("look at the handover file", "[ ! -e {0} ] || stat -c '%a %U' {0}", HANDOVER)
     with connections_of(intent, nobody) as connections:
-        found = {name: connections.on(name).check(look).text.strip() for name in NODES}
-    assert found == {name: "600 root" if name in SERVERS else "" for name in NODES}
+        found = {name: connections.on(name).check(look).text.strip() for name in SERVERS}
+    assert found == {name: "600 root" if name in SERVERS else "" for name in SERVERS}

@@ -1,7 +1,4 @@
-"""Servers leave and come back in each of the four ways, under two writers that never rest.
-
-After test_cluster, on its three servers: `scripts/test tests/e2e/later_servers_by_token.py`.
-"""
+"""Servers leave and come back in each of the four ways, under two writers that never rest."""
 
 from __future__ import annotations
 
@@ -14,7 +11,8 @@ import pytest
 
 from bootstrap.cli.common import intent_of_file
 from tests.e2e.by_token import boots_a_stick, entry, from_here, made, states, typed_on
-from tests.e2e.conftest import SERVERS, Operator
+from tests.e2e.cluster.conftest import SERVERS
+from tests.e2e.conftest import Operator
 from tests.helpers.daemons import wait_for
 from tests.helpers.writer import lost, writing
 
@@ -61,6 +59,9 @@ def test_three_servers_become_one_and_three_again_and_no_acknowledged_write_is_l
             shrinkable.clusterup("remove", name, "lab.yaml", "--yes")
         assert voters(shrinkable) == {ONE}
         assert states(shrinkable) == {ONE: "True"}
+        balancer = shrinkable.runs_on(ONE, "cat /etc/clusterup/haproxy.cfg")
+        assert ONE in balancer
+        assert not [name for name in (TWO, THREE) if name in balancer]
 
         # One by a command on itself, one by its operator.
         shrinkable.edits(lambda content: content["nodes"].append(ways[TWO]))

@@ -1,7 +1,6 @@
 """clusterup killed, machines cut from their power, a disk that fills up: the next apply goes on.
 
-A lab of its own, a server and an agent. The last of the modules: two labs at once are too much for a small machine, so
-the other one's machines are switched off first. CLUSTERUP_SEED chooses where clusterup is killed, CLUSTERUP_KILLS how
+A lab of its own, a server and an agent. CLUSTERUP_SEED chooses where clusterup is killed, CLUSTERUP_KILLS how
 often at most, CLUSTERUP_KILL_SECONDS for how long it goes on.
 """
 
@@ -13,18 +12,16 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import NAME, Operator, machines
+from tests.e2e.conftest import Operator
+from tests.e2e.server_and_agent.conftest import AGENT, SERVER
 from tests.helpers.daemons import wait_for
 
 pytestmark = pytest.mark.e2e
-SERVER, AGENT = "server-1", "agent-1"
 KILLS = int(os.environ.get("CLUSTERUP_KILLS", "6"))
 KILL_SECONDS = float(os.environ.get("CLUSTERUP_KILL_SECONDS", "300"))
 SEED = int(os.environ.get("CLUSTERUP_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
@@ -98,17 +95,6 @@ class Strikes:
     def _boots(self, node: str) -> bool:
         (console,) = self.operator.state.glob(f"clusterup/labs/*/{node}/console.log")
         return FIRST_BOOT in console.read_bytes()
-
-
-@pytest.fixture(scope="module")
-def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    for record in Path(tmp_path_factory.getbasetemp()).glob(f"*/state/clusterup/labs/{NAME}"):
-        other = Operator(record.parents[3], record.parents[2])
-        other.clusterup("lab", "down", "--name", NAME)
-    folder = tmp_path_factory.mktemp("cut")
-    operator = Operator(folder, folder / "state", "cut")
-    with machines(operator, "--servers", "1", "--agents", "1"):
-        yield operator
 
 
 def apply(operator: Operator, strikes: Strikes) -> int | None:

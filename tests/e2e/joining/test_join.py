@@ -1,9 +1,5 @@
 """A bare machine that is in nobody's inventory joins a cluster with a token: from a machine that has no key of the
-cluster, from a stick with nobody watching, and by a command on itself.
-
-Not part of every run until it was seen to its end on machines: `scripts/test tests/e2e/later_join.py`. It makes a lab
-of its own, with one server and one machine that joins.
-"""
+cluster, from a stick with nobody watching, and by a command on itself."""
 
 from __future__ import annotations
 
@@ -13,32 +9,31 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bootstrap.steps.clean_commands import clean
 from bootstrap.steps.install_commands import reboot
 from tests.e2e.by_token import Entry, boots_a_stick, entry, from_here, made, states
-from tests.e2e.conftest import Operator, machines
-from tests.e2e.test_cluster import IMAGE, logs
+from tests.e2e.cluster.test_cluster import IMAGE, logs
+from tests.e2e.conftest import Operator
+from tests.e2e.joining.conftest import AGENT, SERVER
 from tests.helpers.daemons import wait_for
 
 pytestmark = pytest.mark.e2e
-SERVER, JOINS = "server-1", "agent-1"
+JOINS = AGENT
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Operator, Entry]]:
-    """A cluster of one server, and how the machine is reached that is in its lab and not in its inventory."""
-    folder = tmp_path_factory.mktemp("join")
-    operator = Operator(folder, folder / "state", "join")
-    with machines(operator, "--servers", "1", "--agents", "1"):
-        way = entry(operator, JOINS)
-        operator.edits(lambda content: content.update(nodes=[n for n in content["nodes"] if n["name"] != JOINS]))
-        operator.clusterup("apply", "lab.yaml", "--yes")
-        yield operator, way
+def small(grown: Operator) -> tuple[Operator, Entry]:
+    """A cluster of one server, and how the bare machine is reached that is in its lab and not in its inventory."""
+    if JOINS in states(grown):
+        grown.clusterup("remove", JOINS, "lab.yaml", "--wipe", "--yes")
+    grown.clusterup("lab", "up", "--name", grown.name, "--inventory", "machines.yaml")
+    nodes: list[Entry] = yaml.safe_load((grown.folder / "machines.yaml").read_bytes())["nodes"]
+    return grown, next(node for node in nodes if node["name"] == JOINS)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,8 @@ from bootstrap.steps.etcd_client import NotSettled
 from bootstrap.steps.etcd_units import DATA
 from bootstrap.steps.ways import etcd_at
 from bootstrap.steps.world import World
-from tests.e2e.conftest import SERVERS, Operator
+from tests.e2e.cluster.conftest import SERVERS
+from tests.e2e.conftest import Operator
 from tests.helpers.daemons import wait_for
 
 pytestmark = pytest.mark.e2e

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import SERVERS, Operator
+from tests.e2e.cluster.conftest import SERVERS
+from tests.e2e.conftest import Operator
 
 pytestmark = pytest.mark.e2e
 ONE, TWO, THREE = SERVERS

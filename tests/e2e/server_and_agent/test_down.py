@@ -1,7 +1,4 @@
-"""A cluster is taken apart and made anew on the same machines, a server and an agent of a lab of their own.
-
-Not part of every run until it was seen to pass on machines: `scripts/test tests/e2e/later_down.py`.
-"""
+"""A cluster is taken apart and made anew on the same machines, a server and an agent."""
 
 from __future__ import annotations
 
@@ -13,9 +10,8 @@ import pytest
 
 from bootstrap.steps.clean_commands import state_of_files
 from tests.e2e.conftest import Operator
-from tests.e2e.test_stopping_anywhere import AGENT, SERVER, lab
+from tests.e2e.server_and_agent.conftest import AGENT, SERVER
 
-__all__ = ["lab"]
 pytestmark = pytest.mark.e2e
 NODES = (SERVER, AGENT)
 

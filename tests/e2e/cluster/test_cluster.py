@@ -9,7 +9,8 @@ import subprocess
 import pytest
 
 from bootstrap.steps.world import World
-from tests.e2e.conftest import AGENTS, NAME, NODES, SERVERS, Operator
+from tests.e2e.cluster.conftest import NAME, SERVERS
+from tests.e2e.conftest import Operator
 from tests.helpers.daemons import wait_for
 
 pytestmark = pytest.mark.e2e
@@ -29,7 +30,7 @@ def test_a_dry_run_leaves_bare_disks_as_they_are(bare_lab: Operator) -> None:
     assert said.returncode == 0
     assert "nothing was done: this was a dry run" in said.stderr
     assert disks(bare_lab) == before
-    assert len(before) == len(NODES)
+    assert len(before) == len(SERVERS)
 
 
 def disks(operator: Operator) -> dict[str, tuple[int, int]]:
@@ -50,7 +51,7 @@ def test_what_was_done_is_what_the_saved_plan_said(cluster: Operator) -> None:
 def test_every_node_is_ready_and_every_server_has_a_vote(cluster: Operator) -> None:
     wait_for(lambda: bool(cluster.status()["healthy"]), "the cluster to be healthy", 600)
     status = cluster.status()
-    assert {node["name"]: node["state"] for node in status["nodes"]} == dict.fromkeys(NODES, "Ready")
+    assert {node["name"]: node["state"] for node in status["nodes"]} == dict.fromkeys(SERVERS, "Ready")
     assert {member["name"] for member in status["etcd"] if member["voter"]} == set(SERVERS)
     assert len([member for member in status["etcd"] if member["leader"]]) == 1
     assert [server["ready"] for server in status["api"]] == [True for _ in SERVERS]
@@ -58,7 +59,7 @@ def test_every_node_is_ready_and_every_server_has_a_vote(cluster: Operator) -> N
 
 def test_a_pod_on_each_node_reaches_a_pod_on_each_other_and_the_api(cluster: Operator) -> None:
     fetches = json.loads(cluster.clusterup("verify", "lab.yaml", "--timeout", "900", "-o", "json"))
-    nodes = {*NODES}
+    nodes = {*SERVERS}
     assert {(row["from"], row["to"]) for row in fetches} == {(a, b) for a in nodes for b in {*nodes, "api"}}
     assert all(row["fetched"] for row in fetches)
 
@@ -72,7 +73,7 @@ def test_the_kubeconfig_is_the_owner_s_alone_and_verifies_the_server(cluster: Op
         node["metadata"]["name"]: "node-role.kubernetes.io/control-plane" in node["metadata"]["labels"]
         for node in nodes
     }
-    assert roles == {**dict.fromkeys(SERVERS, True), **dict.fromkeys(AGENTS, False)}
+    assert roles == dict.fromkeys(SERVERS, True)
 
 
 def test_no_join_token_outlives_the_join(cluster: Operator) -> None:
@@ -97,7 +98,7 @@ def untouchable(world: World) -> dict[str, object]:
 
 
 def test_logs_of_pods_come_through_every_kubelet(cluster: Operator) -> None:
-    for node in NODES:
+    for node in SERVERS:
         overrides = {"apiVersion": "v1", "spec": {"nodeName": node, "tolerations": [{"operator": "Exists"}]}}
         name = f"says-{node}"
         cluster.kubectl(
@@ -118,7 +119,7 @@ def test_with_the_leader_of_the_quorum_off_kubectl_answers_and_a_new_pod_runs(cl
     cluster.clusterup("lab", "stop", gone, "--name", NAME)
     wait_for(lambda: cluster.asks("get", "nodes").returncode == 0, "an answer to kubectl", 300)
     # Until the cluster has seen that the node is gone, it may give it the new pod.
-    wait_for(lambda: ready_nodes(cluster) == {*NODES} - {gone}, f"{gone} to be seen as gone", 600)
+    wait_for(lambda: ready_nodes(cluster) == {*SERVERS} - {gone}, f"{gone} to be seen as gone", 600)
     command = ("run", "new", f"--image={IMAGE}", "--restart=Never", "--command", "--", "sleep", "3600")
     wait_for(lambda: cluster.asks(*command).returncode == 0 or there(cluster, "new"), "a new pod to be taken", 300)
     wait_for(lambda: phase_of(cluster, "new") == "Running", "the new pod to run", 600)
@@ -126,14 +127,14 @@ def test_with_the_leader_of_the_quorum_off_kubectl_answers_and_a_new_pod_runs(cl
 
 
 def test_a_node_that_is_off_is_named_and_the_rest_goes_on(cluster: Operator) -> None:
-    (gone,) = [name for name in NODES if name not in running_machines(cluster)]
-    wait_for(lambda: ready_nodes(cluster) == {*NODES} - {gone}, f"{gone} to be seen as gone", 600)
+    (gone,) = [name for name in SERVERS if name not in running_machines(cluster)]
+    wait_for(lambda: ready_nodes(cluster) == {*SERVERS} - {gone}, f"{gone} to be seen as gone", 600)
     applied = cluster.runs("apply", "lab.yaml", "--yes")
     assert applied.returncode == 3
     assert f"{gone}: connect: " in applied.stderr
     assert "nothing to do" in applied.stdout
     states = {node["name"]: node["state"] for node in cluster.status()["nodes"]}
-    assert states == {**dict.fromkeys(NODES, "Ready"), gone: "NotReady"}
+    assert states == {**dict.fromkeys(SERVERS, "Ready"), gone: "NotReady"}
 
 
 def test_a_node_that_comes_back_is_ready_again_without_an_apply(cluster: Operator) -> None:

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from tests.e2e.conftest import SERVERS, Operator
-from tests.e2e.test_drift import every_server_votes, remove_member
+from tests.e2e.cluster.conftest import SERVERS
+from tests.e2e.cluster.test_drift import every_server_votes, remove_member
+from tests.e2e.conftest import Operator
 
 pytestmark = pytest.mark.e2e
 THREE = SERVERS[2]

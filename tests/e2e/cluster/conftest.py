@@ -1,0 +1,47 @@
+"""Three servers, made into a cluster once, as a user does it.
+
+CLUSTERUP_E2E_LAB names the folder (pytest's `e2e0`) of a lab that an earlier run left, when it was killed: its cluster
+is used as it is, and left again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Operator, machines
+
+NAME = "e2e"
+SERVERS = ("server-1", "server-2", "server-3")
+# Nothing but its console leads into it while it is bare.
+BY_CONSOLE = "server-3"
+
+
+@pytest.fixture(scope="package")
+def bare_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """Machines with empty disks that run the live environment."""
+    if "CLUSTERUP_E2E_LAB" in os.environ:
+        left = Path(os.environ["CLUSTERUP_E2E_LAB"])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_STATE_HOME", str(left / "state"))
+            yield Operator(left, left / "state")
+        return
+    folder = tmp_path_factory.mktemp("e2e")
+    operator = Operator(folder, folder / "state")
+    with machines(operator, "--servers", str(len(SERVERS)), "--agents", "0", "--by-console", BY_CONSOLE):
+        yield operator
+
+
+@pytest.fixture(scope="package")
+def cluster(bare_lab: Operator) -> Operator:
+    """A cluster of all machines: what `clusterup apply` makes of the bare lab, as a saved plan says. What was done
+    stands in `applied.jsonl`."""
+    if (bare_lab.folder / "applied.jsonl").exists():
+        return bare_lab
+    bare_lab.clusterup("plan", "lab.yaml", "--out", "plan.json")
+    said = bare_lab.clusterup("apply", "--plan", "plan.json", "--yes", "-o", "json")
+    (bare_lab.folder / "applied.jsonl").write_text(said)
+    return bare_lab
