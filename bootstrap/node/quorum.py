@@ -65,7 +65,7 @@ class Etcd:
 
     def members(self) -> tuple[Member, ...]:
         """All members, as the quorum has them. Raises Trouble where it does not answer."""
-        found = self._ask("/v3/cluster/member/list", {"linearizable": True})["members"]
+        found = self.ask("/v3/cluster/member/list", {"linearizable": True})["members"]
         return tuple(
             Member(
                 str(each["ID"]),
@@ -79,15 +79,15 @@ class Etcd:
 
     def add_learner(self, url: str) -> None:
         """Add a member without a vote. Raises Trouble where that can't be done now."""
-        self._ask("/v3/cluster/member/add", {"peerURLs": [url], "isLearner": True})
+        self.ask("/v3/cluster/member/add", {"peerURLs": [url], "isLearner": True})
 
     def promote(self, member: Member) -> None:
         """Give a learner its vote. Raises Trouble where it has not caught up yet."""
-        self._ask("/v3/cluster/member/promote", {"ID": member.id})
+        self.ask("/v3/cluster/member/promote", {"ID": member.id})
 
     def remove(self, member: Member) -> None:
         """Remove a member. Raises Trouble where that can't be done now."""
-        self._ask("/v3/cluster/member/remove", {"ID": member.id})
+        self.ask("/v3/cluster/member/remove", {"ID": member.id})
 
     def healthy(self, member: Member) -> bool:
         """Whether the member answers through the quorum."""
@@ -102,7 +102,8 @@ class Etcd:
                 return True
         return False
 
-    def _ask(self, path: str, body: object) -> Any:
+    def ask(self, path: str, body: object) -> Any:
+        """What a server says to `body`, JSON, at a path of etcd's gateway. Raises Trouble where none does."""
         said = []
         for server in self._servers:
             try:

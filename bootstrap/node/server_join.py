@@ -28,6 +28,7 @@ from machine import Machine, start, write
 from quorum import Etcd, Own, become_member, require_room, take_back
 from trouble import Trouble
 from trust import Server, Token
+from turn import turn
 
 MADE = "/api/v1/namespaces/kube-system/secrets/clusterup-made-{}"
 KEY = "server.json.gz"
@@ -135,14 +136,27 @@ def etcd_of(becoming: Becoming) -> Etcd:
 
 
 def become_server(becoming: Becoming, etcd: Etcd, machine: Machine) -> None:
-    """Join etcd and start the control plane; what joined as a learner and fails is taken out again. Raises Trouble,
-    OSError, SubprocessError."""
-    parts = becoming.parts
+    """Join etcd and start the control plane, with the cluster's lock held; what joined as a learner and fails is taken
+    out again. Raises Trouble, OSError, SubprocessError."""
+    doing = f"{becoming.parts.name} becomes a server by itself"
+    with turn(etcd, doing, machine.say) as still_ours:
+        # Whoever held the lock meanwhile may have changed the quorum.
+        require_room(etcd, becoming.own)
+        _vote(becoming, etcd, machine)
+        still_ours()
+        _control_plane(becoming, machine)
+
+
+def _vote(becoming: Becoming, etcd: Etcd, machine: Machine) -> None:
     try:
-        become_member(etcd, becoming.own, machine, lambda: start(parts.etcd, machine))
+        become_member(etcd, becoming.own, machine, lambda: start(becoming.parts.etcd, machine))
     except Exception:
         machine.say(f"this server did not get its vote; {take_back(etcd, becoming.own)}")
         raise
+
+
+def _control_plane(becoming: Becoming, machine: Machine) -> None:
+    parts = becoming.parts
     write(machine, parts.handover)
     api_server, *others = parts.control_plane
     start([api_server], machine)
