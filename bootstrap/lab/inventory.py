@@ -14,10 +14,13 @@ from bootstrap.lab.stick import cards
 
 # Emulated machines are slow: leaders that miss a deadline end, start anew, and make all of it slower still.
 PATIENT = {
-    "leader-elect-lease-duration": "60s",
-    "leader-elect-renew-deadline": "45s",
+    "leader-elect-lease-duration": "90s",
+    "leader-elect-renew-deadline": "75s",
     "leader-elect-retry-period": "10s",
 }
+# Once a minute the API server counts the objects of each of sixty kinds for its metrics, and each count is a round
+# through the quorum: as much as all else that an idle cluster asks of etcd.
+NO_COUNTS = {"etcd-count-metric-poll-period": "0s", "etcd-db-metric-poll-interval": "0s"}
 # Every answer that takes longer than on a real machine is a warning, and writing that down takes time as well.
 PATIENT_ETCD = {"heartbeat-interval": "500", "election-timeout": "5000", "log-level": "error"}
 # Its samples of how busy the API server is are half of what an idle one does, and count in emulation. Kubernetes has
@@ -47,12 +50,13 @@ def inventory_text(lab: Lab, bundle: str | None, kubernetes_minor: int) -> str:
 
 
 def _for_slow_machines(kubernetes_minor: int) -> dict[str, Any]:
-    arguments = {
+    samples = {} if kubernetes_minor >= SAMPLES_GONE else NO_SAMPLES
+    return {
+        "api_server_args": {**samples, **NO_COUNTS},
         "etcd_args": dict(PATIENT_ETCD),
         "controller_manager_args": dict(PATIENT),
         "scheduler_args": dict(PATIENT),
     }
-    return arguments if kubernetes_minor >= SAMPLES_GONE else {"api_server_args": dict(NO_SAMPLES), **arguments}
 
 
 def _first_line(name: str) -> str:

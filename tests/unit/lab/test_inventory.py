@@ -45,15 +45,16 @@ def test_emulated_machines_get_patience_and_no_samples_of_how_busy_they_are(tmp_
     made = load_inventory(file)
     assert {node.ssh.silence for node in made.nodes} == {60}
     kubernetes = made.kubernetes
-    assert kubernetes.api_server_args == {"feature-gates": "APIPriorityAndFairness=false"}
+    counts = {"etcd-count-metric-poll-period": "0s", "etcd-db-metric-poll-interval": "0s"}
+    assert kubernetes.api_server_args == {"feature-gates": "APIPriorityAndFairness=false", **counts}
     assert kubernetes.etcd_args["election-timeout"] == "5000"
-    assert kubernetes.scheduler_args["leader-elect-lease-duration"] == "60s"
+    assert kubernetes.scheduler_args["leader-elect-lease-duration"] == "90s"
 
 
 def test_a_feature_gate_that_newer_kubernetes_does_not_know_is_not_set(tmp_path: Path) -> None:
     file = tmp_path / "lab.yaml"
     file.write_text(inventory_text(paper_lab(tmp_path, LabSpec(), Accel.TCG), None, 31))
-    assert load_inventory(file).kubernetes.api_server_args == {}
+    assert "feature-gates" not in load_inventory(file).kubernetes.api_server_args
 
 
 def test_machines_with_kvm_run_with_the_defaults_of_kubernetes(tmp_path: Path) -> None:
