@@ -94,8 +94,8 @@ def test_the_same_machine_joins_again_by_a_command_on_itself(small: tuple[Operat
     operator, way = small
     boot = on_the_node(watcher, way, "cat /proc/sys/kernel/random/boot_id")
     on_the_node(watcher, way, clean().script)
-    left = on_the_node(watcher, way, "ls /var/lib/clusterup /var/lib/kubelet 2>/dev/null || echo gone")
-    assert left.strip() == "gone"
+    left = on_the_node(watcher, way, "find /var/lib/clusterup /var/lib/kubelet -type f; echo looked")
+    assert left.strip() == "looked"
     operator.kubectl("delete", "node", JOINS)
     on_the_node(watcher, way, reboot().script)
     wait_for(lambda: on_the_node(watcher, way, "cat /proc/sys/kernel/random/boot_id") not in ("", boot), "a boot", 600)
