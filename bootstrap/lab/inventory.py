@@ -27,8 +27,9 @@ PATIENT_ETCD = {"heartbeat-interval": "500", "election-timeout": "5000", "log-le
 # other ones from 1.26 on.
 NO_SAMPLES = {"feature-gates": "APIPriorityAndFairness=false"}
 SAMPLES_GONE = 26
-# Three machines that start at once share the processors of one: an SSH server that is well may take long to greet.
-PATIENT_SSH = {"silence": 60}
+# Three machines that start at once share one processor: an SSH server that is well may take long to greet. Where
+# there is a console it is what is tried next, which should not take as long.
+PATIENT_SSH = {Reach.SSH: 60, Reach.CONSOLE: 30}
 # What is reckoned with to say how long an image takes: about as much as an emulated machine can take in.
 WIRE_BAUD = 4_000_000
 MARK = "# Written by `clusterup lab up` for the lab "
@@ -77,7 +78,7 @@ def _node(lab: Lab, machine: Machine) -> dict[str, Any]:
     node["interfaces"] = [card.model_dump(mode="json", exclude_defaults=True) for card in cards(machine)]
     ssh: dict[str, Any] = {"host": "127.0.0.1", "port": machine.ssh_port, "user": "root", "use_config": False}
     if lab.accel is Accel.TCG:
-        ssh |= PATIENT_SSH
+        ssh["silence"] = PATIENT_SSH[machine.reach]
     if machine.reach is Reach.CONSOLE:
         return {**node, "ssh": ssh, "console": {"url": console}}
     return {**node, "ssh": {**ssh, "key": str(lab.key_file), "host_key": machine.host_key}}
