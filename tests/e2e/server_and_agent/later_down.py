@@ -1,4 +1,7 @@
-"""A cluster is taken apart and made anew on the same machines, a server and an agent."""
+"""A cluster is taken apart and made anew on the same machines, a server and an agent.
+
+Not part of every run until it was seen to its end on machines: `scripts/test tests/e2e/server_and_agent/later_down.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A stock Debian machine joins with plain `kubeadm join` and becomes Ready."""
+"""A stock Debian machine joins with plain `kubeadm join` and becomes Ready.
+
+Not part of every run until it was seen to its end on machines: `scripts/test tests/e2e/cluster/later_stranger.py`.
+"""
 
 from __future__ import annotations
 
