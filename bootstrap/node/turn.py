@@ -115,8 +115,18 @@ def _keep(etcd: Etcd, lease: str, ended: threading.Event, lost: threading.Event)
 
 
 def _renewed(etcd: Etcd, lease: str) -> bool:
-    """Whether the lease goes on, for all its time."""
-    return int(etcd.ask("/v3/lease/keepalive", {"ID": lease})["result"].get("TTL", 0)) > 0
+    """Whether the lease goes on, for all its time. Raises Trouble where etcd does not say."""
+    answer = etcd.ask("/v3/lease/keepalive", {"ID": lease})
+    # A stream of answers, which fails with a status of its own inside of one that is well.
+    if "result" not in answer:
+        raise Trouble(
+            "etcd does not say whether the cluster's lock goes on",
+            tried="keep its lease alive",
+            got=str(answer)[:300],
+            hint="look at `journalctl -u etcd` on a server; the same command goes on",
+            passing=True,
+        )
+    return int(answer["result"].get("TTL", 0)) > 0
 
 
 def _note(doing: str) -> bytes:

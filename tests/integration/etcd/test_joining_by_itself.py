@@ -28,6 +28,15 @@ from trouble import Trouble
 from trust import Server
 
 
+def gateway(quorum: Quorum, folder: Path, *ports: int) -> Etcd:
+    """The quorum, asked at one of these ports of loopback; the certificate that is shown lies in `folder`."""
+    pair = issue(quorum.authority, common_name="kube-apiserver-etcd-client", usage=Usage.CLIENT)
+    (folder / "pair.pem").write_bytes(pair.cert_pem + b"\n" + pair.key_pem)
+    context = ssl.create_default_context(cadata=quorum.authority.cert_pem.decode())
+    context.load_cert_chain(folder / "pair.pem")
+    return Etcd([Server("127.0.0.1", port) for port in ports], context)
+
+
 @dataclass
 class Joins:
     """A machine that is a folder, beside a cluster of one member."""
@@ -45,11 +54,7 @@ class Joins:
 
     @property
     def etcd(self) -> Etcd:
-        pair = issue(self.quorum.authority, common_name="kube-apiserver-etcd-client", usage=Usage.CLIENT)
-        (self.folder / "pair.pem").write_bytes(pair.cert_pem + b"\n" + pair.key_pem)
-        context = ssl.create_default_context(cadata=self.quorum.authority.cert_pem.decode())
-        context.load_cert_chain(self.folder / "pair.pem")
-        return Etcd([Server("127.0.0.1", 1), Server("127.0.0.1", self.first.client_port)], context)
+        return gateway(self.quorum, self.folder, 1, self.first.client_port)
 
     @property
     def own(self) -> Own:

@@ -10,17 +10,16 @@ from pathlib import Path
 import pytest
 
 import bootstrap
-from bootstrap.pki.x509 import Usage, issue
 from tests.helpers.daemons import wait_for
 from tests.helpers.quorum import Place, Quorum
 from tests.integration.etcd.test_cluster_lock import lock_of
+from tests.integration.etcd.test_joining_by_itself import gateway
 
 sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
 
 import turn as own_turn
 from quorum import Etcd
 from trouble import Trouble
-from trust import Server
 from turn import turn
 
 DOING = "s2 becomes a server by itself"
@@ -29,11 +28,7 @@ DOING = "s2 becomes a server by itself"
 @pytest.fixture
 def etcd(quorum: Quorum, member: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Etcd:
     monkeypatch.setattr(own_turn, "EVERY_SECONDS", 0.1)
-    pair = issue(quorum.authority, common_name="kube-apiserver-etcd-client", usage=Usage.CLIENT)
-    (tmp_path / "pair.pem").write_bytes(pair.cert_pem + b"\n" + pair.key_pem)
-    context = ssl.create_default_context(cadata=quorum.authority.cert_pem.decode())
-    context.load_cert_chain(tmp_path / "pair.pem")
-    return Etcd([Server("127.0.0.1", member.client_port)], context)
+    return gateway(quorum, tmp_path, member.client_port)
 
 
 def test_an_operator_is_told_who_is_at_work_until_it_has_ended(quorum: Quorum, member: Place, etcd: Etcd) -> None:
@@ -101,6 +96,22 @@ def test_its_lease_is_kept_alive_and_without_it_the_work_ends(
             return False
 
         wait_for(lost, "the loss to be seen")
+
+
+def test_a_renewal_that_fails_inside_of_a_good_answer_is_trouble_that_passes() -> None:
+    with pytest.raises(Trouble, match="does not say whether the cluster's lock goes on") as told:
+        own_turn._renewed(SaysAnError(), "7")
+    assert told.value.passing
+
+
+class SaysAnError(Etcd):
+    """An etcd whose stream of renewals fails, as it does while it has no leader."""
+
+    def __init__(self) -> None:
+        super().__init__([], ssl.create_default_context())
+
+    def ask(self, path: str, body: object) -> object:
+        return {"error": {"grpc_code": 14, "message": "etcdserver: no leader"}}
 
 
 def test_the_work_of_one_who_dies_is_free_for_others_with_its_lease(
