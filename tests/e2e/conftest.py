@@ -127,6 +127,15 @@ class Operator:
 
 
 @contextmanager
+def lab_of(factory: pytest.TempPathFactory, name: str, *counts: str) -> Iterator[Operator]:
+    """Somebody in a new folder, with bare machines of a lab of that name."""
+    folder = factory.mktemp(name)
+    operator = Operator(folder, folder / "state", name)
+    with machines(operator, *counts):
+        yield operator
+
+
+@contextmanager
 def machines(operator: Operator, *counts: str) -> Iterator[None]:
     """Bare machines of the operator's lab, in front of whose inventory, `lab.yaml`, the operator sits."""
     patch = pytest.MonkeyPatch()

@@ -22,7 +22,7 @@ from bootstrap.steps.console_entry import line_with_shell
 from bootstrap.steps.consoles import console_target
 from bootstrap.transport.serial.root import leave_root_shell
 from bootstrap.transport.serial.shell import Patience
-from tests.e2e.conftest import Operator, machines
+from tests.e2e.conftest import Operator, lab_of
 from tests.helpers.paced_wire import Carried, paced_wire
 
 pytestmark = pytest.mark.e2e
@@ -33,9 +33,7 @@ MEASURED = 4_000_000
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    folder = tmp_path_factory.mktemp("wire")
-    operator = Operator(folder, folder / "state", "wire")
-    with machines(operator, "--servers", "1", "--without-card", MACHINE):
+    with lab_of(tmp_path_factory, "wire", "--servers", "1", "--without-card", MACHINE) as operator:
         yield operator
 
 

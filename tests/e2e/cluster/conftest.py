@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Operator, machines
+from tests.e2e.conftest import Operator, lab_of
 
 NAME = "e2e"
 SERVERS = ("server-1", "server-2", "server-3")
@@ -29,9 +29,8 @@ def bare_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
             patch.setenv("XDG_STATE_HOME", str(left / "state"))
             yield Operator(left, left / "state")
         return
-    folder = tmp_path_factory.mktemp("e2e")
-    operator = Operator(folder, folder / "state")
-    with machines(operator, "--servers", str(len(SERVERS)), "--agents", "0", "--by-console", BY_CONSOLE):
+    counts = ("--servers", str(len(SERVERS)), "--agents", "0", "--by-console", BY_CONSOLE)
+    with lab_of(tmp_path_factory, NAME, *counts) as operator:
         yield operator
 
 

@@ -58,6 +58,9 @@ def nothing_is_left(operator: Operator) -> None:
 def test_three_servers_become_one_and_three_again_and_no_acknowledged_write_is_lost(shrinkable: Operator) -> None:
     ways = {name: entry(shrinkable, name) for name in (TWO, THREE)}
     intent = intent_of_file(shrinkable.inventory, Path(shrinkable.folder / f"{shrinkable.name}.kubeconfig"))
+    planned = shrinkable.runs("remove", THREE, "lab.yaml")
+    assert planned.returncode == 4
+    assert f"without {THREE}: 2 members, 2 needed, 2 answer" in planned.stdout
     with writing(intent, ONE) as written:
         for name in (THREE, TWO):
             shrinkable.clusterup("remove", name, "lab.yaml", "--yes")

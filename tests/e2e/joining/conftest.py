@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.conftest import Operator, machines
+from tests.e2e.conftest import Operator, lab_of
 
 SERVER, AGENT = "server-1", "agent-1"
 
@@ -14,9 +14,7 @@ SERVER, AGENT = "server-1", "agent-1"
 @pytest.fixture(scope="package")
 def grown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """A server, and an agent that its operator has added to the inventory later."""
-    folder = tmp_path_factory.mktemp("join")
-    operator = Operator(folder, folder / "state", "join")
-    with machines(operator, "--servers", "1", "--agents", "1"):
+    with lab_of(tmp_path_factory, "join", "--servers", "1", "--agents", "1") as operator:
         whole = operator.inventory.read_text()
         operator.edits(lambda content: content.update(nodes=[n for n in content["nodes"] if n["name"] != AGENT]))
         operator.clusterup("apply", "lab.yaml", "--yes")

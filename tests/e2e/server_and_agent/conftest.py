@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.conftest import Operator, machines
+from tests.e2e.conftest import Operator, lab_of
 
 SERVER, AGENT = "server-1", "agent-1"
 
@@ -14,7 +14,5 @@ SERVER, AGENT = "server-1", "agent-1"
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """Machines with empty disks that run the live environment."""
-    folder = tmp_path_factory.mktemp("cut")
-    operator = Operator(folder, folder / "state", "cut")
-    with machines(operator, "--servers", "1", "--agents", "1"):
+    with lab_of(tmp_path_factory, "cut", "--servers", "1", "--agents", "1") as operator:
         yield operator
