@@ -118,11 +118,15 @@ def test_with_the_leader_of_the_quorum_off_kubectl_answers_and_a_new_pod_runs(cl
     gone = leader(cluster)
     cluster.clusterup("lab", "stop", gone, "--name", NAME)
     wait_for(lambda: cluster.asks("get", "nodes").returncode == 0, "an answer to kubectl", 300)
-    # Until the cluster has seen that the node is gone, it may give it the new pod.
     wait_for(lambda: ready_nodes(cluster) == {*SERVERS} - {gone}, f"{gone} to be seen as gone", 600)
+    # The taint comes after the condition, and until then the node may be given the new pod.
+    wait_for(lambda: takes_no_pods(cluster, gone), f"{gone} to get no pods", 300)
     command = ("run", "new", f"--image={IMAGE}", "--restart=Never", "--command", "--", "sleep", "3600")
     wait_for(lambda: cluster.asks(*command).returncode == 0 or there(cluster, "new"), "a new pod to be taken", 300)
-    wait_for(lambda: phase_of(cluster, "new") == "Running", "the new pod to run", 600)
+    try:
+        wait_for(lambda: phase_of(cluster, "new") == "Running", "the new pod to run", 600)
+    finally:
+        cluster.asks("describe", "pod", "new")
     assert cluster.kubectl("get", "pod", "new", "-o", "jsonpath={.spec.nodeName}") != gone
 
 
@@ -156,6 +160,12 @@ def running_machines(cluster: Operator) -> set[str]:
 
 def there(cluster: Operator, pod: str) -> bool:
     return cluster.asks("get", "pod", pod).returncode == 0
+
+
+def takes_no_pods(cluster: Operator, node: str) -> bool:
+    asked = cluster.asks("get", "node", node, "-o", "json")
+    taints = json.loads(asked.stdout)["spec"].get("taints", []) if asked.returncode == 0 else []
+    return any(taint["effect"] == "NoSchedule" for taint in taints)
 
 
 def phase_of(cluster: Operator, pod: str) -> str:
