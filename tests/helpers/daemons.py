@@ -23,11 +23,16 @@ def free_ports(count: int) -> list[int]:
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
-    """Poll until `condition` holds; AssertionError after `seconds`."""
+    """Poll until `condition` holds; AssertionError after `seconds`. What takes long to look at is looked at less often:
+    it shares its processors with what is waited for."""
     end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"{what} did not come about within {seconds} s"
-        time.sleep(0.1)
+    while True:
+        began = time.monotonic()
+        if condition():
+            return
+        now = time.monotonic()
+        assert now < end, f"{what} did not come about within {seconds} s"
+        time.sleep(min(max(0.1, 3 * (now - began)), 5.0))
 
 
 @contextmanager
