@@ -32,7 +32,7 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60.0) ->
             return
         now = time.monotonic()
         assert now < end, f"{what} did not come about within {seconds} s"
-        time.sleep(min(max(0.1, 3 * (now - began)), 5.0))
+        time.sleep(min(max(0.1, 3 * (now - began)), 30.0))
 
 
 @contextmanager

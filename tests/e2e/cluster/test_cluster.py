@@ -143,6 +143,7 @@ def test_a_node_that_is_off_is_named_and_the_rest_goes_on(cluster: Operator) -> 
 
 def test_a_node_that_comes_back_is_ready_again_without_an_apply(cluster: Operator) -> None:
     cluster.clusterup("lab", "up", "--name", NAME, "--inventory", "lab.yaml")
+    wait_for(lambda: ready_nodes(cluster) == {*SERVERS}, "every node to be Ready again", 900)
     wait_for(lambda: bool(cluster.status()["healthy"]), "the cluster to be healthy again", 900)
     said = cluster.clusterup("apply", "lab.yaml", "--yes")
     assert "nothing to do" in said
