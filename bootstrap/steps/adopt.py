@@ -1,7 +1,8 @@
 """Taking over a cluster on another machine: what a server hands over becomes the state here.
 
 What makes a cluster this one (its authorities, id and SSH key) is never replaced by another's. Nodes, certificates and
-identities that only the server has are added; those that it has other ones of are taken when that is asked for.
+identities that only the server has are added; those that it has other ones of are taken when that is asked for, or
+where this machine has only joined nodes until now: what it made for one of them may not be what the cluster made of it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from bootstrap.pki.kubeconfig import to_yaml, write_kubeconfig
 from bootstrap.pki.store import write_once, write_private
 from bootstrap.steps.adopt_fetch import STEP, Found
 from bootstrap.steps.handover_file import ROOTS, Handover
+from bootstrap.steps.joiner_state import only_joins
 from bootstrap.steps.kubeconfig import admin_kubeconfig, kubeconfig_beside
 from bootstrap.steps.roll import note_applied
 from bootstrap.steps.state import ClusterState, state_folder
@@ -67,7 +69,7 @@ def take_into(state: ClusterState, found: Found, other_here: OtherHere) -> Taken
         here, other = _compared(handover, folder)
         added = sorted(name for name in handover.parts if name not in here)
         _check_same_cluster(handover, folder, other)
-        if other and other_here is OtherHere.KEEP:
+        if other and other_here is OtherHere.KEEP and not only_joins(folder):
             raise _other_state(found, folder, other)
         _write(state, {name: handover.parts[name] for name in (*added, *other)}, found)
     return Taken(folder, tuple(added), tuple(other))
@@ -80,7 +82,7 @@ def check_takes_over(found: Found) -> None:
     with _writing(folder):
         _, other = _compared(found.handover, folder)
         _check_same_cluster(found.handover, folder, other)
-        if other and found.sha256 not in ClusterState(folder).handovers:
+        if other and not only_joins(folder) and found.sha256 not in ClusterState(folder).handovers:
             raise _other_state(found, folder, other)
 
 

@@ -44,11 +44,17 @@ def state_for_joining(cluster: str, cluster_id: str) -> ClusterState:
     return ClusterState(folder) if (folder / SSH_KEY).exists() else JoinerState(folder)
 
 
+def only_joins(folder: Path) -> bool:
+    """Whether the state in `folder` is of a machine that only joins nodes: whatever else is in it, a server has it
+    better."""
+    return (folder / KEY_FILE).exists() and not (folder / "pki" / "ca.crt").exists()
+
+
 def require_operator(cluster: str) -> None:
     """Raise Refused where this machine only joins nodes to that cluster: as an operator it would make authorities of
     its own for it."""
     folder = state_folder(cluster)
-    if (folder / KEY_FILE).exists() and not (folder / "pki" / "ca.crt").exists():
+    if only_joins(folder):
         raise Refused(
             f"nodes were joined to the cluster {cluster} from this machine, and it has none of its keys",
             step="state",

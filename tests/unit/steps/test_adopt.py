@@ -25,6 +25,7 @@ from bootstrap.steps.adopt import (
 from bootstrap.steps.adopt_fetch import Found
 from bootstrap.steps.apply import Intent, intent_of, prepare
 from bootstrap.steps.handover_file import parse_handover
+from bootstrap.steps.joiner_state import state_for_joining
 from bootstrap.steps.state import ClusterState, state_folder
 from tests.unit.steps.worlds import bundle, finished_world, intent, written
 
@@ -81,6 +82,15 @@ def test_then_the_plan_of_a_finished_cluster_is_empty(first: Intent, tmp_path: P
     prepared = prepare(second_intent(first, tmp_path), finished_world(first), wipe=frozenset())
     assert prepared.problems == ()
     assert prepared.plan.empty
+
+
+def test_who_has_only_joined_nodes_from_here_is_not_asked_about_what_was_made_for_them(first: Intent) -> None:
+    joiner = state_for_joining("lab", first.state.cluster_id)
+    assert joiner.ssh_key.public
+    assert joiner.identity("s2") != first.state.identity("s2")
+    taken = take_over(on_the_server(first), OtherHere.KEEP)
+    assert "nodes/s2/machine-id" in taken.replaced
+    assert ClusterState(taken.folder).identity("s2") == first.state.identity("s2")
 
 
 def test_only_its_owner_can_read_what_was_adopted(first: Intent) -> None:

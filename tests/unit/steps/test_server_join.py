@@ -208,6 +208,14 @@ def test_who_has_joined_agents_from_here_before_is_an_operator_now(first: Intent
     assert state_for_joining("lab", first.state.cluster_id).ssh_key.public == first.state.ssh_key.public
 
 
+def test_what_was_made_here_for_a_stick_gives_way_to_what_the_cluster_made_of_the_machine(first: Intent) -> None:
+    joiner = state_for_joining("lab", first.state.cluster_id)
+    assert joiner.ssh_key.public
+    stick = joiner.identity("s2")
+    state = kept(prospect(first))
+    assert state.identity("s2") == first.state.identity("s2") != stick
+
+
 def test_the_state_of_another_cluster_is_refused_and_left_alone(first: Intent, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     other = intent(tmp_path / "other")
