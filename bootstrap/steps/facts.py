@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from bootstrap.transport.base import Command, Transport
 Lines = dict[str, list[list[str]]]
 StretchOfDisk = tuple[str, int, int]
 """Name, offset and size in bytes, multiples of 64 KiB."""
+
+_HASHED = re.compile(r"[0-9a-f]{64}  /")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,8 @@ def parse_facts(text: str, *, node: str, at: float) -> NodeFacts:
 def _by_word(lines: Iterable[str]) -> Lines:
     found: Lines = {}
     for line in lines:
-        word, *fields = line.split("\t")
+        # sha256sum(1) says "HASH  PATH".
+        word, *fields = ("file", *line.split("  ", 1)) if _HASHED.match(line) else line.split("\t")
         found.setdefault(word, []).append(fields)
     return found
 

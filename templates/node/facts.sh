@@ -2,17 +2,19 @@
 # Standard input: lines of "file PATH", "unit NAME" and "range NAME OFFSET SIZE" (of each disk that holds something; bytes,
 # multiples of 64 KiB) that are asked for.
 export LC_ALL=C
-tab=$(printf '\t')
+tab='	'
 newline='
 '
-# No program is started where the shell can do it: on a small machine each costs more than all the rest.
+# No program is started where the shell can do it: on a small machine each costs more than all the rest. What is said is
+# kept and printed once: each line of its own wakes sshd, which costs as much again.
+told=
 say() {
     line=
     for field; do
         case $field in *"$tab"* | *"$newline"*) field=$(printf '%s' "$field" | tr '\t\n' '  ') ;; esac
         line="$line$tab$field"
     done
-    printf '%s\n' "${line#"$tab"}"
+    told="$told${line#"$tab"}$newline"
 }
 has() { command -v "$1" >/dev/null 2>&1; }
 first_line() { [ -r "$1" ] && head -n 1 "$1" 2>/dev/null | tr -d '\0' | sed 's/^ *//; s/ *$//'; }
@@ -43,7 +45,7 @@ while read -r name value _; do
     [ "$name" != MemTotal: ] || { say memory "$value"; break; }
 done </proc/meminfo
 say cpus "$(grep -c '^processor' /proc/cpuinfo)"
-say architecture "$(uname -m)"
+if [ -r /proc/sys/kernel/arch ]; then word architecture /proc/sys/kernel/arch; else say architecture "$(uname -m)"; fi
 [ -d /sys/firmware/efi ] && say uefi yes
 IMAGE_ID= VARIANT_ID=
 for release in /etc/os-release /usr/lib/os-release; do
@@ -148,14 +150,15 @@ for disk in $disks; do
     if [ -n "$contents" ] && [ -z "$use" ]; then hash_ranges "$device" $ranges; fi
 done
 
-[ $# = 0 ] || sha256sum -- "$@" 2>/dev/null | while read -r hash path; do say file "$hash" "$path"; done
+# Lines "HASH  PATH", of its own.
+[ $# = 0 ] || sha256sum -- "$@" 2>/dev/null
 [ $# = 0 ] || stat -c "mode$tab%a$tab%n" -- "$@" 2>/dev/null
 if [ -n "$units" ] && has systemctl; then
     # `systemctl show` asks for all properties of each unit, which takes seconds on a small machine.
     # shellcheck disable=SC2086 # names of units hold no spaces
     states=$(systemctl is-active $units 2>/dev/null)
     # When each was started with what it runs with.
-    starts=" $(stat -c '%n %Y' /run/clusterup/applied/*.service 2>/dev/null | tr '\n' ' ')"
+    starts=$newline$(stat -c '%n %Y' /run/clusterup/applied/*.service 2>/dev/null)$newline
     # shellcheck disable=SC2086 # a word for each unit, in their order
     set -- $states
     for unit in $units; do
@@ -163,11 +166,11 @@ if [ -n "$units" ] && has systemctl; then
         applied= since=
         if [ -r "/run/clusterup/applied/$unit" ]; then
             read -r applied rest <"/run/clusterup/applied/$unit"
-            since=${starts#*" /run/clusterup/applied/$unit "}
-            since=${since%% *}
+            since=${starts#*"$newline/run/clusterup/applied/$unit "}
+            since=${since%%"$newline"*}
         fi
         say unit "$unit" "$1" "$since" "$applied"
         shift
     done
 fi
-say end
+printf '%send\n' "$told"

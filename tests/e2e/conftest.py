@@ -1,6 +1,8 @@
 """Operators who sit in front of a lab of virtual machines, and do what users do.
 
 Each folder has one lab, or one for each of its modules: its machines are off before those of the next are switched on.
+CLUSTERUP_E2E_LAB names the folder (pytest's `e2e0`) of a lab that an earlier run left, when it was killed: its machines
+are used as they are, and left again.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from bootstrap.engine.events import nobody
 from bootstrap.steps.apply import Intent, look
 from bootstrap.steps.world import World
 from bootstrap.transport.base import Command
+
+LEFT = "CLUSTERUP_E2E_LAB"
 
 
 @dataclass
@@ -128,11 +132,24 @@ class Operator:
 
 @contextmanager
 def lab_of(factory: pytest.TempPathFactory, name: str, *counts: str) -> Iterator[Operator]:
-    """Somebody in a new folder, with bare machines of a lab of that name."""
+    """Somebody in a new folder, with bare machines of a lab of that name; or in the folder of a lab that was left."""
+    if LEFT in os.environ:
+        with _left_lab(Path(os.environ[LEFT])) as operator:
+            yield operator
+        return
     folder = factory.mktemp(name)
     operator = Operator(folder, folder / "state", name)
     with machines(operator, *counts):
         yield operator
+
+
+@contextmanager
+def _left_lab(folder: Path) -> Iterator[Operator]:
+    state = folder / "state"
+    (lab,) = (state / "clusterup" / "labs").iterdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(state))
+        yield Operator(folder, state, lab.name)
 
 
 @contextmanager

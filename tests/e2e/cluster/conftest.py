@@ -1,14 +1,8 @@
-"""Three servers, made into a cluster once, as a user does it.
-
-CLUSTERUP_E2E_LAB names the folder (pytest's `e2e0`) of a lab that an earlier run left, when it was killed: its cluster
-is used as it is, and left again.
-"""
+"""Three servers, made into a cluster once, as a user does it."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -23,12 +17,6 @@ BY_CONSOLE = "server-3"
 @pytest.fixture(scope="package")
 def bare_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """Machines with empty disks that run the live environment."""
-    if "CLUSTERUP_E2E_LAB" in os.environ:
-        left = Path(os.environ["CLUSTERUP_E2E_LAB"])
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("XDG_STATE_HOME", str(left / "state"))
-            yield Operator(left, left / "state")
-        return
     counts = ("--servers", str(len(SERVERS)), "--agents", "0", "--by-console", BY_CONSOLE)
     with lab_of(tmp_path_factory, NAME, *counts) as operator:
         yield operator

@@ -1,6 +1,6 @@
 """A stock Debian machine joins with plain `kubeadm join` and becomes Ready.
 
-Not part of every run until it was seen to its end on machines: `scripts/test tests/e2e/cluster/later_stranger.py`.
+Not part of every run until it was seen to its end on machines: `scripts/test tests/e2e/joining/later_stranger.py`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import pytest
 from bootstrap.lab.spec import NETWORK
 from bootstrap.lab.store import load_lab
 from tests.e2e.by_token import made
-from tests.e2e.cluster.stock_debian import ADDRESS, NAME, stock_debian
 from tests.e2e.conftest import Operator
+from tests.e2e.joining.stock_debian import ADDRESS, NAME, stock_debian
 from tests.helpers.daemons import wait_for
 
 pytestmark = pytest.mark.e2e
@@ -22,13 +22,13 @@ API = f"{NETWORK}.11:6443"
 STARTED = READY = 900.0
 
 
-def test_a_stock_debian_joins_with_plain_kubeadm_and_becomes_ready(cluster: Operator) -> None:
-    lab = load_lab(cluster.name)
+def test_a_stock_debian_joins_with_plain_kubeadm_and_becomes_ready(grown: Operator) -> None:
+    lab = load_lab(grown.name)
     assert lab is not None
     with stock_debian(lab) as stranger:
         try:
             wait_for(stranger.answers, "the machine's root shell", STARTED)
-            token = made(cluster)
+            token = made(grown)
             joined = stranger.runs(
                 # Debian has no crictl. All else that kubeadm looks for has to be there.
                 f"kubeadm join {API} --token {token['token']} "
@@ -38,18 +38,18 @@ def test_a_stock_debian_joins_with_plain_kubeadm_and_becomes_ready(cluster: Oper
             )
             assert joined.returncode == 0
             assert "This node has joined the cluster" in joined.stdout
-            wait_for(lambda: is_ready(cluster), "a Ready Node", READY)
+            wait_for(lambda: is_ready(grown), "a Ready Node", READY)
         finally:
             stranger.runs("journalctl --no-pager -n 60 -u kubelet -u containerd")
-        node = json.loads(cluster.kubectl("get", "node", NAME, "-o", "json"))
+        node = json.loads(grown.kubectl("get", "node", NAME, "-o", "json"))
         assert {"type": "InternalIP", "address": ADDRESS} in node["status"]["addresses"]
-        assert "nothing to do" in cluster.clusterup("plan", "lab.yaml")
-    cluster.kubectl("delete", "node", NAME)
+        assert "nothing to do" in grown.clusterup("plan", "lab.yaml")
+    grown.kubectl("delete", "node", NAME)
 
 
-def is_ready(cluster: Operator) -> bool:
+def is_ready(grown: Operator) -> bool:
     """Whether the cluster has a Node of the machine's name that is Ready."""
-    found = cluster.asks("get", "node", NAME, "-o", "json")
+    found = grown.asks("get", "node", NAME, "-o", "json")
     if found.returncode:
         return False
     conditions = json.loads(found.stdout)["status"]["conditions"]

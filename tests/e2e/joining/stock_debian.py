@@ -22,7 +22,7 @@ from bootstrap.lab.machine import QEMU_LOG, RECORD, wait_for_qemu
 from bootstrap.lab.spec import NETWORK, Lab, Machine, hardware_address
 from bootstrap.lab.tools import ready_tree
 from bootstrap.pki.sshkeys import SshKey, new_ssh_key
-from tests.e2e.cluster.stock_files import stock_files
+from tests.e2e.joining.stock_files import stock_files
 from tests.helpers.daemons import free_ports
 
 SUITE = "bookworm"
