@@ -146,7 +146,7 @@ def lab_of(factory: pytest.TempPathFactory, name: str, *counts: str) -> Iterator
 @contextmanager
 def _left_lab(folder: Path) -> Iterator[Operator]:
     state = folder / "state"
-    (lab,) = (state / "clusterup" / "labs").iterdir()
+    (lab,) = (path for path in (state / "clusterup" / "labs").iterdir() if path.is_dir())
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(state))
         yield Operator(folder, state, lab.name)
