@@ -41,7 +41,7 @@ from bootstrap.steps.published import agent_objects
 from bootstrap.steps.rolling import one_after_the_other, serving
 from bootstrap.steps.shape import joined_at
 from bootstrap.steps.state import INSTALLED, ClusterState
-from bootstrap.steps.ways import ApiServers, OperatorKeys, operator_keys
+from bootstrap.steps.ways import ApiServers, OperatorKeys, load_clients, operator_keys
 from bootstrap.steps.world import World
 
 
@@ -128,15 +128,18 @@ def look(intent: Intent, connections: Connections, *, parallel: int, observe: Ob
     names = [node.name for node in intent.inventory.nodes]
     leaving = [each.name for each in intent.leaving if each.entry is not None]
     wanted = {name: desired.wanted for name, desired in intent.nodes.items()} | dict.fromkeys(leaving, LEAVING_WANTED)
-    found = gather(
-        [*names, *leaving],
-        lambda way: read_node(way, wanted[way.node]),
-        connections,
-        parallel=parallel,
-        observe=observe,
-        # More is asked of servers than their facts: what etcd and the API servers say.
-        keep=[*intent.servers, *leaving],
-    )
+    with asking(1, "clients") as beside:
+        if intent.servers:
+            beside.submit(load_clients)
+        found = gather(
+            [*names, *leaving],
+            lambda way: read_node(way, wanted[way.node]),
+            connections,
+            parallel=parallel,
+            observe=observe,
+            # More is asked of servers than their facts: what etcd and the API servers say.
+            keep=[*intent.servers, *leaving],
+        )
     nodes = {name: found.values[name] for name in names if name in found.values}
     with asking(2, "cluster") as pool:
         etcd = pool.submit(read_etcd, nodes, intent.servers, connections, intent.keys)

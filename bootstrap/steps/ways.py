@@ -12,6 +12,7 @@ from bootstrap.errors import ClusterupError
 from bootstrap.pki.store import ClusterPki, kept_leaf, kept_pki
 from bootstrap.pki.x509 import KeyPair, Usage
 from bootstrap.steps.etcd_client import EtcdClient
+from bootstrap.steps.etcd_messages import message_classes
 from bootstrap.steps.etcd_units import CLIENT_PORT
 from bootstrap.steps.kube_client import KubeClient
 from bootstrap.steps.shape import API_PORT
@@ -55,6 +56,14 @@ def operator_keys(state: ClusterState) -> OperatorKeys:
             organizations=["system:masters"],
         ),
     )
+
+
+def load_clients() -> None:
+    """Import what etcd and the API servers are asked with: it takes as long as a login, and can go on beside one."""
+    import grpc  # noqa: F401
+    import httpx  # noqa: F401
+
+    message_classes()
 
 
 @contextmanager

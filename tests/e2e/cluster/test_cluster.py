@@ -76,6 +76,12 @@ def test_the_kubeconfig_is_the_owner_s_alone_and_verifies_the_server(cluster: Op
     assert roles == dict.fromkeys(SERVERS, True)
 
 
+def test_who_logs_in_comes_before_all_else_that_wants_the_processor(cluster: Operator) -> None:
+    weights = "/sys/fs/cgroup/system.slice/{ssh,kubelet}.service/cpu.weight"
+    for name in SERVERS:
+        assert cluster.runs_on(name, f"bash -c 'cat {weights}'").split() == ["1000", "100"]
+
+
 def test_no_join_token_outlives_the_join(cluster: Operator) -> None:
     secrets = json.loads(cluster.kubectl("-n", "kube-system", "get", "secrets", "-o", "json"))["items"]
     assert [secret["metadata"]["name"] for secret in secrets if secret["type"] == "bootstrap.kubernetes.io/token"] == []
