@@ -1,7 +1,4 @@
-"""A stock Debian machine joins with plain `kubeadm join` and becomes Ready.
-
-Not part of every run until it was seen to its end on machines: `scripts/test tests/e2e/joining/later_stranger.py`.
-"""
+"""A stock Debian machine joins with plain `kubeadm join` and becomes Ready."""
 
 from __future__ import annotations
 
