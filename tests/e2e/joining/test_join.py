@@ -57,7 +57,7 @@ def test_a_bare_machine_joins_with_a_token_and_is_a_ready_node(
     began = time.monotonic()
     said = other.clusterup(*from_here(operator, way, token))
     sys.stdout.write(f"joined within {time.monotonic() - began:.0f} s, installation and boot included\n")
-    assert f"{JOINS} is a Ready node of the cluster join" in said
+    assert f"{JOINS} is a Ready node of the cluster {operator.name}" in said
     assert states(operator) == {SERVER: "True", JOINS: "True"}
     secret = token["token"].partition(".")[2]
     for file in [path for path in other.state.rglob("*") if path.is_file()]:
@@ -105,7 +105,7 @@ def test_the_same_machine_joins_again_by_a_command_on_itself(small: tuple[Operat
         watcher, way, f"clusterup-node join {server} --token - --ca-cert-hash {token['ca_cert_hash']} 2>&1",
         typed=f"{token['token']}\n",
     )  # fmt: skip
-    assert f"{JOINS} is a Ready node of join" in said
+    assert f"{JOINS} is a Ready node of {operator.name}" in said
     assert states(operator)[JOINS] == "True"
     refused = on_the_node(
         watcher, way, f"clusterup-node join {server} --token - --ca-cert-hash sha256:{'0' * 64} 2>&1",
