@@ -116,8 +116,9 @@ def _ask(context: Context, api: KubeClient, node: str) -> bool:
             f"{counted(len(left))} of {node} did not end yet",
             node=node,
             got=_listed(left),
-            hint="look at its kubelet (`journalctl -u kubelet`), which has to end them; then run this again; or delete "
-            "them without waiting: clusterup remove --force",
+            hint="look at its kubelet (`journalctl -u kubelet`), which has to end them; then run this again, with more "
+            "time if they need it: clusterup remove --drain-timeout; or delete them without waiting: clusterup remove "
+            "--force",
         )
     return True
 
