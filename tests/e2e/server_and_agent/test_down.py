@@ -1,7 +1,4 @@
-"""A cluster is taken apart and made anew on the same machines, a server and an agent.
-
-Not part of every run until it was seen to its end on machines: `scripts/test tests/e2e/server_and_agent/later_down.py`.
-"""
+"""A cluster is taken apart and made anew on the same machines, a server and an agent."""
 
 from __future__ import annotations
 
