@@ -6,7 +6,7 @@ tab='	'
 newline='
 '
 # No program is started where the shell can do it: on a small machine each costs more than all the rest. What is said is
-# kept and printed once: each line of its own wakes sshd, which costs as much again.
+# kept and printed once: each line of its own would wake sshd.
 told=
 say() {
     line=
