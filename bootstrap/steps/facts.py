@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,8 +17,6 @@ from bootstrap.transport.base import Command, Transport
 Lines = dict[str, list[list[str]]]
 StretchOfDisk = tuple[str, int, int]
 """Name, offset and size in bytes, multiples of 64 KiB."""
-
-_HASHED = re.compile(r"[0-9a-f]{64}  /")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +88,7 @@ def parse_facts(text: str, *, node: str, at: float) -> NodeFacts:
 def _by_word(lines: Iterable[str]) -> Lines:
     found: Lines = {}
     for line in lines:
-        # sha256sum(1) says "HASH  PATH".
-        word, *fields = ("file", *line.split("  ", 1)) if _HASHED.match(line) else line.split("\t")
+        word, *fields = line.split("\t")
         found.setdefault(word, []).append(fields)
     return found
 

@@ -150,8 +150,7 @@ for disk in $disks; do
     if [ -n "$contents" ] && [ -z "$use" ]; then hash_ranges "$device" $ranges; fi
 done
 
-# Lines "HASH  PATH", of its own.
-[ $# = 0 ] || sha256sum -- "$@" 2>/dev/null
+[ $# = 0 ] || sha256sum -- "$@" 2>/dev/null | sed "s/^\([0-9a-f]*\)  /file$tab\1$tab/"
 [ $# = 0 ] || stat -c "mode$tab%a$tab%n" -- "$@" 2>/dev/null
 if [ -n "$units" ] && has systemctl; then
     # `systemctl show` asks for all properties of each unit, which takes seconds on a small machine.
