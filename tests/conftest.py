@@ -15,9 +15,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Modules that can't run beside each other: these make users of this machine, whose files one program at a time may
-# write; those look at what far sides leave in /run.
+# write, or compare what is in its /etc before and after; those look at what far sides leave in /run.
 TOGETHER = {
-    "users": ("cli/test_adopt", "console/test_login", "console/test_whatever", "steps/test_entering", "transport/"),
+    "users": (
+        *("cli/test_adopt", "console/test_login", "console/test_whatever"),
+        *("steps/test_cleaning_a_node", "steps/test_entering", "transport/"),
+    ),
     "serial": ("serial/",),
 }
 
