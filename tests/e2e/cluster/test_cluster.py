@@ -120,6 +120,29 @@ def logs(cluster: Operator, pod: str) -> str:
     return cluster.kubectl("logs", pod) if phase == "Succeeded" else ""
 
 
+def test_a_pod_s_limits_hold_where_its_processes_are_and_its_groups_go_with_it(cluster: Operator) -> None:
+    name, node = "limited", SERVERS[0]
+    container = {
+        "name": name,
+        "image": IMAGE,
+        "command": ["sleep", "3600"],
+        "resources": {"limits": {"cpu": "500m", "memory": "64Mi"}},
+    }
+    spec = {"nodeName": node, "tolerations": [{"operator": "Exists"}], "containers": [container]}
+    overrides = json.dumps({"apiVersion": "v1", "spec": spec})
+    cluster.kubectl("run", name, f"--image={IMAGE}", "--restart=Never", f"--overrides={overrides}")
+    wait_for(lambda: phase_of(cluster, name) == "Running", f"{name} to run", 600)
+    uid = cluster.kubectl("get", "pod", name, "-o", "jsonpath={.metadata.uid}").replace("-", "_")
+    group = f"/sys/fs/cgroup/kubepods.slice/kubepods-pod{uid}.slice"
+    reads = f"cat {group}/cpu.max {group}/memory.max"
+    assert cluster.runs_on(node, reads).split() == ["50000", "100000", str(64 << 20)]
+    # It undoes what systemd was not told of.
+    assert cluster.runs_on(node, f"systemctl daemon-reload && {reads}").split() == ["50000", "100000", str(64 << 20)]
+    cluster.kubectl("delete", "pod", name, "--wait=false")
+    groups = f"find /sys/fs/cgroup -name kubepods -o -name '*{uid}*'"
+    wait_for(lambda: cluster.runs_on(node, groups) == "", f"the groups of {name} to go", 600)
+
+
 def test_with_the_leader_of_the_quorum_off_kubectl_answers_and_a_new_pod_runs(cluster: Operator) -> None:
     gone = leader(cluster)
     cluster.clusterup("lab", "stop", gone, "--name", NAME)
