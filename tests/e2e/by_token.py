@@ -69,15 +69,3 @@ def typed_on(operator: Operator, node: str, script: str, typed: str) -> str:
     """What a command says that somebody types on a node of the inventory, with `typed` on its standard input."""
     with connections_of(intent_of_file(operator.inventory, None), nobody) as connections:
         return connections.on(node).run(Command("by hand", script), stdin=typed.encode(), timeout=1800).text
-
-
-def states(operator: Operator) -> dict[str, str]:
-    """Whether each Node is Ready, as the API has it: True, False or Unknown."""
-    found = operator.asks("get", "nodes", "-o", "json")
-    items = json.loads(found.stdout)["items"] if found.returncode == 0 else []
-    return {
-        node["metadata"]["name"]: str(condition["status"])
-        for node in items
-        for condition in node["status"]["conditions"]
-        if condition["type"] == "Ready"
-    }

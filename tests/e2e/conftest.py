@@ -79,6 +79,20 @@ class Operator:
         found: dict[str, Any] = json.loads(self.runs("status", "lab.yaml", "-o", "json").stdout)
         return found
 
+    def states(self) -> dict[str, str]:
+        """What `clusterup status` says of each node, as in Ready, NotReady."""
+        return {node["name"]: node["state"] for node in self.status()["nodes"]}
+
+    def readiness(self) -> dict[str, str]:
+        """Whether each Node is Ready, as the API has it: True, False or Unknown; nothing where it does not answer."""
+        found = self.asks("get", "nodes", "-o", "json")
+        return {
+            node["metadata"]["name"]: str(condition["status"])
+            for node in (json.loads(found.stdout)["items"] if found.returncode == 0 else ())
+            for condition in node["status"]["conditions"]
+            if condition["type"] == "Ready"
+        }
+
     def kubectl(self, *arguments: str) -> str:
         """kubectl with the kubeconfig that apply has written; it has to succeed."""
         done = self.asks(*arguments)

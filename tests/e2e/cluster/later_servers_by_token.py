@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.cli.common import intent_of_file
-from tests.e2e.by_token import boots_a_stick, entry, from_here, made, states, typed_on
+from tests.e2e.by_token import boots_a_stick, entry, from_here, made, typed_on
 from tests.e2e.cluster.conftest import SERVERS
 from tests.e2e.conftest import Operator
 from tests.helpers.daemons import wait_for
@@ -51,7 +51,7 @@ def nothing_is_left(operator: Operator) -> None:
     """Three servers, Ready and healthy, and a plan that is empty."""
     wait_for(lambda: bool(operator.status()["healthy"]), "the cluster to be healthy", 300)
     assert voters(operator) == set(SERVERS)
-    assert states(operator) == dict.fromkeys(SERVERS, "True")
+    assert operator.readiness() == dict.fromkeys(SERVERS, "True")
     assert "nothing to do" in operator.clusterup("plan", "lab.yaml", "--prune")
 
 
@@ -65,7 +65,7 @@ def test_three_servers_become_one_and_three_again_and_no_acknowledged_write_is_l
         for name in (THREE, TWO):
             shrinkable.clusterup("remove", name, "lab.yaml", "--yes")
         assert voters(shrinkable) == {ONE}
-        assert states(shrinkable) == {ONE: "True"}
+        assert shrinkable.readiness() == {ONE: "True"}
         balancer = shrinkable.runs_on(ONE, "cat /etc/clusterup/haproxy.cfg")
         assert ONE in balancer
         assert not [name for name in (TWO, THREE) if name in balancer]
@@ -107,19 +107,19 @@ def test_a_dead_server_leaves_and_a_bare_machine_of_its_name_comes_from_a_stick_
 ) -> None:
     way = entry(shrinkable, THREE)
     shrinkable.clusterup("lab", "stop", THREE, "--name", shrinkable.name)
-    wait_for(lambda: states(shrinkable).get(THREE, "True") != "True", f"{THREE}'s Node to be seen as gone", 600)
+    wait_for(lambda: shrinkable.readiness().get(THREE, "True") != "True", f"{THREE}'s Node to be seen as gone", 600)
     # The quorum is two of three now: a second one may not leave.
     refused = shrinkable.runs("remove", TWO, "lab.yaml", "--yes")
     assert refused.returncode == 4
     assert f"without {TWO}: 2 members, 2 needed, 1 answers" in refused.stderr
     shrinkable.clusterup("remove", THREE, "lab.yaml", "--yes")
     assert voters(shrinkable) == {ONE, TWO}
-    assert THREE not in states(shrinkable)
+    assert THREE not in shrinkable.readiness()
 
     shrinkable.edits(lambda content: content["nodes"].append(way))
     token = made(shrinkable, "--role", "server", "--node", THREE, "--ttl", "1h")
     boots_a_stick(shrinkable, way, token, elsewhere)
-    wait_for(lambda: states(shrinkable).get(THREE) == "True", f"{THREE} to be Ready", 1800)
+    wait_for(lambda: shrinkable.readiness().get(THREE) == "True", f"{THREE} to be Ready", 1800)
     assert voters(shrinkable) == set(SERVERS)
     shrinkable.clusterup("apply", "lab.yaml", "--yes")
     nothing_is_left(shrinkable)

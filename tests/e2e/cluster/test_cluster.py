@@ -166,8 +166,7 @@ def test_a_node_that_is_off_is_named_and_the_rest_goes_on(cluster: Operator) -> 
     assert applied.returncode == 3
     assert f"{gone}: connect: " in applied.stderr
     assert "nothing to do" in applied.stdout
-    states = {node["name"]: node["state"] for node in cluster.status()["nodes"]}
-    assert states == {**dict.fromkeys(SERVERS, "Ready"), gone: "NotReady"}
+    assert cluster.states() == {**dict.fromkeys(SERVERS, "Ready"), gone: "NotReady"}
 
 
 def test_a_node_that_comes_back_is_ready_again_without_an_apply(cluster: Operator) -> None:
@@ -205,12 +204,7 @@ def phase_of(cluster: Operator, pod: str) -> str:
 
 
 def ready_nodes(cluster: Operator) -> set[str]:
-    asked = cluster.asks("get", "nodes", "-o", "json")
-    return {
-        node["metadata"]["name"]
-        for node in (json.loads(asked.stdout)["items"] if asked.returncode == 0 else ())
-        if any(entry["type"] == "Ready" and entry["status"] == "True" for entry in node["status"]["conditions"])
-    }
+    return {name for name, ready in cluster.readiness().items() if ready == "True"}
 
 
 def test_the_operator_s_secrets_are_in_no_process_s_arguments(cluster: Operator) -> None:

@@ -26,12 +26,8 @@ def comes_back(grown: Operator, node: dict[str, Any]) -> list[str]:
     return [event["id"] for event in events if event["event"] == "ActionDone"]
 
 
-def states(grown: Operator) -> dict[str, str]:
-    return {node["name"]: node["state"] for node in grown.status()["nodes"]}
-
-
 def test_an_agent_that_was_written_into_the_inventory_later_is_ready(grown: Operator) -> None:
-    assert states(grown) == {SERVER: "Ready", AGENT: "Ready"}
+    assert grown.states() == {SERVER: "Ready", AGENT: "Ready"}
     assert "nothing to do" in grown.clusterup("plan", "lab.yaml")
 
 
@@ -47,7 +43,7 @@ def test_an_agent_is_cleaned_and_joins_again_without_being_installed(grown: Oper
 
     done = comes_back(grown, was)
     assert not [name for name in done if "/install." in name]
-    assert states(grown)[AGENT] == "Ready"
+    assert grown.states()[AGENT] == "Ready"
     assert grown.runs_on(AGENT, f"[ -s {CLIENT_CERTIFICATE} ] && echo yes").strip() == "yes"
 
 
@@ -74,7 +70,7 @@ def test_pods_whose_budget_holds_them_up_are_named_and_the_node_goes_on_leaving_
 def test_an_agent_that_leaves_for_good_has_an_empty_disk(grown: Operator) -> None:
     whole = yaml.safe_load((grown.folder / "machines.yaml").read_bytes())["nodes"]
     comes_back(grown, next(node for node in whole if node["name"] == AGENT))
-    assert states(grown)[AGENT] == "Ready"
+    assert grown.states()[AGENT] == "Ready"
     was = entry(grown, AGENT)
     grown.clusterup("remove", AGENT, "lab.yaml", "--wipe", "--yes")
     grown.clusterup("lab", "up", "--name", grown.name, "--inventory", "machines.yaml")

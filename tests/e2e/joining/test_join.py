@@ -16,7 +16,7 @@ import yaml
 
 from bootstrap.steps.clean_commands import clean
 from bootstrap.steps.install_commands import reboot
-from tests.e2e.by_token import Entry, boots_a_stick, entry, from_here, made, states
+from tests.e2e.by_token import Entry, boots_a_stick, entry, from_here, made
 from tests.e2e.cluster.test_cluster import IMAGE, logs
 from tests.e2e.conftest import Operator
 from tests.e2e.joining.conftest import AGENT, SERVER
@@ -29,7 +29,7 @@ JOINS = AGENT
 @pytest.fixture(scope="module")
 def small(grown: Operator) -> tuple[Operator, Entry]:
     """A cluster of one server, and how the bare machine is reached that is in its lab and not in its inventory."""
-    if JOINS in states(grown):
+    if JOINS in grown.readiness():
         grown.clusterup("remove", JOINS, "lab.yaml", "--wipe", "--yes")
     grown.clusterup("lab", "up", "--name", grown.name, "--inventory", "machines.yaml")
     nodes: list[Entry] = yaml.safe_load((grown.folder / "machines.yaml").read_bytes())["nodes"]
@@ -58,7 +58,7 @@ def test_a_bare_machine_joins_with_a_token_and_is_a_ready_node(
     said = other.clusterup(*from_here(operator, way, token))
     sys.stdout.write(f"joined within {time.monotonic() - began:.0f} s, installation and boot included\n")
     assert f"{JOINS} is a Ready node of the cluster {operator.name}" in said
-    assert states(operator) == {SERVER: "True", JOINS: "True"}
+    assert operator.readiness() == {SERVER: "True", JOINS: "True"}
     secret = token["token"].partition(".")[2]
     for file in [path for path in other.state.rglob("*") if path.is_file()]:
         assert secret not in file.read_text(errors="replace"), file
@@ -86,7 +86,7 @@ def test_a_bare_machine_with_a_stick_installs_itself_and_joins_with_nobody_watch
     operator.clusterup("lab", "stop", JOINS, "--name", operator.name)
     operator.kubectl("delete", "node", JOINS)
     boots_a_stick(operator, way, made(operator, "--node", JOINS, "--uses", "1"), watcher)
-    wait_for(lambda: states(operator).get(JOINS) == "True", "its Node to be Ready", 1800)
+    wait_for(lambda: operator.readiness().get(JOINS) == "True", "its Node to be Ready", 1800)
     wait_for(lambda: JOINS not in operator.clusterup("token", "list", "lab.yaml", "-o", "json"), "the token's end", 120)
 
 
@@ -106,7 +106,7 @@ def test_the_same_machine_joins_again_by_a_command_on_itself(small: tuple[Operat
         typed=f"{token['token']}\n",
     )  # fmt: skip
     assert f"{JOINS} is a Ready node of {operator.name}" in said
-    assert states(operator)[JOINS] == "True"
+    assert operator.readiness()[JOINS] == "True"
     refused = on_the_node(
         watcher, way, f"clusterup-node join {server} --token - --ca-cert-hash sha256:{'0' * 64} 2>&1",
         typed=f"{token['token']}\n",

@@ -8,7 +8,7 @@ import pytest
 
 from bootstrap.lab.spec import NETWORK
 from bootstrap.lab.store import load_lab
-from tests.e2e.by_token import made, states
+from tests.e2e.by_token import made
 from tests.e2e.conftest import Operator
 from tests.e2e.joining.stock_debian import ADDRESS, NAME, stock_debian
 from tests.helpers.daemons import wait_for
@@ -35,7 +35,7 @@ def test_a_stock_debian_joins_with_plain_kubeadm_and_becomes_ready(grown: Operat
             )
             assert joined.returncode == 0
             assert "This node has joined the cluster" in joined.stdout
-            wait_for(lambda: states(grown).get(NAME) == "True", "a Ready Node", READY)
+            wait_for(lambda: grown.readiness().get(NAME) == "True", "a Ready Node", READY)
         finally:
             stranger.runs("journalctl --no-pager -n 60 -u kubelet -u containerd")
         node = json.loads(grown.kubectl("get", "node", NAME, "-o", "json"))
