@@ -1,8 +1,4 @@
-"""Servers leave and come back in each of the four ways, under two writers that never rest.
-
-Not part of every run until it was seen to its end on machines:
-`scripts/test tests/e2e/cluster/later_servers_by_token.py`.
-"""
+"""Servers leave and come back in each of the four ways, under two writers that never rest."""
 
 from __future__ import annotations
 
