@@ -23,9 +23,9 @@ from bootstrap.steps.checks import judged, not_running
 from bootstrap.steps.desired import Desired
 from bootstrap.steps.join_tokens import give_token, take_tokens_back
 from bootstrap.steps.layout import NodeFile
-from bootstrap.steps.node_units import BOOTSTRAP_CONF, CLIENT_CERTIFICATE
+from bootstrap.steps.node_units import BOOTSTRAP_CONF, CLIENT_CERTIFICATE, KUBELET
 from bootstrap.steps.shape import LOCAL_API_PORT
-from bootstrap.steps.units import ensure_units, put_files
+from bootstrap.steps.units import ensure_units, put_files, would_restart
 from bootstrap.steps.ways import ApiServers, any_api
 from bootstrap.steps.world import NodeFacts, World
 
@@ -51,15 +51,17 @@ def join_actions(desired: Desired, servers: ApiServers) -> list[Action[World]]:
 
 def join(context: Context, desired: Desired, servers: ApiServers) -> None:
     """Start the kubelet, with a token of its own where it has no certificate that is still good, and wait until the
-    Node is Ready. Raises ClusterupError."""
+    Node is Ready; what a kubelet told before it was restarted does not count. Raises ClusterupError."""
     name = desired.node.name
+    (kubelet,) = (unit for unit in desired.kubelet if unit.name == KUBELET)
+    stale = _last_told(context, name, servers) if would_restart(context, name, kubelet) else None
     if not has_certificate(context, name, servers.keys.pki.ca.cert_pem):
         _take_tokens_back(context, name, servers)
         _give_token(context, name, servers)
     try:
         ensure_units(context, name, desired.kubelet)
         context.wait_until(
-            lambda: _ready(context, name, servers),
+            lambda: _ready(context, name, servers, stale),
             what=f"Node {name} to be Ready",
             timeout=READY_SECONDS,
             every=5.0,
@@ -107,10 +109,26 @@ def _take_tokens_back(context: Context, name: str, servers: ApiServers) -> None:
     context.on(name).check(commands.remove_file(BOOTSTRAP_CONF))
 
 
-def _ready(context: Context, name: str, servers: ApiServers) -> bool:
+def _last_told(context: Context, name: str, servers: ApiServers) -> str | None:
+    """When a kubelet told last how its node is, by its own clock; None where it never did, or nobody can say."""
+    # Whether an API server answers is waited for later.
+    with suppress(ClusterupError), any_api(context, servers) as api:
+        return _told(api.get("Node", name) or {})
+    return None
+
+
+def _ready(context: Context, name: str, servers: ApiServers, stale: str | None) -> bool:
+    # Not out of an API server's memory, which may be behind what is stale.
     with any_api(context, servers) as api:
-        node = api.remembered("Node", name)
-    return node is not None and is_ready(node)
+        node = api.get("Node", name)
+    return node is not None and is_ready(node) and (stale is None or _told(node) != stale)
+
+
+def _told(node: Mapping[str, Any]) -> str | None:
+    """Source: https://kubernetes.io/docs/reference/node/node-status/#heartbeats. A kubelet that has just been started
+    tells at once, one that runs every five minutes where nothing changes."""
+    conditions = node.get("status", {}).get("conditions") or []
+    return next((entry.get("lastHeartbeatTime") for entry in conditions if entry.get("type") == "Ready"), None)
 
 
 def join_reason(desired: Desired, facts: NodeFacts, world: World) -> str | None:

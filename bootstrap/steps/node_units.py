@@ -17,6 +17,7 @@ PAUSE = "clusterup.local/pause:1"
 CA = "/etc/kubernetes/pki/ca.crt"
 # What a kubelet tells of itself once, when it makes its Node: the Node itself is what counts after that.
 REGISTRATION = "/etc/kubernetes/kubelet-registration"
+KUBELET = "kubelet.service"
 KUBELET_YAML = "/etc/kubernetes/kubelet.yaml"
 # Below /var, because it holds the paths of a certificate that outlives a reboot; /etc is made anew at each boot.
 KUBELET_CONF = "/var/lib/kubelet/kubelet.conf"
@@ -111,7 +112,7 @@ def kubelet_unit(shape: Shape, ca: NodeFile) -> Unit:
     if shape.minor < RUNTIME_FLAG_GONE:
         given |= {"container-runtime": "remote", "pod-infra-container-image": PAUSE, "network-plugin": "cni"}
     return Unit(
-        name="kubelet.service",
+        name=KUBELET,
         description="Kubernetes' agent on this node",
         kind="notify",
         argv=("/usr/bin/kubelet", *flags(given, shape.inventory.kubernetes.kubelet_args)),

@@ -13,9 +13,9 @@ from itertools import pairwise
 from bootstrap.engine.action import Action, Context
 from bootstrap.errors import ClusterupError
 from bootstrap.inventory.model import Node
-from bootstrap.steps import deploy_commands as commands
 from bootstrap.steps.etcd_client import EtcdClient
 from bootstrap.steps.layout import Unit
+from bootstrap.steps.units import would_restart
 from bootstrap.steps.ways import ApiServers, OperatorKeys, api_at, etcd_at
 from bootstrap.steps.world import World
 
@@ -67,7 +67,7 @@ def spare_api_server(context: Context, node: str, unit: Unit, servers: ApiServer
     """Wait until another API server is ready, where the one on `node` is and would be restarted. Raises
     ClusterupError when that does not come about."""
     others = [name for name in servers.names if name != node]
-    if not others or not _would_restart(context, node, unit) or not _api_ready(context, node, servers.keys):
+    if not others or not would_restart(context, node, unit) or not _api_ready(context, node, servers.keys):
         return
 
     def another() -> bool:
@@ -120,8 +120,3 @@ def _api_ready(context: Context, node: str, keys: OperatorKeys) -> bool:
             return api.ready()
     except ClusterupError:
         return False
-
-
-def _would_restart(context: Context, node: str, unit: Unit) -> bool:
-    said = context.on(node).check(commands.would_restart(), stdin=commands.units_input([unit])).text
-    return unit.name in said.split()

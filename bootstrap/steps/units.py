@@ -28,6 +28,11 @@ def begin_units(context: Context, node: str, units: Sequence[Runs]) -> None:
     context.on(node).check(commands.start_units(), stdin=commands.units_input(units))
 
 
+def would_restart(context: Context, node: str, unit: Runs) -> bool:
+    """Whether `ensure_units` would start or restart the unit. Raises ClusterupError."""
+    return bool(context.on(node).check(commands.would_restart(), stdin=commands.units_input([unit])).text)
+
+
 def units_run(context: Context, node: str, units: Sequence[Runs]) -> bool:
     """True when all run with their newest settings. Raises ClusterupError that says which does not, and why."""
     said = context.on(node).check(commands.unit_states(), stdin=commands.units_input(units)).text

@@ -136,7 +136,7 @@ def _judge_silent(objects: Objects, site: Site) -> None:
     for name in [node["metadata"]["name"] for node in objects.look("Node")]:
         machine = site.machines.get(name)
         if name not in site.elsewhere and (machine is None or not machine.systemd.active(KUBELET)):
-            _say_ready(objects, name, "Unknown")
+            _say_ready(objects, name, "Unknown", _last_told(objects, name))
 
 
 def _tell(machine: SimulatedMachine, objects: Objects) -> None:
@@ -146,11 +146,19 @@ def _tell(machine: SimulatedMachine, objects: Objects) -> None:
         node = objects.apply(name, {"apiVersion": "v1", "kind": "Node", **_registration(machine)})
     objects.apply(name, {"status": {"nodeInfo": {"machineID": _machine_id(machine)}}})
     ready = all(map(machine.systemd.active, NEEDED)) and "podCIDR" in node["spec"]
-    _say_ready(objects, machine.name, "True" if ready else "False")
+    # Once when it has started: after that nothing changes that it would tell.
+    told = datetime.fromtimestamp(machine.systemd.runs[KUBELET].since / 1e6, UTC).isoformat()
+    _say_ready(objects, machine.name, "True" if ready else "False", told)
 
 
-def _say_ready(objects: Objects, name: str, status: str) -> None:
-    objects.apply(("Node", "", name), {"status": {"conditions": [{"type": "Ready", "status": status}]}})
+def _last_told(objects: Objects, name: str) -> str | None:
+    node = objects.get(("Node", "", name)) or {}
+    return next((each.get("lastHeartbeatTime") for each in node.get("status", {}).get("conditions", ())), None)
+
+
+def _say_ready(objects: Objects, name: str, status: str, told: str | None) -> None:
+    condition = {"type": "Ready", "status": status, "lastHeartbeatTime": told}
+    objects.apply(("Node", "", name), {"status": {"conditions": [condition]}})
 
 
 def _registration(machine: SimulatedMachine) -> dict[str, Any]:

@@ -1,0 +1,134 @@
+"""A Node is Ready when its kubelet says so that runs now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bootstrap.pki.x509 import Usage, issue
+from bootstrap.steps import join as steps
+from bootstrap.steps.apply import Intent
+from bootstrap.steps.join import join
+from bootstrap.steps.kube_client import KubeError
+from bootstrap.steps.node_units import KUBELET
+from bootstrap.steps.ways import ApiServers
+from bootstrap.transport.base import Command, Result, Transport
+from tests.helpers.local_transport import LocalTransport
+from tests.unit.steps.worlds import intent
+
+BEFORE, AFTER = "2026-01-01T10:00:00Z", "2026-01-01T10:00:07Z"
+
+
+def node(status: str, told: str) -> Mapping[str, Any]:
+    return {"status": {"conditions": [{"type": "Ready", "status": status, "lastHeartbeatTime": told}]}}
+
+
+@dataclass
+class Api:
+    """API servers that say something else of the Node each time; None where none of them answers."""
+
+    says: list[Mapping[str, Any] | None]
+
+    def get(self, kind: str, name: str) -> Mapping[str, Any]:
+        assert (kind, name) == ("Node", "s1")
+        said = self.says.pop(0)
+        if said is None:
+            raise KubeError("no API server answers", hint="wait")
+        return said
+
+    def list(self, *_: object, **__: object) -> list[object]:
+        return []
+
+
+@dataclass
+class Node(LocalTransport):
+    """A node whose kubelet has a certificate; `begins` are the units that would start anew."""
+
+    certificate: bytes = b""
+    begins: tuple[str, ...] = ()
+
+    def check(self, command: Command, *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
+        asked = stdin.decode()
+        anew = "".join(f"{name}\n" for name in self.begins if name in asked)
+        said = {"read a certificate": self.certificate, "look at what runs": anew.encode()}
+        return Result(command, 0, said.get(command.name, b""), b"", 0.0)
+
+
+@dataclass
+class Context:
+    """A context in which waiting takes no time, and goes on over errors."""
+
+    way: Node
+    waited: list[str] = field(default_factory=list)
+
+    def on(self, node: str) -> Transport:
+        return self.way
+
+    reopen = on
+
+    def leave(self, node: str) -> None:
+        raise AssertionError("the node is needed")
+
+    def progress(self, done: int, total: int) -> None:
+        raise AssertionError("nothing is transferred")
+
+    def say(self, text: str) -> None:
+        assert text
+
+    def wait_until(self, condition: Callable[[], bool], *, what: str, timeout: float, every: float) -> None:
+        self.waited.append(what)
+        while True:
+            try:
+                if condition():
+                    return
+            except KubeError:
+                continue
+
+    def limit(self, name: str) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+@pytest.fixture
+def of(tmp_path: Path) -> Intent:
+    return intent(tmp_path)
+
+
+def joins(of: Intent, monkeypatch: pytest.MonkeyPatch, says: list[Mapping[str, Any] | None], *begins: str) -> Api:
+    """What is left to be said when a node with a certificate has joined."""
+    api = Api(says)
+
+    @contextmanager
+    def any_api(*_: object) -> Iterator[Api]:
+        yield api
+
+    monkeypatch.setattr(steps, "any_api", any_api)
+    made = issue(of.keys.pki.ca, common_name="system:node:s1", usage=Usage.CLIENT, organizations=["system:nodes"])
+    context = Context(Node(certificate=made.cert_pem, begins=begins))
+    join(context, of.nodes["s1"], ApiServers("lab", ("s1",), of.keys))
+    assert context.waited[-1] == "Node s1 to be Ready"
+    return api
+
+
+def test_what_a_kubelet_said_before_it_was_restarted_does_not_count(
+    of: Intent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale = node("True", BEFORE)
+    api = joins(of, monkeypatch, [stale, stale, stale, node("False", AFTER), node("True", AFTER)], KUBELET)
+    assert api.says == []
+
+
+def test_a_kubelet_that_goes_on_running_need_not_say_it_again(of: Intent, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = joins(of, monkeypatch, [node("True", BEFORE)], "kube-proxy.service")
+    assert api.says == []
+
+
+def test_where_nobody_said_what_it_was_like_before_the_first_word_counts(
+    of: Intent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = joins(of, monkeypatch, [None, None, node("True", BEFORE)], KUBELET)
+    assert api.says == []
