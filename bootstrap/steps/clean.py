@@ -22,7 +22,8 @@ from bootstrap.transport.errors import TransportError
 
 CLEAN_SECONDS = 1800.0
 GONE_SECONDS = 60.0
-"""How long a machine whose connection broke while its disk was erased may not answer, to be taken for restarted."""
+"""How long a machine whose connection broke while its disk was erased may not answer, to be taken for restarted; how
+long one whose disk was erased may take to restart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def clean_node(context: Context, node: str) -> None:
 
 def wipe_node(context: Context, node: str) -> None:
     """Erase the partition tables and the beginnings of the file systems of the disk that a node runs from, and restart
-    the machine: it starts from whatever comes next. Asks nobody. The connection is lost then, as it should be.
+    the machine: it starts from whatever comes next. Asks nobody, and waits until the system that ran is gone.
 
     Raises ClusterupError where the node does not run the installed system, or is still there as it was.
     """
@@ -98,6 +99,8 @@ def wipe_node(context: Context, node: str) -> None:
         raise
     except TransportError as error:
         _require_gone(context, node, before, error)
+    else:
+        _await_restart(context, node, before)
     context.leave(node)
 
 
@@ -105,6 +108,18 @@ def _system_disk_in(said: str) -> SystemDisk:
     first, *rest = (line.split(maxsplit=2) for line in said.splitlines())
     labels = tuple(words[2] for words in rest if len(words) > 2)
     return SystemDisk(first[1], int(first[2]), tuple(int(words[1]) for words in rest), labels)
+
+
+def _await_restart(context: Context, node: str, boot_id: str) -> None:
+    """Until it restarts, a machine answers as if nothing had happened: who goes on at once would talk to that."""
+
+    def gone() -> bool:
+        try:
+            return context.reopen(node).check(running_system(), timeout=30).text.split()[:1] != [boot_id]
+        except (TransportError, Refused):
+            return True
+
+    context.wait_until(gone, what="the restart of the machine", timeout=GONE_SECONDS, every=0.5)
 
 
 def _require_gone(context: Context, node: str, boot_id: str, lost: TransportError) -> None:

@@ -104,20 +104,25 @@ def test_a_certificate_that_somebody_edited_makes_no_earlier_life(tmp_path: Path
 
 @dataclass
 class Breaking(LocalTransport):
-    """A way into a node that is lost when its disk is being erased; `then` is what it answers when it is asked who it
-    is afterwards."""
+    """A way into a node that is lost when its disk is being erased, or `holds`; what it answers when it is asked who it
+    is: `says` at first, `then` when it was lost."""
 
     then: Callable[[], str] = lambda: "here 0 os"
+    says: Callable[[], str] = lambda: "here 0 os"
+    holds: bool = False
     lost: bool = False
     asked: list[str] = field(default_factory=list)
 
     def check(self, command: Command, *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
         self.asked.append(command.name)
-        if command.name == "erase the disk":
+        if command.name == "erase the disk" and not self.holds:
             self.lost = True
             raise TransportError("the connection was lost", node="s1", hint="again")
-        said = {"look for the system's disk": "disk /dev/vda 1048576\nstart 512 esp\n"}.get(command.name, "here 0 os")
-        return Result(command, 0, (self.then() if self.lost else said).encode(), b"", 0.0)
+        if command.name != "look at the running system":
+            said = {"look for the system's disk": "disk /dev/vda 1048576\nstart 512 esp\n"}.get(command.name, "")
+        else:
+            said = self.then() if self.lost else self.says()
+        return Result(command, 0, said.encode(), b"", 0.0)
 
 
 @dataclass
@@ -141,7 +146,8 @@ class Context:
         assert text
 
     def wait_until(self, condition: Callable[[], bool], *, what: str, timeout: float, every: float) -> None:
-        assert condition()
+        while not condition():
+            pass
 
     def limit(self, name: str) -> AbstractContextManager[None]:
         return nullcontext()
@@ -165,6 +171,14 @@ def test_a_machine_that_is_not_there_as_before_has_lost_its_disk(then: Callable[
     wipe_node(Context(way), "s1")
     assert way.asked[-1] == "left"
     assert "make the disks read-only" in way.asked
+
+
+def test_a_machine_that_was_wiped_and_is_about_to_restart_is_waited_for() -> None:
+    answers = ["here 0 os", "here 0 os", "here 0 os", "another-boot live"]
+    way = Breaking(says=lambda: answers.pop(0), holds=True)
+    wipe_node(Context(way), "s1")
+    assert answers == []
+    assert way.asked[-1] == "left"
 
 
 def test_a_machine_that_is_there_as_before_was_not_wiped() -> None:
