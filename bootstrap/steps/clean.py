@@ -115,8 +115,8 @@ def _await_restart(context: Context, node: str, boot_id: str) -> None:
 
     def gone() -> bool:
         try:
-            return context.reopen(node).check(running_system(), timeout=30).text.split()[:1] != [boot_id]
-        except (TransportError, Refused):
+            return not _is_as_before(context, node, boot_id)
+        except TransportError:
             return True
 
     context.wait_until(gone, what="the restart of the machine", timeout=GONE_SECONDS, every=0.5)
@@ -128,11 +128,7 @@ def _require_gone(context: Context, node: str, boot_id: str, lost: TransportErro
 
     def told() -> bool:
         nonlocal answers
-        try:
-            answers = context.reopen(node).check(running_system(), timeout=30).text.split()[:1] == [boot_id]
-        except Refused:
-            # Another system with another host key.
-            return True
+        answers = _is_as_before(context, node, boot_id)
         return True
 
     try:
@@ -143,3 +139,12 @@ def _require_gone(context: Context, node: str, boot_id: str, lost: TransportErro
         return
     if answers:
         raise lost
+
+
+def _is_as_before(context: Context, node: str, boot_id: str) -> bool:
+    """Whether the machine still runs what it ran. Raises TransportError where nothing answers."""
+    try:
+        return context.reopen(node).check(running_system(), timeout=30).text.split()[:1] == [boot_id]
+    except Refused:
+        # Another system with another host key.
+        return False

@@ -110,10 +110,10 @@ def _take_tokens_back(context: Context, name: str, servers: ApiServers) -> None:
 
 
 def _last_told(context: Context, name: str, servers: ApiServers) -> str | None:
-    """When a kubelet told last how its node is, by its own clock; None where it never did, or nobody can say."""
+    """As `told_at`, of a node's Node; None also where nobody can say."""
     # Whether an API server answers is waited for later.
     with suppress(ClusterupError), any_api(context, servers) as api:
-        return _told(api.get("Node", name) or {})
+        return told_at(api.get("Node", name) or {})
     return None
 
 
@@ -121,12 +121,15 @@ def _ready(context: Context, name: str, servers: ApiServers, stale: str | None) 
     # Not out of an API server's memory, which may be behind what is stale.
     with any_api(context, servers) as api:
         node = api.get("Node", name)
-    return node is not None and is_ready(node) and (stale is None or _told(node) != stale)
+    return node is not None and is_ready(node) and (stale is None or told_at(node) != stale)
 
 
-def _told(node: Mapping[str, Any]) -> str | None:
-    """Source: https://kubernetes.io/docs/reference/node/node-status/#heartbeats. A kubelet that has just been started
-    tells at once, one that runs every five minutes where nothing changes."""
+def told_at(node: Mapping[str, Any]) -> str | None:
+    """When a kubelet told last how its Node is, by its own clock; None where it never did. One that has just been
+    started tells at once, one that runs every five minutes where nothing changes.
+
+    Source: https://kubernetes.io/docs/reference/node/node-status/#heartbeats
+    """
     conditions = node.get("status", {}).get("conditions") or []
     return next((entry.get("lastHeartbeatTime") for entry in conditions if entry.get("type") == "Ready"), None)
 

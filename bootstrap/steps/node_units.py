@@ -162,8 +162,8 @@ def proxy_unit(shape: Shape, ca: NodeFile) -> Unit:
         description="Kubernetes' services on this node",
         argv=("/usr/bin/kube-proxy", f"--config={PROXY_YAML}"),
         files=(config, kubeconfig, ca),
-        after=("kubelet.service",),
-        wants=("kubelet.service",),
+        after=(KUBELET,),
+        wants=(KUBELET,),
         before_start=(UNTIL_JOINED,),
     )
 
@@ -190,6 +190,6 @@ def network_unit(shape: Shape, ca: NodeFile) -> Unit:
         description="Pod network between the nodes",
         argv=("/usr/bin/clusterup-node", "network", NETWORK_JSON),
         files=(config, ca),
-        after=("kubelet.service",),
+        after=(KUBELET,),
         before_start=(UNTIL_JOINED,),
     )

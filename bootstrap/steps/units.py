@@ -30,7 +30,8 @@ def begin_units(context: Context, node: str, units: Sequence[Runs]) -> None:
 
 def would_restart(context: Context, node: str, unit: Runs) -> bool:
     """Whether `ensure_units` would start or restart the unit. Raises ClusterupError."""
-    return bool(context.on(node).check(commands.would_restart(), stdin=commands.units_input([unit])).text)
+    said = context.on(node).check(commands.would_restart(), stdin=commands.units_input([unit])).text
+    return unit.name in said.split()
 
 
 def units_run(context: Context, node: str, units: Sequence[Runs]) -> bool:

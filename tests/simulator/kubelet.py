@@ -12,6 +12,7 @@ import yaml
 
 from bootstrap.pki.token import Token, detached_signature
 from bootstrap.pki.x509 import KeyPair, Usage, issue
+from bootstrap.steps.join import told_at
 from bootstrap.steps.node_units import BOOTSTRAP_CONF, CLIENT_CERTIFICATE, KUBELET_CONF, REGISTRATION
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _judge_silent(objects: Objects, site: Site) -> None:
     for name in [node["metadata"]["name"] for node in objects.look("Node")]:
         machine = site.machines.get(name)
         if name not in site.elsewhere and (machine is None or not machine.systemd.active(KUBELET)):
-            _say_ready(objects, name, "Unknown", _last_told(objects, name))
+            _say_ready(objects, name, "Unknown", told_at(objects.get(("Node", "", name)) or {}))
 
 
 def _tell(machine: SimulatedMachine, objects: Objects) -> None:
@@ -149,11 +150,6 @@ def _tell(machine: SimulatedMachine, objects: Objects) -> None:
     # Once when it has started: after that nothing changes that it would tell.
     told = datetime.fromtimestamp(machine.systemd.runs[KUBELET].since / 1e6, UTC).isoformat()
     _say_ready(objects, machine.name, "True" if ready else "False", told)
-
-
-def _last_told(objects: Objects, name: str) -> str | None:
-    node = objects.get(("Node", "", name)) or {}
-    return next((each.get("lastHeartbeatTime") for each in node.get("status", {}).get("conditions", ())), None)
 
 
 def _say_ready(objects: Objects, name: str, status: str, told: str | None) -> None:

@@ -135,9 +135,10 @@ def test_a_pod_s_limits_hold_where_its_processes_are_and_its_groups_go_with_it(c
     uid = cluster.kubectl("get", "pod", name, "-o", "jsonpath={.metadata.uid}").replace("-", "_")
     group = f"/sys/fs/cgroup/kubepods.slice/kubepods-pod{uid}.slice"
     reads = f"cat {group}/cpu.max {group}/memory.max"
-    assert cluster.runs_on(node, reads).split() == ["50000", "100000", str(64 << 20)]
+    limits = ["50000", "100000", str(64 << 20)]
+    assert cluster.runs_on(node, reads).split() == limits
     # It undoes what systemd was not told of.
-    assert cluster.runs_on(node, f"systemctl daemon-reload && {reads}").split() == ["50000", "100000", str(64 << 20)]
+    assert cluster.runs_on(node, f"systemctl daemon-reload && {reads}").split() == limits
     cluster.kubectl("delete", "pod", name, "--wait=false")
     groups = f"find /sys/fs/cgroup -name kubepods -o -name '*{uid}*'"
     wait_for(lambda: cluster.runs_on(node, groups) == "", f"the groups of {name} to go", 600)
