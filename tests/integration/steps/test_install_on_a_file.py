@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from bootstrap.transport.base import Transport
 from bootstrap.transport.errors import CommandFailed
 from bootstrap.transport.serial.target import ConsoleTarget
 from tests.helpers.local_transport import LocalTransport
+from tests.helpers.one_node import OneNode
 
 MIB = 1024 * 1024
 OFFSET = 3 * MIB
@@ -30,30 +30,13 @@ GAP = 20 * MIB
 
 
 @dataclass
-class FileContext:
+class FileContext(OneNode):
     """A context whose only node is this machine."""
 
-    transport: LocalTransport = field(default_factory=LocalTransport)
-
-    def on(self, node: str) -> Transport:
-        return self.transport
-
-    reopen = on
-
-    def leave(self, node: str) -> None:
-        raise AssertionError("nothing is left")
+    transport: Transport = field(default_factory=LocalTransport)
 
     def progress(self, done: int, total: int) -> None:
         assert 0 <= done <= total
-
-    def say(self, text: str) -> None:
-        assert text
-
-    def wait_until(self, condition: Callable[[], bool], *, what: str, timeout: float, every: float) -> None:
-        assert condition(), what
-
-    def limit(self, name: str) -> AbstractContextManager[None]:
-        return nullcontext()
 
 
 @dataclass

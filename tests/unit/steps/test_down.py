@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,9 +17,10 @@ from bootstrap.steps.facts import parse_facts
 from bootstrap.steps.left_over import left_over
 from bootstrap.steps.roll import note_applied, read_roll
 from bootstrap.steps.state import INSTALLED
-from bootstrap.transport.base import Command, Result, Transport
+from bootstrap.transport.base import Command, Result
 from bootstrap.transport.errors import HostKeyMismatch, TransportError
 from tests.helpers.local_transport import LocalTransport
+from tests.helpers.one_node import OneNode
 from tests.unit.steps.worlds import finished_world, intent
 
 INSTALLED_NODE = "clock\t0\nmemory\t1\ncpus\t1\nimage\tclusterup\tos\t1\n{}end\n"
@@ -126,31 +126,17 @@ class Breaking(LocalTransport):
 
 
 @dataclass
-class Context:
+class Context(OneNode):
     """A context in which nothing that is waited for takes time; what fails has failed for as long as it may."""
 
-    way: Breaking
-
-    def on(self, node: str) -> Transport:
-        return self.way
-
-    reopen = on
+    transport: Breaking
 
     def leave(self, node: str) -> None:
-        self.way.asked.append("left")
-
-    def progress(self, done: int, total: int) -> None:
-        raise AssertionError("nothing is transferred")
-
-    def say(self, text: str) -> None:
-        assert text
+        self.transport.asked.append("left")
 
     def wait_until(self, condition: Callable[[], bool], *, what: str, timeout: float, every: float) -> None:
         while not condition():
             pass
-
-    def limit(self, name: str) -> AbstractContextManager[None]:
-        return nullcontext()
 
 
 def _raise(error: ClusterupError) -> str:

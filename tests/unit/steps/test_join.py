@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from bootstrap.steps.join import join
 from bootstrap.steps.kube_client import KubeError
 from bootstrap.steps.node_units import KUBELET
 from bootstrap.steps.ways import ApiServers
-from bootstrap.transport.base import Command, Result, Transport
+from bootstrap.transport.base import Command, Result
 from tests.helpers.local_transport import LocalTransport
+from tests.helpers.one_node import OneNode
 from tests.unit.steps.worlds import intent
 
 BEFORE, AFTER = "2026-01-01T10:00:00Z", "2026-01-01T10:00:07Z"
@@ -60,25 +61,10 @@ class Node(LocalTransport):
 
 
 @dataclass
-class Context:
+class Context(OneNode):
     """A context in which waiting takes no time, and goes on over errors."""
 
-    way: Node
     waited: list[str] = field(default_factory=list)
-
-    def on(self, node: str) -> Transport:
-        return self.way
-
-    reopen = on
-
-    def leave(self, node: str) -> None:
-        raise AssertionError("the node is needed")
-
-    def progress(self, done: int, total: int) -> None:
-        raise AssertionError("nothing is transferred")
-
-    def say(self, text: str) -> None:
-        assert text
 
     def wait_until(self, condition: Callable[[], bool], *, what: str, timeout: float, every: float) -> None:
         self.waited.append(what)
@@ -88,9 +74,6 @@ class Context:
                     return
             except KubeError:
                 continue
-
-    def limit(self, name: str) -> AbstractContextManager[None]:
-        return nullcontext()
 
 
 @pytest.fixture
