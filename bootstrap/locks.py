@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bootstrap.paths import private_folder
+
 
 @contextmanager
 def waiting_lock(path: Path) -> Iterator[None]:
     """Hold the lock at `path`, after whoever holds it. The kernel lets go of it when the holder ends (flock(2))."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(path.parent)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -18,6 +18,7 @@ from bootstrap.cli.options import Output, PlanOutput, WaitAtMostOption, WaitForL
 
 if TYPE_CHECKING:
     from bootstrap.engine.events import Event, Observer
+    from bootstrap.engine.lock import Patience
     from bootstrap.engine.run import Brakes
     from bootstrap.inventory.model import Inventory
     from bootstrap.steps.alone import Alone
@@ -62,7 +63,11 @@ def plan(
         Path | None, typer.Option("--out", help="Save the plan to this file, for `clusterup apply --plan FILE`.")
     ] = None,
     detailed_exitcode: Annotated[
-        bool, typer.Option("--detailed-exitcode", help="Exit with 0 when there is nothing to do, with 2 when there is.")
+        bool,
+        typer.Option(
+            "--detailed-exitcode",
+            help="Exit with 0 when there is nothing to do, with 2 when there is, with 1 for a bad inventory.",
+        ),
     ] = False,
     output: Annotated[
         PlanOutput, typer.Option("--output", "-o", help="text, json (one object a line, the plan last) or yaml.")
@@ -70,10 +75,33 @@ def plan(
     verbose: VerboseOption = False,
     parallel: ParallelOption = 32,
 ) -> None:
-    """Show what apply would do, node by node, and why. Changes nothing on any node.
+    """Show what apply would do, node by node, and why. Changes nothing: on no node, and not in the state here.
 
-    A saved plan is applied as it was read, or refused when anything has moved since.
+    A saved plan is applied as it was read, or refused when anything has moved since. Exit code 3 where a node did not
+    answer: nothing is known of it.
     """
+    from bootstrap.errors import BadUse, ClusterupError
+
+    try:
+        _plan(inventory, wipe, prune, kubeconfig, out, detailed_exitcode, output, verbose, parallel)
+    except ClusterupError as error:
+        if detailed_exitcode and error.exit_code == BadUse.exit_code:
+            # 2 says that there is something to do.
+            error.exit_code = ClusterupError.exit_code
+        raise
+
+
+def _plan(
+    inventory: Path,
+    wipe: list[str] | None,
+    prune: bool,
+    kubeconfig: Path | None,
+    out: Path | None,
+    detailed_exitcode: bool,
+    output: PlanOutput,
+    verbose: bool,
+    parallel: int,
+) -> None:
     from bootstrap.cli.common import intent_of_file, left_behind, saved_plan_of, with_pruned
     from bootstrap.engine.plan import plan_as_data
     from bootstrap.engine.saved import write_plan
@@ -91,7 +119,7 @@ def plan(
 
         typer.echo(yaml.safe_dump({"actions": plan_as_data(prepared.plan)}, sort_keys=False, width=120), nl=False)
     else:
-        typer.echo("\n".join(plan_lines(prepared.plan)))
+        typer.echo("\n".join(plan_lines(prepared.plan, prepared.world.unreachable)))
     if behind := left_behind(intent):
         typer.echo(behind, err=output is not PlanOutput.TEXT)
     say_notes(intent, prepared)
@@ -99,6 +127,8 @@ def plan(
     if out is not None:
         write_plan(out, saved_plan_of(intent, inventory, prepared))
         typer.echo(f"saved; to do it: clusterup apply --plan {shlex.quote(str(out))}", err=True)
+    if prepared.world.unreachable:
+        raise typer.Exit(3)
     if detailed_exitcode and not prepared.plan.empty:
         raise typer.Exit(2)
 
@@ -135,27 +165,30 @@ def apply(
     from bootstrap.cli.common import intent_of_file, left_behind, merge_into_own, saved_plan_of, with_pruned
     from bootstrap.cli.recorded import recorded
     from bootstrap.engine.saved import read_plan, require_unmoved
-    from bootstrap.steps.alone import alone
     from bootstrap.steps.moved import LEAVING
     from bootstrap.steps.roll import note_applied
+    from bootstrap.steps.state import cluster_state, state_to_look_at
     from bootstrap.ui.words import plan_lines
 
     saved = read_plan(plan) if plan is not None else None
     inventory = inventory or (Path(saved.about["inventory"]) if saved is not None else DEFAULT_INVENTORY)
-    intent = intent_of_file(*((inventory, kubeconfig) if saved is None else _from_anywhere(inventory, kubeconfig)))
+    places = (inventory, kubeconfig) if saved is None else _from_anywhere(inventory, kubeconfig)
     prune = prune or (saved is not None and LEAVING in saved.about)
-    if prune:
-        intent = with_pruned(intent, frozenset(wipe or ()))
+
+    def read() -> Intent:
+        found = intent_of_file(*places, state_to_look_at if dry_run else cluster_state)
+        return with_pruned(found, frozenset(wipe or ())) if prune else found
+
     patience = patience_of(wait_for_lock, wait_at_most)
     # A dry run writes nothing, not even who holds which lock.
     with (
-        nullcontext() if dry_run else alone(intent, f"apply {inventory}", patience) as only,
+        nullcontext((read(), None)) if dry_run else locked(read, f"apply {inventory}", patience) as (intent, only),
         ExitStack() as until_the_end,
     ):
         with observed(intent.everybody, output, detail_of(verbose)) as observe:
             prepared = prepared_for(intent, frozenset(wipe or ()), parallel, observe, only)
         if output is Output.TEXT:
-            typer.echo("\n".join(plan_lines(prepared.plan)))
+            typer.echo("\n".join(plan_lines(prepared.plan, prepared.world.unreachable)))
         if behind := left_behind(intent):
             typer.echo(behind, err=output is not Output.TEXT)
         say_notes(intent, prepared)
@@ -173,12 +206,28 @@ def apply(
             run = recorded(intent.state.journal, prepared.plan, prepared.world.unreachable)
             shown = Shown(output, verbose, parallel, until_the_end.enter_context(run))
             carry_out(intent, prepared, only, shown, doing=f"apply {inventory}", again=again)
-        if output is Output.TEXT and intent.servers:
+        if output is Output.TEXT and intent.servers and not prepared.world.unreachable:
             typer.echo(f"the cluster is there: kubectl --kubeconfig {shlex.quote(str(intent.kubeconfig))} get nodes")
         if merge and intent.servers:
             merge_into_own(intent)
     if prepared.world.unreachable:
         raise typer.Exit(3 if prepared.world.anything_found else 1)
+
+
+@contextmanager
+def locked(read: Callable[[], Intent], doing: str, patience: Patience) -> Iterator[tuple[Intent, Alone]]:
+    """What is to be done, as `read` says it, with the cluster to oneself. Raises Refused as `alone` does."""
+    from bootstrap.steps.alone import alone
+
+    intent = read()
+    with alone(intent, doing, patience) as only:
+        if not intent.state.vault.overtaken:
+            yield intent, only
+            return
+    # Whoever was at work before has made the keys that were missing here.
+    intent = read()
+    with alone(intent, doing, patience) as only:
+        yield intent, only
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import Observer, nobody
 from bootstrap.engine.logged import LoggedTransport
 from bootstrap.engine.saved import SavedPlan, saved_plan
-from bootstrap.errors import ClusterupError
+from bootstrap.errors import ClusterupError, Refused
 from bootstrap.inventory.load import Written, read_inventory
 from bootstrap.inventory.model import Inventory
 from bootstrap.pki.kubeconfig import merge_kubeconfig, own_kubeconfig
@@ -32,24 +32,46 @@ from bootstrap.steps.moved import about, facts_as_data
 from bootstrap.steps.reach import Ask, OpenNode, opener
 from bootstrap.steps.roll import Roll, read_roll
 from bootstrap.steps.shape import endpoint_of
-from bootstrap.steps.state import ClusterState, cluster_state, state_folder
+from bootstrap.steps.state import ClusterState, state_to_look_at
 from bootstrap.steps.ways import ApiServers, any_api
 
-
-def intent_of_file(path: Path, kubeconfig: Path | None) -> Intent:
-    """What the inventory at `path` comes to. Raises ClusterupError for an inventory or a bundle that can't be used."""
-    return intent_of_written(path, read_inventory(path), kubeconfig)
+AUTHORITY = "pki/ca.crt"
 
 
-def intent_of_written(path: Path, written: Written, kubeconfig: Path | None) -> Intent:
+StateOf = Callable[[str], ClusterState]
+
+
+def intent_of_file(path: Path, kubeconfig: Path | None, state_of: StateOf = state_to_look_at) -> Intent:
+    """What the inventory at `path` comes to, with the state of its cluster as `state_of` gives it by its name. Raises
+    ClusterupError for an inventory, a bundle or a state that can't be used."""
+    return intent_of_written(path, read_inventory(path), kubeconfig, state_of)
+
+
+def intent_of_written(
+    path: Path, written: Written, kubeconfig: Path | None, state_of: StateOf = state_to_look_at
+) -> Intent:
     """As `intent_of_file`, of what is, or will be, in the file at `path`."""
     inventory = written.inventory
     require_operator(inventory.cluster.name)
     place = kubeconfig or kubeconfig_beside(path, inventory.cluster.name)
-    # Where no bundle is, no state is made either.
-    bundle = bundle_of_nodes(inventory.os.bundle, state_folder(inventory.cluster.name))
-    state = cluster_state(inventory.cluster.name)
+    state = state_of(inventory.cluster.name)
+    bundle = bundle_of_nodes(inventory.os.bundle, state.folder)
     return intent_of(inventory, state, bundle, place, written=written.content, places=written.places)
+
+
+def intent_of_made(path: Path) -> Intent:
+    """As `intent_of_file`, of a cluster whose keys are here. Raises Refused where there are none yet."""
+    intent = intent_of_file(path, None)
+    if AUTHORITY in intent.state.vault.made:
+        raise Refused(
+            f"there is no cluster {intent.inventory.cluster.name} yet, as far as is known here",
+            step="state",
+            tried=f"look for its keys in {intent.state.folder}",
+            got="none",
+            hint=f"make it: clusterup apply {path}; or, where it was made from another machine, take it over: "
+            "clusterup adopt root@SERVER",
+        )
+    return intent
 
 
 def with_pruned(intent: Intent, wipe: Collection[str]) -> Intent:

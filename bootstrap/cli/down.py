@@ -86,7 +86,11 @@ def down(
             prepared, seen = _prepared(told, hold, parallel, observe)
         world, plan = prepared.world, prepared.plan
         if output is Output.TEXT:
-            typer.echo("nothing to do" if plan.empty else "\n".join(plan_lines(plan)))
+            typer.echo(
+                "nothing to do"
+                if plan.empty and not world.unreachable
+                else "\n".join(plan_lines(plan, world.unreachable))
+            )
         for name, why in left_alone(told, world).items():
             typer.echo(f"{name} is left alone: {why}", err=True)
         for error in world.unreachable.values():
@@ -125,21 +129,24 @@ def _teardown(inventory: Path, wipe: bool, only: list[str], kubeconfig: Path | N
     """What is to be taken apart; None, and said to be so, where all of it was before."""
     from bootstrap.errors import BadUse, Refused
     from bootstrap.inventory.load import read_inventory
+    from bootstrap.steps.damage import FROM_A_COPY, FROM_A_SERVER, lost
     from bootstrap.steps.down import Teardown
     from bootstrap.steps.kubeconfig import kubeconfig_beside
-    from bootstrap.steps.state import ClusterState, state_folder
+    from bootstrap.steps.state import cluster_state
 
     loaded = read_inventory(inventory).inventory
     name, names = loaded.cluster.name, [node.name for node in loaded.nodes]
     for node in only:
         if node not in names:
             raise BadUse(f"the inventory has no node {node}", hint=f"its nodes: {', '.join(names)}")
-    state = ClusterState(state_folder(name))
+    state = cluster_state(name)
     if not state.known:
-        if state.journal.exists():
+        if state.forgotten:
             state.forget_all_but_the_journal()
             typer.echo(f"nothing to do: the cluster {name} was taken apart, and none of its nodes is left")
             return None
+        if state.reached:
+            raise lost(state.ssh_key_file, FROM_A_SERVER if state.founded else FROM_A_COPY)
         raise Refused(
             f"nothing on this machine leads into a cluster {name}",
             step="down",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -175,8 +175,12 @@ def _join(joining: Joining, how: How, patience: Patience) -> None:
     from bootstrap.engine.lock import file_lock
     from bootstrap.engine.run import Brakes, State, run_plan
     from bootstrap.steps.join_by_token import look_at, prepare_join
+    from bootstrap.transport.hostkeys import PassingHostKeys
     from bootstrap.ui.words import plan_lines, report_lines
 
+    if how.dry_run:
+        # Which host key a person believes for a look is not kept.
+        joining = replace(joining, state=replace(joining.state, pins=PassingHostKeys))
     name, cluster = joining.node.name, joining.description.cluster
     detail = detail_of(how.verbose)
     lock = nullcontext() if how.dry_run else file_lock(joining.state.lock, f"join {name}", patience)
@@ -196,6 +200,7 @@ def _join(joining: Joining, how: How, patience: Patience) -> None:
         if not prepared.plan.empty:
             if not how.yes and any(item.action.step == "install" for item in prepared.plan.items):
                 confirm_erasing()
+            joining.state.keep_made()
             journal = until_the_end.enter_context(recorded(joining.state.journal, prepared.plan, {}))
             with (
                 observed(joining.inventory, how.output, detail) as show,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Any
+from contextlib import suppress
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -25,6 +27,7 @@ from bootstrap.cli import (
 )
 from bootstrap.cli.start import end_interrupted
 from bootstrap.errors import ClusterupError
+from bootstrap.system_errors import in_words, own_error
 
 
 class CtrlC(Exception):
@@ -72,11 +75,24 @@ def main() -> None:
     try:
         app()
     except ClusterupError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(error.exit_code)
+        end_with(error)
     except CtrlC:
         end_interrupted()
     except BrokenPipeError:
         # The reader of a pipe has what it wanted; Python would complain again when it flushes at exit.
         sys.stdout = None
         sys.exit(0)
+    except OSError as error:
+        end_with(in_words(error))
+    except Exception as error:
+        if os.environ.get("CLUSTERUP_TRACEBACK"):
+            raise
+        end_with(own_error(error))
+
+
+def end_with(error: ClusterupError) -> NoReturn:
+    """Say what went wrong, and end with its exit code."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"{error}\n")
+        sys.stderr.flush()
+    sys.exit(error.exit_code)

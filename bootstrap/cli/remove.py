@@ -19,6 +19,7 @@ from bootstrap.cli.apply import (
     VerboseOption,
     carry_out,
     detail_of,
+    locked,
     observed,
     prepared_for,
     say_notes,
@@ -27,6 +28,7 @@ from bootstrap.cli.apply import (
 from bootstrap.cli.options import Output, WaitAtMostOption, WaitForLockOption, patience_of, seconds_of
 
 if TYPE_CHECKING:
+    from bootstrap.steps.apply import Intent
     from bootstrap.steps.leaving import Leaving
     from bootstrap.steps.world import World
 
@@ -73,25 +75,30 @@ def remove(
     from bootstrap.cli.common import intent_of_written, roll_of
     from bootstrap.cli.recorded import recorded
     from bootstrap.inventory.load import read_inventory
-    from bootstrap.steps.alone import alone
     from bootstrap.steps.apply import leaves
     from bootstrap.steps.drain import Pods
     from bootstrap.steps.removal import Asked, begin, is_known, no_such_node, removal_of
     from bootstrap.steps.roll import Disk, Roll, read_roll
-    from bootstrap.steps.state import cluster_state
+    from bootstrap.steps.state import cluster_state, state_to_look_at
     from bootstrap.ui.words import plan_lines
 
     written = read_inventory(inventory)
     disk = None if wipe is None else Disk.WIPE if wipe else Disk.KEEP
     asked = Asked(disk, Pods.DELETE if force else None, drain_timeout)
-    roll = read_roll(cluster_state(written.inventory.cluster.name))
+    roll = read_roll(state_to_look_at(written.inventory.cluster.name))
     if roll is None and all(node != each.name for each in written.inventory.nodes):
         roll = roll_of(intent_of_written(inventory, written, kubeconfig))
     roll = roll or Roll()
     removal = removal_of(inventory, written, roll, node, asked)
-    intent = leaves(intent_of_written(inventory, removal.written, kubeconfig), removal.leaving)
+
+    def read() -> Intent:
+        return leaves(intent_of_written(inventory, removal.written, kubeconfig, cluster_state), removal.leaving)
+
     doing = f"remove {node} {inventory}"
-    with alone(intent, doing, patience_of(wait_for_lock, wait_at_most)) as only, ExitStack() as until_the_end:
+    with (
+        locked(read, doing, patience_of(wait_for_lock, wait_at_most)) as (intent, only),
+        ExitStack() as until_the_end,
+    ):
         with observed(intent.everybody, output, detail_of(verbose)) as observe:
             prepared = prepared_for(intent, frozenset(), parallel, observe, only)
         if not is_known(removal, roll, prepared.world):
@@ -100,7 +107,7 @@ def remove(
             typer.echo(f"{node} has left the cluster (since {roll.left[node]}): nothing to do")
             return
         if output is Output.TEXT:
-            typer.echo("\n".join(plan_lines(prepared.plan)))
+            typer.echo("\n".join(plan_lines(prepared.plan, prepared.world.unreachable)))
         say_notes(intent, prepared)
         stop_for_problems(prepared)
         if not yes:

@@ -59,11 +59,11 @@ def verify(
 
     Goes the way that your kubectl goes: over the kubeconfig's endpoint, with TLS verified. Removes its pods at the end.
     """
-    from bootstrap.cli.common import endpoint_client, intent_of_file
+    from bootstrap.cli.common import endpoint_client, intent_of_made
     from bootstrap.steps.join import is_ready
     from bootstrap.steps.verify import verify_cluster
 
-    intent = intent_of_file(inventory, None)
+    intent = intent_of_made(inventory)
 
     def say(text: str) -> None:
         typer.echo(text, err=True)
@@ -90,11 +90,11 @@ def kubeconfig(
     ] = False,
 ) -> None:
     """Print the kubeconfig, write it to a file, or merge it into your own. Reaches no node."""
-    from bootstrap.cli.common import intent_of_file, merge_into_own
+    from bootstrap.cli.common import intent_of_made, merge_into_own
     from bootstrap.pki.kubeconfig import to_yaml, write_kubeconfig
     from bootstrap.steps.kubeconfig import admin_kubeconfig
 
-    intent = intent_of_file(inventory, None)
+    intent = intent_of_made(inventory)
     made = admin_kubeconfig(intent.inventory, intent.keys)
     if merge:
         merge_into_own(intent)

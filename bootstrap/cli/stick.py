@@ -80,6 +80,7 @@ def stick(
         check_same_server(server_of_it, machine)
     joining = joining_of(cluster, shown, described_agent(cluster, shown), machine, local)
     target = out or Path(f"{name}.stick")
+    joining.state.keep_made()
     write_join_stick(joining, Wishes(disk, wipe), target)
     note_joining(joining)
     typer.echo(

@@ -64,12 +64,12 @@ def create(
     file (--token-file), from standard input (--token -) and from the environment variable CLUSTERUP_TOKEN;
     `-o json` prints what such a script needs.
     """
-    from bootstrap.cli.common import intent_of_file, reachable_client
+    from bootstrap.cli.common import intent_of_made, reachable_client
     from bootstrap.steps.token_ttl import in_words
     from bootstrap.steps.tokens import create_token, wish_of
 
     wish = wish_of(ttl=ttl, role=role.value, uses=uses, node=node)
-    intent = intent_of_file(inventory, None)
+    intent = intent_of_made(inventory)
     with reachable_client(intent) as api:
         made = create_token(api, wish, intent)
     if output is Output.JSON:
@@ -92,10 +92,10 @@ def list_tokens(inventory: InventoryFile = Path("inventory.yaml"), output: Outpu
     """
     from datetime import UTC, datetime
 
-    from bootstrap.cli.common import intent_of_file, reachable_client
+    from bootstrap.cli.common import intent_of_made, reachable_client
     from bootstrap.steps.known_tokens import known_tokens
 
-    with reachable_client(intent_of_file(inventory, None)) as api:
+    with reachable_client(intent_of_made(inventory)) as api:
         found = known_tokens(api)
     now = datetime.now(UTC)
     if output is Output.JSON:
@@ -118,12 +118,12 @@ def revoke(
     An API server remembers for ten seconds whom it has let in. An id is not secret; a whole token works as well. Exit
     code 1 when there was no such token.
     """
-    from bootstrap.cli.common import intent_of_file, reachable_client
+    from bootstrap.cli.common import intent_of_made, reachable_client
     from bootstrap.errors import ClusterupError
     from bootstrap.steps.tokens import id_of, revoke_token
 
     ids = list(dict.fromkeys(id_of(text) for text in tokens))
-    with reachable_client(intent_of_file(inventory, None)) as api:
+    with reachable_client(intent_of_made(inventory)) as api:
         gone = {token_id: revoke_token(api, token_id) for token_id in ids}
     for token_id in (token_id for token_id, revoked in gone.items() if revoked):
         typer.echo(f"revoked {token_id}")

@@ -12,6 +12,7 @@ from pathlib import Path
 from bootstrap.engine.events import ActionProgress, Event, event_as_data
 from bootstrap.errors import ClusterupError
 from bootstrap.locks import is_held
+from bootstrap.paths import private_folder
 
 ROTATE_ABOVE_BYTES = 32 << 20
 
@@ -39,7 +40,7 @@ class Journal:
         self._run = run
         self._lock = threading.Lock()
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(path.parent)
             if path.exists() and path.stat().st_size > rotate_above:
                 path.replace(rotated(path))
             self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bootstrap.errors import Interrupted, Refused
 from bootstrap.holder import Holder, described
+from bootstrap.paths import private_folder
 
 LOOK_EVERY_SECONDS = 1.0
 FOREVER = math.inf
@@ -70,7 +71,7 @@ def file_lock(path: Path, doing: str, patience: Patience | None = None) -> Itera
 
     The kernel lets go of it when the holder ends (flock(2)): there is no stale lock to remove.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(path.parent)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
     def attempt() -> Busy | None:

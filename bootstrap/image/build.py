@@ -29,6 +29,7 @@ from bootstrap.image.osimage import OsImages, build_os
 from bootstrap.image.payload import Payload, build_payload
 from bootstrap.image.segments import pack
 from bootstrap.image.trees import Log
+from bootstrap.paths import expanded
 
 LEVEL = 9
 
@@ -106,7 +107,7 @@ def kubernetes_from(source: Source, log: Log) -> tuple[Path, str]:
                 hint="name one: --source upstream --version 1.31.2",
             )
         return fetch_kubernetes(source.version, log)
-    return own_binaries(Path(source.kind).expanduser())
+    return own_binaries(expanded(source.kind))
 
 
 def own_binaries(folder: Path) -> tuple[Path, str]:

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bootstrap.errors import ClusterupError, Refused
-from bootstrap.paths import cache_dir
+from bootstrap.paths import cache_dir, expanded
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -131,7 +131,7 @@ def find_bundle(configured: str | None) -> Bundle:
     Raises NoBundle where there is none, ClusterupError where its manifest can't be understood.
     """
     if configured is not None:
-        return load_bundle(Path(configured).expanduser())
+        return load_bundle(expanded(configured))
     current = bundles_dir() / "current"
     if not current.is_dir():
         raise NoBundle("there is no bundle yet", tried=str(current), got="nothing there", hint=BUILD_HINT)

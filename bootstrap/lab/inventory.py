@@ -11,6 +11,7 @@ from bootstrap.errors import BadUse
 from bootstrap.lab.qemu import CONSOLE_SOCKET, WIRE_SOCKET
 from bootstrap.lab.spec import Accel, Lab, Machine, Reach
 from bootstrap.lab.stick import cards
+from bootstrap.paths import expanded
 
 # Emulated machines are slow: leaders that miss a deadline end, start anew, and make all of it slower still.
 PATIENT = {
@@ -43,7 +44,7 @@ def inventory_text(lab: Lab, bundle: str | None, kubernetes_minor: int) -> str:
         cluster["allow_even_servers"] = True
     document: dict[str, Any] = {"cluster": cluster}
     if bundle is not None:
-        document["os"] = {"bundle": str(Path(bundle).expanduser().resolve())}
+        document["os"] = {"bundle": str(expanded(bundle).resolve())}
     if lab.accel is Accel.TCG:
         document["kubernetes"] = _for_slow_machines(kubernetes_minor)
     document["nodes"] = [_node(lab, machine) for machine in lab.machines]

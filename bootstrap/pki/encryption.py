@@ -7,21 +7,14 @@ from __future__ import annotations
 
 import base64
 import secrets
-from pathlib import Path
-
-from bootstrap.pki.store import read_if_there, write_once
 
 # As XSalsa20 wants it; all of it comes from the system's source of randomness.
 KEY_BYTES = 32
 
 
-def kept_encryption_key(path: Path) -> str:
-    """The key in the file at `path`, in base64; made at random where there is none yet.
-
-    Raises ValueError, without repeating it, where the file holds something else.
-    """
-    found = read_if_there(path) or write_once(path, base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
-    return checked_encryption_key(found)
+def new_encryption_key() -> bytes:
+    """A new key, as it stands in its file."""
+    return base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n"
 
 
 def checked_encryption_key(content: bytes) -> str:

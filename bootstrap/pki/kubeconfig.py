@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.errors import BadUse
+from bootstrap.paths import home_folder
 from bootstrap.pki.store import write_private
 from bootstrap.pki.x509 import KeyPair
 
@@ -85,9 +86,21 @@ def merge_kubeconfig(path: Path, new: Kubeconfig) -> None:
 
 
 def own_kubeconfig() -> Path:
-    """The kubeconfig that kubectl reads by itself: the first of $KUBECONFIG, or ~/.kube/config."""
+    """The kubeconfig that kubectl reads by itself: the first of $KUBECONFIG, or ~/.kube/config. Raises BadUse where
+    there is no home folder."""
     first = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
-    return Path(first) if first else Path.home() / ".kube" / "config"
+    if first:
+        return Path(first)
+    home = home_folder()
+    if home is None:
+        raise BadUse(
+            "nobody knows where your kubeconfig is: this user has no home folder",
+            step="kubeconfig",
+            tried="$KUBECONFIG, $HOME and the user database",
+            got="none of them names a place",
+            hint="set KUBECONFIG to a file of yours",
+        )
+    return home / ".kube" / "config"
 
 
 def _parsed(path: Path, content: bytes) -> Kubeconfig:

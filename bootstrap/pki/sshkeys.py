@@ -37,9 +37,10 @@ def new_ssh_key() -> SshKey:
 
 def kept_ssh_key(path: Path) -> SshKey:
     """The key pair at `path` and `path`.pub, made (mode 0600) where there is none yet. Several that ask at once get the
-    same one: the private key decides, and the public one is always its own."""
+    same one: the private key decides, and the public one is always its own. Raises ValueError where the file holds
+    something else."""
     private = read_if_there(path) or write_once(path, new_ssh_key().private)
-    line = _public_line(private)
+    line = public_line(private)
     public = path.with_name(path.name + ".pub")
     if (read_if_there(public) or b"").decode("utf-8", "replace").strip() != line:
         write_private(public, f"{line}\n".encode())
@@ -48,10 +49,16 @@ def kept_ssh_key(path: Path) -> SshKey:
 
 # Each node's key is looked at several times in a run, and its file read each time.
 @cache
-def _public_line(private: bytes) -> str:
+def public_line(private: bytes) -> str:
+    """The public half of a private key in OpenSSH's format, as one line. Raises ValueError where it is none."""
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 
-    key = serialization.load_ssh_private_key(private, None).public_key()
+    try:
+        key = serialization.load_ssh_private_key(private, None).public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        # What it says may hold some of the key.
+        raise ValueError("no private key in OpenSSH's format") from None
     return key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
 
 

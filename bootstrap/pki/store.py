@@ -1,38 +1,59 @@
 """A cluster's keys on the operator's machine, in kubeadm's own layout: folder 0700, files 0600.
 
-A key is written before its certificate: a certificate that is there always has its key, whatever was interrupted.
+What is missing is made in memory; see `bootstrap.pki.vault`, which writes it.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
+from bootstrap.paths import private_folder
 from bootstrap.pki.x509 import (
     KeyPair,
     Usage,
+    belong_together,
     expires,
     hosts_of,
+    is_certificate,
+    is_private_key,
     issue,
-    new_authority,
+    new_key,
     new_service_account_key,
+    public_half,
+    self_signed,
     signed_by,
 )
 
 # A certificate is made anew when less than this is left of it.
 RENEW_BEFORE = timedelta(days=60)
+# Name in the folder of a cluster's keys -> the common name in it.
+AUTHORITIES = {"pki/ca": "kubernetes", "pki/front-proxy-ca": "front-proxy-ca", "pki/etcd/ca": "etcd-ca"}
+Keep = Callable[[str, Callable[[], bytes]], bytes]
+"""Gives what a file holds, by its name; what makes it where there is none yet comes second."""
+
+
+class Keeps(Protocol):
+    """Where keys and certificates are kept, as in `bootstrap.pki.vault`. Whoever holds `guard` is alone with it."""
+
+    guard: threading.RLock
+
+    def read(self, name: str) -> bytes | None: ...
+
+    def make(self, name: str, content: bytes) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterPki:
     """The cluster's three authorities and the key that signs service account tokens (PEM)."""
 
-    folder: Path
     ca: KeyPair
     front_proxy: KeyPair
     etcd: KeyPair
@@ -40,26 +61,28 @@ class ClusterPki:
     service_account_public: bytes
 
 
-def kept_pki(folder: Path) -> ClusterPki:
-    """The PKI in `folder`; what is missing is made, what is there is never replaced."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    private, public = folder / "sa.key", folder / "sa.pub"
-    if not public.exists():
-        made_private, made_public = new_service_account_key()
-        write_private(private, made_private)
-        write_private(public, made_public)
+def kept_pki(keep: Keep) -> ClusterPki:
+    """The cluster's authorities, each of their files through `keep`. A certificate that is missing beside its key is
+    made for that key."""
+    private = keep("pki/sa.key", new_service_account_key)
+    ca, front_proxy, etcd = (_authority(keep, path, name) for path, name in AUTHORITIES.items())
     return ClusterPki(
-        folder=folder,
-        ca=_kept(folder / "ca", lambda: new_authority("kubernetes")),
-        front_proxy=_kept(folder / "front-proxy-ca", lambda: new_authority("front-proxy-ca")),
-        etcd=_kept(folder / "etcd" / "ca", lambda: new_authority("etcd-ca")),
-        service_account_key=private.read_bytes(),
-        service_account_public=public.read_bytes(),
+        ca=ca,
+        front_proxy=front_proxy,
+        etcd=etcd,
+        service_account_key=private,
+        service_account_public=keep("pki/sa.pub", lambda: public_half(private)),
     )
 
 
+def _authority(keep: Keep, path: str, common_name: str) -> KeyPair:
+    key = keep(f"{path}.key", new_key)
+    return KeyPair(keep(f"{path}.crt", lambda: self_signed(common_name, key)), key)
+
+
 def kept_leaf(
-    path: Path,
+    vault: Keeps,
+    path: str,
     authority: KeyPair,
     *,
     common_name: str,
@@ -67,20 +90,28 @@ def kept_leaf(
     organizations: Sequence[str] = (),
     hosts: Sequence[str] = (),
 ) -> KeyPair:
-    """The certificate at `path`.crt with `path`.key, made anew when it is missing, near its end, of another
-    authority, or not for just these hosts: a second run finds the same bytes."""
-    certificate, key = _paths(path)
-    if certificate.exists() and key.exists():
-        found = KeyPair(certificate.read_bytes(), key.read_bytes())
-        if (
-            signed_by(found.cert_pem, authority.cert_pem)
-            and hosts_of(found.cert_pem) == frozenset(hosts)
-            and expires(found.cert_pem) - datetime.now(UTC) > RENEW_BEFORE
-        ):
-            return found
-    made = issue(authority, common_name=common_name, usage=usage, organizations=organizations, hosts=hosts)
-    _write_pair(path, made)
-    return made
+    """The certificate `path`.crt with `path`.key, made anew for the same key when it is missing, damaged, near its end,
+    of another authority, or not for just these hosts: a second run finds the same bytes. A key that can't be used is
+    replaced."""
+    with vault.guard:
+        key = vault.read(f"{path}.key")
+        if key is None or not is_private_key(key):
+            key = vault.make(f"{path}.key", new_key())
+        found = vault.read(f"{path}.crt")
+        if found is not None and _is_good(KeyPair(found, key), authority, hosts):
+            return KeyPair(found, key)
+        made = issue(authority, key, common_name=common_name, usage=usage, organizations=organizations, hosts=hosts)
+        return KeyPair(vault.make(f"{path}.crt", made.cert_pem), key)
+
+
+def _is_good(pair: KeyPair, authority: KeyPair, hosts: Sequence[str]) -> bool:
+    return (
+        is_certificate(pair.cert_pem)
+        and belong_together(pair)
+        and signed_by(pair.cert_pem, authority.cert_pem)
+        and hosts_of(pair.cert_pem) == frozenset(hosts)
+        and expires(pair.cert_pem) - datetime.now(UTC) > RENEW_BEFORE
+    )
 
 
 def read_if_there(path: Path) -> bytes | None:
@@ -109,7 +140,7 @@ def write_once(path: Path, content: bytes) -> bytes:
 def _unfinished(path: Path, content: bytes) -> Iterator[Path]:
     """A file beside `path` with the content, on the disk and readable by its owner alone; gone at the end, unless
     it was renamed."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(path.parent)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -119,21 +150,3 @@ def _unfinished(path: Path, content: bytes) -> Iterator[Path]:
         yield Path(name)
     finally:
         Path(name).unlink(missing_ok=True)
-
-
-def _paths(path: Path) -> tuple[Path, Path]:
-    return path.with_name(path.name + ".crt"), path.with_name(path.name + ".key")
-
-
-def _write_pair(path: Path, pair: KeyPair) -> None:
-    certificate, key = _paths(path)
-    certificate.unlink(missing_ok=True)
-    write_private(key, pair.key_pem)
-    write_private(certificate, pair.cert_pem)
-
-
-def _kept(path: Path, make: Callable[[], KeyPair]) -> KeyPair:
-    certificate, key = _paths(path)
-    if not certificate.exists():
-        _write_pair(path, make())
-    return KeyPair(certificate.read_bytes(), key.read_bytes())

@@ -39,19 +39,25 @@ class KeyPair:
 
 def new_authority(common_name: str, *, years: int = 10) -> KeyPair:
     """A self-signed certificate authority, valid for `years` years."""
+    key = new_key()
+    return KeyPair(self_signed(common_name, key, years=years), key)
+
+
+def self_signed(common_name: str, key_pem: bytes, *, years: int = 10) -> bytes:
+    """The certificate (PEM) of an authority with that key, valid for `years` years."""
     from cryptography import x509
 
-    key = _new_key()
+    key = _private_key(key_pem)
     name = _name(common_name, ())
     builder = _builder(name, name, key, timedelta(days=365 * years)).add_extension(
         x509.BasicConstraints(ca=True, path_length=None), critical=True
     )
-    builder = builder.add_extension(_key_usage(authority=True), critical=True)
-    return _signed(builder, key, key)
+    return _signed(builder.add_extension(_key_usage(authority=True), critical=True), key)
 
 
 def issue(
     authority: KeyPair,
+    key_pem: bytes | None = None,
     *,
     common_name: str,
     usage: Usage,
@@ -59,15 +65,14 @@ def issue(
     hosts: Sequence[str] = (),
     days: int = 365,
 ) -> KeyPair:
-    """A certificate signed by `authority`. `hosts` are the names and IP addresses it is valid for,
-    `organizations` the groups that Kubernetes reads out of it."""
+    """A certificate signed by `authority`, for the key `key_pem` or a new one. `hosts` are the names and IP addresses
+    it is valid for, `organizations` the groups that Kubernetes reads out of it."""
     from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
     signer = x509.load_pem_x509_certificate(authority.cert_pem)
-    signing_key = load_pem_private_key(authority.key_pem, None)
-    key = _new_key()
+    key_pem = key_pem or new_key()
+    key = _private_key(key_pem)
     purposes = {
         Usage.SERVER: [ExtendedKeyUsageOID.SERVER_AUTH],
         Usage.CLIENT: [ExtendedKeyUsageOID.CLIENT_AUTH],
@@ -86,7 +91,7 @@ def issue(
     if hosts:
         names = [_general_name(host) for host in hosts]
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-    return _signed(builder, key, signing_key)  # type: ignore[arg-type]
+    return KeyPair(_signed(builder, _private_key(authority.key_pem)), key_pem)
 
 
 def expires(cert_pem: bytes) -> datetime:
@@ -130,22 +135,65 @@ def public_key_pin(cert_pem: bytes) -> str:
     return "sha256:" + hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
-def new_service_account_key() -> tuple[bytes, bytes]:
-    """The pair (private, public), PEM, with which service account tokens are signed: RSA 2048, as kubeadm's."""
+def new_key() -> bytes:
+    """A new private key on P-256 (PEM, PKCS #8)."""
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def new_service_account_key() -> bytes:
+    """A new private key (PEM) with which service account tokens are signed: RSA 2048, as kubeadm's."""
     from cryptography.hazmat.primitives.asymmetric import rsa
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return (
-        key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()),
-        key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
-    )
+    return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
 
 
-def _new_key() -> EllipticCurvePrivateKey:
-    from cryptography.hazmat.primitives.asymmetric import ec
+def public_half(key_pem: bytes) -> bytes:
+    """The public key (PEM) of a private one. Raises ValueError where that is none."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-    return ec.generate_private_key(ec.SECP256R1())
+    key = load_pem_private_key(key_pem, None).public_key()
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def is_private_key(pem: bytes) -> bool:
+    """Whether it is a whole private key without a passphrase."""
+    try:
+        public_half(pem)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def is_certificate(pem: bytes) -> bool:
+    """Whether it is a whole certificate."""
+    from cryptography import x509
+
+    try:
+        x509.load_pem_x509_certificate(pem)
+    except ValueError:
+        return False
+    return True
+
+
+def belong_together(pair: KeyPair) -> bool:
+    """Whether the certificate is for the key. Raises ValueError where one of them can't be read."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    certified = x509.load_pem_x509_certificate(pair.cert_pem).public_key()
+    return certified.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo) == public_half(pair.key_pem)
+
+
+def _private_key(pem: bytes) -> EllipticCurvePrivateKey:
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    return load_pem_private_key(pem, None)  # type: ignore[return-value]
 
 
 def _name(common_name: str, organizations: Sequence[str]) -> x509.Name:
@@ -199,14 +247,8 @@ def _builder(
     )
 
 
-def _signed(
-    builder: x509.CertificateBuilder, key: EllipticCurvePrivateKey, signing_key: EllipticCurvePrivateKey
-) -> KeyPair:
+def _signed(builder: x509.CertificateBuilder, signing_key: EllipticCurvePrivateKey) -> bytes:
     from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+    from cryptography.hazmat.primitives.serialization import Encoding
 
-    certificate = builder.sign(signing_key, hashes.SHA256())
-    return KeyPair(
-        certificate.public_bytes(Encoding.PEM),
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-    )
+    return builder.sign(signing_key, hashes.SHA256()).public_bytes(Encoding.PEM)

@@ -7,7 +7,6 @@ where this machine has only joined nodes until now: what it made for one of them
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,12 +18,14 @@ from bootstrap.engine.lock import file_lock
 from bootstrap.errors import BadUse, ClusterupError, Refused
 from bootstrap.image.bundle import MANIFEST, Bundle, NoBundle, bundle_of, bundles_dir, find_bundle, load_bundle
 from bootstrap.locks import waiting_lock
+from bootstrap.paths import private_folder
 from bootstrap.pki.kubeconfig import to_yaml, write_kubeconfig
 from bootstrap.pki.store import write_once, write_private
 from bootstrap.steps.adopt_fetch import STEP, Found
 from bootstrap.steps.handover_file import ROOTS, Handover
 from bootstrap.steps.joiner_state import only_joins
 from bootstrap.steps.kubeconfig import admin_kubeconfig, kubeconfig_beside
+from bootstrap.steps.pinned import pin
 from bootstrap.steps.roll import note_applied
 from bootstrap.steps.state import ClusterState, state_folder
 from bootstrap.steps.ways import operator_keys
@@ -89,7 +90,7 @@ def check_takes_over(found: Found) -> None:
 def make_state(folder: Path, found: Found) -> ClusterState:
     """A new state in `folder`, of what is handed over."""
     with _writing(folder):
-        folder.mkdir(mode=0o700, parents=True)
+        private_folder(folder)
         _write(ClusterState(folder), found.handover.parts, found)
     return ClusterState(folder)
 
@@ -124,8 +125,10 @@ def write_inventory(path: Path, written: bytes) -> None:
 def write_own_kubeconfig(handover: Handover, inventory: Path) -> Path:
     """Write the kubeconfig beside the inventory, as apply does, and return its path."""
     path = kubeconfig_beside(inventory, handover.cluster)
-    made = admin_kubeconfig(handover.inventory, operator_keys(ClusterState(state_folder(handover.cluster))))
+    state = ClusterState(state_folder(handover.cluster))
+    made = admin_kubeconfig(handover.inventory, operator_keys(state))
     with _writing(path):
+        state.keep_made()
         if not path.exists() or path.read_bytes() != to_yaml(made) or path.stat().st_mode & 0o077:
             write_kubeconfig(path, made)
     return path
@@ -196,7 +199,7 @@ def _other_state(found: Found, folder: Path, other: list[str]) -> Refused:
 
 def _placed(folder: Path, found: Found) -> bool:
     """Put a new state in place, as a whole; False where there was one by then."""
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(folder.parent)
     with waiting_lock(folder.parent / ".adopt.lock"):
         unfinished = folder.with_name(f".{folder.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -220,8 +223,7 @@ def _write(state: ClusterState, parts: Mapping[str, bytes], found: Found) -> Non
             (state.folder / name).unlink(missing_ok=True)
     for name in sorted(parts, key=lambda name: name.endswith(last)):
         write_private(state.folder / name, parts[name])
-    manifest = json.dumps(found.handover.bundle, indent=2).encode() + b"\n"
-    write_private(state.bundle_folder / MANIFEST, manifest)
+    pin(state, found.handover.inventory, bundle_of(state.bundle_folder, found.handover.bundle))
     # A server gets the file when etcd has been founded, and not before.
     state.note_founded()
     state.note_handover(found.sha256)

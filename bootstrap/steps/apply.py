@@ -17,7 +17,6 @@ from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.bundle import Bundle, verify_bundle
 from bootstrap.image.configuration import EtcFile
 from bootstrap.inventory.model import Inventory
-from bootstrap.locks import waiting_lock
 from bootstrap.steps.configuration import node_etc
 from bootstrap.steps.console_entry import RunsInstalled
 from bootstrap.steps.consoles import console_target
@@ -29,13 +28,16 @@ from bootstrap.steps.facts import read_node
 from bootstrap.steps.handover import handover_actions
 from bootstrap.steps.install import Installation, disks_written, install_actions, not_what_was_installed
 from bootstrap.steps.join import join_actions
+from bootstrap.steps.keys import ID as KEYS
+from bootstrap.steps.keys import keys_action
 from bootstrap.steps.kubeconfig import kubeconfig_actions
 from bootstrap.steps.leave import LEAVING_WANTED, around_those_who_leave, leave_actions
 from bootstrap.steps.leaving import Leaving, leave_problems, with_entries
-from bootstrap.steps.left_over import left_over
+from bootstrap.steps.left_over import left_over, other_authority
 from bootstrap.steps.node_object import node_actions
 from bootstrap.steps.objects import Manifest, cluster_objects, kept
 from bootstrap.steps.observe import read_api, read_etcd, read_pods, read_well
+from bootstrap.steps.pinned import cluster_problems, state_problems, version_problems
 from bootstrap.steps.preflight import BY_INVENTORY, Advice, preflight
 from bootstrap.steps.published import agent_objects
 from bootstrap.steps.rolling import one_after_the_other, serving
@@ -92,11 +94,10 @@ def intent_of(
     places: Mapping[str, str] | None = None,
 ) -> Intent:
     """What the inventory comes to; `written` and `places` as in `Intent`. Keys and certificates that are not there yet
-    are made; no node is touched."""
-    with waiting_lock(state.keys_lock):
-        keys = operator_keys(state)
-        nodes = desired_nodes(inventory, written, state, bundle, keys)
-        described = agent_objects(inventory, state, bundle, keys)
+    are made in memory; the state stays as it is (see `ClusterState.keep_made`)."""
+    keys = operator_keys(state)
+    nodes = desired_nodes(inventory, written, state, bundle, keys)
+    described = agent_objects(inventory, state, bundle, keys)
     host, port = joined_at(inventory)
     return Intent(
         inventory=inventory,
@@ -187,6 +188,8 @@ def prepare(
         advice=advice,
     )
     problems += left_over(world, intent.state.cluster_id, intent.state.past_lives)
+    problems += other_authority(world, intent.state.cluster_id, intent.keys.pki, intent.state.past_lives)
+    problems += _pinned_otherwise(intent, world)
     problems += _second_cluster(intent, world)
     problems += not_what_was_installed(world, installation)
     problems += leave_problems(intent.inventory, intent.leaving, world)
@@ -227,7 +230,12 @@ def all_actions(
     if servers:
         actions += kubeconfig_actions(inventory, intent.kubeconfig, intent.keys, reachable)
     everything = around_those_who_leave(leave, one_after_the_other(actions, serve), intent.leaving, world)
-    return [dataclasses.replace(action, wanted_by=intent.places.get(action.node or "", "")) for action in everything]
+    # What is done rests on keys that may have been made a moment ago: they are kept before anything else begins.
+    keys = keys_action(intent.state, inventory, intent.bundle)
+    after = [dataclasses.replace(action, needs=action.needs or (KEYS,)) for action in everything]
+    return [
+        dataclasses.replace(action, wanted_by=intent.places.get(action.node or "", "")) for action in (keys, *after)
+    ]
 
 
 def installation_of(intent: Intent) -> Installation:
@@ -270,6 +278,17 @@ def _used_parts(plan: Plan[World], bundle: Bundle) -> list[str]:
     steps = {item.action.id.split("/", 1)[1] for item in plan.items}
     names = [name for name, action in (("os", "install.image"), ("payload", "payload")) if action in steps]
     return names + ([image.name for image in bundle.images] if "images" in steps else [])
+
+
+def _pinned_otherwise(intent: Intent, world: World) -> list[ClusterupError]:
+    """What of a cluster that runs would become another than it was founded with. The state and the cluster say the
+    same, where nobody else has applied: one of them is told."""
+    inventory, bundle = intent.inventory, intent.bundle
+    problems = [*version_problems(inventory, bundle)]
+    found = list(state_problems(intent.state, inventory, bundle))
+    if not found and world.api is not None:
+        found = list(cluster_problems(world.api.objects, inventory, bundle))
+    return problems + found
 
 
 def _second_cluster(intent: Intent, world: World) -> list[ClusterupError]:

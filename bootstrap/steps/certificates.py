@@ -1,6 +1,6 @@
 """The certificates and kubeconfigs that a server's services read, in kubeadm's layout below /etc/kubernetes.
 
-All are issued on the operator's machine and kept in its state: a second run finds the same bytes.
+All are issued on the operator's machine and kept in its state by whoever acts: a second run finds the same bytes.
 Source: https://kubernetes.io/docs/setup/best-practices/certificates/
 """
 
@@ -45,13 +45,19 @@ def server_files(shape: Shape, pki: ClusterPki, state: ClusterState) -> ServerFi
 
     Raises Refused where another key for the encryption of Secrets would have to be made.
     """
-    folder = state.pki_folder / "nodes" / shape.node.name
+    folder = f"pki/nodes/{shape.node.name}"
     name = shape.node.name
     members = [name, "localhost", "127.0.0.1", str(shape.node.address)]
 
     def leaf(file: str, authority: KeyPair, common_name: str, usage: Usage, *groups: str, hosts: list[str]) -> KeyPair:
         return kept_leaf(
-            folder / file, authority, common_name=common_name, usage=usage, organizations=groups, hosts=hosts
+            state.vault,
+            f"{folder}/{file}",
+            authority,
+            common_name=common_name,
+            usage=usage,
+            organizations=groups,
+            hosts=hosts,
         )
 
     ca = ca_file(pki)
@@ -101,7 +107,8 @@ def server_files(shape: Shape, pki: ClusterPki, state: ClusterState) -> ServerFi
 def _kubeconfig(path: str, shape: Shape, pki: ClusterPki, user: str, state: ClusterState) -> NodeFile:
     """The kubeconfig of a part of the control plane, which talks to the API server beside it."""
     client = kept_leaf(
-        state.pki_folder / "nodes" / shape.node.name / user.removeprefix("system:"),
+        state.vault,
+        f"pki/nodes/{shape.node.name}/{user.removeprefix('system:')}",
         pki.ca,
         common_name=user,
         usage=Usage.CLIENT,

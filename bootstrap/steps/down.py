@@ -58,7 +58,7 @@ class Teardown:
 
     @cached_property
     def keys(self) -> OperatorKeys:
-        """What opens the cluster's etcd; made where there is none."""
+        """What opens the cluster's etcd."""
         return operator_keys(self.state)
 
     @property

@@ -22,19 +22,14 @@ from bootstrap.errors import BadUse, ClusterupError
 from bootstrap.image.bundle import Bundle, bundle_of, manifest_of
 from bootstrap.inventory.load import parse_inventory
 from bootstrap.inventory.model import Inventory
-from bootstrap.pki.encryption import checked_encryption_key
+from bootstrap.pki.parts import check_part
 from bootstrap.steps.layout import NodeFile
-from bootstrap.steps.state import ClusterState
+from bootstrap.steps.state import CLUSTER_ID, ENCRYPTION_KEY, HOST_KEY, MACHINE_ID, SSH_KEY, ClusterState
 
 # Below /var, because it has to outlive a reboot.
 HANDOVER = "/var/lib/clusterup/handover.json"
 FORMAT = 1
 
-CLUSTER_ID = "cluster-id"
-SSH_KEY = "ssh/id_ed25519"
-ENCRYPTION_KEY = "encryption-key"
-MACHINE_ID = "machine-id"
-HOST_KEY = "ssh_host_ed25519_key"
 # What makes a cluster this one: made once, never replaced.
 ROOTS = (
     CLUSTER_ID,
@@ -82,16 +77,16 @@ def handover_of(inventory: Inventory, written: bytes, state: ClusterState, bundl
     """What of the cluster's state is handed over: identities are made where there are none yet, certificates are those
     that are there. What is left of nodes that the inventory no longer has is not among it."""
     parts = {CLUSTER_ID: state.cluster_id.encode(), SSH_KEY: state.ssh_key.private}
-    parts[ENCRYPTION_KEY] = state.encryption_key.read_bytes()
+    parts[ENCRYPTION_KEY] = f"{state.encryption_key}\n".encode()
     for node in inventory.nodes:
         identity = state.identity(node.name)
         parts[f"nodes/{node.name}/{MACHINE_ID}"] = identity.machine_id.encode()
         parts[f"nodes/{node.name}/{HOST_KEY}"] = identity.host_key.private
-    pki = state.pki_folder
-    for folder in (pki, pki / "etcd", pki / "operator", *(pki / "nodes" / server.name for server in inventory.servers)):
-        for path in folder.iterdir():
-            if _PART.fullmatch(name := path.relative_to(state.folder).as_posix()):
-                parts[name] = path.read_bytes()
+    servers = {f"pki/nodes/{server.name}" for server in inventory.servers}
+    for name in state.vault.names("pki"):
+        folder = name.rpartition("/")[0]
+        if _PART.fullmatch(name) and (folder in servers or not folder.startswith("pki/nodes/")):
+            parts[name] = state.vault.read(name) or b""
     return Handover(inventory.cluster.name, written, manifest_of(bundle.for_nodes), parts)
 
 
@@ -166,29 +161,15 @@ def _inventory(handover: Handover, node: str) -> Inventory:
 
 def _check_contents(handover: Handover, node: str) -> None:
     """Every key and certificate can be read: what would only fail later never gets into the state."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import serialization
-
     try:
         bundle_of(Path(), handover.bundle).artifact("payload")
     except ClusterupError as error:
         raise _damaged(node, f"its bundle: {error.got or error.problem}") from None
     for name, content in handover.parts.items():
         try:
-            if name.endswith(".crt"):
-                x509.load_pem_x509_certificate(content)
-            elif name.endswith(".key"):
-                serialization.load_pem_private_key(content, None)
-            elif name.endswith(".pub"):
-                serialization.load_pem_public_key(content)
-            elif name == ENCRYPTION_KEY:
-                checked_encryption_key(content)
-            elif name == SSH_KEY or name.endswith(HOST_KEY):
-                serialization.load_ssh_private_key(content, None)
-            elif not re.fullmatch("[0-9a-f]{32}\n?", content.decode()):
-                raise ValueError("no id")
-        except ValueError:
-            raise _damaged(node, f"{name} can't be read") from None
+            check_part(name, content)
+        except ValueError as error:
+            raise _damaged(node, f"{name} can't be read: {error}") from None
 
 
 def _damaged(node: str, got: str) -> ClusterupError:

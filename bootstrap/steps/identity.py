@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
 
-from bootstrap.pki.sshkeys import SshKey, kept_ssh_key
-from bootstrap.pki.store import read_if_there, write_once
+from bootstrap.pki.sshkeys import SshKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +16,6 @@ class NodeIdentity:
     host_key: SshKey
 
 
-def kept_id(path: Path) -> str:
-    """The 32 hexadecimal digits in the file at `path`, chosen at random where there is none yet."""
-    found = read_if_there(path) or write_once(path, uuid.uuid4().hex.encode())
-    return found.decode().strip()
-
-
-def kept_identity(folder: Path) -> NodeIdentity:
-    """The identity kept in `folder`, made where there is none yet."""
-    return NodeIdentity(kept_id(folder / "machine-id"), kept_ssh_key(folder / "ssh_host_ed25519_key"))
+def new_id() -> bytes:
+    """32 hexadecimal digits, chosen at random."""
+    return uuid.uuid4().hex.encode()

@@ -9,9 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bootstrap.errors import Refused
-from bootstrap.pki.store import read_if_there, write_once
-from bootstrap.steps.handover_file import CLUSTER_ID, SSH_KEY
-from bootstrap.steps.state import ClusterState, state_folder
+from bootstrap.steps.state import CLUSTER_ID, SSH_KEY, ClusterState, state_folder
 
 KEY_FILE = "joiner/id_ed25519"
 
@@ -20,8 +18,8 @@ class JoinerState(ClusterState):
     """A state without the cluster's own keys."""
 
     @property
-    def ssh_key_file(self) -> Path:
-        return self.folder / KEY_FILE
+    def ssh_key_name(self) -> str:
+        return KEY_FILE
 
 
 def state_for_joining(cluster: str, cluster_id: str) -> ClusterState:
@@ -30,18 +28,18 @@ def state_for_joining(cluster: str, cluster_id: str) -> ClusterState:
     Raises Refused where there is a state of another cluster of that name.
     """
     folder = state_folder(cluster)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    known = read_if_there(folder / CLUSTER_ID) or write_once(folder / CLUSTER_ID, cluster_id.encode())
-    if known.decode().strip() != cluster_id:
+    state = ClusterState(folder) if (folder / SSH_KEY).exists() else JoinerState(folder)
+    known = state.vault.keep(CLUSTER_ID, cluster_id.encode).decode("utf-8", "replace").strip()
+    if known != cluster_id:
         raise Refused(
             f"there is a state of another cluster {cluster} on this machine",
             step="join",
             tried=f"compare the cluster's id with {folder / CLUSTER_ID}",
-            got=f"here {known.decode().strip()}, there {cluster_id}",
+            got=f"here {known[:64]!r}, there {cluster_id}",
             hint=f"if that cluster is gone for good, move its state away: mv {folder} {folder}.old; if not, join from "
             "another machine, or with another XDG_STATE_HOME",
         )
-    return ClusterState(folder) if (folder / SSH_KEY).exists() else JoinerState(folder)
+    return state
 
 
 def only_joins(folder: Path) -> bool:

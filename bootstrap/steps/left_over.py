@@ -6,11 +6,15 @@ removed without being asked for.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection
 
 from bootstrap.errors import ClusterupError, Refused
+from bootstrap.pki.store import ClusterPki
 from bootstrap.steps.clean import half_clean
+from bootstrap.steps.controlplane_units import PKI
 from bootstrap.steps.desired import KEPT_ETC
+from bootstrap.steps.etcd_units import PKI as ETCD_PKI
 from bootstrap.steps.node_units import CA
 from bootstrap.steps.world import NodeFacts, World
 
@@ -39,3 +43,36 @@ def left_over(world: World, cluster_id: str, past: Collection[str]) -> list[Clus
         if facts.kind == "installed" and facts.cluster_id == cluster_id
         if half_clean(facts) or knows(facts) in past
     ]
+
+
+def other_authority(world: World, cluster_id: str, pki: ClusterPki, past: Collection[str]) -> list[ClusterupError]:
+    """What speaks against an apply on nodes of this cluster that believe other authorities than those in the state
+    here: what it would bring them belongs to another life of the cluster, or to another operator's. `past` as for
+    `left_over`, which speaks of those."""
+    ours = {
+        CA: pki.ca.cert_pem,
+        f"{ETCD_PKI}/ca.crt": pki.etcd.cert_pem,
+        f"{PKI}/front-proxy-ca.crt": pki.front_proxy.cert_pem,
+        f"{PKI}/sa.pub": pki.service_account_public,
+    }
+    digests = {path: hashlib.sha256(content).hexdigest() for path, content in ours.items()}
+    found: list[ClusterupError] = []
+    for name, facts in world.nodes.items():
+        if facts.kind != "installed" or facts.cluster_id != cluster_id or half_clean(facts) or knows(facts) in past:
+            continue
+        # One that is damaged is brought back: the running system's and the one that is kept for the next boot are two.
+        there = {path: {facts.files.get(path), facts.files.get(f"{KEPT_ETC}{path}")} - {None} for path in digests}
+        other = [path for path, digest in digests.items() if there[path] and digest not in there[path]]
+        if other:
+            found.append(
+                Refused(
+                    "it belongs to this cluster, and believes other authorities than those in the state here",
+                    node=name,
+                    step="preflight",
+                    tried=f"compare {', '.join(other)} with the state",
+                    got="other ones there",
+                    hint="move the state away that is here, and take the cluster's own from a server: clusterup adopt "
+                    f"root@SERVER; if this node is what is wrong, clean it: clusterup down --only {name}",
+                )
+            )
+    return found

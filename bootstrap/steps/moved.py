@@ -13,6 +13,7 @@ from typing import Any
 
 from bootstrap.steps.apply import Intent
 from bootstrap.steps.disks import described
+from bootstrap.steps.state import CLUSTER_ID
 from bootstrap.steps.world import NodeFacts, World
 
 SHORT = 12
@@ -43,7 +44,7 @@ def about(intent: Intent, inventory: Path) -> dict[str, str]:
         "the inventory's content": hashlib.sha256(intent.written).hexdigest()[:SHORT],
         "bundle": intent.bundle.version,
         "payload": intent.bundle.artifact("payload").sha256[:SHORT],
-        "cluster": intent.state.cluster_id,
+        "cluster": "a new one" if CLUSTER_ID in intent.state.vault.made else intent.state.cluster_id,
         **({LEAVING: ", ".join(each.name for each in intent.leaving)} if intent.leaving else {}),
     }
 

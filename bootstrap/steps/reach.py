@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from bootstrap.errors import Refused
 from bootstrap.inventory.model import Inventory, Jump, Node
+from bootstrap.paths import expanded
 from bootstrap.pki.sshkeys import fingerprint
 from bootstrap.steps.state import INSTALLED, LIVE, ClusterState
 from bootstrap.transport.base import Transport
@@ -28,8 +28,8 @@ def target_of(node: Node, own_key: str, state: ClusterState) -> SshTarget:
         host=ssh.host or str(node.address),
         port=ssh.port,
         user=ssh.user,
-        keys=(Path(ssh.key).expanduser(),) if ssh.key else (),
-        own=OwnLogin(own_key, "root", state.ssh_key_file),
+        keys=(expanded(ssh.key),) if ssh.key else (),
+        own=OwnLogin(own_key, "root", state.ssh_key_file, state.ssh_key.private),
         password=secret_source(ssh.password_from, f"password of {node.name}") if ssh.password_from else None,
         passphrase=secret_source(ssh.passphrase_from, f"passphrase of {ssh.key}") if ssh.passphrase_from else None,
         jumps=tuple(_jump(jump, ssh.use_config) for jump in ssh.jump),
@@ -43,7 +43,7 @@ def _jump(jump: Jump, use_config: bool) -> SshTarget:
         host=jump.host,
         port=jump.port,
         user=jump.user,
-        keys=(Path(jump.key).expanduser(),) if jump.key else (),
+        keys=(expanded(jump.key),) if jump.key else (),
         use_config=use_config,
     )
 

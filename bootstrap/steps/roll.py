@@ -18,10 +18,16 @@ from typing import Any
 
 from bootstrap.inventory.model import Inventory, Node
 from bootstrap.pki.store import read_if_there, write_private
+from bootstrap.steps.damage import damaged
 from bootstrap.steps.drain import Pods
-from bootstrap.steps.state import ClusterState
+from bootstrap.steps.state import ClusterState, read_note
 
 DRAIN_SECONDS = 600.0
+# What the cluster does without it, after {move}.
+FORGETS = (
+    "{move}run the same command again. The next apply writes it anew; nodes that left the inventory and were not "
+    "removed yet are then removed by their names: clusterup remove NODE"
+)
 
 
 class Disk(StrEnum):
@@ -55,19 +61,22 @@ class Roll:
 
 
 def read_roll(state: ClusterState) -> Roll | None:
-    """What is known; None where nothing was ever applied from here."""
-    content = read_if_there(_file(state))
+    """What is known; None where nothing was ever applied from here. Raises Refused where that is damaged."""
+    content = read_note(_file(state))
     if content is None:
         return None
-    data = json.loads(content)
-    return Roll(
-        {name: Node.model_validate(entry) for name, entry in data["applied"].items()},
-        {
-            name: Manner(Disk(how["disk"]), Pods(how["pods"]), float(how["drain_seconds"]))
-            for name, how in data["leaving"].items()
-        },
-        dict(data["left"]),
-    )
+    try:
+        data = json.loads(content)
+        return Roll(
+            {name: Node.model_validate(entry) for name, entry in data["applied"].items()},
+            {
+                name: Manner(Disk(how["disk"]), Pods(how["pods"]), float(how["drain_seconds"]))
+                for name, how in data["leaving"].items()
+            },
+            {str(name): str(when) for name, when in data["left"].items()},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise damaged(_file(state), "it does not say which nodes were applied", FORGETS) from None
 
 
 def note_applied(state: ClusterState, nodes: Iterable[Node]) -> None:

@@ -25,20 +25,21 @@ from bootstrap.inventory.adding import with_even_servers, with_node
 from bootstrap.inventory.load import Written, written_of
 from bootstrap.inventory.model import Inventory, Node
 from bootstrap.inventory.taking_out import replace_file
-from bootstrap.paths import state_dir
+from bootstrap.paths import expanded, state_dir
 from bootstrap.pki.sealed import unseal
 from bootstrap.pki.store import read_if_there, write_private
 from bootstrap.pki.token import Token
 from bootstrap.steps import adopt
 from bootstrap.steps.adopt import OtherHere
 from bootstrap.steps.adopt_fetch import Found
+from bootstrap.steps.damage import AS_IT_IS, damaged
 from bootstrap.steps.discovery import Discovered
-from bootstrap.steps.handover_file import SSH_KEY, parse_handover
+from bootstrap.steps.handover_file import parse_handover
 from bootstrap.steps.join_tokens import NAMESPACE
 from bootstrap.steps.joining import STEP, Machine, token_client
 from bootstrap.steps.kube_client import KubeClient, KubeForbidden, KubeUnauthorized
 from bootstrap.steps.server_tokens import HANDOVER_KEY, claim_server_token, server_secret_name
-from bootstrap.steps.state import LIVE, ClusterState, state_folder
+from bootstrap.steps.state import LIVE, SSH_KEY, ClusterState, state_folder
 from bootstrap.steps.ways import OperatorKeys
 
 AUTHORITY = "pki/ca.crt"
@@ -123,7 +124,7 @@ def entry_of(machine: Machine) -> dict[str, Any]:
     if ssh.get("host") == str(machine.address):
         del ssh["host"]
     if ssh.get("key"):
-        ssh["key"] = str(Path(ssh["key"]).expanduser().absolute())
+        ssh["key"] = str(expanded(ssh["key"]).absolute())
     entry = {
         "name": machine.name,
         "role": "server",
@@ -212,15 +213,18 @@ def keep(prospect: Prospect, looked_with: ClusterState) -> None:
 def used_here(token_id: str) -> Refused | None:
     """What to say to somebody who types the command a second time: the token was used up by the first."""
     for path in state_dir().glob(f"clusters/*/{USED}/{token_id}"):
-        note = json.loads(path.read_bytes())
+        try:
+            note = json.loads(path.read_bytes())
+            node, inventory = str(note["node"]), str(note["inventory"])
+        except (OSError, ValueError, KeyError, TypeError):
+            raise damaged(path, "it does not say for which machine the token was used", AS_IT_IS) from None
         return Refused(
             "the token was used up, by the join that was begun from here; this machine has the cluster's keys now",
-            node=str(note["node"]),
+            node=node,
             step=STEP,
             tried=f"join with the token {token_id} once more",
             got="a server's token is good for one join",
-            hint=f"clusterup apply {note['inventory']} goes on; clusterup remove {note['node']} {note['inventory']} "
-            "takes it back",
+            hint=f"clusterup apply {inventory} goes on; clusterup remove {node} {inventory} takes it back",
         )
     return None
 

@@ -1,58 +1,133 @@
 """What the operator's machine keeps of a cluster: keys, identities, pinned host keys, the journal and the lock.
 
-All of it below the XDG state folder, readable by its owner alone.
+All of it below the XDG state folder, readable by its owner alone. Reading changes nothing: what is missing and can be
+made is made in memory, and `keep_made` writes it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from bootstrap.engine.journal import rotated
 from bootstrap.engine.lock import file_lock
+from bootstrap.errors import BadUse, Refused
 from bootstrap.locks import waiting_lock
 from bootstrap.paths import state_dir
-from bootstrap.pki.sshkeys import SshKey, kept_ssh_key
-from bootstrap.pki.store import read_if_there, write_private
-from bootstrap.steps.identity import NodeIdentity, kept_id, kept_identity
-from bootstrap.transport.hostkeys import HostKeys
+from bootstrap.pki.encryption import checked_encryption_key, new_encryption_key
+from bootstrap.pki.parts import check_part
+from bootstrap.pki.sshkeys import SshKey, new_ssh_key, public_line
+from bootstrap.pki.store import AUTHORITIES, ClusterPki, kept_pki, read_if_there, write_private
+from bootstrap.pki.vault import UNFINISHED, Vault
+from bootstrap.pki.x509 import belong_together
+from bootstrap.steps.damage import AS_IT_IS, FROM_A_COPY, FROM_A_SERVER, MADE_ANEW, damaged, lost
+from bootstrap.steps.identity import NodeIdentity, new_id
+from bootstrap.transport.hostkeys import HostKeys, PassingHostKeys
 
 LIVE = "live"
 INSTALLED = "installed"
 # A server that was off for longer than that many changes is taken for one that another operator wrote to.
 REMEMBERED_HANDOVERS = 100
 REMEMBERED_LIVES = 100
+# What the files of a state mean. Another number says that a newer version wrote them.
+FORMAT = 1
+CLUSTER_ID = "cluster-id"
+SSH_KEY = "ssh/id_ed25519"
+ENCRYPTION_KEY = "encryption-key"
+MACHINE_ID = "machine-id"
+HOST_KEY = "ssh_host_ed25519_key"
 
 
 @dataclass(frozen=True)
 class ClusterState:
-    """The folder of one cluster; everything in it is made when it is first asked for."""
+    """The folder of one cluster; `pins` is what keeps the host keys that are believed. What is read is checked: Refused
+    names the file that can't be used and the way back, BadUse one that can't be read at all."""
 
     folder: Path
+    pins: Callable[[Path], HostKeys] = HostKeys
+
+    @cached_property
+    def vault(self) -> Vault:
+        """The cluster's secrets, with those that are not written yet."""
+        return Vault(self.folder, self.keys_lock)
+
+    def keep_made(self) -> None:
+        """Write the keys, certificates and identities that were made, and the format of the state. Raises Refused where
+        another clusterup was quicker."""
+        self.vault.write()
+        if read_if_there(self._format) is None:
+            write_private(self._format, f"{FORMAT}\n".encode())
 
     @property
     def cluster_id(self) -> str:
-        return kept_id(self.folder / "cluster-id")
+        return self._kept(CLUSTER_ID, new_id, self.reached).decode().strip()
+
+    @property
+    def ssh_key_name(self) -> str:
+        return SSH_KEY
 
     @property
     def ssh_key_file(self) -> Path:
-        return self.folder / "ssh" / "id_ed25519"
+        return self.folder / self.ssh_key_name
 
     @property
     def ssh_key(self) -> SshKey:
         """The operator's own key, which every installed node lets in."""
-        return kept_ssh_key(self.ssh_key_file)
+        return self._ssh_key(self.ssh_key_name, self.reached)
 
-    @property
+    @cached_property
     def host_keys(self) -> HostKeys:
-        return HostKeys(self.folder / "hostkeys.json")
+        return self.pins(self.folder / "hostkeys.json")
 
     @property
-    def encryption_key(self) -> Path:
-        """Where the key is kept that Secrets are encrypted with in etcd."""
-        return self.folder / "encryption-key"
+    def encryption_key(self) -> str:
+        """The key that Secrets are encrypted with in etcd, in base64. Raises Refused where the cluster was founded and
+        the key is lost: with another one, no Secret that is in etcd could be read."""
+        return checked_encryption_key(self._kept(ENCRYPTION_KEY, new_encryption_key, self.founded))
+
+    @property
+    def pki(self) -> ClusterPki:
+        """The cluster's authorities. Raises Refused where the cluster was founded and one of them is lost."""
+        found = kept_pki(lambda name, make: self._kept(name, make, self.founded))
+        for path, pair in zip(AUTHORITIES, (found.ca, found.front_proxy, found.etcd), strict=True):
+            if not belong_together(pair):
+                raise self._damaged(f"{path}.key", f"it does not belong to {path}.crt")
+        return found
+
+    def _kept(self, name: str, make: Callable[[], bytes], there: bool) -> bytes:
+        """What the file holds; made where there is none, unless it has to be `there`."""
+        found = self.vault.read(name)
+        if found is None:
+            if there:
+                raise lost(self.folder / name, self._way_back)
+            return self.vault.keep(name, make)
+        try:
+            check_part(name, found)
+        except ValueError as error:
+            raise self._damaged(name, str(error)) from None
+        return found
+
+    def _ssh_key(self, name: str, there: bool) -> SshKey:
+        def make() -> bytes:
+            made = new_ssh_key()
+            # For people and for agents; nothing here reads it.
+            self.vault.make(f"{name}.pub", f"{made.public}\n".encode())
+            return made.private
+
+        private = self._kept(name, make, there)
+        return SshKey(private, public_line(private))
+
+    def _damaged(self, name: str, why: str) -> Refused:
+        return damaged(self.folder / name, why, self._way_back if self.reached else MADE_ANEW)
+
+    @property
+    def _way_back(self) -> str:
+        return FROM_A_SERVER if self.founded else FROM_A_COPY
 
     @property
     def pki_folder(self) -> Path:
@@ -60,13 +135,22 @@ class ClusterState:
 
     @property
     def bundle_folder(self) -> Path:
-        """Where an adopted cluster's state says which bundle its nodes are made of; the files are not in it."""
+        """Where the state says which bundle the cluster's nodes are made of; the files are not in it."""
         return self.folder / "bundle"
 
     @property
+    def network_note(self) -> Path:
+        """Which networks the cluster has (see `bootstrap.steps.pinned`)."""
+        return self.folder / "network.json"
+
+    @property
     def keys_lock(self) -> Path:
-        """Held while keys are made or replaced: two that begin at once must not each make an authority."""
+        """Held while keys are written or replaced."""
         return self.folder / "keys.lock"
+
+    @property
+    def _format(self) -> Path:
+        return self.folder / "format"
 
     @property
     def journal(self) -> Path:
@@ -87,18 +171,24 @@ class ClusterState:
 
     @property
     def founded(self) -> bool:
-        """Whether the cluster's etcd was founded from this machine before."""
-        return self.founded_note.exists()
+        """Whether the cluster's etcd was founded before, as far as is known here. A server gets a handover file when
+        that has been done."""
+        return self.founded_note.exists() or self._handovers.exists()
+
+    @property
+    def reached(self) -> bool:
+        """Whether something of the cluster is on a machine: what leads there must not be made anew."""
+        return self.founded or any(self.folder.glob("nodes/*/installed"))
 
     def note_founded(self) -> None:
         """Remember that etcd has been founded: it must not be founded a second time."""
-        if not self.founded:
+        if not self.founded_note.exists():
             write_private(self.founded_note, b"")
 
     @property
     def handovers(self) -> list[str]:
         """SHA-256 of the handover files that were written from here or adopted, the newest last."""
-        return self._handovers.read_text().split() if self._handovers.exists() else []
+        return self._digests(self._handovers)
 
     def note_handover(self, sha256: str) -> None:
         """Remember a handover file, so that one that was written from elsewhere is seen to be."""
@@ -122,6 +212,20 @@ class ClusterState:
         """Whether there is what leads into the cluster's nodes."""
         return self.ssh_key_file.exists()
 
+    @property
+    def forgotten(self) -> bool:
+        """Whether the cluster was taken apart and all that is told of it is what happened. It may have to be forgotten
+        once more, where somebody was interrupted."""
+        return self.journal.exists() and (self._forgetting.exists() or not any(self._all_but_the_journal()))
+
+    @property
+    def _forgetting(self) -> Path:
+        return self.folder / "forgetting"
+
+    def _all_but_the_journal(self) -> list[Path]:
+        kept = (self.journal, rotated(self.journal), self.lock, self._forgetting)
+        return [path for path in sorted(self.folder.iterdir()) if path not in kept]
+
     def forget_life(self) -> None:
         """The cluster is no more: forget its authorities and what it was. What leads into its nodes stays, they may be
         part of another life of it; no certificate of this one will be worth anything there."""
@@ -136,14 +240,21 @@ class ClusterState:
                 if folder.is_dir():
                     folder.rename(going)
                     shutil.rmtree(going)
-            for note in (self._handovers, self.founded_note, self.ending_note, self.roll):
+            for note in (self._handovers, self.founded_note, self.ending_note, self.roll, self.network_note):
                 note.unlink(missing_ok=True)
+            (self.folder / UNFINISHED).unlink(missing_ok=True)
 
     @property
     def past_lives(self) -> list[str]:
         """SHA-256 of the authorities' certificates (ca.crt) of lives of this cluster that have ended, the newest
         last."""
-        return self._past_lives.read_text().split() if self._past_lives.exists() else []
+        return self._digests(self._past_lives)
+
+    def _digests(self, path: Path) -> list[str]:
+        found = (read_note(path) or b"").decode("utf-8", "replace").split()
+        if not all(re.fullmatch("[0-9a-f]{64}", digest) for digest in found):
+            raise damaged(path, "a line of it is no SHA-256", AS_IT_IS)
+        return found
 
     @property
     def _past_lives(self) -> Path:
@@ -151,14 +262,14 @@ class ClusterState:
 
     def forget_all_but_the_journal(self) -> None:
         """The cluster is no more, nor are its nodes: what happened is all that is still told of it."""
+        write_private(self._forgetting, b"")
         # What leads into the nodes goes first: `known` says no from then on.
-        for path in [self.ssh_key_file, *sorted(self.folder.iterdir())]:
-            if path in (self.journal, self.lock):
-                continue
+        for path in [self.ssh_key_file, *self._all_but_the_journal()]:
             if path.is_dir():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+        self._forgetting.unlink()
 
     def note_wiped(self, node: str) -> None:
         """Remember that a node's disk was erased: it no longer shows the host key of its installed system."""
@@ -186,7 +297,25 @@ class ClusterState:
         return self.folder / "nodes" / node / "installed"
 
     def identity(self, node: str) -> NodeIdentity:
-        return kept_identity(self.folder / "nodes" / node)
+        """Who the node is; made where it is not known yet. Raises Refused where a part of it is lost."""
+        names = [f"nodes/{node}/{part}" for part in (MACHINE_ID, HOST_KEY)]
+        there = self.was_installed(node) or (self.founded and any((self.folder / name).exists() for name in names))
+        machine_id = self._kept(names[0], new_id, there)
+        return NodeIdentity(machine_id.decode().strip(), self._ssh_key(names[1], there))
+
+
+def read_note(path: Path) -> bytes | None:
+    """The content of a file of the state; None where there is none. Raises BadUse where it can't be read."""
+    try:
+        return read_if_there(path)
+    except OSError as error:
+        raise BadUse(
+            f"{path} can't be read",
+            step="state",
+            tried="read what is kept of the cluster",
+            got=error.strerror or str(error),
+            hint="make the folder and all in it yours; run clusterup as the user who made the cluster",
+        ) from None
 
 
 def state_folder(cluster: str) -> Path:
@@ -219,7 +348,28 @@ def forget_cluster(cluster: str, machines: Mapping[str, str | None]) -> bool:
 
 
 def cluster_state(cluster: str) -> ClusterState:
-    """The state of the cluster of that name."""
-    folder = state_folder(cluster)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return ClusterState(folder)
+    """The state of the cluster of that name, for whoever changes something. Raises BadUse where a newer version of
+    clusterup wrote it."""
+    return _understood(ClusterState(state_folder(cluster)))
+
+
+def state_to_look_at(cluster: str) -> ClusterState:
+    """As `cluster_state`, for whoever only looks: which host keys they believe is not kept."""
+    return _understood(ClusterState(state_folder(cluster), PassingHostKeys))
+
+
+def _understood(state: ClusterState) -> ClusterState:
+    path = state.folder / "format"
+    found = read_note(path)
+    text = (found or b"").decode("utf-8", "replace").strip()
+    if found is None or text == str(FORMAT):
+        return state
+    if not text.isdecimal():
+        raise damaged(path, "no number", AS_IT_IS)
+    raise BadUse(
+        "a newer clusterup has written the state of this cluster",
+        step="state",
+        tried=f"read {path}",
+        got=f"format {text[:20]}, this version knows {FORMAT}",
+        hint="use that version, or a newer one",
+    )

@@ -132,6 +132,10 @@ def create_token(api: KubeClient, wish: Wish, intent: Intent) -> Made:
     ClusterupError."""
     if wish.role is Role.SERVER and wish.node is not None:
         check_may_join(api, intent, wish.node)
+    if wish.role is Role.SERVER:
+        # What it opens and what is kept here is the same.
+        intent.state.keep_made()
+    if wish.role is Role.SERVER and wish.node is not None:
         # What it keeps of it will be taken for ours.
         intent.state.note_handover(hashlib.sha256(_handover(intent)).hexdigest())
     token = new_token()

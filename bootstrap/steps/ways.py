@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bootstrap.engine.action import Context
 from bootstrap.engine.connections import Connections
 from bootstrap.errors import ClusterupError
-from bootstrap.pki.store import ClusterPki, kept_leaf, kept_pki
+from bootstrap.pki.store import ClusterPki, kept_leaf
 from bootstrap.pki.x509 import KeyPair, Usage
 from bootstrap.steps.etcd_client import EtcdClient
 from bootstrap.steps.etcd_messages import message_classes
@@ -21,6 +21,7 @@ from bootstrap.transport.base import Transport
 
 # In emulation, a first request to an API server that has just started takes its time.
 API_SECONDS = 30.0
+OPERATOR = "pki/operator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +43,15 @@ class ApiServers:
 
 
 def operator_keys(state: ClusterState) -> OperatorKeys:
-    """The keys kept in the cluster's state, made where there are none yet."""
-    pki = kept_pki(state.pki_folder)
-    folder = state.pki_folder / "operator"
+    """The keys kept in the cluster's state; what is missing is made, and not written. Raises Refused where an authority
+    of a cluster that was founded is lost or damaged."""
+    pki = state.pki
     return OperatorKeys(
         pki=pki,
-        etcd=kept_leaf(folder / "etcd", pki.etcd, common_name="clusterup", usage=Usage.CLIENT),
+        etcd=kept_leaf(state.vault, f"{OPERATOR}/etcd", pki.etcd, common_name="clusterup", usage=Usage.CLIENT),
         admin=kept_leaf(
-            folder / "admin",
+            state.vault,
+            f"{OPERATOR}/admin",
             pki.ca,
             common_name="kubernetes-admin",
             usage=Usage.CLIENT,

@@ -8,12 +8,14 @@ on this machine the usual files in ~/.ssh. Named things come first because a ser
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bootstrap.paths import home_folder
 from bootstrap.transport.errors import AuthenticationFailed, TransportError
 from bootstrap.transport.target import Hop
 
@@ -135,8 +137,8 @@ def _attempts(
         for agent_key in agent_keys:
             yield from with_key(agent_key, f"agent key {agent_key.comment}".rstrip())
     # An inventory that came from another operator names keys of their machine.
-    if not any(path.exists() for path in hop.keys):
-        for path in (Path.home() / ".ssh" / name for name in USUAL_KEYS):
+    if (home := home_folder()) is not None and not any(path.exists() for path in hop.keys):
+        for path in (home / ".ssh" / name for name in USUAL_KEYS):
             if path.is_file():
                 loaded = _load(path, hop)
                 if isinstance(loaded, _Unusable):
@@ -155,6 +157,8 @@ def _public_blob(path: Path) -> bytes:
 
 def _load(path: Path, hop: Hop) -> paramiko.PKey | _Unusable:
     try:
+        if hop.own is not None and path == hop.own.key and hop.own.content is not None:
+            return _of_content(hop.own.content)
         return _opened(path, None)
     except FileNotFoundError as error:
         return _Unusable(
@@ -185,6 +189,14 @@ def _unlocked(path: Path, hop: Hop) -> paramiko.PKey | _Unusable:
 
 def _opened(path: Path, passphrase: bytes | None) -> paramiko.PKey:
     return _understood(path, path.read_bytes(), passphrase)
+
+
+@lru_cache(4)
+def _of_content(content: bytes) -> paramiko.PKey:
+    """A key that clusterup made (Ed25519, without a passphrase) and that is in no file yet."""
+    import paramiko
+
+    return paramiko.Ed25519Key.from_private_key(io.StringIO(content.decode()))
 
 
 # One key opens many machines. Whoever replaces the file is heard: its content is part of the question.

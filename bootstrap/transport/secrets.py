@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bootstrap.errors import BadUse
+from bootstrap.paths import expanded
 
 
 def secret_source(source: str, what: str) -> Callable[[], str]:
@@ -23,7 +24,7 @@ def secret_source(source: str, what: str) -> Callable[[], str]:
     kind, _, name = source.partition(":")
     readers: dict[str, Callable[[], str]] = {
         "env": lambda: _from_environment(name, what),
-        "file": lambda: _from_file(Path(name).expanduser(), what),
+        "file": lambda: _from_file(expanded(name), what),
         "prompt": lambda: _from_terminal(what),
     }
     if kind not in readers or bool(name) is (kind == "prompt"):

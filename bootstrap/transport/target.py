@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from bootstrap.paths import home_folder
+
 
 def _default_config() -> Path:
-    return Path.home() / ".ssh" / "config"
+    home = home_folder()
+    # Without a home there is no configuration of the user's own.
+    return home / ".ssh" / "config" if home else Path(os.devnull)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +44,13 @@ class OwnLogin:
     before all others.
 
     To a machine that shows another one, `key` is offered after those that are named, and in the place of none of them.
+    `content` is what will be in that file, where it is not written yet.
     """
 
     host_key: str
     user: str
     key: Path
+    content: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

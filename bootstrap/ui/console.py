@@ -16,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 
+from bootstrap.paths import private_folder
 from bootstrap.transport.errors import LineLost
 from bootstrap.transport.serial.line import Line
 
@@ -149,7 +150,7 @@ class _Followed:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(path.parent)
         self._handle = os.open(path, os.O_RDONLY | os.O_CREAT, 0o600)
         os.lseek(self._handle, max(0, os.fstat(self._handle).st_size - SHOWN_BEFORE), os.SEEK_SET)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
@@ -10,10 +10,17 @@ from bootstrap.engine.plan import Plan, Planned
 from bootstrap.engine.run import Outcome, Report, State
 
 
-def plan_lines(plan: Plan[Any]) -> Iterator[str]:
-    """The plan, node by node: what would be done, and why."""
+def plan_lines(plan: Plan[Any], unreachable: Collection[str] = ()) -> Iterator[str]:
+    """The plan, node by node: what would be done, and why. `unreachable` are the machines that were not looked at."""
+    not_seen = f"not looked at, and nothing is known of: {', '.join(unreachable)}"
     if plan.empty:
-        yield "nothing to do: everything is as the inventory says"
+        yield (
+            "nothing to do on the machines that answered"
+            if unreachable
+            else ("nothing to do: everything is as the inventory says")
+        )
+        if unreachable:
+            yield not_seen
         return
     by_node: dict[str, list[Planned[Any]]] = {}
     for item in plan.items:
@@ -24,6 +31,8 @@ def plan_lines(plan: Plan[Any]) -> Iterator[str]:
             yield from (f"  {item.action.step}: {item.action.title}" for item in together)
             yield f"      because {why}" + (f" ({place})" if place else "")
     yield f"{len(plan.items)} actions on {len(by_node)} machines"
+    if unreachable:
+        yield not_seen
 
 
 def report_lines(report: Report, unreachable: Iterable[str], again: str) -> Iterator[str]:

@@ -24,6 +24,7 @@ from bootstrap.pki.sshkeys import SshKey, new_ssh_key
 from bootstrap.steps.apply import Intent, intent_of
 from bootstrap.steps.etcd_units import CLIENT_PORT
 from bootstrap.steps.kubeconfig import admin_kubeconfig, kubeconfig_beside
+from bootstrap.steps.pinned import pin
 from bootstrap.steps.shape import API_PORT
 from bootstrap.steps.state import ClusterState
 from tests.helpers.daemons import free_ports
@@ -63,10 +64,9 @@ class SimulatedCluster:
         return ClusterState(self.folder / "state" / "clusterup" / "clusters" / NAME)
 
     def intent(self) -> Intent:
-        """What the inventory comes to, with the operator's own state: keys that are not there are made."""
+        """What the inventory comes to, with the operator's own state, in which its keys are kept from then on."""
         written = read_inventory(self.inventory)
-        self._state.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return intent_of(
+        made = intent_of(
             written.inventory,
             self._state,
             bundle_in(self.folder / "bundle"),
@@ -74,6 +74,9 @@ class SimulatedCluster:
             written=written.content,
             places=written.places,
         )
+        made.state.keep_made()
+        pin(made.state, made.inventory, made.bundle)
+        return made
 
     def install(self) -> None:
         """From here on every machine is a node on which everything is as the inventory says."""

@@ -53,7 +53,7 @@ def etcd(members: Sequence[str], authority: KeyPair) -> Iterator[Place]:
 @contextmanager
 def api_server(objects: Sequence[Mapping[str, Any]], authority: KeyPair) -> Iterator[Place]:
     """An API server that is ready and holds `objects`; yields where it answers, on loopback, over mutual TLS."""
-    answers = {"/readyz": b"ok", **_answers(objects)}
+    answers = {"/readyz": b"ok", "/version": b'{"gitVersion": "v1.20.2"}', **_answers(objects)}
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -21,8 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.image.bundle import Bundle
+from bootstrap.inventory.load import read_inventory
 from bootstrap.pki.sshkeys import SshKey, new_ssh_key
+from bootstrap.steps.apply import intent_of
 from bootstrap.steps.cluster_lock import LEASE_SECONDS
+from bootstrap.steps.kubeconfig import kubeconfig_beside
+from bootstrap.steps.state import ClusterState
 from tests.helpers.daemons import free_ports
 from tests.simulator.image import small_bundle
 from tests.simulator.operator import (
@@ -119,10 +123,13 @@ class Ground:
             strangers=strangers,
         )
         with ground.trial() as trial:
-            code = trial.clusterup("plan", "sim.yaml")
-            if code:
-                raise RuntimeError(f"no plan: {trial.log.read_text()}")
-            shutil.copytree(trial.folder / "state", folder / "state")
+            inventory = trial.folder / "sim.yaml"
+            written = read_inventory(inventory)
+            name = written.inventory.cluster.name
+            state = ClusterState(folder / "state" / "clusterup" / "clusters" / name)
+            place = kubeconfig_beside(inventory, name)
+            intent_of(written.inventory, state, ground.bundle, place, written=written.content)
+            state.keep_made()
         return ground
 
     @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 
 from bootstrap.holder import Holder, described
 from bootstrap.locks import is_held
-from bootstrap.paths import state_dir
+from bootstrap.paths import private_folder, state_dir
 from bootstrap.transport.serial.failures import LineInUse
 from bootstrap.transport.serial.target import ConsoleTarget
 
@@ -32,7 +32,7 @@ class Claim:
 def claim_line(target: ConsoleTarget, doing: str) -> Claim:
     """Hold the target's line; `doing` is what others are told. Raises LineInUse that names the holder."""
     path = _lock_file(target)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(path.parent)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -7,6 +7,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from bootstrap.paths import private_folder
 from bootstrap.transport.serial.line import Line, ThroughLine
 from bootstrap.transport.serial.readable import last_lines
 
@@ -46,7 +47,7 @@ class ConsoleLog:
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(self.path.parent)
         if self.path.exists() and self.path.stat().st_size >= self._limit:
             self.path.replace(rotated(self.path))
         self._handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

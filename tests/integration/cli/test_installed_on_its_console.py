@@ -13,6 +13,7 @@ import pytest
 
 from bootstrap.cli.common import intent_of_file
 from bootstrap.steps.apply import installation_of
+from bootstrap.steps.pinned import pin
 from tests.integration.cli.test_plan_and_apply import Operator, operator
 from tests.integration.transport.conftest import sshd, start_sshd
 
@@ -72,7 +73,10 @@ def inventory(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_as_the_inventory_says_leaves_nothing_to_do_and_is_no_failure(
     operator: Operator, inventory: Path, command: str
 ) -> None:
-    shown = f"Configuration: {installation_of(intent_of_file(inventory, None)).configuration('s1')}"
+    intent = intent_of_file(inventory, None)
+    shown = f"Configuration: {installation_of(intent).configuration('s1')}"
+    intent.state.keep_made()
+    pin(intent.state, intent.inventory, intent.bundle)
     with console(operator.folder / "console.sock", shown):
         done = operator.types(*command.split(), "lab.yaml")
     assert "nothing to do" in done.stdout

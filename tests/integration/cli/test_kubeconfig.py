@@ -8,13 +8,23 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.integration.cli.test_plan_and_apply import Operator, operator
+from bootstrap.cli.common import intent_of_file
+from tests.integration.cli.test_plan_and_apply import Operator
+from tests.integration.cli.test_plan_and_apply import operator as of_the_lab
 
-__all__ = ["operator"]
+__all__ = ["of_the_lab"]
+
+
+@pytest.fixture
+def operator(of_the_lab: Operator, monkeypatch: pytest.MonkeyPatch) -> Operator:
+    """Somebody whose cluster is made."""
+    of_the_lab.inventory()
+    monkeypatch.setenv("XDG_STATE_HOME", str(of_the_lab.folder / "state"))
+    intent_of_file(of_the_lab.folder / "lab.yaml", None).state.keep_made()
+    return of_the_lab
 
 
 def test_it_is_printed_with_everything_inside(operator: Operator) -> None:
-    operator.inventory()
     printed = yaml.safe_load(operator.types("kubeconfig", "lab.yaml").stdout)
     assert printed["current-context"] == "lab"
     assert printed["clusters"][0]["cluster"]["server"] == "https://10.0.0.1:6443"
@@ -22,7 +32,6 @@ def test_it_is_printed_with_everything_inside(operator: Operator) -> None:
 
 
 def test_it_is_written_for_its_owner_alone_and_is_the_same_every_time(operator: Operator) -> None:
-    operator.inventory()
     assert operator.types("kubeconfig", "lab.yaml", "-o", "mine").returncode == 0
     written = operator.folder / "mine"
     assert stat.S_IMODE(written.stat().st_mode) == 0o600
@@ -35,7 +44,6 @@ def test_it_is_merged_into_the_one_that_kubectl_reads(
     own = tmp_path / "own"
     own.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", "contexts": [{"name": "work"}]}))
     monkeypatch.setenv("KUBECONFIG", str(own))
-    operator.inventory()
     merged = operator.types("kubeconfig", "lab.yaml", "--merge")
     assert merged.returncode == 0
     assert merged.stdout == ""
@@ -43,3 +51,12 @@ def test_it_is_merged_into_the_one_that_kubectl_reads(
     found = yaml.safe_load(own.read_text())
     assert [context["name"] for context in found["contexts"]] == ["work", "lab"]
     assert found["current-context"] == "lab"
+
+
+def test_there_is_none_of_a_cluster_that_is_still_to_be_made(of_the_lab: Operator) -> None:
+    of_the_lab.inventory()
+    refused = of_the_lab.types("kubeconfig", "lab.yaml")
+    assert refused.returncode == 4
+    assert "there is no cluster lab yet, as far as is known here" in refused.stderr
+    assert "clusterup apply lab.yaml" in refused.stderr
+    assert not (of_the_lab.folder / "state").exists()

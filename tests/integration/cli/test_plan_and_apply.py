@@ -118,7 +118,7 @@ def test_plan_says_the_same_and_speaks_json(operator: Operator) -> None:
     lines = [json.loads(line) for line in planned.stdout.splitlines()]
     assert [line["node"] for line in lines if line.get("event") == "FactsRead"] == ["s1"]
     ids = [action["id"] for action in lines[-1]["actions"]]
-    assert ids[:3] == ["s1/install.image", "s1/install.configuration", "s1/install.boot"]
+    assert ids[:4] == ["cluster/keys", "s1/install.image", "s1/install.configuration", "s1/install.boot"]
     after = {action["id"]: action["after"] for action in lines[-1]["actions"]}
     assert after["s1/control-plane"] == ["s1/etcd.member"]
     assert after["s1/join"] == ["s1/runtime", "cluster/objects", "s1/control-plane"]

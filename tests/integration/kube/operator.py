@@ -25,7 +25,7 @@ def types(api_server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
     bundle(tmp_path / "bundle")
-    shutil.copytree(api_server.pki.folder, tmp_path / "state" / "clusterup" / "clusters" / "lab" / "pki")
+    shutil.copytree(api_server.pki_folder, tmp_path / "state" / "clusterup" / "clusters" / "lab" / "pki")
     document = {
         "cluster": {"name": "lab", "endpoint": f"127.0.0.1:{api_server.port}"},
         "os": {"bundle": str(tmp_path / "bundle")},

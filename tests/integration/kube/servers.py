@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bootstrap.image.kubernetes_debian import build_kubernetes
 from bootstrap.pki.kubeconfig import client_kubeconfig, write_kubeconfig
-from bootstrap.pki.store import ClusterPki, kept_pki
+from bootstrap.pki.store import ClusterPki
 from bootstrap.pki.x509 import Usage, issue
 from bootstrap.steps.encryption import encryption_file
 from bootstrap.steps.etcd_client import EtcdClient
@@ -33,6 +33,11 @@ class ApiServer:
     member: Place
     processes: tuple[subprocess.Popen[bytes], ...]
 
+    @property
+    def pki_folder(self) -> Path:
+        """Where the files of `pki` are."""
+        return self.folder / "pki"
+
     def client(self, server_name: str = "kubernetes") -> KubeClient:
         admin = issue(self.pki.ca, common_name="admin", usage=Usage.CLIENT, organizations=["system:masters"])
         return KubeClient("127.0.0.1", self.port, ca_pem=self.pki.ca.cert_pem, client=admin, server_name=server_name)
@@ -46,7 +51,9 @@ class ApiServer:
 def running_api_server(folder: Path) -> Iterator[ApiServer]:
     """kube-apiserver with bootstrap tokens and encrypted Secrets, ready."""
     programs, _ = build_kubernetes(print)
-    pki = kept_pki(folder / "pki")
+    state = ClusterState(folder)
+    pki, secrets = state.pki, encryption_file(state)
+    state.keep_made()
     operator = issue(pki.etcd, common_name="apiserver", usage=Usage.CLIENT)
     quorum = Quorum(folder, pki.etcd, operator)
     place = quorum.place("s1")
@@ -58,7 +65,6 @@ def running_api_server(folder: Path) -> Iterator[ApiServer]:
         ("etcd-client.key", operator.key_pem),
     ):
         (folder / name).write_bytes(content)
-    secrets = encryption_file(ClusterState(folder))
     (folder / "encryption.yaml").write_bytes(secrets.content)
     (port,) = free_ports(1)
     argv = [
@@ -69,13 +75,13 @@ def running_api_server(folder: Path) -> Iterator[ApiServer]:
         "--enable-bootstrap-token-auth=true",
         "--service-cluster-ip-range=10.96.0.0/16",
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-        f"--service-account-key-file={pki.folder}/sa.pub",
-        f"--service-account-signing-key-file={pki.folder}/sa.key",
-        f"--client-ca-file={pki.folder}/ca.crt",
+        f"--service-account-key-file={folder}/pki/sa.pub",
+        f"--service-account-signing-key-file={folder}/pki/sa.key",
+        f"--client-ca-file={folder}/pki/ca.crt",
         f"--tls-cert-file={folder}/apiserver.crt",
         f"--tls-private-key-file={folder}/apiserver.key",
         f"--etcd-servers=https://127.0.0.1:{place.client_port}",
-        f"--etcd-cafile={pki.folder}/etcd/ca.crt",
+        f"--etcd-cafile={folder}/pki/etcd/ca.crt",
         f"--etcd-certfile={folder}/etcd-client.crt",
         f"--etcd-keyfile={folder}/etcd-client.key",
         f"--encryption-provider-config={folder}/encryption.yaml",
@@ -103,8 +109,8 @@ def running_controllers(api_server: ApiServer, folder: Path) -> Iterator[None]:
         f"--kubeconfig={folder}/kubeconfig",
         "--leader-elect=false",
         "--controllers=tokencleaner,bootstrapsigner,csrapproving,csrsigning,garbagecollector",
-        f"--cluster-signing-cert-file={pki.folder}/ca.crt",
-        f"--cluster-signing-key-file={pki.folder}/ca.key",
+        f"--cluster-signing-cert-file={api_server.pki_folder}/ca.crt",
+        f"--cluster-signing-key-file={api_server.pki_folder}/ca.key",
     ]
     with daemon(argv, folder / "controllers.log"):
         yield

@@ -47,7 +47,7 @@ def approves(api_server: ApiServer, client: KubeClient, tmp_path: Path) -> Appro
     (tmp_path / "approver.key").write_bytes(own.key_pem)
     settings = {
         "server": f"https://127.0.0.1:{api_server.port}",
-        "ca": str(api_server.pki.folder / "ca.crt"),
+        "ca": str(api_server.pki_folder / "ca.crt"),
         "certificate": str(tmp_path / "approver.crt"),
         "key": str(tmp_path / "approver.key"),
     }

@@ -68,8 +68,8 @@ def cluster(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> 
         f"--kubeconfig={folder}/conf",
         "--leader-elect=false",
         "--controllers=bootstrapsigner,csrapproving,csrsigning",
-        f"--cluster-signing-cert-file={api_server.pki.folder}/ca.crt",
-        f"--cluster-signing-key-file={api_server.pki.folder}/ca.key",
+        f"--cluster-signing-cert-file={api_server.pki_folder}/ca.crt",
+        f"--cluster-signing-key-file={api_server.pki_folder}/ca.key",
     ]
     with daemon(argv, folder / "controllers.log"):
         yield of

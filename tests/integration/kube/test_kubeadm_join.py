@@ -89,10 +89,10 @@ def cluster(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> 
         f"--controllers={CONTROLLERS}",
         "--leader-elect=false",
         "--use-service-account-credentials=true",
-        f"--service-account-private-key-file={pki.folder}/sa.key",
-        f"--root-ca-file={pki.folder}/ca.crt",
-        f"--cluster-signing-cert-file={pki.folder}/ca.crt",
-        f"--cluster-signing-key-file={pki.folder}/ca.key",
+        f"--service-account-private-key-file={api_server.pki_folder}/sa.key",
+        f"--root-ca-file={api_server.pki_folder}/ca.crt",
+        f"--cluster-signing-cert-file={api_server.pki_folder}/ca.crt",
+        f"--cluster-signing-key-file={api_server.pki_folder}/ca.key",
     ]
     with daemon(argv, folder / "log"):
         yield Cluster(api_server, objects)

@@ -174,7 +174,9 @@ def test_down_refuses_while_an_apply_is_at_work(bench: Bench) -> None:
 
 
 def test_a_new_lab_does_not_take_the_name_of_a_cluster(bench: Bench) -> None:
-    folder = cluster_state("bench").folder
+    state = cluster_state("bench")
+    state.keep_made()
+    folder = state.folder
     with pytest.raises(Refused) as refusal:
         bench.up()
     assert str(folder) in (refusal.value.got or "")

@@ -23,7 +23,7 @@ from bootstrap.steps.cluster_lock import KEY
 from bootstrap.steps.etcd_client import Entry, Lease
 from bootstrap.steps.kubeconfig import admin_kubeconfig
 from bootstrap.steps.world import UnitFacts, World
-from tests.unit.steps.worlds import bundle, finished_world
+from tests.unit.steps.worlds import bundle, finished_world, keeping
 
 Types = Callable[..., Any]
 
@@ -80,7 +80,7 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paper:
     nodes = [{"name": f"s{n}", "role": "server", "address": f"10.0.0.{n}", "disk": "/dev/vda"} for n in (1, 2, 3)]
     document = {"cluster": {"name": "paper"}, "os": {"bundle": str(tmp_path / "bundle")}, "nodes": nodes}
     (tmp_path / "lab.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
-    intent = intent_of_file(Path("lab.yaml"), None)
+    intent = keeping(intent_of_file(Path("lab.yaml"), None))
     write_kubeconfig(intent.kubeconfig, admin_kubeconfig(intent.inventory, intent.keys))
     made = Paper(intent, finished_world(intent))
 

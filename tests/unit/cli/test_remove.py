@@ -23,7 +23,7 @@ from bootstrap.steps.drain import Pods
 from bootstrap.steps.kubeconfig import admin_kubeconfig
 from bootstrap.steps.roll import Disk, Manner, note_applied, read_roll
 from bootstrap.steps.world import World
-from tests.unit.steps.worlds import bundle, finished_world
+from tests.unit.steps.worlds import bundle, finished_world, keeping
 
 Types = Callable[..., Any]
 INVENTORY = """\
@@ -111,7 +111,7 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paper:
     monkeypatch.chdir(tmp_path)
     bundle(tmp_path / "bundle")
     FILE.write_text(INVENTORY)
-    whole = intent_of_file(FILE, None)
+    whole = keeping(intent_of_file(FILE, None))
     note_applied(whole.state, whole.inventory.nodes)
     write_kubeconfig(whole.kubeconfig, admin_kubeconfig(whole.inventory, whole.keys))
     made = Paper(whole, finished_world(whole))

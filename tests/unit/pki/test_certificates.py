@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-import stat
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from bootstrap.pki.sshkeys import fingerprint, kept_ssh_key
 from bootstrap.pki.store import kept_leaf, kept_pki
-from bootstrap.pki.x509 import Usage, expires, hosts_of, issue, new_authority, public_key_pin, signed_by
+from bootstrap.pki.vault import Vault
+from bootstrap.pki.x509 import (
+    KeyPair,
+    Usage,
+    belong_together,
+    expires,
+    hosts_of,
+    issue,
+    new_authority,
+    public_key_pin,
+    signed_by,
+)
 
 
 def openssl(*arguments: str, stdin: bytes = b"") -> str:
@@ -53,35 +65,45 @@ def test_a_certificate_of_another_authority_is_told_apart() -> None:
     assert not signed_by(leaf.cert_pem, ours.cert_pem)
 
 
-def test_a_second_run_finds_the_same_keys_in_files_that_only_their_owner_reads(tmp_path: Path) -> None:
-    folder = tmp_path / "pki"
-    assert kept_pki(folder) == kept_pki(folder)
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    assert {path.name for path in files} >= {"ca.crt", "ca.key", "sa.key", "sa.pub", "front-proxy-ca.key"}
-    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+def vault_in(folder: Path) -> Vault:
+    return Vault(folder, folder / "lock")
 
 
-def test_a_run_that_ended_between_key_and_certificate_leaves_nothing_half_made(tmp_path: Path) -> None:
-    kept_pki(tmp_path)
-    (tmp_path / "ca.crt").unlink()
-    again = kept_pki(tmp_path)
-    leaf = issue(again.ca, common_name="s1", usage=Usage.CLIENT)
-    assert signed_by(leaf.cert_pem, (tmp_path / "ca.crt").read_bytes())
+def test_a_second_run_finds_the_same_keys_in_kubeadm_s_own_layout(tmp_path: Path) -> None:
+    vault = vault_in(tmp_path)
+    made = kept_pki(vault.keep)
+    vault.write()
+    assert kept_pki(vault_in(tmp_path).keep) == made
+    files = {path.relative_to(tmp_path / "pki").as_posix() for path in (tmp_path / "pki").rglob("*") if path.is_file()}
+    authorities = {f"{name}.{kind}" for name in ("ca", "front-proxy-ca", "etcd/ca") for kind in ("crt", "key")}
+    assert files == authorities | {"sa.key", "sa.pub"}
 
 
-def test_a_leaf_is_kept_until_its_hosts_or_its_authority_change(tmp_path: Path) -> None:
-    authority = new_authority("kubernetes")
+def test_a_certificate_that_is_missing_beside_its_authority_s_key_is_made_for_that_key(tmp_path: Path) -> None:
+    vault = vault_in(tmp_path)
+    made = kept_pki(vault.keep)
+    vault.write()
+    (tmp_path / "pki" / "ca.crt").unlink()
+    again = kept_pki(vault_in(tmp_path).keep)
+    assert again.ca.key_pem == made.ca.key_pem == (tmp_path / "pki" / "ca.key").read_bytes()
+    assert belong_together(again.ca)
 
-    def leaf(*hosts: str) -> bytes:
-        return kept_leaf(tmp_path / "s1", authority, common_name="s1", usage=Usage.SERVER, hosts=hosts).cert_pem
+
+def test_a_leaf_keeps_its_key_when_its_hosts_or_its_authority_change(tmp_path: Path) -> None:
+    authority, vault = new_authority("kubernetes"), vault_in(tmp_path)
+
+    def leaf(*hosts: str) -> KeyPair:
+        return kept_leaf(vault, "s1", authority, common_name="s1", usage=Usage.SERVER, hosts=hosts)
 
     first = leaf("s1")
     assert leaf("s1") == first
     second = leaf("s1", "10.0.0.1")
-    assert second != first
+    assert second.cert_pem != first.cert_pem
+    assert hosts_of(second.cert_pem) == {"s1", "10.0.0.1"}
     authority = new_authority("kubernetes")
-    assert leaf("s1", "10.0.0.1") != second
+    third = leaf("s1", "10.0.0.1")
+    assert signed_by(third.cert_pem, authority.cert_pem)
+    assert first.key_pem == second.key_pem == third.key_pem
 
 
 def test_a_leaf_near_its_end_is_made_anew(tmp_path: Path) -> None:
@@ -89,13 +111,34 @@ def test_a_leaf_near_its_end_is_made_anew(tmp_path: Path) -> None:
     old = issue(authority, common_name="s1", usage=Usage.CLIENT, days=30)
     (tmp_path / "s1.crt").write_bytes(old.cert_pem)
     (tmp_path / "s1.key").write_bytes(old.key_pem)
-    new = kept_leaf(tmp_path / "s1", authority, common_name="s1", usage=Usage.CLIENT)
+    new = kept_leaf(vault_in(tmp_path), "s1", authority, common_name="s1", usage=Usage.CLIENT)
     assert expires(new.cert_pem) - datetime.now(UTC) > timedelta(days=300)
 
 
+@pytest.mark.parametrize("damage", [b"", b"half", b"\xff\xfe"])
+def test_a_key_that_can_t_be_used_is_set_aside_and_never_overwritten(tmp_path: Path, damage: bytes) -> None:
+    authority = new_authority("kubernetes")
+    (tmp_path / "s1.key").write_bytes(damage)
+    vault = vault_in(tmp_path)
+    made = kept_leaf(vault, "s1", authority, common_name="s1", usage=Usage.CLIENT)
+    assert (tmp_path / "s1.key").read_bytes() == damage
+    vault.write()
+    assert (tmp_path / "s1.key").read_bytes() == made.key_pem
+    assert [path.read_bytes() for path in tmp_path.glob("s1.key.damaged-*")] == [damage]
+
+
+def test_a_certificate_beside_another_one_s_key_is_made_anew_for_the_key_that_is_there(tmp_path: Path) -> None:
+    authority = new_authority("kubernetes")
+    one, other = (issue(authority, common_name="s1", usage=Usage.CLIENT) for _ in range(2))
+    (tmp_path / "s1.crt").write_bytes(one.cert_pem)
+    (tmp_path / "s1.key").write_bytes(other.key_pem)
+    found = kept_leaf(vault_in(tmp_path), "s1", authority, common_name="s1", usage=Usage.CLIENT)
+    assert found.key_pem == other.key_pem
+    assert belong_together(found)
+
+
 def test_a_private_key_never_shows_in_a_representation(tmp_path: Path) -> None:
-    pki = kept_pki(tmp_path)
-    assert "PRIVATE" not in repr(pki)
+    assert "PRIVATE" not in repr(kept_pki(vault_in(tmp_path).keep))
 
 
 def test_an_ssh_key_has_the_fingerprint_that_ssh_keygen_prints(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_the_adopted_state_wants_the_very_same_files_on_every_node(first: Intent
         assert second.nodes[name].units == node.units
         assert second.nodes[name].wanted == node.wanted
         assert second.nodes[name].handover == node.handover
-    assert second.state.encryption_key.read_bytes() == first.state.encryption_key.read_bytes()
+    assert (second.state.folder / "encryption-key").read_bytes() == (first.state.folder / "encryption-key").read_bytes()
     assert second.keys.pki.ca == first.keys.pki.ca
     assert second.keys.admin == first.keys.admin
     assert second.objects == first.objects
@@ -88,6 +88,7 @@ def test_who_has_only_joined_nodes_from_here_is_not_asked_about_what_was_made_fo
     joiner = state_for_joining("lab", first.state.cluster_id)
     assert joiner.ssh_key.public
     assert joiner.identity("s2") != first.state.identity("s2")
+    joiner.keep_made()
     taken = take_over(on_the_server(first), OtherHere.KEEP)
     assert "nodes/s2/machine-id" in taken.replaced
     assert ClusterState(taken.folder).identity("s2") == first.state.identity("s2")
@@ -139,8 +140,8 @@ def test_what_only_the_server_has_is_added(first: Intent) -> None:
 
 def test_a_lost_key_for_the_encryption_of_secrets_comes_back_from_a_server(first: Intent, tmp_path: Path) -> None:
     state = adopted(first)
-    state.encryption_key.unlink()
-    with pytest.raises(Refused, match="has lost the key"):
+    (state.folder / "encryption-key").unlink()
+    with pytest.raises(Refused, match="has lost encryption-key"):
         second_intent(first, tmp_path)
     assert take_over(on_the_server(first), OtherHere.KEEP).added == ("encryption-key",)
     assert second_intent(first, tmp_path).nodes["s1"].files == first.nodes["s1"].files
@@ -149,16 +150,18 @@ def test_a_lost_key_for_the_encryption_of_secrets_comes_back_from_a_server(first
 def test_another_key_for_the_encryption_of_secrets_is_never_taken_over(first: Intent) -> None:
     state = adopted(first)
     other = base64.b64encode(bytes(32))
-    state.encryption_key.write_bytes(other)
+    (state.folder / "encryption-key").write_bytes(other)
     for other_here in OtherHere:
         with pytest.raises(Refused, match="a state of another cluster lab") as refused:
             take_over(on_the_server(first), other_here)
         assert "encryption-key" in str(refused.value)
-    assert state.encryption_key.read_bytes() == other
+    assert (state.folder / "encryption-key").read_bytes() == other
 
 
 def test_what_only_this_machine_has_stays(first: Intent) -> None:
-    mine = adopted(first).identity("a2")
+    state = adopted(first)
+    mine = state.identity("a2")
+    state.keep_made()
     take_over(on_the_server(first), OtherHere.REPLACE)
     assert ClusterState(state_folder("lab")).identity("a2") == mine
 

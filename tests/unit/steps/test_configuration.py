@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from bootstrap.inventory.model import Inventory
 from bootstrap.steps.configuration import node_etc
-from bootstrap.steps.identity import kept_identity
+from bootstrap.steps.identity import NodeIdentity
+from bootstrap.steps.state import ClusterState
+
+
+@cache
+def identity(folder: Path) -> NodeIdentity:
+    return ClusterState(folder).identity("s1")
 
 
 def files(tmp_path: Path, **node: Any) -> dict[str, tuple[str, int]]:
@@ -25,7 +32,7 @@ def files(tmp_path: Path, **node: Any) -> dict[str, tuple[str, int]]:
         inventory,
         inventory.node("s1"),
         cluster_id="c1",
-        identity=kept_identity(tmp_path / "s1"),
+        identity=identity(tmp_path),
         authorized_keys=["ssh-ed25519 AAAA"],
     )
     return {file.path: (file.content.decode(), file.mode) for file in etc}

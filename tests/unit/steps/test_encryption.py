@@ -43,14 +43,14 @@ def test_all_servers_have_the_same_key_for_root_alone_and_agents_never_get_it(la
 
 
 def test_the_key_is_kept_in_the_state_for_its_owner_alone_and_the_same_in_every_run(lab: Intent) -> None:
-    key = lab.state.encryption_key
+    key = lab.state.folder / "encryption-key"
     assert len(base64.b64decode(key.read_text())) == 32
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert on(again(lab), "s1") == on(lab, "s1")
 
 
 def test_the_key_shows_in_no_command_line_and_in_no_representation(lab: Intent) -> None:
-    key = lab.state.encryption_key.read_text().strip()
+    key = (lab.state.folder / "encryption-key").read_text().strip()
     assert f"--encryption-provider-config={ENCRYPTION_YAML}" in lab.nodes["s1"].control_plane[0].argv
     assert key not in repr(lab)
 
@@ -58,7 +58,7 @@ def test_the_key_shows_in_no_command_line_and_in_no_representation(lab: Intent) 
 def test_another_key_restarts_api_servers_and_nothing_else(lab: Intent) -> None:
     write_kubeconfig(lab.kubeconfig, admin_kubeconfig(lab.inventory, lab.keys))
     world = finished_world(lab)
-    lab.state.encryption_key.write_bytes(base64.b64encode(bytes(32)))
+    (lab.state.folder / "encryption-key").write_bytes(base64.b64encode(bytes(32)))
     plan: Plan[World] = prepare(again(lab), world, wipe=frozenset()).plan
     planned = {item.action.id for item in plan.items}
     assert planned == {f"{server}/{step}" for server in lab.servers for step in ("files", "handover", "control-plane")}
@@ -80,17 +80,17 @@ def test_an_edited_file_on_one_server_is_put_back(lab: Intent) -> None:
 
 def test_a_cluster_that_was_founded_never_gets_a_second_key(lab: Intent) -> None:
     lab.state.note_founded()
-    lab.state.encryption_key.unlink()
-    with pytest.raises(Refused, match="has lost the key") as refused:
+    (lab.state.folder / "encryption-key").unlink()
+    with pytest.raises(Refused, match="has lost encryption-key") as refused:
         again(lab)
     assert "clusterup adopt" in refused.value.hint
-    assert not lab.state.encryption_key.exists()
+    assert not (lab.state.folder / "encryption-key").exists()
 
 
 @pytest.mark.parametrize("content", ["", "open sesame", "c2hvcnQ=", "\N{SNOWMAN}" * 44])
 def test_a_damaged_key_is_refused_and_not_shown(lab: Intent, content: str) -> None:
-    lab.state.encryption_key.write_text(content)
-    with pytest.raises(Refused, match="has a damaged key") as refused:
+    (lab.state.folder / "encryption-key").write_text(content)
+    with pytest.raises(Refused, match="has a damaged file: encryption-key") as refused:
         again(lab)
-    assert str(lab.state.encryption_key) in str(refused.value)
+    assert str(lab.state.folder / "encryption-key") in str(refused.value)
     assert not content or content not in str(refused.value)

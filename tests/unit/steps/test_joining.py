@@ -115,8 +115,8 @@ def test_the_state_of_another_cluster_of_that_name_is_refused_and_left_alone(of:
 
 def test_an_operator_s_state_is_used_as_it_is(joiner: Path) -> None:
     own = ClusterState(joiner)
-    joiner.mkdir(parents=True)
     known, key = own.cluster_id, own.ssh_key.public
+    own.keep_made()
     assert state_for_joining("lab", known).ssh_key.public == key
     require_operator("lab")
 
@@ -125,6 +125,7 @@ def test_who_only_joins_is_no_operator_until_the_cluster_is_adopted(of: Intent, 
     state = state_for_joining("lab", of.state.cluster_id)
     assert isinstance(state, JoinerState)
     mine = state.ssh_key.public
+    state.keep_made()
     with pytest.raises(Refused, match="it has none of its keys"):
         require_operator("lab")
     file = of.nodes["s1"].handover

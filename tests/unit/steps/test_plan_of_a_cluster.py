@@ -12,6 +12,7 @@ import pytest
 
 from bootstrap.engine.plan import Plan, Planned
 from bootstrap.errors import ClusterupError, Refused
+from bootstrap.image.bundle import Bundle
 from bootstrap.pki.kubeconfig import write_kubeconfig
 from bootstrap.pki.x509 import signed_by
 from bootstrap.steps.apply import Intent, intent_of, prepare
@@ -38,6 +39,15 @@ def bare_world(lab: Intent) -> World:
 def plan_of(lab: Intent, world: World) -> Plan[World]:
     prepared = prepare(lab, world, wipe=frozenset())
     assert prepared.problems == ()
+    return prepared.plan
+
+
+def towards(lab: Intent, bundle: Bundle, world: World) -> Plan[World]:
+    """What would be done to make the cluster of another bundle; that is not what an apply does by itself."""
+    other = intent_of(lab.inventory, lab.state, bundle, lab.kubeconfig, written=written())
+    prepared = prepare(other, world, wipe=frozenset())
+    assert [problem.exit_code for problem in prepared.problems] == [4]
+    assert "the bundle is not the one that this cluster is made of" in prepared.problems[0].problem
     return prepared.plan
 
 
@@ -157,9 +167,7 @@ def test_a_stopped_unit_is_started_again(lab: Intent) -> None:
 def test_another_payload_restarts_what_runs_out_of_it(lab: Intent, tmp_path: Path) -> None:
     world = done_world(lab)
     newer = bundle(tmp_path / "newer", b"another payload")
-    from bootstrap.steps.apply import intent_of
-
-    planned = items(plan_of(intent_of(lab.inventory, lab.state, newer, lab.kubeconfig, written=written()), world))
+    planned = items(towards(lab, newer, world))
     for name in ("payload", "files", "runtime", "etcd.member", "control-plane", "join"):
         assert f"s1/{name}" in planned
     assert "s1/images" not in planned
@@ -167,14 +175,12 @@ def test_another_payload_restarts_what_runs_out_of_it(lab: Intent, tmp_path: Pat
 
 def test_servers_that_serve_are_restarted_one_after_the_other_and_agents_at_once(lab: Intent, tmp_path: Path) -> None:
     newer = bundle(tmp_path / "newer", b"another payload")
-    planned = items(
-        plan_of(intent_of(lab.inventory, lab.state, newer, lab.kubeconfig, written=written()), done_world(lab))
-    )
+    planned = items(towards(lab, newer, done_world(lab)))
     assert "s1/join" in planned["s2/runtime"].after
     assert "s2/join" in planned["s3/runtime"].after
     for step in ("etcd.member", "control-plane", "join"):
         assert "s1/join" in planned[f"s2/{step}"].after
-    assert not [name for name in planned["a1/runtime"].after if not name.startswith("a1/")]
+    assert {name for name in planned["a1/runtime"].after if not name.startswith("a1/")} == {"cluster/keys"}
 
 
 def test_files_are_brought_to_all_servers_at_once_where_nothing_has_to_be_restarted(lab: Intent) -> None:
@@ -187,9 +193,8 @@ def test_files_are_brought_to_all_servers_at_once_where_nothing_has_to_be_restar
 
 def test_a_new_server_waits_for_no_restart_of_those_that_serve(lab: Intent, tmp_path: Path) -> None:
     newer = bundle(tmp_path / "newer", b"another payload")
-    intent = intent_of(lab.inventory, lab.state, newer, lab.kubeconfig, written=written())
     world = dataclasses.replace(done_world(lab), nodes={**done_world(lab).nodes, "s1": facts(disks=(DISK,))})
-    planned = items(plan_of(intent, world))
+    planned = items(towards(lab, newer, world))
     assert not [need for need in planned["s1/runtime"].after if need.startswith(("s2/", "s3/"))]
     assert "s2/join" in planned["s3/runtime"].after
     assert "s1/join" not in planned["s2/runtime"].after

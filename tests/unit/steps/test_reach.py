@@ -78,5 +78,5 @@ def test_the_cluster_s_own_key_is_root_s_where_the_node_s_identity_is_shown(stat
     target = target_of(inventory().node("s1"), state.identity("s1").host_key.public, state)
     assert (target.keys, target.own) == (
         (),
-        OwnLogin(state.identity("s1").host_key.public, "root", state.ssh_key_file),
+        OwnLogin(state.identity("s1").host_key.public, "root", state.ssh_key_file, state.ssh_key.private),
     )

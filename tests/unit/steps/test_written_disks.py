@@ -14,7 +14,7 @@ from bootstrap.image.configuration import configuration_image
 from bootstrap.steps.apply import Intent, Prepared, installation_of, prepare
 from bootstrap.steps.facts import Wanted, parse_facts
 from bootstrap.steps.world import DiskFacts, World
-from tests.unit.steps.worlds import facts, intent
+from tests.unit.steps.worlds import facts, intent, keeping
 
 MIB = 1 << 20
 HEAD = hashlib.sha256(b"head").hexdigest()
@@ -30,7 +30,7 @@ def lab(tmp_path: Path) -> Intent:
         partitions=(Partition("CLUSTERUP", MIB, MIB),),
     )
     bundle = Bundle(made.bundle.directory, "1", {**made.bundle.artifacts, "os": image})
-    return dataclasses.replace(made, bundle=bundle)
+    return keeping(dataclasses.replace(made, bundle=bundle))
 
 
 def configuration(lab: Intent, node: str, image: Artifact | None = None) -> str:

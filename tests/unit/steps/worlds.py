@@ -13,6 +13,7 @@ from bootstrap.steps.apply import Intent, intent_of
 from bootstrap.steps.controlplane import object_key
 from bootstrap.steps.desired import Desired
 from bootstrap.steps.node_object import node_patch
+from bootstrap.steps.pinned import pin
 from bootstrap.steps.state import ClusterState
 from bootstrap.steps.world import ApiFacts, EtcdFacts, EtcdMemberFacts, NodeFacts, UnitFacts, World
 
@@ -51,7 +52,12 @@ def bundle(folder: Path, payload: bytes = b"payload") -> Bundle:
 
 
 def intent(folder: Path, **cluster: object) -> Intent:
-    """What `inventory` comes to, with its state below `folder`."""
+    """What `inventory` comes to for an operator who keeps its keys, in a state below `folder`."""
+    return keeping(new_intent(folder, **cluster))
+
+
+def new_intent(folder: Path, **cluster: object) -> Intent:
+    """The same for an operator who has nothing of it yet."""
     state = folder / "state"
     state.mkdir(mode=0o700, exist_ok=True)
     return intent_of(
@@ -61,6 +67,13 @@ def intent(folder: Path, **cluster: object) -> Intent:
         folder / "lab.kubeconfig",
         written=written(**cluster),
     )
+
+
+def keeping(of: Intent) -> Intent:
+    """The same, when its keys are kept."""
+    of.state.keep_made()
+    pin(of.state, of.inventory, of.bundle)
+    return of
 
 
 def facts(**changes: Any) -> NodeFacts:

@@ -1,0 +1,66 @@
+"""Keeping the cluster's secrets on the operator's machine, before anything is done that rests on them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from bootstrap.engine.action import Action, Context
+from bootstrap.image.bundle import Bundle
+from bootstrap.inventory.model import Inventory
+from bootstrap.pki.store import AUTHORITIES
+from bootstrap.steps.pinned import is_pinned, pin
+from bootstrap.steps.state import MACHINE_ID, ClusterState
+from bootstrap.steps.world import World
+
+ID = "cluster/keys"
+
+
+def keys_action(state: ClusterState, inventory: Inventory, bundle: Bundle) -> Action[World]:
+    """The action that writes what was made for the cluster into the state: its authorities, certificates and
+    identities, and what it is made of."""
+
+    def check(_: World) -> str | None:
+        if made := state.vault.made:
+            return _described(made)
+        return None if is_pinned(state, inventory, bundle) else "what the cluster is made of is not noted yet"
+
+    def apply(_: Context) -> None:
+        state.keep_made()
+        pin(state, inventory, bundle)
+
+    return Action(
+        id=ID,
+        node=None,
+        step="keys",
+        title=f"keep the cluster's keys and certificates in {state.folder}",
+        check=check,
+        apply=apply,
+    )
+
+
+def _described(made: Sequence[str]) -> str:
+    """What is made, in words: "3 authorities, 31 certificates are to be made"."""
+    if len(made) <= 2:
+        return f"{' and '.join(made)} {'is' if len(made) == 1 else 'are'} to be made"
+    counted = Counter(_kind(name) for name in made)
+    parts = [f"{counted[kind]} {words[counted[kind] > 1]}" for kind, words in _KINDS.items() if counted[kind]]
+    return f"{', '.join(parts)} are to be made"
+
+
+_KINDS = {
+    "authority": ("authority", "authorities"),
+    "certificate": ("certificate", "certificates"),
+    "identity": ("identity of a node", "identities of nodes"),
+    "secret": ("secret of the cluster", "secrets of the cluster"),
+}
+
+
+def _kind(name: str) -> str:
+    """What a file counts as; a key goes with its certificate, and a host key with its node's id."""
+    path, _, kind = name.rpartition(".")
+    if kind == "crt":
+        return "authority" if path in AUTHORITIES else "certificate"
+    if name.startswith("nodes/"):
+        return "identity" if name.endswith(MACHINE_ID) else ""
+    return "" if kind == "pub" or (kind == "key" and path != "pki/sa") else "secret"
