@@ -157,7 +157,7 @@ def test_a_certificate_near_its_end_is_made_anew_for_what_reads_it(cluster: Oper
     (kept / "front-proxy-client.crt").write_bytes(old.cert_pem)
     (kept / "front-proxy-client.key").write_bytes(old.key_pem)
     mended = mend(cluster)
-    assert mended.done == (f"{TWO}/files", f"{TWO}/control-plane")
+    assert mended.done == ("cluster/keys", f"{TWO}/files", f"{TWO}/control-plane")
     # The two that talk to it may begin anew by themselves while it is away, as they do when they lose their lease.
     beside = {f"{TWO}/kube-controller-manager.service", f"{TWO}/kube-scheduler.service"}
     assert mended.restarted - beside == {f"{TWO}/kube-apiserver.service"}

@@ -82,6 +82,28 @@ def test_a_node_that_is_off_is_named_and_the_others_are_planned(cluster: Simulat
     assert sorted(answered) == sorted(name for name in cluster.machines if name != "a7")
     assert events[-1] == {"actions": []}
     assert "a7: connect: 127.77.0.10 is there, but nothing listens" in planned.stderr
+    assert planned.returncode == 3
+
+
+@pytest.mark.parametrize("command", ["plan", "plan --detailed-exitcode", "apply --dry-run", "apply --yes"])
+def test_a_node_that_was_not_looked_at_is_not_nothing_to_do(cluster: SimulatedCluster, command: str) -> None:
+    cluster.fleet.switch_off("a7")
+    try:
+        done = types(cluster, *command.split(), "fleet.yaml")
+    finally:
+        cluster.fleet.switch_on("a7")
+    assert done.returncode == 3, done.stderr
+    assert "nothing to do on the machines that answered" in done.stdout
+    assert "not looked at, and nothing is known of: a7" in done.stdout
+    assert NOTHING_TO_DO not in done.stdout
+    assert "the cluster is there" not in done.stdout
+
+
+def test_a_bad_inventory_is_told_from_something_to_do_by_the_exit_code(cluster: SimulatedCluster) -> None:
+    (cluster.folder / "bad.yaml").write_text("cluster: {}")
+    assert types(cluster, "plan", "bad.yaml").returncode == 2
+    assert types(cluster, "plan", "bad.yaml", "--detailed-exitcode").returncode == 1
+    assert types(cluster, "plan", "none.yaml", "--detailed-exitcode").returncode == 1
 
 
 def test_what_one_node_lacks_is_all_that_is_planned(cluster: SimulatedCluster) -> None:
