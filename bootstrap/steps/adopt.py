@@ -163,7 +163,7 @@ def bundle_advice(handover: Handover) -> str | None:
         return None
     return (
         f"the bundle here ({here.directory}) is not the one that the nodes are made of: {', '.join(other)} differ, and "
-        f"apply would bring it to every node. To keep what they have ({which}), copy its folder from the operator who "
+        f"apply is refused. To keep what they have ({which}), copy its folder from the operator who "
         "has it, and name it in the inventory (os.bundle)"
     )
 
