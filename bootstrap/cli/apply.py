@@ -171,7 +171,7 @@ def apply(
     from bootstrap.ui.words import plan_lines
 
     saved = read_plan(plan) if plan is not None else None
-    inventory = inventory or (Path(saved.about["inventory"]) if saved is not None else DEFAULT_INVENTORY)
+    inventory = inventory or (Path(saved.about.get("inventory", "")) if saved is not None else DEFAULT_INVENTORY)
     places = (inventory, kubeconfig) if saved is None else _from_anywhere(inventory, kubeconfig)
     prune = prune or (saved is not None and LEAVING in saved.about)
 

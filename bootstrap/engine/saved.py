@@ -61,8 +61,8 @@ def read_plan(path: Path) -> SavedPlan:
         data = json.loads(path.read_text())
         if data["format"] != FORMAT:
             raise ValueError(f"format {data['format']}, this version reads {FORMAT}")
-        return SavedPlan(data["about"], tuple(data["actions"]), data["facts"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return SavedPlan(_words(data["about"]), tuple(map(_action, data["actions"])), _facts(data["facts"]))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         got = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         raise BadUse(
             f"{path} is no plan that was saved",
@@ -71,6 +71,24 @@ def read_plan(path: Path) -> SavedPlan:
             got=got or str(error),
             hint="make one: clusterup plan INVENTORY --out FILE",
         ) from None
+
+
+def _words(found: Any) -> dict[str, str]:
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise TypeError("names and words are expected")
+    return found
+
+
+def _facts(found: Any) -> dict[str, dict[str, str]]:
+    if not isinstance(found, dict):
+        raise TypeError("facts by node are expected")
+    return {name: _words(facts) for name, facts in found.items()}
+
+
+def _action(found: Any) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        raise TypeError("an action is expected")
+    return {"id": found["id"], "title": found["title"], "why": found["why"], **found}
 
 
 def require_unmoved(saved: SavedPlan, now: SavedPlan, path: Path) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.lab.process import write_whole
 from bootstrap.lab.spec import Accel, Lab, Machine, Reach, check_name
-from bootstrap.paths import state_dir
+from bootstrap.paths import private_folder, state_dir
 
 LAB_FILE = "lab.json"
 FORMAT = 1
@@ -27,9 +27,7 @@ FORMAT = 1
 
 def labs_dir() -> Path:
     """The folder of all labs."""
-    folder = state_dir() / "labs"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
+    return private_folder(state_dir() / "labs")
 
 
 def load_lab(name: str) -> Lab | None:

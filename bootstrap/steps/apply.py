@@ -305,7 +305,7 @@ def _second_cluster(intent: Intent, world: World) -> list[ClusterupError]:
             got=f"none; not reached: {', '.join(away) or 'no server'}",
             hint="its end was begun and did not come: run clusterup down again"
             if intent.state.ending_note.exists()
-            else f"start the servers that have it; if all of it is lost and a new cluster is wanted, remove "
-            f"{intent.state.founded_note}",
+            else f"start the servers that have it; if all of it is lost and a new cluster is wanted, move "
+            f"away what says that there is one: {' and '.join(map(str, intent.state.founded_by))}",
         )
     ]

@@ -171,9 +171,13 @@ class ClusterState:
 
     @property
     def founded(self) -> bool:
-        """Whether the cluster's etcd was founded before, as far as is known here. A server gets a handover file when
-        that has been done."""
-        return self.founded_note.exists() or self._handovers.exists()
+        """Whether the cluster's etcd was founded before, as far as is known here."""
+        return bool(self.founded_by)
+
+    @property
+    def founded_by(self) -> list[Path]:
+        """The files that say so: a note, and the handover files of servers, which get them after that."""
+        return [path for path in (self.founded_note, self._handovers) if path.exists()]
 
     @property
     def reached(self) -> bool:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from bootstrap.cli.common import intent_of_file
 from bootstrap.cli.main import app
 from bootstrap.engine.lock import file_lock
-from bootstrap.errors import ClusterupError
+from bootstrap.errors import BadUse, ClusterupError
 from bootstrap.pki.kubeconfig import write_kubeconfig
 from bootstrap.steps.apply import Intent
 from bootstrap.steps.cluster_lock import KEY
@@ -190,3 +190,26 @@ def test_a_dry_run_takes_no_lock_and_minds_none(paper: Paper, types: Types) -> N
     with file_lock(paper.intent.state.lock, "apply lab.yaml"):
         assert types("apply", "lab.yaml", "--dry-run").exit_code == 0
     assert paper.etcd.times == 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b"[" * 100_000,
+        b'{"format": 1, "about": 3, "actions": [], "facts": {}}',
+        b'{"format": 1, "about": {"inventory": 3}, "actions": [], "facts": {}}',
+        b'{"format": 1, "about": {}, "actions": [3], "facts": {}}',
+        b'{"format": 1, "about": {}, "actions": [{"id": 1}], "facts": {}}',
+        b'{"format": 1, "about": {}, "actions": [], "facts": {"s1": 3}}',
+        b'{"format": 2, "about": {}, "actions": [], "facts": {}}',
+    ],
+    ids=range(10),
+)
+def test_a_file_that_is_no_plan_is_said_to_be_none(paper: Paper, types: Types, content: bytes) -> None:
+    Path("plan.json").write_bytes(content)
+    refused = types("apply", "--plan", "plan.json")
+    assert isinstance(refused.exception, BadUse), refused.output
+    assert "plan.json is no plan that was saved" in str(refused.exception)
