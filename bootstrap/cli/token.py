@@ -40,10 +40,12 @@ def create(
     ] = None,
     role: Annotated[JoinsAs, typer.Option("--role", help="What joins with it.")] = JoinsAs.AGENT,
     uses: Annotated[
-        int | None, typer.Option("--uses", metavar="N", help="How many nodes may join with it. Default: any number.")
+        str | None,
+        typer.Option("--uses", metavar="N", help="How many nodes may join with it; unlimited: any number. Default: 1."),
     ] = None,
     node: Annotated[
-        str | None, typer.Option("--node", metavar="NAME", help="The only node that may join with it. Default: any.")
+        str | None,
+        typer.Option("--node", metavar="NAME", help="The only node that may join with it. Default: any new one."),
     ] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
@@ -52,8 +54,13 @@ def create(
     The token is a bootstrap token as kubeadm makes them. Whoever has it can make a node of the cluster until it ends
     or is revoked. The pin in the commands (sha256:...) is the cluster's authority: a node that joins believes no other.
 
-    With --uses or --node the servers look at each node that asks for its certificate. They refuse another name, a use
-    too many and the name of a live node, and the reason stands in the request: `kubectl describe csr`.
+    The servers look at each node that asks for its certificate with a token. A token is good for one node, or for as
+    many as --uses says. It is for new names: the name of a Node that is there, Ready or not, is given only to a token
+    that was made for it (--node NAME), as for a machine that was installed anew; a server's name to no agent's token.
+    What was refused is not counted, and the reason stands in the request: `kubectl describe csr`.
+
+    With --uses unlimited, whoever gets hold of the token makes nodes under any new names until it ends, and reads the
+    Secrets of the pods that are scheduled to them: give it a short --ttl, and revoke it afterwards.
 
     A server's token (--role server) opens the cluster's keys, as every server has them: it is good for one join, and
     for an hour at most. With it alone a server is joined from another machine (`clusterup join`), which becomes an
@@ -77,8 +84,10 @@ def create(
         return
     for command in made.join_commands():
         typer.echo(command)
+    if made.live:
+        typer.echo(f"{node} is a Ready node now: a machine that joins with this token takes its name from it", err=True)
     typer.echo(
-        f"good for {in_words(wish.lifetime)}, until {made.expires:%Y-%m-%d %H:%M:%S} UTC; "
+        f"good for {made.good_for}, for {in_words(wish.lifetime)}, until {made.expires:%Y-%m-%d %H:%M:%S} UTC; "
         f"to end it before: clusterup token revoke {made.token.id}",
         err=True,
     )

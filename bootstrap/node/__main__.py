@@ -9,7 +9,7 @@ from importlib import import_module
 USAGE = """\
 usage: clusterup-node COMMAND
 
-  approve FILE   say yes or no to kubelets that ask for their certificate with a counted token (on servers)
+  approve FILE   say yes or no to kubelets that ask for their certificate with a token (on servers)
   join URL ...   make this machine a node of a cluster; see `clusterup-node join --help`
   join-as FILE   the same as the machine's configuration says, until it has joined
   install FILE   install this machine, which runs from a stick, as the stick says

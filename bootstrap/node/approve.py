@@ -1,4 +1,4 @@
-"""The approver: says yes or no to kubelets that ask for their certificate with a counted token.
+"""The approver: says yes or no to kubelets that ask for their certificate with a bootstrap token.
 
 It runs on every server. A use is counted in the token's Secret before the request is approved, by a change that fails
 where another server was quicker; whoever finds a request counted and not yet approved approves it, so that an end
@@ -14,19 +14,45 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from api import MERGE, Api, Refusal
-from verdict import SIGNER, USED_BY, Denied, Object, Tally, is_ready, judge, state_of, tally_of, token_of, wanted_node
+from verdict import (
+    COUNTED_GROUP,
+    SIGNER,
+    UNCOUNTED,
+    USED_BY,
+    Denied,
+    Object,
+    Tally,
+    groups_of,
+    in_turn,
+    is_in,
+    judge,
+    name_of,
+    state_of,
+    tally_of,
+    token_of,
+    wanted_node,
+)
 
 EVERY_SECONDS = 2.0
+# How many requests are looked at in one round, however many there are.
+MOST = 50
 KIND = "CertificateSigningRequest"
 REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+# The names of the cluster's servers, one a line, as `clusterup apply` keeps them.
+SERVERS, SERVERS_KEY = "/api/v1/namespaces/kube-system/configmaps/clusterup-servers", "servers"
 # Rights to read a token's Secret come and go with it, and an API server takes a moment to notice either.
 FORBIDDEN_SECONDS = 15.0
+
+# What one request may be the reason of, and no other one suffers from.
+WRONG = (Refusal, LookupError, ValueError, TypeError, AttributeError)
 
 
 def main(path: str) -> int:
@@ -39,14 +65,40 @@ def main(path: str) -> int:
         try:
             approver.look()
             problem = ""
-        except (OSError, ValueError, KeyError, TypeError, Refusal, http.client.HTTPException) as error:
+        except (*WRONG, OSError, http.client.HTTPException) as error:
             problem = f"{type(error).__name__}: {error}"
         # The same trouble in every round would fill the journal and say nothing new.
         if problem != said:
-            _say(problem or "requests that are made with counted tokens are answered")
+            _say(problem or "requests that are made with bootstrap tokens are answered")
             said = problem
         stop.wait(EVERY_SECONDS)
     return 0
+
+
+class Look:
+    """What the cluster says in one round, asked for when it is needed and once only."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    @cached_property
+    def servers(self) -> frozenset[str]:
+        """The names of the cluster's servers. Raises LookupError where nobody wrote them down."""
+        found = self._api.find(SERVERS)
+        if found is None:
+            raise LookupError("the cluster does not say which names are servers': run `clusterup apply`")
+        return frozenset(found["data"][SERVERS_KEY].split())
+
+    @cached_property
+    def requests(self) -> Sequence[Object]:
+        """All requests as the quorum has them: one that is not among these is not there."""
+        return requests_of(self._api, "")
+
+
+def requests_of(api: Api, more: str) -> list[Object]:
+    """All requests for kubelets' certificates. Raises Refusal, OSError, HTTPException."""
+    found: list[Object] = api.call("GET", f"{REQUESTS}?fieldSelector=spec.signerName%3D{quote(SIGNER)}{more}")["items"]
+    return found
 
 
 class Approver:
@@ -60,27 +112,37 @@ class Approver:
         self._say = say
         self._clock = clock
         self._settled: set[str] = set()
+        self._looks: Counter[str] = Counter()
         self._forbidden_since: dict[str, float] = {}
         self._trouble: dict[str, str] = {}
 
     def look(self) -> None:
         """Answer what waits for an answer, and take used-up tokens away. Raises Refusal, OSError, HTTPException."""
-        requests = [csr for csr in self._requests("&resourceVersion=0") if token_of(csr)]
-        there = {csr["metadata"]["uid"] for csr in requests}
-        self._settled &= there
-        self._forbidden_since = {uid: since for uid, since in self._forbidden_since.items() if uid in there}
-        self._trouble = {uid: said for uid, said in self._trouble.items() if uid in there}
-        for csr in requests:
-            state = state_of(csr)
+        requests = [csr for csr in requests_of(self._api, "&resourceVersion=0") if token_of(csr)]
+        self._forget_all_but({csr["metadata"]["uid"] for csr in requests})
+        look = Look(self._api)
+        for csr in in_turn(filter(self._is_open, requests), self._looks)[:MOST]:
+            self._looks[csr["metadata"]["uid"]] += 1
             # One that fails is no reason to let the others wait; a change that came too late is looked at again.
             try:
-                if state == "pending":
-                    self._answer(csr)
-                elif state == "approved" and csr["metadata"]["uid"] not in self._settled:
-                    self._settle(csr)
-            except (Refusal, LookupError, ValueError, TypeError) as error:
+                if state_of(csr) == "pending":
+                    self._answer(csr, look)
+                else:
+                    self._settle(csr, look)
+            except WRONG as error:
                 if not isinstance(error, Refusal) or error.status != 409:
                     self._complain(csr, f"{type(error).__name__}: {error}")
+
+    def _is_open(self, csr: Object) -> bool:
+        """Whether something is to do about the request."""
+        state = state_of(csr)
+        return state == "pending" or (state == "approved" and csr["metadata"]["uid"] not in self._settled)
+
+    def _forget_all_but(self, there: set[str]) -> None:
+        self._settled &= there
+        self._looks = Counter({uid: looks for uid, looks in self._looks.items() if uid in there})
+        self._forbidden_since = {uid: since for uid, since in self._forbidden_since.items() if uid in there}
+        self._trouble = {uid: said for uid, said in self._trouble.items() if uid in there}
 
     def _complain(self, csr: Object, trouble: str) -> None:
         """Once of each request, for as long as it is the same."""
@@ -88,20 +150,20 @@ class Approver:
             self._trouble[csr["metadata"]["uid"]] = trouble
             self._say(f"{_named(csr)}: {trouble}")
 
-    def _answer(self, csr: Object) -> None:
+    def _answer(self, csr: Object, look: Look) -> None:
         try:
             node = wanted_node(csr)
-            secret = self._secret(csr)
-            if secret is None:
+            secret = self._secret(csr) if _is_counted(csr) else None
+            if secret is None and _is_counted(csr):
                 return
-            tally = tally_of(secret)
-            if judge(csr, node, tally, self._is_live(node)):
+            tally = UNCOUNTED if secret is None else tally_of(secret)
+            name = name_of(node, self._node(node), look.servers)
+            if judge(csr, node, tally, name) and secret is not None:
                 tally = self._count(csr, secret, tally)
         except Denied as denied:
             self._decide(csr, "Denied", str(denied))
             return
-        number = f"use {tally.used_by.index(csr['metadata']['uid']) + 1} of {tally.uses or 'any number'}"
-        self._decide(csr, "Approved", f"{node} joins with the token {token_of(csr)}, {number}")
+        self._decide(csr, "Approved", f"{node} joins with the token {token_of(csr)}, {_which_use(csr, tally)}")
 
     def _secret(self, csr: Object) -> Mapping[str, Any] | None:
         """The token's Secret; None where that can't be said yet. Raises Denied where it is gone."""
@@ -115,7 +177,7 @@ class Approver:
                 return None
             secret = None
         if secret is None:
-            raise Denied("the token is used up, revoked or over")
+            raise Denied("the token is used up, revoked or over. Another token: clusterup token create")
         return secret
 
     def _count(self, csr: Object, secret: Object, tally: Tally) -> Tally:
@@ -136,12 +198,12 @@ class Approver:
         self._api.call("PUT", path, {"apiVersion": "certificates.k8s.io/v1", "kind": KIND, **decided})
         self._say(f"{kind.lower()} {_named(csr)}: {message}")
 
-    def _settle(self, csr: Object) -> None:
+    def _settle(self, csr: Object, look: Look) -> None:
         """Take the token away when it is used up and whoever used it is in: until then a kubelet reads its certificate
         with it."""
         secret = None
         try:
-            secret = self._api.find(_path_of(csr))
+            secret = self._api.find(_path_of(csr)) if _is_counted(csr) else None
         except Refusal as refusal:
             if refusal.status != 403:
                 raise
@@ -149,8 +211,7 @@ class Approver:
         if secret is None or tally is None or tally.uses is None:
             self._settled.add(csr["metadata"]["uid"])
             return
-        # As the quorum has them: one that is not among these is not there.
-        if not tally.used_up or not self._are_in(tally.used_by, self._requests("")):
+        if not tally.used_up or not self._are_in(tally.used_by, look.requests):
             return
         known = {key: secret["metadata"][key] for key in ("uid", "resourceVersion")}
         self._api.call("DELETE", _path_of(csr), {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": known})
@@ -160,18 +221,24 @@ class Approver:
         for csr in (csr for csr in requests if csr["metadata"]["uid"] in used_by):
             if state_of(csr) == "pending":
                 return False
-            if state_of(csr) == "approved" and not self._is_live(wanted_node(csr)):
+            if state_of(csr) == "approved" and not is_in(self._node(wanted_node(csr)), csr):
                 return False
         return True
 
-    def _is_live(self, node: str) -> bool:
-        return is_ready(self._api.find(f"/api/v1/nodes/{quote(node, safe='')}"))
-
-    def _requests(self, more: str) -> list[Object]:
-        found: list[Object] = self._api.call(
-            "GET", f"{REQUESTS}?fieldSelector=spec.signerName%3D{quote(SIGNER)}{more}"
-        )["items"]
+    def _node(self, name: str) -> Object | None:
+        found: Object | None = self._api.find(f"/api/v1/nodes/{quote(name, safe='')}")
         return found
+
+
+def _is_counted(csr: Object) -> bool:
+    """Whether the approver reads, and keeps, what is written down of the token."""
+    return COUNTED_GROUP in groups_of(csr)
+
+
+def _which_use(csr: Object, tally: Tally) -> str:
+    if not _is_counted(csr):
+        return "which is not counted"
+    return f"use {tally.used_by.index(csr['metadata']['uid']) + 1} of {tally.uses or 'any number'}"
 
 
 def _path_of(csr: Object) -> str:

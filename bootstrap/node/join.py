@@ -25,8 +25,9 @@ from machine import Machine, begin, run, start, write
 from server_join import become_server, check, claim, etcd_of, made_for, note_on_node
 from trouble import Trouble
 from trust import Server, Token, discover
-from verdict import SIGNER, is_ready
+from verdict import NODE, SIGNER, is_ready
 
+SECRETS = "/api/v1/namespaces/kube-system/secrets"
 AGENT = "/api/v1/namespaces/kube-system/configmaps/clusterup-agent"
 REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 LOCAL_API = Server("127.0.0.1", 6444)
@@ -63,7 +64,7 @@ def join(wish: Wish, machine: Machine) -> None:
     _check_membership(machine, agent)
     joined = machine.place(CERTIFICATE).exists()
     if not joined:
-        _check_name(api, wish)
+        _check_name(api, wish, becoming.parts.name if becoming else _node_of(api, wish.token))
     if becoming:
         etcd = etcd_of(becoming)
         check(becoming, wish.name, etcd)
@@ -76,7 +77,10 @@ def join(wish: Wish, machine: Machine) -> None:
         become_server(becoming, etcd, machine)
     denied = _denied_from_now_on(api, wish)
     if not joined:
-        write(machine, File(BOOTSTRAP, 0o600, _kubeconfig(agent.cluster, ca, wish.token)))
+        kubeconfig = File(BOOTSTRAP, 0o600, _kubeconfig(agent.cluster, ca, wish.token))
+        if write(machine, kubeconfig):
+            # A kubelet that asks with an older token goes on with that, whatever is in the file.
+            run("systemctl", "stop", "kubelet.service")
     begin(agent.kubelet, machine)
     _wait_until_ready(wish, machine, denied)
     machine.place(BOOTSTRAP).unlink(missing_ok=True)
@@ -117,13 +121,33 @@ def _check_membership(machine: Machine, agent: Agent) -> None:
         )
 
 
-def _check_name(api: Api, wish: Wish) -> None:
+def _node_of(api: Api, token: Token) -> str | None:
+    """The only node that the token is for; None where it is for any, or its holder may not look."""
+    status, secret = api.get(f"{SECRETS}/bootstrap-token-{token.id}")
+    found: str | None = (secret["metadata"].get("annotations") or {}).get(NODE) if status == 200 else None
+    return found
+
+
+def _check_name(api: Api, wish: Wish, meant: str | None) -> None:
+    """Raise Trouble where this machine would not get its name with the token, which is for the node `meant`."""
+    if meant not in (None, wish.name):
+        raise Trouble(
+            f"the token is for the node {meant}, and this machine calls itself {wish.name}",
+            hint=f"if it is that one: --name {meant}; or another token: clusterup token create --node {wish.name}",
+        )
     status, node = api.get(f"/api/v1/nodes/{quote(wish.name, safe='')}")
     if status == 200 and is_ready(node):
         raise Trouble(
             f"the cluster has a node {wish.name} already, and it is Ready",
             tried="look for the name that this machine would have",
             hint="give this machine another one with --name; or remove that node first: `clusterup remove`",
+        )
+    if status == 200 and meant is None:
+        raise Trouble(
+            f"the cluster has a node {wish.name} already, and the token is for new names",
+            tried="look for the name that this machine would have",
+            hint=f"if this machine takes its place: clusterup token create --node {wish.name}; if not, give it another "
+            "name with --name",
         )
 
 
@@ -176,7 +200,8 @@ def _wait_until_ready(wish: Wish, machine: Machine, denied: Callable[[], list[st
                 "the cluster refuses this machine its certificate",
                 tried=f"join as {wish.name} with token {wish.token.id}",
                 got="; ".join(refused),
-                hint="`clusterup token create` makes another token",
+                hint="a machine that takes a Node's place joins with a token for its name (`clusterup token create "
+                f"--node {wish.name}`), any other one with an ordinary one (`clusterup token create`)",
             )
 
 

@@ -21,9 +21,12 @@ from bootstrap.pki.x509 import public_key_pin
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 FORMAT = re.compile(r"^([a-z0-9]{6})\.([a-z0-9]{16})$")
+# Where tokens' Secrets are, and their type.
+NAMESPACE, TYPE = "kube-system", "bootstrap.kubernetes.io/token"
+# The group of tokens that kubeadm makes. A kubelet that shows one may ask for a certificate, and clusterup's own
+# approver decides whether it gets it, as for the next group: nothing is counted, and new names alone are given.
 DEFAULT_GROUP = "system:bootstrappers:kubeadm:default-node-token"
-# Tokens that are counted, or for one node: a kubelet that shows one may ask for a certificate, and clusterup's own
-# approver decides whether it gets it. kube-controller-manager would say yes to whoever has the token.
+# The group of those that clusterup makes: the approver reads in their Secret how often, and for which node, they are.
 COUNTED_GROUP = "system:bootstrappers:clusterup:counted"
 # Tokens that a server joins with: their holders can't ask for a kubelet's certificate at all.
 SERVER_GROUP = "system:bootstrappers:clusterup:server"
@@ -91,10 +94,10 @@ def token_secret(
         "kind": "Secret",
         "metadata": {
             "name": f"bootstrap-token-{token.id}",
-            "namespace": "kube-system",
+            "namespace": NAMESPACE,
             **({"annotations": dict(annotations)} if annotations else {}),
         },
-        "type": "bootstrap.kubernetes.io/token",
+        "type": TYPE,
         "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
     }
 

@@ -9,7 +9,7 @@ from typing import Any
 from bootstrap.engine.action import Action, Context
 from bootstrap.steps.checks import judged, not_running
 from bootstrap.steps.desired import Desired
-from bootstrap.steps.objects import Manifest
+from bootstrap.steps.objects import UNWANTED, Manifest
 from bootstrap.steps.rolling import spare_api_server
 from bootstrap.steps.units import ensure_units
 from bootstrap.steps.ways import ApiServers, any_api, api_at
@@ -81,12 +81,18 @@ def object_actions(objects: Sequence[Manifest], servers: ApiServers, reachable: 
 
 
 def put_objects(context: Context, objects: Sequence[Manifest], servers: ApiServers) -> None:
-    """Apply the objects, and wait until the controller manager is at work: kubelets that join before that ask for
-    certificates that nobody signs, and for much else, again and again. Raises ClusterupError."""
+    """Apply the objects, take out what no cluster is to have, and wait until the controller manager is at work.
+
+    Kubelets that join before that ask for certificates that nobody signs, and for much else, again and again. Raises
+    ClusterupError.
+    """
     with any_api(context, servers) as api:
         for manifest in objects:
             context.say(object_key(manifest))
             api.apply(manifest)
+        for kind, name in UNWANTED:
+            if api.delete(kind, name):
+                context.say(f"{kind}/{name} is taken out")
 
     def at_work() -> bool:
         with any_api(context, servers) as api:
@@ -119,13 +125,14 @@ def says_the_same(wanted: object, found: object) -> bool:
 def _objects_reason(objects: Sequence[Manifest], world: World) -> str | None:
     if world.api is None:
         return "no API server answers"
+    found = world.api.objects
     for manifest in objects:
-        found = world.api.objects.get(object_key(manifest))
-        if found is None:
-            return f"{object_key(manifest)} is missing"
-        if not says_the_same(_contents(manifest), found):
-            return f"{object_key(manifest)} differs"
-    return None
+        key = object_key(manifest)
+        if key not in found:
+            return f"{key} is missing"
+        if not says_the_same(_contents(manifest), found[key]):
+            return f"{key} differs"
+    return next((f"{kind}/{name} {why}" for (kind, name), why in UNWANTED.items() if f"{kind}/{name}" in found), None)
 
 
 def _contents(manifest: Manifest) -> Manifest:

@@ -9,27 +9,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bootstrap.steps.join_tokens import NAMESPACE
+from bootstrap.pki.token import NAMESPACE
 from bootstrap.steps.kube_client import KubeClient
 from bootstrap.steps.token_objects import APPROVER, Manifest, owned, role, role_binding, user
 
-NAMES = ("clusterup-counted-{}", "clusterup-holder-{}")
+_APPROVER_S, _HOLDER_S = "clusterup-counted-{}", "clusterup-holder-{}"
 
 
 def counted_token_objects(token_id: str, bootstrap_secret: Mapping[str, Any]) -> tuple[Manifest, ...]:
     """The Roles and their bindings, which go when the Secret goes."""
+    secret, holder = bootstrap_secret["metadata"]["name"], user(f"system:bootstrap:{token_id}")
+    made = _may(_HOLDER_S.format(token_id), holder, secret, ["get"])
+    return (*approver_objects(token_id, bootstrap_secret), *(owned(manifest, bootstrap_secret) for manifest in made))
+
+
+def approver_objects(token_id: str, bootstrap_secret: Mapping[str, Any]) -> tuple[Manifest, ...]:
+    """Those of the approver alone."""
     secret = bootstrap_secret["metadata"]["name"]
-    approver_s, holder_s = (name.format(token_id) for name in NAMES)
-    made = (
-        *_may(approver_s, user(APPROVER), secret, ["get", "patch", "delete"]),
-        *_may(holder_s, user(f"system:bootstrap:{token_id}"), secret, ["get"]),
-    )
+    made = _may(_APPROVER_S.format(token_id), user(APPROVER), secret, ["get", "patch", "delete"])
     return tuple(owned(manifest, bootstrap_secret) for manifest in made)
 
 
 def delete_counted_objects(api: KubeClient, token_id: str) -> bool:
     """Delete them. Whether there were any. Raises KubeError."""
-    deleted = [api.delete(kind, name.format(token_id), NAMESPACE) for name in NAMES for kind in ("RoleBinding", "Role")]
+    names = [name.format(token_id) for name in (_APPROVER_S, _HOLDER_S)]
+    deleted = [api.delete(kind, name, NAMESPACE) for name in names for kind in ("RoleBinding", "Role")]
     return any(deleted)
 
 

@@ -23,6 +23,7 @@ from bootstrap.steps.checks import judged, not_running
 from bootstrap.steps.desired import Desired
 from bootstrap.steps.join_tokens import give_token, take_tokens_back
 from bootstrap.steps.layout import NodeFile
+from bootstrap.steps.leave_commands import stop_units
 from bootstrap.steps.node_units import BOOTSTRAP_CONF, CLIENT_CERTIFICATE, KUBELET
 from bootstrap.steps.shape import LOCAL_API_PORT
 from bootstrap.steps.units import ensure_units, put_files, would_restart
@@ -54,10 +55,13 @@ def join(context: Context, desired: Desired, servers: ApiServers) -> None:
     Node is Ready; what a kubelet told before it was restarted does not count. Raises ClusterupError."""
     name = desired.node.name
     (kubelet,) = (unit for unit in desired.kubelet if unit.name == KUBELET)
-    stale = _last_told(context, name, servers) if would_restart(context, name, kubelet) else None
-    if not has_certificate(context, name, servers.keys.pki.ca.cert_pem):
+    anew = not has_certificate(context, name, servers.keys.pki.ca.cert_pem)
+    stale = _last_told(context, name, servers) if anew or would_restart(context, name, kubelet) else None
+    if anew:
         _take_tokens_back(context, name, servers)
-        _give_token(context, name, servers)
+        # One that asks with an older token goes on with that, whatever is in the file.
+        context.on(name).check(stop_units([KUBELET]))
+        _give_token(context, desired, servers)
     try:
         ensure_units(context, name, desired.kubelet)
         context.wait_until(
@@ -90,9 +94,10 @@ def has_certificate(context: Context, name: str, ca_pem: bytes) -> bool:
         return False
 
 
-def _give_token(context: Context, name: str, servers: ApiServers) -> None:
+def _give_token(context: Context, desired: Desired, servers: ApiServers) -> None:
+    name, role = desired.node.name, desired.node.role
     with any_api(context, servers) as api:
-        token = give_token(api, name)
+        token = give_token(api, name, role)
     put_files(context, name, [bootstrap_file(servers.cluster, servers.keys.pki.ca.cert_pem, token)])
 
 

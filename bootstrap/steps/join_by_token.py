@@ -26,7 +26,8 @@ from bootstrap.steps.join import READY_SECONDS, bootstrap_file, has_certificate,
 from bootstrap.steps.join_checks import ADVICE, machine_problems, same_machine, token_problems, way_problems
 from bootstrap.steps.joining import STEP, Joining, installation_for
 from bootstrap.steps.kube_client import KubeClient, KubeForbidden, KubeUnauthorized
-from bootstrap.steps.node_units import BOOTSTRAP_CONF, CA, CLIENT_CERTIFICATE
+from bootstrap.steps.leave_commands import stop_units
+from bootstrap.steps.node_units import BOOTSTRAP_CONF, CA, CLIENT_CERTIFICATE, KUBELET
 from bootstrap.steps.preflight import preflight
 from bootstrap.steps.shape import LOCAL_API_PORT
 from bootstrap.steps.token_objects import KUBELET_SIGNER
@@ -86,7 +87,7 @@ def prepare_join(joining: Joining, world: World, connections: Connections, *, wi
     if facts is not None:
         problems += machine_problems(joining, facts, node)
         if node is None or not same_machine(joining, facts, node):
-            problems += [*token_problems(joining), *way_problems(joining, connections.on(name))]
+            problems += [*token_problems(joining, node), *way_problems(joining, connections.on(name))]
     actions = install_actions(joining.inventory, world, installation, done)
     actions += deploy_actions(joining.desired, world)
     plan = make_plan([*actions, *token_join_actions(joining)], world)
@@ -119,6 +120,8 @@ def join_with_token(context: Context, joining: Joining) -> None:
         told = _refusals_told(api, joining)
         try:
             if not has_certificate(context, name, joining.cluster.ca_pem):
+                # A kubelet that asks with an older token goes on with that, whatever is in the file.
+                context.on(name).check(stop_units([KUBELET]))
                 file = bootstrap_file(joining.description.cluster, joining.cluster.ca_pem, joining.token)
                 put_files(context, name, [file])
             begin_units(context, name, units)
@@ -141,7 +144,9 @@ def join_with_token(context: Context, joining: Joining) -> None:
                     step=STEP,
                     tried=f"ask for one with token {joining.token.id}",
                     got="; ".join(refused),
-                    hint="`clusterup token create` makes another token; this command goes on with it from here",
+                    hint=f"a machine that takes a Node's place joins with a token for its name (`clusterup token "
+                    f"create --node {name}`), any other one with an ordinary one (`clusterup token create`); this "
+                    "command goes on with it from here",
                 )
         except ClusterupError:
             # What went wrong is the thing to say.

@@ -7,16 +7,16 @@ from typing import Any
 
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.inventory.model import Node
+from bootstrap.pki.token import NAMESPACE
 from bootstrap.steps.join import is_ready
 from bootstrap.steps.joining import STEP, Joining
+from bootstrap.steps.known_tokens import NODE
 from bootstrap.steps.kube_client import KubeForbidden, KubeUnauthorized
 from bootstrap.steps.preflight import Advice
 from bootstrap.steps.shape import API_PORT
 from bootstrap.steps.world import NodeFacts
 from bootstrap.transport.base import Command, Transport
 
-# The annotation of a token's Secret that names the only node which it is for.
-FOR_NODE = "clusterup.dev/node"
 ADVICE = Advice(
     no_disk="name one of these: --disk /dev/...",
     other_disk="name one of these: --disk /dev/...",
@@ -92,15 +92,11 @@ def address_and_name_problems(node: Node, cluster_id: str, facts: NodeFacts) -> 
         )
 
 
-def token_problems(joining: Joining) -> Iterator[ClusterupError]:
-    """Whether the token is for another node, as far as the cluster lets its holder read what it is good for."""
+def token_problems(joining: Joining, node: Mapping[str, Any] | None) -> Iterator[ClusterupError]:
+    """Whether the machine would not get its name with the token, as far as the cluster lets its holder read what it is
+    good for; `node` is the Node that has the name already."""
     token, name = joining.token, joining.node.name
-    try:
-        with joining.api() as api:
-            secret = api.get("Secret", f"bootstrap-token-{token.id}", "kube-system")
-    except (KubeForbidden, KubeUnauthorized):
-        return
-    wanted = ((secret or {}).get("metadata", {}).get("annotations") or {}).get(FOR_NODE)
+    wanted = _node_of(joining)
     if wanted not in (None, name):
         yield _refused(
             name,
@@ -109,6 +105,35 @@ def token_problems(joining: Joining) -> Iterator[ClusterupError]:
             got=f"node {wanted}",
             hint=f"join it as that (--name {wanted}), or make another token: clusterup token create --node {name}",
         )
+    elif name in joining.description.servers:
+        yield _refused(
+            name,
+            "the name is a server's, and a token for agents never gets it",
+            tried="look for the name among the cluster's servers",
+            got=f"{name} at {joining.description.servers[name]}",
+            hint="give this machine another name (--name); the server itself is joined again by `clusterup apply`",
+        )
+    # One that is Ready is another problem: see `machine_problems`.
+    elif wanted is None and node is not None and not is_ready(node):
+        yield _refused(
+            name,
+            "a node of that name is in the cluster already, and the token is for new names",
+            tried="look for a Node of that name",
+            got=f"one that is not Ready, at {', '.join(_addresses(node)) or 'no address'}",
+            hint=f"if this machine takes its place: clusterup token create --node {name}; if not, give it another name "
+            f"(--name), or take that node out: clusterup remove {name}",
+        )
+
+
+def _node_of(joining: Joining) -> str | None:
+    """The only node that the token is for; None where it is for any, or its holder may not look."""
+    try:
+        with joining.api() as api:
+            secret = api.get("Secret", f"bootstrap-token-{joining.token.id}", NAMESPACE)
+    except (KubeForbidden, KubeUnauthorized):
+        return None
+    found: str | None = ((secret or {}).get("metadata", {}).get("annotations") or {}).get(NODE)
+    return found
 
 
 def way_problems(joining: Joining, transport: Transport) -> Iterator[ClusterupError]:

@@ -1,4 +1,6 @@
-"""The bootstrap tokens that kubelets join with: one for one join, an hour long at most, taken back when it has joined.
+"""The bootstrap tokens that kubelets join with: one for one join of one node, an hour long at most, taken back when it
+has joined. It is made for the node's name, so that the approver gives it that name where a Node has it already, and to
+a server's kubelet a server's.
 
 Whoever takes a node's token back takes back all that were made for it: those of an apply that was killed, too.
 Source: https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/
@@ -10,19 +12,30 @@ import base64
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bootstrap.pki.token import Token, new_token, token_secret
+from bootstrap.inventory.model import Role
+from bootstrap.pki.token import COUNTED_GROUP, NAMESPACE, SERVER_GROUP, TYPE, Token, new_token, token_secret
+from bootstrap.steps.counted_tokens import approver_objects
+from bootstrap.steps.known_tokens import NODE
 from bootstrap.steps.kube_client import KubeClient
 
 TOKEN_LIFE = timedelta(hours=1)
-NAMESPACE = "kube-system"
-TYPE = "bootstrap.kubernetes.io/token"
+GROUPS = {Role.AGENT: (COUNTED_GROUP,), Role.SERVER: (SERVER_GROUP, COUNTED_GROUP)}
 
 
-def give_token(api: KubeClient, node: str) -> Token:
-    """A new token for the join of a node, which the API server knows. Raises KubeError."""
+def give_token(api: KubeClient, node: str, role: Role) -> Token:
+    """A new token for the join of a node, which the API server and the approver know. Raises KubeError."""
     token = new_token()
-    expires = datetime.now(UTC) + TOKEN_LIFE
-    api.apply(token_secret(token, expires=expires, description=_description(node), usages=("authentication",)))
+    secret = token_secret(
+        token,
+        expires=datetime.now(UTC) + TOKEN_LIFE,
+        description=_description(node),
+        groups=GROUPS[role],
+        usages=("authentication",),
+        annotations={NODE: node},
+    )
+    owner = api.apply(secret)
+    for manifest in approver_objects(token.id, owner):
+        api.apply(manifest)
     return token
 
 

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from bootstrap.pki.token import COUNTED_GROUP, DEFAULT_GROUP, SERVER_GROUP
-from bootstrap.steps.join_tokens import NAMESPACE, TYPE
+from bootstrap.pki.token import COUNTED_GROUP, DEFAULT_GROUP, NAMESPACE, SERVER_GROUP, TYPE
 from bootstrap.steps.kube_client import KubeClient
 
 # How often a token may be used, for which node it is, and the UIDs of the requests for certificates that it was used
@@ -38,6 +37,11 @@ class KnownToken:
     used: int = 0
     node: str | None = None
 
+    @property
+    def left(self) -> int | None:
+        """How many more may join with it; None is any number."""
+        return None if self.uses is None else max(self.uses - self.used, 0)
+
     def expired(self, now: datetime) -> bool:
         """Whether its time is over; the token cleaner takes it away within a moment of that."""
         return self.expires is not None and self.expires <= now
@@ -54,6 +58,7 @@ class KnownToken:
             "description": self.description,
             "uses": self.uses,
             "used": self.used,
+            "left": self.left,
             "node": self.node,
         }
 

@@ -13,9 +13,8 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from bootstrap.errors import ClusterupError, Refused
-from bootstrap.pki.token import Token
+from bootstrap.pki.token import NAMESPACE, Token
 from bootstrap.steps.discovery import Discovered
-from bootstrap.steps.join_tokens import NAMESPACE
 from bootstrap.steps.joining import STEP, Machine, token_client
 from bootstrap.steps.kube_client import KubeClient, KubeForbidden, KubeUnauthorized
 from bootstrap.steps.server_tokens import LARGEST

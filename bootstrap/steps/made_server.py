@@ -19,10 +19,10 @@ from typing import Any
 
 from bootstrap.errors import BadUse, ClusterupError, Refused
 from bootstrap.inventory.model import Role
+from bootstrap.pki.token import NAMESPACE
 from bootstrap.steps.agent_description import DescribedFile, DescribedUnit, parse_description
 from bootstrap.steps.apply import Intent, installation_of
 from bootstrap.steps.desired import Desired
-from bootstrap.steps.join_tokens import NAMESPACE
 from bootstrap.steps.kube_client import KubeClient
 from bootstrap.steps.layout import NodeFile, Runs
 from bootstrap.steps.node_object import given_by, labels_of

@@ -8,18 +8,23 @@ from __future__ import annotations
 from typing import Any
 
 from bootstrap.inventory.model import Inventory
-from bootstrap.pki.token import cluster_info
+from bootstrap.pki.token import DEFAULT_GROUP, cluster_info
 from bootstrap.steps.kubeadm_objects import kubeadm_objects
 from bootstrap.steps.published import access_objects
+from bootstrap.steps.shape import servers_of
 from bootstrap.steps.token_objects import token_objects
 
 Manifest = dict[str, Any]
 # What all of them carry, so that they are found by one question for each kind, however many others there are.
 # Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/
 KEPT = {"app.kubernetes.io/managed-by": "clusterup"}
-BOOTSTRAP_GROUP = "system:bootstrappers:kubeadm:default-node-token"
 NODES = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:nodes"}
-BOOTSTRAPPERS = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": BOOTSTRAP_GROUP}
+BOOTSTRAPPERS = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": DEFAULT_GROUP}
+# What is taken out of every cluster, by kind and name, and why. kube-controller-manager says yes to whatever name a
+# token asks for with it: `kubeadm init` makes it, and so did clusterup before its approver decided about all tokens.
+UNWANTED = {
+    ("ClusterRoleBinding", "kubeadm:node-autoapprove-bootstrap"): "lets any token take the name of any node",
+}
 
 
 def kept(manifest: Manifest) -> Manifest:
@@ -39,11 +44,11 @@ def _binding(name: str, role: str, subject: dict[str, str]) -> Manifest:
 
 
 def base_objects() -> tuple[Manifest, ...]:
-    """What lets a kubelet with a bootstrap token get and renew its certificate, and a node run kube-proxy."""
+    """What lets a kubelet with a bootstrap token ask for its certificate and later renew it by itself, and a node run
+    kube-proxy. Who decides about the first one is clusterup's approver alone: see `UNWANTED`."""
     signing = "system:certificates.k8s.io:certificatesigningrequests"
     return (
         _binding("kubeadm:kubelet-bootstrap", "system:node-bootstrapper", BOOTSTRAPPERS),
-        _binding("kubeadm:node-autoapprove-bootstrap", f"{signing}:nodeclient", BOOTSTRAPPERS),
         _binding("kubeadm:node-autoapprove-certificate-rotation", f"{signing}:selfnodeclient", NODES),
         # kube-proxy and the pod network's agent use the kubelet's certificate: one identity a node.
         _binding("clusterup:node-proxier", "system:node-proxier", NODES),
@@ -68,7 +73,7 @@ def cluster_objects(server_url: str, ca_pem: bytes, inventory: Inventory, kubern
         *base_objects(),
         *kubeadm_objects(inventory, kubernetes),
         *access_objects(),
-        *token_objects(),
+        *token_objects(servers_of(inventory)),
         cluster_info(server_url, ca_pem),
         {
             "apiVersion": "rbac.authorization.k8s.io/v1",

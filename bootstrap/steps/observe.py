@@ -12,7 +12,7 @@ from bootstrap.errors import ClusterupError
 from bootstrap.steps.controlplane import object_key
 from bootstrap.steps.drain import pods_to_move
 from bootstrap.steps.join import is_ready
-from bootstrap.steps.objects import KEPT, Manifest
+from bootstrap.steps.objects import KEPT, UNWANTED, Manifest
 from bootstrap.steps.rolling import healthy_voter
 from bootstrap.steps.ways import OperatorKeys, api_at, etcd_at
 from bootstrap.steps.world import ApiFacts, EtcdFacts, EtcdMemberFacts, NodeFacts, PodFacts
@@ -47,18 +47,23 @@ def read_api(
     keys: OperatorKeys,
     objects: Sequence[Manifest],
 ) -> ApiFacts | None:
-    """The Nodes, and what clusterup keeps of the kinds of `objects`, as the first server tells them whose API server is
-    ready; None where none is, nor becomes so within `PATIENCE_SECONDS`."""
+    """The Nodes, what clusterup keeps of the kinds of `objects`, and what there is of `UNWANTED`, as the first server
+    tells them whose API server is ready; None where none is, nor becomes so within `PATIENCE_SECONDS`."""
 
     def ask(transport: Transport) -> ApiFacts | None:
         with api_at(transport, keys) as api:
             if not api.ready():
                 return None
+            kinds = sorted({manifest["kind"] for manifest in objects})
             listed = {f"Node/{node['metadata']['name']}": node for node in api.list_remembered("Node")}
             found = {
                 object_key({**item, "kind": kind}): item
-                for kind in sorted({manifest["kind"] for manifest in objects})
+                for kind in kinds
                 for item in api.list_remembered(kind, labels=KEPT)
+            } | {
+                object_key({**item, "kind": kind}): item
+                for kind, name in UNWANTED
+                if kind in kinds and (item := api.remembered(kind, name)) is not None
             }
         ready = {name.removeprefix("Node/"): is_ready(node) for name, node in listed.items()}
         return ApiFacts(ready, {**listed, **found})

@@ -28,14 +28,13 @@ from bootstrap.inventory.taking_out import replace_file
 from bootstrap.paths import expanded, state_dir
 from bootstrap.pki.sealed import unseal
 from bootstrap.pki.store import read_if_there, write_private
-from bootstrap.pki.token import Token
+from bootstrap.pki.token import NAMESPACE, Token
 from bootstrap.steps import adopt
 from bootstrap.steps.adopt import OtherHere
 from bootstrap.steps.adopt_fetch import Found
 from bootstrap.steps.damage import AS_IT_IS, damaged
 from bootstrap.steps.discovery import Discovered
 from bootstrap.steps.handover_file import parse_handover
-from bootstrap.steps.join_tokens import NAMESPACE
 from bootstrap.steps.joining import STEP, Machine, token_client
 from bootstrap.steps.kube_client import KubeClient, KubeForbidden, KubeUnauthorized
 from bootstrap.steps.server_tokens import HANDOVER_KEY, claim_server_token, server_secret_name

@@ -12,8 +12,7 @@ from typing import Any
 
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.pki.sealed import seal
-from bootstrap.pki.token import Token
-from bootstrap.steps.join_tokens import NAMESPACE
+from bootstrap.pki.token import NAMESPACE, Token
 from bootstrap.steps.kube_client import KubeClient
 from bootstrap.steps.token_objects import Manifest, delete_secret_for_holder, secret_for_holder
 

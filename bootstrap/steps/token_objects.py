@@ -1,4 +1,4 @@
-"""What holders of clusterup's own kinds of tokens may do, in every cluster.
+"""What holders of clusterup's own kinds of tokens may do, in every cluster, and what decides about them.
 
 Source: https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/
 """
@@ -6,11 +6,10 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bootstrap.pki.token import COUNTED_GROUP, SERVER_GROUP
-from bootstrap.steps.join_tokens import NAMESPACE
+from bootstrap.pki.token import COUNTED_GROUP, NAMESPACE, SERVER_GROUP
 from bootstrap.steps.kube_client import KubeClient
 
 Manifest = dict[str, Any]
@@ -18,13 +17,16 @@ KUBELET_SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
 RBAC = "rbac.authorization.k8s.io"
 APPROVER = "clusterup:approver"
 CLUSTER_INFO_ROLE = "kubeadm:bootstrap-signer-clusterinfo"
+# The names that no agent's token gets, which the approver reads (bootstrap/node/approve.py).
+SERVERS, SERVERS_KEY = "clusterup-servers", "servers"
 
 
-def token_objects() -> tuple[Manifest, ...]:
+def token_objects(servers: Iterable[str]) -> tuple[Manifest, ...]:
     """A server's token reads the cluster's description, and nothing else that is not made for it alone. Whoever has a
     counted token may ask for a kubelet's certificate, and the approver on the servers decides; what it may read of a
-    token is made with the token."""
+    token is made with the token. `servers` are the names of the cluster's servers."""
     certificates = {"apiGroups": ["certificates.k8s.io"]}
+    reads = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [SERVERS], "verbs": ["get"]}
     rules = [
         {**certificates, "resources": ["certificatesigningrequests"], "verbs": ["list"]},
         {**certificates, "resources": ["certificatesigningrequests/approval"], "verbs": ["update"]},
@@ -36,7 +38,28 @@ def token_objects() -> tuple[Manifest, ...]:
         _cluster_role_binding("clusterup:counted-bootstrap", "system:node-bootstrapper", group(COUNTED_GROUP)),
         {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": APPROVER}, "rules": rules},
         _cluster_role_binding(APPROVER, APPROVER, user(APPROVER)),
+        role(APPROVER, NAMESPACE, [reads]),
+        role_binding(APPROVER, NAMESPACE, APPROVER, user(APPROVER)),
+        servers_object(servers),
     )
+
+
+def servers_object(servers: Iterable[str]) -> Manifest:
+    """The names of the cluster's servers, one a line: no other thing says so of one whose Node is away for a moment."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": SERVERS, "namespace": NAMESPACE},
+        "data": {SERVERS_KEY: "".join(f"{name}\n" for name in sorted(set(servers)))},
+    }
+
+
+def add_server(api: KubeClient, name: str, servers: Iterable[str]) -> Manifest:
+    """The names of the cluster's servers with one more: of a server that joins before the next apply writes it down.
+    Those that are written down stay; `servers` stand in for them where nothing is. Raises KubeError."""
+    found = api.get("ConfigMap", SERVERS, NAMESPACE)
+    there = str((found.get("data") or {}).get(SERVERS_KEY, "")).split() if found else servers
+    return servers_object([*there, name])
 
 
 def group(name: str) -> dict[str, str]:

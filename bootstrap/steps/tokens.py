@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bootstrap.errors import BadUse, ClusterupError
+from bootstrap.errors import BadUse, ClusterupError, Refused
 from bootstrap.inventory.model import Inventory, Role
 from bootstrap.pki.token import (
     COUNTED_GROUP,
-    DEFAULT_GROUP,
+    NAMESPACE,
     SERVER_GROUP,
     Token,
     ca_pin,
@@ -27,24 +27,28 @@ from bootstrap.pki.token import (
 )
 from bootstrap.steps.apply import Intent
 from bootstrap.steps.counted_tokens import counted_token_objects, delete_counted_objects
-from bootstrap.steps.join_tokens import NAMESPACE
+from bootstrap.steps.join import is_ready
 from bootstrap.steps.known_tokens import NODE, USES
 from bootstrap.steps.kube_client import KubeClient
 from bootstrap.steps.made_secret import delete_made_objects, made_server_objects
 from bootstrap.steps.made_server import check_may_join, made_server
+from bootstrap.steps.node_object import SERVER_LABEL
+from bootstrap.steps.objects import kept
 from bootstrap.steps.server_tokens import DEFAULT_LIFE, LONGEST_LIFE, delete_server_objects, server_token_objects
-from bootstrap.steps.shape import joined_at
-from bootstrap.steps.token_objects import Manifest
+from bootstrap.steps.shape import joined_at, servers_of
+from bootstrap.steps.token_objects import Manifest, add_server
 from bootstrap.steps.token_ttl import lifetime_of
 
 AGENT_LIFE = timedelta(hours=1)
+# What --uses takes beside a number.
+UNLIMITED = "unlimited"
 _NODE_NAME = re.compile(r"[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?", re.ASCII)
 DESCRIPTION = "made by `clusterup token create`"
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a token is to be good for."""
+    """What a token is to be good for. `uses` None is any number of nodes."""
 
     lifetime: timedelta
     role: Role = Role.AGENT
@@ -53,17 +57,14 @@ class Wish:
 
     @property
     def counted(self) -> bool:
-        """Whether clusterup's own approver decides about each use: not about that of a token that opens keys."""
-        if self.role is Role.SERVER:
-            return self.node is not None
-        return self.uses is not None or self.node is not None
+        """Whether a kubelet may ask for its certificate with it: not with one that opens the cluster's keys."""
+        return self.role is Role.AGENT or self.node is not None
 
     @property
     def groups(self) -> tuple[str, ...]:
         """The groups that its holder is in."""
         servers = (SERVER_GROUP,) if self.role is Role.SERVER else ()
-        counted = (COUNTED_GROUP,) if self.counted else ()
-        return (*servers, *counted) or (DEFAULT_GROUP,)
+        return (*servers, *((COUNTED_GROUP,) if self.counted else ()))
 
     @property
     def annotations(self) -> dict[str, str]:
@@ -72,17 +73,26 @@ class Wish:
         return {**uses, **({NODE: self.node} if self.node is not None else {})}
 
 
-def wish_of(*, ttl: str | None, role: str, uses: int | None = None, node: str | None = None) -> Wish:
+def wish_of(*, ttl: str | None, role: str, uses: str | None = None, node: str | None = None) -> Wish:
     """What the options of `clusterup token create` ask for. Raises BadUse for what no token can be."""
-    if uses is not None and uses < 1:
-        raise _bad(f"a token can't be for {uses} joins", "leave --uses away for any number, or give one from 1 on")
+    number = _uses_of(uses)
     if node is not None and not _NODE_NAME.fullmatch(node):
         raise _bad(f"{node!r} is no name of a node", "lower-case letters, digits, - and . as in --node worker-7")
     if role != Role.SERVER:
-        return Wish(AGENT_LIFE if ttl is None else lifetime_of(ttl), Role.AGENT, uses, node)
-    if uses not in (None, 1):
+        return Wish(AGENT_LIFE if ttl is None else lifetime_of(ttl), Role.AGENT, number, node)
+    if number != 1:
         raise _bad("a server's token is for one join", "leave --uses away, and make a token for each server")
     return Wish(DEFAULT_LIFE if ttl is None else lifetime_of(ttl, LONGEST_LIFE), Role.SERVER, 1, node)
+
+
+def _uses_of(text: str | None) -> int | None:
+    if text == UNLIMITED:
+        return None
+    if text is not None and not re.fullmatch("[1-9][0-9]{0,8}", text):
+        raise _bad(
+            f"a token can't be for {text!r} joins", f"as in --uses 3; --uses {UNLIMITED} for any number within its time"
+        )
+    return int(text or 1)
 
 
 def _bad(problem: str, hint: str) -> BadUse:
@@ -91,7 +101,8 @@ def _bad(problem: str, hint: str) -> BadUse:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A token that was made, with what a node needs besides to join with it. `server` is a URL."""
+    """A token that was made, with what a node needs besides to join with it. `server` is a URL; `uses` None is any
+    number; `live` is whether a Ready Node has the name that it is for."""
 
     token: Token
     expires: datetime
@@ -99,6 +110,16 @@ class Made:
     pin: str
     role: Role = Role.AGENT
     node: str | None = None
+    uses: int | None = 1
+    live: bool = False
+
+    @property
+    def good_for(self) -> str:
+        """What it is good for, in words."""
+        if self.node is None:
+            return "any number of nodes" if self.uses is None else f"{self.uses} node{'s' if self.uses > 1 else ''}"
+        often = "any number of joins" if self.uses is None else f"{self.uses} join{'s' if self.uses > 1 else ''}"
+        return f"{often} as {self.node}"
 
     def join_commands(self) -> tuple[str, ...]:
         """What is typed to join with it: clusterup's own command, and for agents kubeadm's. A server that something was
@@ -120,6 +141,8 @@ class Made:
         return {
             "token": self.token.reveal(),
             "role": self.role.value,
+            "uses": self.uses,
+            "node": self.node,
             "expires": self.expires.isoformat(),
             "server": self.server,
             "ca_cert_hash": self.pin,
@@ -138,6 +161,9 @@ def create_token(api: KubeClient, wish: Wish, intent: Intent) -> Made:
     if wish.role is Role.SERVER and wish.node is not None:
         # What it keeps of it will be taken for ours.
         intent.state.note_handover(hashlib.sha256(_handover(intent)).hexdigest())
+    replaced = None
+    if wish.role is Role.AGENT and wish.node is not None:
+        replaced = _agents_node(api, intent.inventory, wish.node)
     token = new_token()
     expires = datetime.now(UTC).replace(microsecond=0) + wish.lifetime
     secret = token_secret(
@@ -145,23 +171,47 @@ def create_token(api: KubeClient, wish: Wish, intent: Intent) -> Made:
     )
     try:
         owner = api.apply(secret)
-        for manifest in _opened(token, wish, intent, owner):
+        for manifest in _opened(api, token, wish, intent, owner):
             api.apply(manifest)
     except BaseException:
         with suppress(ClusterupError):
             revoke_token(api, token.id)
         raise
-    return Made(token, expires, join_url(intent.inventory), ca_pin(intent.keys.pki.ca.cert_pem), wish.role, wish.node)
+    pin = ca_pin(intent.keys.pki.ca.cert_pem)
+    return Made(
+        token, expires, join_url(intent.inventory), pin, wish.role, wish.node, wish.uses, live=is_ready(replaced or {})
+    )
 
 
-def _opened(token: Token, wish: Wish, intent: Intent, owner: Mapping[str, Any]) -> tuple[Manifest, ...]:
+def _agents_node(api: KubeClient, inventory: Inventory, name: str) -> Mapping[str, Any] | None:
+    """The Node that has an agent's name already. Raises Refused where the name is a server's, in the inventory or in
+    the cluster: the approver never gives it to an agent's token."""
+    found = api.get("Node", name)
+    listed = name in servers_of(inventory)
+    if not listed and SERVER_LABEL not in ((found or {}).get("metadata", {}).get("labels") or {}):
+        return found
+    raise Refused(
+        f"{name} is a server, and an agent's token never gets its name",
+        node=name,
+        step="token",
+        tried="look for what the token is to be made for",
+        got="it is a server in the inventory" if listed else "its Node is a server's",
+        hint=f"`clusterup apply` joins it again; `clusterup remove {name}` takes out one that is gone for good; a new "
+        f"server joins with --role server --node {name}",
+    )
+
+
+def _opened(
+    api: KubeClient, token: Token, wish: Wish, intent: Intent, owner: Mapping[str, Any]
+) -> tuple[Manifest, ...]:
     """What there is beside the token's own Secret, `owner`."""
     counted = counted_token_objects(token.id, owner) if wish.counted else ()
     if wish.role is not Role.SERVER:
         return counted
     if wish.node is None:
         return server_token_objects(token, owner, _handover(intent))
-    return (*counted, *made_server_objects(token.id, owner, made_server(intent, wish.node)))
+    names = kept(add_server(api, wish.node, servers_of(intent.inventory)))
+    return (names, *counted, *made_server_objects(token.id, owner, made_server(intent, wish.node)))
 
 
 def revoke_token(api: KubeClient, token_id: str) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime
 from bootstrap.steps.known_tokens import KnownToken
 from bootstrap.steps.token_ttl import in_words
 
-_HEAD = ("ID", "ROLE", "ENDS IN", "USED", "NODE", "DESCRIPTION")
+_HEAD = ("ID", "ROLE", "ENDS IN", "LEFT", "NODE", "DESCRIPTION")
 
 
 def token_lines(tokens: Sequence[KnownToken], now: datetime) -> Iterator[str]:
@@ -20,10 +20,10 @@ def token_lines(tokens: Sequence[KnownToken], now: datetime) -> Iterator[str]:
 
 
 def _row(token: KnownToken, now: datetime) -> tuple[str, ...]:
-    used = f"{token.used} of {token.uses}" if token.uses is not None else "-"
+    left = f"{token.left} of {token.uses}" if token.uses is not None else "any"
     # Whoever may write Secrets must not write on a terminal.
     description = "".join(letter if letter.isprintable() else "?" for letter in token.description)
-    return token.id, token.role, _ends(token, now), used, token.node or "any", description or "-"
+    return token.id, token.role, _ends(token, now), left, token.node or "any", description or "-"
 
 
 def _ends(token: KnownToken, now: datetime) -> str:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from bootstrap.pki.token import NAMESPACE
 from bootstrap.steps import published
 from bootstrap.steps.discovery import CLUSTER_INFO
-from bootstrap.steps.join_tokens import NAMESPACE
 from bootstrap.steps.kube_client import KINDS, path_of
 from bootstrap.steps.kubeadm_objects import GET_NODES
 from bootstrap.steps.server_tokens import server_secret_name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import ssl
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from bootstrap.pki.x509 import Usage, issue
+from bootstrap.pki.x509 import KeyPair, Usage, issue
 from bootstrap.steps.kube_client import KubeClient
 from bootstrap.steps.token_objects import KUBELET_SIGNER
 from tests.integration.kube.servers import ApiServer
@@ -24,13 +24,28 @@ API = "certificates.k8s.io/v1"
 USAGES = ("digital signature", "key encipherment", "client auth")
 
 
-def request(node: str, organization: str = "system:nodes") -> bytes:
-    """What a kubelet asks for: a certificate for system:node:NAME."""
+def request(node: str, organization: str = "system:nodes", others: Sequence[x509.GeneralName] = ()) -> bytes:
+    """What a kubelet asks for: a certificate for system:node:NAME; and for `others`, which no kubelet asks for."""
     names = [(NameOID.ORGANIZATION_NAME, organization), (NameOID.COMMON_NAME, f"system:node:{node}")]
     subject = x509.Name([x509.NameAttribute(kind, text) for kind, text in names])
     made = x509.CertificateSigningRequestBuilder().subject_name(subject)
+    if others:
+        made = made.add_extension(x509.SubjectAlternativeName(others), critical=False)
     key = ec.generate_private_key(ec.SECP256R1())
     return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def renewed(server: ApiServer, node: str) -> dict[str, Any]:
+    """A request that a node made for itself, with the certificate that it has."""
+    own = issue(server.pki.ca, common_name=f"system:node:{node}", usage=Usage.CLIENT, organizations=["system:nodes"])
+    spec = {
+        "request": base64.b64encode(request(node)).decode(),
+        "signerName": KUBELET_SIGNER,
+        "usages": list(USAGES),
+    }
+    metadata = {"generateName": f"csr-{node}-"}
+    body = {"apiVersion": API, "kind": "CertificateSigningRequest", "metadata": metadata, "spec": spec}
+    return _as(server, own, "POST", f"/apis/{API}/certificatesigningrequests", body)
 
 
 def asked(
@@ -75,10 +90,10 @@ def certificate(client: KubeClient, csr: dict[str, Any]) -> bytes:
     return base64.b64decode(found.get("status", {}).get("certificate", ""))
 
 
-def comes_up(server: ApiServer, node: str) -> None:
+def comes_up(server: ApiServer, node: str, labels: Mapping[str, str] | None = None) -> None:
     """The kubelet is in, and tells that it is Ready."""
     with server.client() as client:
-        client.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}})
+        client.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node, "labels": dict(labels or {})}})
     says(server, node, "True")
 
 
@@ -100,9 +115,15 @@ def is_allowed(server: ApiServer, user: str, verb: str, resource: str, *, name: 
 
 def _as_admin(server: ApiServer, method: str, path: str, body: dict[str, Any], kind: str) -> dict[str, Any]:
     admin = issue(server.pki.ca, common_name="admin", usage=Usage.CLIENT, organizations=["system:masters"])
+    return _as(server, admin, method, path, body, kind=kind)
+
+
+def _as(
+    server: ApiServer, who: KeyPair, method: str, path: str, body: dict[str, Any], *, kind: str = "application/json"
+) -> dict[str, Any]:
     context = ssl.create_default_context(cadata=server.pki.ca.cert_pem.decode())
     with tempfile.NamedTemporaryFile() as pair:
-        Path(pair.name).write_bytes(admin.cert_pem + b"\n" + admin.key_pem)
+        Path(pair.name).write_bytes(who.cert_pem + b"\n" + who.key_pem)
         context.load_cert_chain(pair.name)
     url = f"https://127.0.0.1:{server.port}{path}"
     answer = httpx.request(method, url, json=body, headers={"Content-Type": kind}, verify=context)

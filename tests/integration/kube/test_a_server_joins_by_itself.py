@@ -20,10 +20,9 @@ import pytest
 import bootstrap
 from bootstrap.errors import Refused
 from bootstrap.inventory.model import Ssh
-from bootstrap.pki.token import COUNTED_GROUP, SERVER_GROUP, Token, parse_token, token_secret
+from bootstrap.pki.token import COUNTED_GROUP, NAMESPACE, SERVER_GROUP, Token, parse_token, token_secret
 from bootstrap.pki.x509 import Usage, issue
 from bootstrap.steps.discovery import discover, server_url
-from bootstrap.steps.join_tokens import NAMESPACE
 from bootstrap.steps.joining import Machine as Asked
 from bootstrap.steps.kube_client import KubeClient
 from bootstrap.steps.made_secret import MadeFor, check_same_server, delete_made_objects, made_for, made_server_objects
@@ -53,7 +52,7 @@ UNITS = ("etcd.service", "kube-apiserver.service", "kube-scheduler.service")
 def cluster(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     """The cluster's etcd and this machine's API server are those that there are."""
     with lab.api.client() as client:
-        for manifest in (*token_objects(), *access_objects()):
+        for manifest in (*token_objects([]), *access_objects()):
             client.apply(manifest)
     monkeypatch.setattr(quorum, "CLIENT_PORT", lab.api.member.client_port)
     monkeypatch.setattr(server_join, "OWN_API", trust.Server("127.0.0.1", lab.api.port))

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
 
-import bootstrap
-from bootstrap.pki.token import parse_token
-from bootstrap.pki.x509 import Usage, issue
+from bootstrap.inventory.model import Role
+from bootstrap.pki.token import new_token, parse_token, token_secret
+from bootstrap.steps.join_tokens import give_token, take_tokens_back
 from bootstrap.steps.kube_client import KubeClient
+from bootstrap.steps.node_object import SERVER_LABEL
 from bootstrap.steps.objects import cluster_objects
 from bootstrap.steps.token_objects import APPROVER
-from tests.helpers.daemons import daemon, wait_for
-from tests.integration.kube.kubelets import asked, certificate, comes_up, decision, is_allowed, request, says
+from tests.helpers.daemons import wait_for
+from tests.integration.kube.approvers import running_approvers, url_of
+from tests.integration.kube.kubelets import (
+    asked,
+    certificate,
+    comes_up,
+    decision,
+    is_allowed,
+    renewed,
+    request,
+    says,
+)
 from tests.integration.kube.operator import Types, types
 from tests.integration.kube.servers import ApiServer
 from tests.integration.kube.test_tokens import listed, made, may
@@ -27,14 +38,13 @@ from tests.unit.steps.worlds import inventory
 
 __all__ = ["types"]
 Approves = Callable[..., AbstractContextManager[None]]
-AGENT = Path(bootstrap.__file__).parent / "node"
+SERVER = {SERVER_LABEL: ""}
 
 
 @pytest.fixture
 def client(api_server: ApiServer) -> Iterator[KubeClient]:
     with api_server.client() as client:
-        url = f"https://127.0.0.1:{api_server.port}"
-        for manifest in cluster_objects(url, api_server.pki.ca.cert_pem, inventory(), "1.20.2"):
+        for manifest in cluster_objects(url_of(api_server), api_server.pki.ca.cert_pem, inventory(), "1.20.2"):
             client.apply(manifest)
         yield client
 
@@ -42,26 +52,7 @@ def client(api_server: ApiServer) -> Iterator[KubeClient]:
 @pytest.fixture
 def approves(api_server: ApiServer, client: KubeClient, tmp_path: Path) -> Approves:
     """Runs so many approvers, each as a server's unit does."""
-    own = issue(api_server.pki.ca, common_name=APPROVER, usage=Usage.CLIENT)
-    (tmp_path / "approver.crt").write_bytes(own.cert_pem)
-    (tmp_path / "approver.key").write_bytes(own.key_pem)
-    settings = {
-        "server": f"https://127.0.0.1:{api_server.port}",
-        "ca": str(api_server.pki_folder / "ca.crt"),
-        "certificate": str(tmp_path / "approver.crt"),
-        "key": str(tmp_path / "approver.key"),
-    }
-    (tmp_path / "approver.json").write_text(json.dumps(settings))
-    argv = [sys.executable, "-Es", str(AGENT / "__main__.py"), "approve", str(tmp_path / "approver.json")]
-
-    @contextmanager
-    def run(count: int = 1) -> Iterator[None]:
-        with ExitStack() as stack:
-            for number in range(count):
-                stack.enter_context(daemon(argv, tmp_path / f"approver-{number}.log"))
-            yield
-
-    return run
+    return lambda count=1: running_approvers(api_server, tmp_path, count)
 
 
 def decided(client: KubeClient, csr: dict[str, Any]) -> tuple[str, str]:
@@ -84,7 +75,8 @@ def test_a_token_for_one_join_lets_one_kubelet_in_and_refuses_the_next_one(
         signed = x509.load_pem_x509_certificate(certificate(client, first))
         assert signed.subject.rfc4514_string() == "CN=system:node:once-1,O=system:nodes"
         kind, why = decided(client, asked(api_server, token, "once-2"))
-        assert (kind, why) == ("Denied", "the token is used up: it was for 1 of them, and 1 have joined")
+        assert kind == "Denied"
+        assert why.startswith("the token is used up: it was for 1 of them, and 1 have joined. ")
         assert (listed(types)[token[:6]]["used"], listed(types)[token[:6]]["uses"]) == (1, 1)
 
 
@@ -102,14 +94,105 @@ def test_a_used_up_token_goes_when_who_used_it_is_in_and_not_before(
         wait_for(lambda: client.get("Role", role, "kube-system") is None, "the end of the right to read it", 120)
 
 
+def kubeadm_s(client: KubeClient) -> str:
+    """A token as `kubeadm token create` makes it: in kubeadm's own group, and nothing is counted."""
+    token = new_token()
+    client.apply(token_secret(token, expires=datetime.now(UTC) + timedelta(hours=1), description=""))
+    return token.reveal()
+
+
 def test_without_an_approver_nobody_says_yes(
     api_server: ApiServer, client: KubeClient, types: Types, controllers: None
 ) -> None:
-    counted, plain = made(types, "--uses", "5")["token"], made(types)["token"]
-    waits = asked(api_server, counted, "waits")
-    # kube-controller-manager has looked at this one after the other.
-    assert decided(client, asked(api_server, plain, "plain"))[0] == "Approved"
-    assert decision(client, waits) == ("", "")
+    waiting = [asked(api_server, token, "waits") for token in (made(types)["token"], kubeadm_s(client))]
+    # kube-controller-manager has looked at this one after the others.
+    comes_up(api_server, "renews")
+    assert decided(client, renewed(api_server, "renews"))[0] == "Approved"
+    assert [decision(client, csr) for csr in waiting] == [("", "")] * 2
+
+
+def test_a_node_renews_its_own_certificate_without_anybody_s_token(
+    api_server: ApiServer, client: KubeClient, controllers: None
+) -> None:
+    comes_up(api_server, "server-1", SERVER)
+    csr = renewed(api_server, "server-1")
+    assert decided(client, csr) == (
+        "Approved",
+        "Auto approving self kubelet client certificate after SubjectAccessReview.",
+    )
+    wait_for(lambda: certificate(client, csr) != b"", "the certificate", 60)
+    signed = x509.load_pem_x509_certificate(certificate(client, csr))
+    assert signed.subject.rfc4514_string() == "CN=system:node:server-1,O=system:nodes"
+
+
+def test_kubeadm_s_token_takes_new_names_and_no_server_s_be_it_ready_or_not(
+    api_server: ApiServer, client: KubeClient, approves: Approves, controllers: None
+) -> None:
+    token = kubeadm_s(client)
+    comes_up(api_server, "server-1", SERVER)
+    with approves():
+        for ready in ("True", "Unknown"):
+            says(api_server, "server-1", ready)
+            csr = asked(api_server, token, "server-1")
+            kind, why = decided(client, csr)
+            assert kind == "Denied"
+            assert why.startswith("the name server-1 is a server's, and a token for agents never gets it")
+            assert certificate(client, csr) == b""
+        new = asked(api_server, token, "a-new-one")
+        assert decided(client, new) == (
+            "Approved",
+            f"a-new-one joins with the token {token[:6]}, which is not counted",
+        )
+        wait_for(lambda: certificate(client, new) != b"", "the certificate", 60)
+
+
+def test_a_server_s_name_is_kept_while_its_node_is_away_for_a_moment(
+    api_server: ApiServer, client: KubeClient, types: Types, approves: Approves
+) -> None:
+    # s1 is in the inventory, and has no Node.
+    assert client.get("Node", "s1") is None
+    with approves():
+        for token in (kubeadm_s(client), made(types)["token"], made(types, "--uses", "unlimited")["token"]):
+            kind, why = decided(client, asked(api_server, token, "s1"))
+            assert (kind, why.partition(",")[0]) == ("Denied", "the name s1 is a server's")
+
+
+@pytest.mark.parametrize("ready", ["True", "False", "Unknown"])
+def test_the_name_of_a_node_ready_or_not_is_given_to_a_token_for_it_alone(
+    api_server: ApiServer, client: KubeClient, types: Types, approves: Approves, ready: str
+) -> None:
+    name = f"agent-{ready.lower()}"
+    comes_up(api_server, name)
+    says(api_server, name, ready)
+    ordinary = [kubeadm_s(client), made(types)["token"], made(types, "--uses", "unlimited")["token"]]
+    own = made(types, "--node", name)["token"]
+    with approves():
+        for token in ordinary:
+            kind, why = decided(client, asked(api_server, token, name))
+            assert kind == "Denied"
+            assert why.startswith(f"the name {name} is taken")
+            assert f"clusterup token create --node {name}" in why
+        assert decided(client, asked(api_server, own, name))[0] == "Approved"
+        # What was refused was not counted.
+        assert listed(types)[ordinary[1][:6]]["left"] == 1
+        client.delete("Node", name)
+        assert decided(client, asked(api_server, ordinary[1], name))[0] == "Approved"
+
+
+def test_what_an_apply_makes_for_a_node_gives_it_its_name_again(
+    api_server: ApiServer, client: KubeClient, approves: Approves
+) -> None:
+    comes_up(api_server, "server-1", SERVER)
+    comes_up(api_server, "agent-1")
+    with approves():
+        for name, role in (("server-1", Role.SERVER), ("agent-1", Role.AGENT), ("s1", Role.SERVER)):
+            token = give_token(client, name, role).reveal()
+            assert decided(client, asked(api_server, token, name))[0] == "Approved"
+            assert decided(client, asked(api_server, token, "another"))[0] == "Denied"
+        agents = give_token(client, "server-1", Role.AGENT).reveal()
+        assert decided(client, asked(api_server, agents, "server-1"))[0] == "Denied"
+    for name in ("server-1", "agent-1", "s1"):
+        take_tokens_back(client, name)
 
 
 def test_a_token_for_one_node_is_for_no_other(
@@ -117,25 +200,79 @@ def test_a_token_for_one_node_is_for_no_other(
 ) -> None:
     token = made(types, "--node", "mine")["token"]
     with approves():
-        assert decided(client, asked(api_server, token, "yours")) == (
-            "Denied",
-            "the token is for the node mine, and the machine calls itself yours",
-        )
+        kind, why = decided(client, asked(api_server, token, "yours"))
+        assert kind == "Denied"
+        assert why.startswith("the token is for the node mine, and the machine calls itself yours")
         assert decided(client, asked(api_server, token, "mine"))[0] == "Approved"
 
 
-def test_the_name_of_a_live_node_is_not_given_away_and_that_of_a_dead_one_is(
+OTHERS = [
+    x509.DNSName("kubernetes.default.svc"),
+    x509.IPAddress(ip_address("10.96.0.1")),
+    x509.RFC822Name("root@example.org"),
+    x509.UniformResourceIdentifier("spiffe://example.org/admin"),
+]
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=lambda other: type(other).__name__)
+def test_who_asks_for_another_name_as_well_is_refused_and_uses_nothing_up(
+    api_server: ApiServer, client: KubeClient, types: Types, approves: Approves, other: x509.GeneralName
+) -> None:
+    token = made(types)["token"]
+    name = f"san-{type(other).__name__.lower()}"
+    with approves():
+        assert decided(client, asked(api_server, token, name, content=request(name, others=[other]))) == (
+            "Denied",
+            "this is no request of a kubelet: it asks for other names (a subjectAltName), and a kubelet asks for its "
+            "name alone",
+        )
+        assert (listed(types)[token[:6]]["used"], listed(types)[token[:6]]["left"]) == (0, 1)
+        assert decided(client, asked(api_server, token, name))[0] == "Approved"
+
+
+def test_a_huge_request_and_many_others_of_one_token_keep_nobody_waiting(
     api_server: ApiServer, client: KubeClient, types: Types, approves: Approves
 ) -> None:
-    token = made(types, "--uses", "1")["token"]
-    comes_up(api_server, "lives")
+    flood, token = made(types)["token"], made(types)["token"]
+    huge = asked(api_server, flood, "huge", content=b"nothing\n" * 100_000 + request("huge"))
+    many = [asked(api_server, flood, f"flood-{number}") for number in range(70)]
+    last = asked(api_server, token, "patient")
     with approves():
-        kind, why = decided(client, asked(api_server, token, "lives"))
-        assert kind == "Denied"
-        assert why.startswith("the name lives is taken")
-        says(api_server, "lives", "Unknown")
-        # What was refused was not counted.
-        assert decided(client, asked(api_server, token, "lives"))[0] == "Approved"
+        assert decided(client, last)[0] == "Approved"
+        found = [decided(client, csr)[0] for csr in many]
+        kind, why = decided(client, huge)
+    assert (found.count("Approved"), found.count("Denied")) == (1, 69)
+    assert (kind, "16384 at most" in why) == ("Denied", True)
+
+
+def test_two_approvers_give_a_token_for_one_node_to_one_of_two_that_ask_at_once(
+    api_server: ApiServer, client: KubeClient, types: Types, approves: Approves
+) -> None:
+    rounds = []
+    for number in range(5):
+        token = made(types)["token"]
+        rounds.append((token, [asked(api_server, token, f"race-{number}-{each}") for each in range(2)]))
+    with approves(2):
+        for token, waiting in rounds:
+            assert sorted(decided(client, csr)[0] for csr in waiting) == ["Approved", "Denied"]
+            assert listed(types)[token[:6]]["used"] == 1
+
+
+def test_where_nobody_says_which_names_are_servers_nobody_is_let_in_until_it_is_said(
+    api_server: ApiServer, client: KubeClient, types: Types, approves: Approves, tmp_path: Path
+) -> None:
+    token = made(types)["token"]
+    servers = client.get("ConfigMap", "clusterup-servers", "kube-system")
+    assert servers is not None
+    client.delete("ConfigMap", "clusterup-servers", "kube-system")
+    csr = asked(api_server, token, "early")
+    with approves():
+        log = tmp_path / "approver-0.log"
+        wait_for(lambda: "does not say which names are servers'" in log.read_text(), "what is missing to be said")
+        assert decision(client, csr) == ("", "")
+        kept = {key: servers["metadata"][key] for key in ("name", "namespace")}
+        client.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": kept, "data": servers["data"]})
+        assert decided(client, csr)[0] == "Approved"
 
 
 def test_what_is_no_kubelet_s_request_is_refused(
@@ -194,7 +331,10 @@ def test_whoever_asked_with_a_token_that_was_revoked_since_is_refused(
     csr = asked(api_server, token, "late")
     assert types("token", "revoke", token[:6]).exit_code == 0
     with approves():
-        assert decided(client, csr) == ("Denied", "the token is used up, revoked or over")
+        assert decided(client, csr) == (
+            "Denied",
+            "the token is used up, revoked or over. Another token: clusterup token create",
+        )
     for kind in ("Role", "RoleBinding"):
         for name in (f"clusterup-counted-{token[:6]}", f"clusterup-holder-{token[:6]}"):
             assert client.get(kind, name, "kube-system") is None

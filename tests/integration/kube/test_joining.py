@@ -25,16 +25,20 @@ from bootstrap.pki.kubeconfig import client_kubeconfig, token_kubeconfig, write_
 from bootstrap.pki.token import COUNTED_GROUP, DEFAULT_GROUP, Token, ca_pin, new_token, token_secret
 from bootstrap.pki.x509 import Usage, issue
 from bootstrap.steps.apply import Intent
+from bootstrap.steps.counted_tokens import counted_token_objects
 from bootstrap.steps.discovery import Discovered, ServerUrl, discover
 from bootstrap.steps.join_by_token import _refusals_told
-from bootstrap.steps.join_checks import FOR_NODE, token_problems
+from bootstrap.steps.join_checks import token_problems
 from bootstrap.steps.joining import Joining, Machine, described_agent, joining_of, token_client
+from bootstrap.steps.known_tokens import NODE
 from bootstrap.steps.kube_client import KubeClient, KubeError, KubeForbidden, KubeUnauthorized
 from bootstrap.steps.kubeadm_objects import kubeadm_objects
 from bootstrap.steps.objects import base_objects
 from bootstrap.steps.published import access_objects, agent_objects
 from bootstrap.steps.server_tokens import server_secret_name
+from bootstrap.steps.token_objects import token_objects
 from tests.helpers.daemons import daemon, free_ports, wait_for
+from tests.integration.kube.approvers import running_approvers
 from tests.integration.kube.servers import ApiServer
 from tests.integration.kube.test_kube_client import kubectl
 from tests.unit.steps.worlds import bundle, intent
@@ -54,7 +58,8 @@ def cluster(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> 
     )
     with api_server.client() as client:
         read_by_kubeadm = kubeadm_objects(of.inventory, "1.20.2")
-        for manifest in (*base_objects(), *read_by_kubeadm, *access_objects(), *described, *info):
+        own = token_objects(of.servers)
+        for manifest in (*base_objects(), *read_by_kubeadm, *access_objects(), *own, *described, *info):
             client.apply(manifest)
     admin = issue(api_server.pki.ca, common_name="controllers", usage=Usage.CLIENT, organizations=["system:masters"])
     url = f"https://127.0.0.1:{api_server.port}"
@@ -254,7 +259,7 @@ def test_a_kubelet_gets_its_certificate_for_the_token_that_was_given(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     token = made(api_server)
     of = joining(api_server, token, cluster)
-    with of.api() as api:
+    with of.api() as api, running_approvers(api_server, tmp_path):
         told = _refusals_told(api, of)
         request = asks(api_server, token, tmp_path, "j1")
 
@@ -271,12 +276,6 @@ def test_a_certificate_that_is_refused_is_told_with_the_reason(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     token = made(api_server, group=COUNTED_GROUP)
-    # As the tokens' own objects have it.
-    with api_server.client() as client:
-        bootstrap = next(each for each in base_objects() if each["metadata"]["name"] == "kubeadm:kubelet-bootstrap")
-        subject = {**bootstrap["subjects"][0], "name": COUNTED_GROUP}
-        metadata = {"name": "counted-bootstrap"}
-        client.apply({**bootstrap, "metadata": metadata, "subjects": [subject]})
     of = joining(api_server, token, cluster, "j2")
     with of.api() as api:
         told = _refusals_told(api, of)
@@ -301,21 +300,48 @@ def test_a_token_for_another_node_is_refused_where_its_holder_may_read_so(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     token = made(api_server)
     of = joining(api_server, token, cluster)
-    assert list(token_problems(of)) == []
+    assert list(token_problems(of, None)) == []
     name = f"bootstrap-token-{token.id}"
     metadata = {"name": "own-token", "namespace": "kube-system"}
     role, binding = access_objects()[:2]
     rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["get"]}
     user = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": f"system:bootstrap:{token.id}"}
     with api_server.client() as client:
-        client.merge("Secret", name, {"metadata": {"annotations": {FOR_NODE: "worker-7"}}}, "kube-system")
+        client.merge("Secret", name, {"metadata": {"annotations": {NODE: "worker-7"}}}, "kube-system")
         client.apply({**role, "metadata": metadata, "rules": [rule]})
         reference = {**binding["roleRef"], "name": "own-token"}
         client.apply({**binding, "metadata": metadata, "roleRef": reference, "subjects": [user]})
-    wait_for(lambda: bool(list(token_problems(of))), "the role to be known")
-    (problem,) = token_problems(of)
+    wait_for(lambda: bool(list(token_problems(of, None))), "the role to be known")
+    (problem,) = token_problems(of, None)
     assert "the token is for another node" in str(problem)
     assert "--name worker-7" in problem.hint
+
+
+def test_a_name_that_the_token_would_not_get_is_said_before_the_machine_is_touched(
+    api_server: ApiServer, cluster: Intent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    token = made(api_server)
+    dead = {"status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}}
+    (taken,) = token_problems(joining(api_server, token, cluster, "j9"), dead)
+    assert "the token is for new names" in str(taken)
+    assert "clusterup token create --node j9" in taken.hint
+    (server_s,) = token_problems(joining(api_server, token, cluster, "s1"), None)
+    assert "the name is a server's" in str(server_s)
+    own = give_own(api_server, "j9")
+    wait_for(lambda: not list(token_problems(joining(api_server, own, cluster, "j9"), dead)), "the role to be known")
+
+
+def give_own(api_server: ApiServer, node: str) -> Token:
+    """A token that was made for a node, as `clusterup token create --node` makes it."""
+    token = new_token()
+    expires = datetime.now(UTC) + timedelta(hours=1)
+    with api_server.client() as client:
+        given = {"groups": (COUNTED_GROUP,), "annotations": {NODE: node}}
+        owner = client.apply(token_secret(token, expires=expires, description="for one", **given))  # type: ignore[arg-type]
+        for manifest in counted_token_objects(token.id, owner):
+            client.apply(manifest)
+    return token
 
 
 def test_a_bundle_of_other_versions_is_refused_with_both(

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from bootstrap.inventory.model import Role
 from bootstrap.pki.kubeconfig import client_kubeconfig, token_kubeconfig, write_kubeconfig
 from bootstrap.pki.token import cluster_info, new_token, token_secret
 from bootstrap.pki.x509 import KeyPair, Usage, issue, new_authority
@@ -189,8 +190,8 @@ def test_a_bootstrap_token_lets_a_node_ask_for_a_certificate_and_nothing_else(
 
 def test_all_tokens_of_one_node_s_join_are_taken_back_and_no_others(api_server: ApiServer) -> None:
     with api_server.client() as client:
-        ours = [give_token(client, "s1"), give_token(client, "s1")]
-        others = [give_token(client, "s10"), new_token()]
+        ours = [give_token(client, "s1", Role.SERVER), give_token(client, "s1", Role.SERVER)]
+        others = [give_token(client, "s10", Role.AGENT), new_token()]
         client.apply(token_secret(others[1], expires=datetime.now(UTC) + timedelta(hours=1), description="a person's"))
         take_tokens_back(client, "s1")
         kept = {secret["metadata"]["name"] for secret in client.list("Secret", "kube-system")}

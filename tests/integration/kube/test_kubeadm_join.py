@@ -13,17 +13,21 @@ import pytest
 import yaml
 
 from bootstrap.pki.kubeconfig import client_kubeconfig, write_kubeconfig
-from bootstrap.pki.token import COUNTED_GROUP, Token, new_token, token_secret
+from bootstrap.pki.token import COUNTED_GROUP, DEFAULT_GROUP, Token, new_token, token_secret
 from bootstrap.pki.x509 import Usage, issue, new_authority, public_key_pin, signed_by
 from bootstrap.steps.controlplane import says_the_same
+from bootstrap.steps.counted_tokens import counted_token_objects
+from bootstrap.steps.known_tokens import USES
 from bootstrap.steps.node_units import kubelet_config
-from bootstrap.steps.objects import Manifest, cluster_objects
+from bootstrap.steps.objects import UNWANTED, Manifest, cluster_objects
 from bootstrap.steps.shape import dns_of
 from tests.helpers.daemons import daemon, free_ports, wait_for
+from tests.integration.kube.approvers import running_approvers
 from tests.integration.kube.servers import ApiServer
 from tests.integration.kube.stranger import Stranger, new_stranger
 from tests.unit.steps.worlds import inventory
 
+AUTOMATIC = "kubeadm:node-autoapprove-bootstrap"
 # Those that have a part in a join, and those that give them their accounts.
 CONTROLLERS = "bootstrapsigner,tokencleaner,csrapproving,csrsigning,serviceaccount,serviceaccount-token"
 
@@ -46,11 +50,16 @@ class Cluster:
     def endpoint(self) -> str:
         return f"127.0.0.1:{self.server.port}"
 
-    def token(self) -> Token:
-        """A new token, after the control plane has signed the cluster's description for it."""
+    def token(self, group: str = COUNTED_GROUP) -> Token:
+        """A new token for one node, after the control plane has signed the cluster's description for it; one of
+        kubeadm's own group counts nothing."""
         token = new_token()
+        expires = datetime.now(UTC) + timedelta(hours=1)
         with self.server.client() as client:
-            client.apply(token_secret(token, expires=datetime.now(UTC) + timedelta(hours=1), description="a test"))
+            uses = {USES: "1"}
+            secret = token_secret(token, expires=expires, description="a test", groups=(group,), annotations=uses)
+            for manifest in counted_token_objects(token.id, client.apply(secret)):
+                client.apply(manifest)
 
             def signed() -> bool:
                 found = client.get("ConfigMap", "cluster-info", "kube-public")
@@ -94,7 +103,7 @@ def cluster(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> 
         f"--cluster-signing-cert-file={api_server.pki_folder}/ca.crt",
         f"--cluster-signing-key-file={api_server.pki_folder}/ca.key",
     ]
-    with daemon(argv, folder / "log"):
+    with daemon(argv, folder / "log"), running_approvers(api_server, folder):
         yield Cluster(api_server, objects)
 
 
@@ -120,8 +129,9 @@ def test_a_pin_of_another_authority_ends_it_before_it_shows_more_than_the_token(
     assert "Reading configuration from the cluster" not in done.stdout
 
 
-def test_it_joins_as_far_as_a_machine_without_a_runtime_can(cluster: Cluster, stranger: Stranger) -> None:
-    token = cluster.token()
+@pytest.mark.parametrize("group", [COUNTED_GROUP, DEFAULT_GROUP], ids=["clusterup's token", "kubeadm's token"])
+def test_it_joins_as_far_as_a_machine_without_a_runtime_can(cluster: Cluster, stranger: Stranger, group: str) -> None:
+    token = cluster.token(group)
     with stranger.joining(*cluster.arguments(token), "--node-name=stranger"):
         wait_for(lambda: "perform the TLS Bootstrap" in stranger.log("join").read_text(), "the kubelet's turn")
         shown = yaml.safe_load(stranger.file("/etc/kubernetes/bootstrap-kubelet.conf").read_bytes())
@@ -141,6 +151,16 @@ def test_it_joins_as_far_as_a_machine_without_a_runtime_can(cluster: Cluster, st
     ).stdout.decode()
     assert "CN = system:node:stranger" in subject
     assert signed_by(certificate, cluster.server.pki.ca.cert_pem)
+
+
+def test_a_machine_that_may_not_have_its_name_finds_the_reason_in_its_kubelet_s_journal(
+    cluster: Cluster, stranger: Stranger
+) -> None:
+    with stranger.joining(*cluster.arguments(cluster.token()), "--node-name=s1"):
+        wait_for(lambda: "perform the TLS Bootstrap" in stranger.log("join").read_text(), "the kubelet's turn")
+        with stranger.kubelet():
+            wait_for(lambda: "the name s1 is a server's" in stranger.log("kubelet").read_text(), "the reason")
+    assert stranger.client_certificates() == []
 
 
 def test_the_rights_are_those_that_kubeadm_init_gives(cluster: Cluster, stranger: Stranger) -> None:
@@ -170,6 +190,11 @@ def test_the_rights_are_those_that_kubeadm_init_gives(cluster: Cluster, stranger
             assert found.get("roleRef") == manifest.get("roleRef")
             # Counted tokens are of clusterup's own.
             assert names(found) == names(manifest) - {("Group", COUNTED_GROUP)}, metadata["name"]
+        # What kubeadm makes beside these lets any token take any name: the next apply takes it out.
+        of_kubeadm = client.get("ClusterRoleBinding", AUTOMATIC)
+        assert of_kubeadm is not None
+        assert ("ClusterRoleBinding", AUTOMATIC) in UNWANTED
+        client.delete("ClusterRoleBinding", AUTOMATIC)
 
 
 def names(binding: Mapping[str, Any]) -> set[tuple[str, str]]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bootstrap.errors import BadUse
+from bootstrap.inventory.model import Role
 from bootstrap.pki.kubeconfig import token_kubeconfig, write_kubeconfig
 from bootstrap.pki.token import ca_pin, new_token, parse_token, token_secret
 from bootstrap.steps.join_tokens import give_token, take_tokens_back
@@ -82,7 +83,7 @@ def test_a_list_has_everybody_s_tokens_and_no_secrets(api_server: ApiServer, typ
     own = parse_token(made(types)["token"])
     over, kubeadm_s = new_token(), new_token()
     with api_server.client() as client:
-        of_apply = give_token(client, "s7")
+        of_apply = give_token(client, "s7", Role.AGENT)
         client.apply(token_secret(over, expires=datetime.now(UTC) - timedelta(minutes=1), description="too late"))
         endless = token_secret(kubeadm_s, expires=datetime.now(UTC), description="")
         del endless["data"]["expiration"]

@@ -151,10 +151,8 @@ def test_what_is_asked_for_and_can_t_be_read_is_refused_all_the_same(attributes:
 
 def wrapped(kind: int, content: bytes) -> bytes:
     """One element of DER."""
-    size = len(content)
-    length = (
-        bytes([size]) if size < 0x80 else bytes([0x81, size]) if size < 0x100 else b"\x82" + size.to_bytes(2, "big")
-    )
+    size = len(content).to_bytes(2, "big")
+    length = size[1:] if size < b"\x00\x80" else b"\x81" + size[1:] if size < b"\x01" else b"\x82" + size
     return bytes([kind]) + length + content
 
 

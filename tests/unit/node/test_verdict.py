@@ -1,4 +1,4 @@
-"""Whether a kubelet gets its certificate for a counted token."""
+"""Whether a kubelet gets its certificate for a bootstrap token."""
 
 from __future__ import annotations
 
@@ -10,15 +10,30 @@ from typing import Any
 import pytest
 
 import bootstrap
-from bootstrap.pki.token import COUNTED_GROUP, DEFAULT_GROUP
-from bootstrap.steps import known_tokens
+from bootstrap.pki.token import COUNTED_GROUP, DEFAULT_GROUP, SERVER_GROUP
+from bootstrap.steps import known_tokens, token_objects
+from bootstrap.steps.node_object import SERVER_LABEL
 from bootstrap.steps.token_objects import KUBELET_SIGNER
 from tests.unit.node.test_request import NODES, node, request
 
 sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
 
+import approve
 import verdict
-from verdict import Denied, Tally, is_ready, judge, state_of, tally_of, token_of, wanted_node
+from verdict import (
+    Denied,
+    Name,
+    Tally,
+    in_turn,
+    is_in,
+    is_ready,
+    judge,
+    name_of,
+    state_of,
+    tally_of,
+    token_of,
+    wanted_node,
+)
 
 USAGES = ["digital signature", "key encipherment", "client auth"]
 
@@ -42,13 +57,20 @@ def secret(**annotations: str) -> dict[str, Any]:
 
 
 def test_the_approver_and_the_command_call_things_by_the_same_names() -> None:
-    theirs = (known_tokens.USES, known_tokens.NODE, known_tokens.USED_BY, COUNTED_GROUP, KUBELET_SIGNER)
-    assert theirs == (verdict.USES, verdict.NODE, verdict.USED_BY, verdict.GROUP, verdict.SIGNER)
+    theirs = (known_tokens.USES, known_tokens.NODE, known_tokens.USED_BY, KUBELET_SIGNER, SERVER_LABEL)
+    assert theirs == (verdict.USES, verdict.NODE, verdict.USED_BY, verdict.SIGNER, verdict.SERVER_LABEL)
+    groups = (COUNTED_GROUP, DEFAULT_GROUP, SERVER_GROUP)
+    assert groups == (verdict.COUNTED_GROUP, verdict.KUBEADM_GROUP, verdict.SERVER_GROUP)
+    kept = token_objects.servers_object(["s1"])
+    assert approve.SERVERS.endswith(f"/{kept['metadata']['namespace']}/configmaps/{kept['metadata']['name']}")
+    assert kept["data"] == {approve.SERVERS_KEY: "s1\n"}
 
 
-def test_requests_that_are_made_with_counted_tokens_are_its_business_and_no_others() -> None:
+def test_requests_that_are_made_with_tokens_of_nodes_are_its_business_and_no_others() -> None:
     assert token_of(asked()) == "abcdef"
-    assert token_of(asked(groups=["system:bootstrappers", DEFAULT_GROUP])) is None
+    assert token_of(asked(groups=["system:bootstrappers", DEFAULT_GROUP])) == "abcdef"
+    assert token_of(asked(groups=["system:bootstrappers", "system:bootstrappers:example"])) is None
+    assert token_of(asked(groups=["system:bootstrappers", SERVER_GROUP])) is None
     assert token_of(asked(groups=None)) is None
     assert token_of(asked(username="system:node:a1")) is None
     assert token_of(asked(username="system:bootstrap:abcdef\n")) is None
@@ -71,41 +93,85 @@ def test_a_token_says_how_often_for_whom_and_what_it_was_used_for() -> None:
 @pytest.mark.parametrize("uses", ["", "many", "-1", "1.5", "9" * 10])
 def test_a_number_that_is_none_allows_nothing(uses: str) -> None:
     with pytest.raises(Denied, match="used up"):
-        judge(asked(), "a1", tally_of(secret(uses=uses)), live=False)
+        judge(asked(), "a1", tally_of(secret(uses=uses)), Name.FREE)
 
 
 def test_a_first_use_is_counted_and_one_that_was_counted_is_approved_without() -> None:
-    assert judge(asked(), "a1", Tally(1, "a1", ()), live=False)
-    assert not judge(asked(), "a1", Tally(1, "a1", ("u1",)), live=False)
+    assert judge(asked(), "a1", Tally(1, "a1", ()), Name.FREE)
+    assert not judge(asked(), "a1", Tally(1, "a1", ("u1",)), Name.FREE)
 
 
-def test_a_machine_that_was_counted_may_be_ready_by_the_time_that_it_is_approved() -> None:
-    assert not judge(asked(), "a1", Tally(1, None, ("u1",)), live=True)
+def test_a_machine_that_was_counted_may_have_its_node_by_the_time_that_it_is_approved() -> None:
+    assert not judge(asked(), "a1", Tally(1, None, ("u1",)), Name.TAKEN)
 
 
 @pytest.mark.parametrize(
-    ("tally", "live", "why"),
+    ("tally", "name", "why"),
     [
-        (Tally(2, None, ("u2", "u3")), False, "used up: it was for 2 of them, and 2 have joined"),
-        (Tally(None, "a2", ()), False, "the token is for the node a2, and the machine calls itself a1"),
-        (Tally(None, "a1", ()), True, "the name a1 is taken"),
-        (Tally(2, None, ("u2",)), True, "the name a1 is taken"),
+        (Tally(2, None, ("u2", "u3")), Name.FREE, "used up: it was for 2 of them, and 2 have joined"),
+        (Tally(None, "a2", ()), Name.FREE, "the token is for the node a2, and the machine calls itself a1"),
+        (Tally(None, "a2", ()), Name.FREE, "clusterup token create --node a1"),
+        (Tally(2, None, ("u2",)), Name.TAKEN, "the name a1 is taken: the cluster has a Node of that name"),
+        (Tally(None, None, ()), Name.TAKEN, "clusterup token create --node a1"),
+        (Tally(1, None, ()), Name.SERVERS, "the name a1 is a server's, and a token for agents never gets it"),
+        (Tally(1, "a1", ()), Name.SERVERS, "the name a1 is a server's"),
     ],
 )
-def test_a_refusal_says_why_to_whoever_waits_for_the_node(tally: Tally, live: bool, why: str) -> None:
+def test_a_refusal_says_why_and_what_to_do_to_whoever_waits_for_the_node(tally: Tally, name: Name, why: str) -> None:
     with pytest.raises(Denied) as denied:
-        judge(asked(), "a1", tally, live)
+        judge(asked(), "a1", tally, name)
     assert why in str(denied.value)
 
 
-def test_a_token_for_one_node_lets_it_in_as_often_as_it_is_not_there() -> None:
-    assert judge(asked(), "a1", Tally(None, "a1", ("u2", "u3", "u4")), live=False)
+def test_a_token_for_one_node_gives_its_name_again() -> None:
+    assert judge(asked(), "a1", Tally(1, "a1", ()), Name.TAKEN)
+    assert judge(asked(), "a1", Tally(None, "a1", ("u2", "u3", "u4")), Name.TAKEN)
+
+
+def test_a_server_s_name_is_for_a_server_s_token_that_was_made_for_it() -> None:
+    of_server = asked(groups=["system:bootstrappers", SERVER_GROUP, COUNTED_GROUP])
+    assert judge(of_server, "a1", Tally(1, "a1", ()), Name.SERVERS)
+    with pytest.raises(Denied, match="is a server's"):
+        judge(of_server, "a1", Tally(1, None, ()), Name.SERVERS)
+
+
+def test_a_name_is_a_server_s_by_its_node_and_by_the_list_where_that_is_away() -> None:
+    labelled = {"metadata": {"labels": {SERVER_LABEL: ""}}}
+    assert name_of("s1", labelled, ()) is Name.SERVERS
+    assert name_of("s1", None, {"s1"}) is Name.SERVERS
+    assert name_of("s1", {"metadata": {}}, {"s1"}) is Name.SERVERS
+    assert name_of("a1", {"metadata": {"labels": None}}, {"s1"}) is Name.TAKEN
+    assert name_of("a1", None, {"s1"}) is Name.FREE
+
+
+def since(uid: str, second: int, token: str = "abcdef") -> dict[str, Any]:
+    made = asked(uid=uid, username=f"system:bootstrap:{token}")
+    made["metadata"]["creationTimestamp"] = f"2030-01-01T00:00:{second:02}Z"
+    return made
+
+
+def test_who_asks_a_thousand_times_keeps_no_other_token_waiting() -> None:
+    many = [since(f"u{number}", number) for number in range(50)]
+    others = [since("o1", 58, "others"), since("o2", 59, "others")]
+    turn = [csr["metadata"]["uid"] for csr in in_turn([*many, *others], {})]
+    assert set(turn[:4]) == {"u49", "o2", "u48", "o1"}
+    assert len(turn) == 52
+
+
+def test_what_could_not_be_answered_before_comes_after_what_was_not_looked_at() -> None:
+    turn = in_turn([since("stuck", 2), since("new", 1)], {"stuck": 3})
+    assert [csr["metadata"]["uid"] for csr in turn] == ["new", "stuck"]
+
+
+def test_what_a_kubelet_asked_for_last_is_what_it_waits_for() -> None:
+    turn = in_turn([since("before", 1), since("now", 2)], {})
+    assert [csr["metadata"]["uid"] for csr in turn] == ["now", "before"]
 
 
 def test_only_what_kubelets_ask_for_is_judged_at_all() -> None:
     assert wanted_node(asked()) == "a1"
     assert wanted_node(asked(usages=["client auth", "digital signature"])) == "a1"
-    for usages in (["client auth"], [*USAGES, "server auth"], [], None):
+    for usages in (["client auth"], [*USAGES, "server auth"], [*USAGES, "client auth"], [], None):
         with pytest.raises(Denied, match="no request of a kubelet: it is for"):
             wanted_node(asked(usages=usages))
     for content in ("", "###", base64.b64encode(b"no request").decode()):
@@ -118,3 +184,14 @@ def test_a_node_is_live_when_its_kubelet_says_so() -> None:
     for given in (None, {}, {"status": {"conditions": None}}, {"status": {"conditions": [{"type": "Ready"}]}}):
         assert not is_ready(given)
     assert not is_ready({"status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}})
+
+
+@pytest.mark.parametrize(
+    ("told", "there"),
+    [("2030-01-01T00:00:09Z", False), ("2030-01-01T00:00:10Z", True), ("2030-01-01T00:00:11Z", True), (None, True)],
+)
+def test_a_node_whose_place_was_taken_is_in_when_its_new_kubelet_says_so(told: str | None, there: bool) -> None:
+    csr = asked(conditions=("Approved",))
+    csr["status"]["conditions"][0]["lastUpdateTime"] = "2030-01-01T00:00:10Z"
+    node = {"status": {"conditions": [{"type": "Ready", "status": "True", "lastHeartbeatTime": told}]}}
+    assert is_in(node, csr) is there
