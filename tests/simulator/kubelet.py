@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import base64
 import re
+import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from bootstrap.pki.token import Token, detached_signature
+import bootstrap
+from bootstrap.pki.token import NAMESPACE, Token, detached_signature
 from bootstrap.pki.x509 import KeyPair, Usage, issue
 from bootstrap.steps.join import told_at
 from bootstrap.steps.node_units import BOOTSTRAP_CONF, CLIENT_CERTIFICATE, KUBELET_CONF, REGISTRATION
+from bootstrap.steps.token_objects import APPROVER, SERVERS, SERVERS_KEY
+
+sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
+
+from verdict import USED_BY, Denied, judge, name_of, tally_of
 
 if TYPE_CHECKING:
     from tests.simulator.node import SimulatedMachine
@@ -21,8 +29,9 @@ if TYPE_CHECKING:
     from tests.simulator.site import Site
 
 API_SERVER, KUBELET, CONTROLLERS = "kube-apiserver.service", "kubelet.service", "kube-controller-manager.service"
-# Without them nobody may ask for a certificate, and nobody signs one.
-BINDINGS = ("kubeadm:kubelet-bootstrap", "kubeadm:node-autoapprove-bootstrap")
+APPROVES = "clusterup-approver.service"
+# Without them nobody may ask for a certificate, and nobody says yes.
+BINDINGS = ("kubeadm:kubelet-bootstrap", "clusterup:counted-bootstrap", APPROVER)
 # What a Node needs to be Ready.
 NEEDED = (KUBELET, "containerd.service", "clusterup-network.service")
 
@@ -44,7 +53,7 @@ def why_no_certificate(machine: SimulatedMachine) -> str | None:
     """None where the kubelet has a certificate, or has got one now; or why it has none."""
     if machine.files.content(CLIENT_CERTIFICATE) and machine.files.content(KUBELET_CONF):
         return None
-    problem = _why_unknown(machine)
+    problem = _why_unknown(machine) or _why_denied(machine)
     signer = next((pair for each in machine.site.machines.values() if (pair := _signs(each)) is not None), None)
     if problem is not None or signer is None:
         return problem or "nobody signs certificates"
@@ -57,15 +66,43 @@ def why_no_certificate(machine: SimulatedMachine) -> str | None:
 
 def _why_unknown(machine: SimulatedMachine) -> str | None:
     """None where the API server takes the token that the kubelet shows for good, and lets it ask."""
-    content = machine.files.content(BOOTSTRAP_CONF)
     objects = seen_by(machine)
-    if not content:
+    if not machine.files.content(BOOTSTRAP_CONF):
         return "there is neither a certificate nor a token"
     if objects is None:
         return "no API server answers"
-    if token_of(objects, yaml.safe_load(content)["users"][0]["user"]["token"], machine.site) is None:
+    if _own_token(machine, objects) is None:
         return "Unauthorized"
     return None if all(objects.get(("ClusterRoleBinding", "", name)) for name in BINDINGS) else "Forbidden"
+
+
+def _own_token(machine: SimulatedMachine, objects: Objects) -> Object | None:
+    content = machine.files.content(BOOTSTRAP_CONF) or b""
+    return token_of(objects, yaml.safe_load(content)["users"][0]["user"]["token"], machine.site)
+
+
+def _why_denied(machine: SimulatedMachine) -> str | None:
+    """None where an approver at work says yes, by its own rules, and has counted the use."""
+    objects = seen_by(machine)
+    secret = _own_token(machine, objects) if objects is not None else None
+    if objects is None or secret is None:
+        return "nobody to ask"
+    if not any(serving(each) is not None and each.systemd.active(APPROVES) for each in machine.site.machines.values()):
+        return "no approver is at work"
+    servers = objects.get(("ConfigMap", NAMESPACE, SERVERS))
+    if servers is None:
+        return "nobody says which names are servers'"
+    name = name_of(machine.name, objects.get(("Node", "", machine.name)), servers["data"][SERVERS_KEY].split())
+    tally, groups = tally_of(secret), _value(secret, "auth-extra-groups").split(",")
+    request = {"metadata": {"uid": f"{machine.name}-{machine.boot_id}"}, "spec": {"groups": groups}}
+    try:
+        if judge(request, machine.name, tally, name):
+            used_by = " ".join((*tally.used_by, request["metadata"]["uid"]))
+            counted = {"metadata": {"annotations": {USED_BY: used_by}}}
+            objects.apply(("Secret", NAMESPACE, secret["metadata"]["name"]), counted)
+    except Denied as denied:
+        return f"Denied: {denied}"
+    return None
 
 
 def keep_cluster(site: Site) -> None:

@@ -25,8 +25,10 @@ import bootstrap
 from bootstrap.pki.token import Token, ca_pin, new_token, token_secret
 from bootstrap.pki.x509 import Usage, issue
 from bootstrap.steps.objects import base_objects
+from bootstrap.steps.token_objects import token_objects
 from tests.helpers.daemons import wait_for
 from tests.helpers.measured import Used, measured
+from tests.integration.kube.approvers import running_approvers
 from tests.integration.kube.folders import ADDRESS, made_machine, served_artifacts
 from tests.integration.kube.kubelets import asked
 from tests.integration.kube.servers import ApiServer, running_api_server, running_controllers
@@ -61,9 +63,6 @@ class RealCluster:
     def grow(self, nodes: int) -> None:
         """Have so many Nodes in it, each with its lease, some pods, and the request with which it joined just now."""
         added = range(self.nodes, nodes)
-        with self._administrator() as client:
-            for number in added:
-                self._add(client, number)
         requests = [asked(self.server, self.token.reveal(), name_of(number)) for number in added]
         with self.server.client() as api:
 
@@ -73,6 +72,9 @@ class RealCluster:
                 return {csr["metadata"]["name"] for csr in requests} <= signed
 
             wait_for(all_signed, "the certificates of all", 300)
+        with self._administrator() as client:
+            for number in added:
+                self._add(client, number)
         self.nodes = nodes
 
     def join(self) -> Joined:
@@ -162,12 +164,14 @@ def real_cluster(folder: Path) -> Iterator[RealCluster]:
 
         server = until_the_end.enter_context(running_api_server(below("api")))
         until_the_end.enter_context(running_controllers(server, below("controllers")))
+        until_the_end.enter_context(running_approvers(server, below("approvers")))
         port = until_the_end.enter_context(served_artifacts(server, below("artifacts")))
         token = new_token()
         with server.client() as api:
             expires = datetime.now(UTC) + timedelta(hours=12)
             account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
-            for manifest in (*base_objects(), account, token_secret(token, expires=expires, description="a benchmark")):
+            secret = token_secret(token, expires=expires, description="a benchmark")
+            for manifest in (*base_objects(), *token_objects([]), account, secret):
                 api.apply(manifest)
 
             def signed() -> bool:

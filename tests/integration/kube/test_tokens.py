@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from bootstrap.errors import BadUse
+from bootstrap.errors import BadUse, Refused
 from bootstrap.inventory.model import Role
 from bootstrap.pki.kubeconfig import token_kubeconfig, write_kubeconfig
 from bootstrap.pki.token import ca_pin, new_token, parse_token, token_secret
 from bootstrap.steps.join_tokens import give_token, take_tokens_back
+from bootstrap.steps.node_object import SERVER_LABEL
 from bootstrap.steps.objects import base_objects
 from tests.helpers.daemons import wait_for
+from tests.integration.kube.kubelets import comes_up, says
 from tests.integration.kube.operator import Types, refused, types
 from tests.integration.kube.servers import ApiServer
 from tests.integration.kube.test_kube_client import kubectl
@@ -63,13 +65,43 @@ def test_the_commands_are_all_that_stands_on_standard_output(api_server: ApiServ
     assert ours.endswith(f" --ca-cert-hash {pin}")
     assert kubeadm_s.startswith("kubeadm join 10.77.0.11:6443 --token ")
     assert kubeadm_s.endswith(f" --discovery-token-ca-cert-hash {pin}")
-    assert "good for 30m" in result.stderr
+    assert "good for 1 node, for 30m, until " in result.stderr
 
 
 def test_a_token_ends_when_it_was_asked_to(types: Types) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
     expires = datetime.fromisoformat(made(types, "--ttl", "2d")["expires"])
     assert before + timedelta(days=2) <= expires <= datetime.now(UTC) + timedelta(days=2)
+
+
+def test_a_token_is_for_one_node_unless_told_otherwise(types: Types) -> None:
+    found = [made(types, *options) for options in ((), ("--uses", "3"), ("--uses", "unlimited"), ("--node", "a7"))]
+    assert [(token["uses"], token["node"]) for token in found] == [(1, None), (3, None), (None, None), (1, "a7")]
+    left = {token_id: (token["left"], token["uses"]) for token_id, token in listed(types).items()}
+    assert [left[token["token"][:6]] for token in found] == [(1, 1), (3, 3), (None, None), (1, 1)]
+    rows = {line.split()[0]: line for line in types("token", "list").stdout.splitlines()}
+    assert "1 of 1" in rows[found[0]["token"][:6]]
+    assert " a7 " in rows[found[3]["token"][:6]]
+
+
+def test_a_token_for_agents_is_made_for_no_server(api_server: ApiServer, types: Types) -> None:
+    comes_up(api_server, "server-9", {SERVER_LABEL: ""})
+    before = set(listed(types))
+    for name, why in (("s1", "it is a server in the inventory"), ("server-9", "its Node is a server's")):
+        error = refused(types("token", "create", "--node", name))
+        assert isinstance(error, Refused)
+        assert error.got == why
+        assert "clusterup apply" in error.hint
+    assert set(listed(types)) == before
+
+
+def test_a_token_that_takes_the_name_of_a_ready_node_is_made_with_a_warning(
+    api_server: ApiServer, types: Types
+) -> None:
+    comes_up(api_server, "a8")
+    assert "a8 is a Ready node now" in types("token", "create", "--node", "a8").stderr
+    says(api_server, "a8", "Unknown")
+    assert "Ready" not in types("token", "create", "--node", "a8").stderr
 
 
 @pytest.mark.parametrize("ttl", ["0", "0h", "1y", "400d"])

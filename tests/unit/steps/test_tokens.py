@@ -9,7 +9,7 @@ import pytest
 
 from bootstrap.errors import BadUse
 from bootstrap.inventory.model import Role
-from bootstrap.pki.token import COUNTED_GROUP, DEFAULT_GROUP, SERVER_GROUP, Token, token_secret
+from bootstrap.pki.token import COUNTED_GROUP, SERVER_GROUP, Token, token_secret
 from bootstrap.steps.known_tokens import KnownToken, known_token
 from bootstrap.steps.token_ttl import in_words, lifetime_of
 from bootstrap.steps.tokens import Made, id_of, join_url, wish_of
@@ -99,29 +99,33 @@ def test_a_server_of_the_inventory_joins_by_itself_with_a_token_that_is_for_it_a
 @pytest.mark.parametrize(
     ("options", "annotations"),
     [
-        ({"uses": 3}, {"clusterup.dev/uses": "3"}),
-        ({"node": "a1"}, {"clusterup.dev/node": "a1"}),
-        ({"uses": 1, "node": "a1"}, {"clusterup.dev/uses": "1", "clusterup.dev/node": "a1"}),
+        ({}, {"clusterup.dev/uses": "1"}),
+        ({"uses": "3"}, {"clusterup.dev/uses": "3"}),
+        ({"uses": "unlimited"}, {}),
+        ({"node": "a1"}, {"clusterup.dev/uses": "1", "clusterup.dev/node": "a1"}),
+        ({"uses": "unlimited", "node": "a1"}, {"clusterup.dev/node": "a1"}),
     ],
 )
-def test_a_token_that_is_counted_or_for_one_node_is_not_in_kubeadm_s_group(
+def test_an_agent_s_token_is_for_one_node_unless_told_otherwise_and_always_the_approver_s_to_judge(
     options: dict[str, Any], annotations: dict[str, str]
 ) -> None:
     wish = wish_of(ttl=None, role="agent", **options)
     assert (wish.groups, wish.annotations) == ((COUNTED_GROUP,), annotations)
-    plain = wish_of(ttl=None, role="agent")
-    assert (plain.groups, plain.annotations) == ((DEFAULT_GROUP,), {})
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"role": "agent", "uses": 0},
-        {"role": "agent", "uses": -1},
+        {"role": "agent", "uses": "0"},
+        {"role": "agent", "uses": "-1"},
+        {"role": "agent", "uses": ""},
+        {"role": "agent", "uses": "any"},
+        {"role": "agent", "uses": "1" * 10},
         {"role": "agent", "node": "A1"},
         {"role": "agent", "node": ""},
         {"role": "agent", "node": "a1 a2"},
-        {"role": "server", "uses": 2},
+        {"role": "server", "uses": "2"},
+        {"role": "server", "uses": "unlimited"},
         {"role": "server", "node": "S4"},
     ],
 )
@@ -131,17 +135,31 @@ def test_what_no_token_can_be_is_refused_with_what_to_do(options: dict[str, Any]
     assert refused.value.hint
 
 
+@pytest.mark.parametrize(
+    ("uses", "node", "words"),
+    [
+        (1, None, "1 node"),
+        (3, None, "3 nodes"),
+        (None, None, "any number of nodes"),
+        (1, "a1", "1 join as a1"),
+        (None, "a1", "any number of joins as a1"),
+    ],
+)
+def test_what_a_token_is_good_for_is_said(uses: int | None, node: str | None, words: str) -> None:
+    assert Made(TOKEN, NOW, "https://10.77.0.11:6443", PIN, uses=uses, node=node).good_for == words
+
+
 def test_both_commands_say_the_name_that_the_token_is_for() -> None:
     ours, kubeadm_s = Made(TOKEN, NOW, "https://10.77.0.11:6443", PIN, node="a1").join_commands()
     assert ours.endswith(f"{PIN} --name a1")
     assert kubeadm_s.endswith(f"{PIN} --node-name a1")
 
 
-def test_a_counted_token_lets_agents_in_and_tells_how_often_it_did() -> None:
+def test_a_counted_token_lets_agents_in_and_tells_how_many_more_it_will() -> None:
     used = {"clusterup.dev/uses": "3", "clusterup.dev/node": "a1", "clusterup.dev/used-by": "u1 u2"}
     found = known(groups=(COUNTED_GROUP,), annotations=used)
-    assert (found.role, found.uses, found.used, found.node) == ("agent", 3, 2, "a1")
-    assert "2 of 3" in list(token_lines([found], NOW))[1]
+    assert (found.role, found.uses, found.used, found.left, found.node) == ("agent", 3, 2, 1, "a1")
+    assert "1 of 3" in list(token_lines([found], NOW))[1]
 
 
 @pytest.mark.parametrize(
@@ -207,6 +225,6 @@ def test_a_token_whose_end_nobody_can_read_is_over() -> None:
 
 def test_a_list_marks_what_is_over_and_lets_nothing_write_on_the_terminal() -> None:
     lines = list(token_lines([known("made\x1b[2J"), known()], NOW - timedelta(minutes=90)))
-    assert lines[0].split() == ["ID", "ROLE", "ENDS", "IN", "USED", "NODE", "DESCRIPTION"]
-    assert lines[1].split() == ["abcdef", "agent", "1h30m", "-", "any", "made?[2J"]
+    assert lines[0].split() == ["ID", "ROLE", "ENDS", "IN", "LEFT", "NODE", "DESCRIPTION"]
+    assert lines[1].split() == ["abcdef", "agent", "1h30m", "any", "any", "made?[2J"]
     assert "EXPIRED" in list(token_lines([known()], NOW))[1]
