@@ -64,7 +64,7 @@ def join(wish: Wish, machine: Machine) -> None:
     _check_membership(machine, agent)
     joined = machine.place(CERTIFICATE).exists()
     if not joined:
-        _check_name(api, wish, becoming.parts.name if becoming else _node_of(api, wish.token))
+        _check_name(api, wish, wish.name if becoming else _node_of(api, wish.token))
     if becoming:
         etcd = etcd_of(becoming)
         check(becoming, wish.name, etcd)

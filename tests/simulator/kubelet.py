@@ -94,10 +94,11 @@ def _why_denied(machine: SimulatedMachine) -> str | None:
         return "nobody says which names are servers'"
     name = name_of(machine.name, objects.get(("Node", "", machine.name)), servers["data"][SERVERS_KEY].split())
     tally, groups = tally_of(secret), _value(secret, "auth-extra-groups").split(",")
-    request = {"metadata": {"uid": f"{machine.name}-{machine.boot_id}"}, "spec": {"groups": groups}}
+    uid = f"{machine.name}-{machine.boot_id}"
+    request = {"metadata": {"uid": uid}, "spec": {"groups": groups}}
     try:
         if judge(request, machine.name, tally, name):
-            used_by = " ".join((*tally.used_by, request["metadata"]["uid"]))
+            used_by = " ".join((*tally.used_by, uid))
             counted = {"metadata": {"annotations": {USED_BY: used_by}}}
             objects.apply(("Secret", NAMESPACE, secret["metadata"]["name"]), counted)
     except Denied as denied:

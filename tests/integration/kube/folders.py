@@ -36,6 +36,7 @@ SYSTEMCTL = """\
 echo "$@" >>{folder}/said
 case "$*" in
     *is-active*) [ -e {folder}/run/$3 ] ;;
+    "stop "*) rm -f {folder}/run/$2 ;;
     "restart --no-block "*)
         touch {folder}/run/$3
         mkdir -p {root}/run/clusterup/applied

@@ -19,7 +19,10 @@ import pytest
 import bootstrap
 from bootstrap.pki.token import Token, cluster_info, detached_signature, new_token, token_secret
 from bootstrap.pki.x509 import KeyPair, Usage, issue, new_authority
-from tests.helpers.daemons import free_ports
+from bootstrap.steps.counted_tokens import counted_token_objects
+from bootstrap.steps.known_tokens import NODE as NODE_OF
+from bootstrap.steps.kube_client import KubeClient, KubeForbidden
+from tests.helpers.daemons import free_ports, wait_for
 from tests.helpers.tls_server import answering
 from tests.integration.kube.folders import (
     ADDRESS,
@@ -75,6 +78,29 @@ class Lab:
             )
         return token
 
+    def token_for(self, node: str) -> Token:
+        """A token that was made for a node alone."""
+        token = self.token()
+        with self.api.client() as client:
+            found = client.get("Secret", f"bootstrap-token-{token.id}", "kube-system")
+            assert found is not None
+            client.merge(
+                "Secret", found["metadata"]["name"], {"metadata": {"annotations": {NODE_OF: node}}}, "kube-system"
+            )
+            for manifest in counted_token_objects(token.id, found):
+                client.apply(manifest)
+        return token
+
+    def may_look(self, token: Token) -> bool:
+        """Whether the API server lets its holder see for whom it is."""
+        with KubeClient(
+            "127.0.0.1", self.api.port, ca_pem=self.api.pki.ca.cert_pem, client=None, token=token
+        ) as client:
+            try:
+                return client.get("Secret", f"bootstrap-token-{token.id}", "kube-system") is not None
+            except KubeForbidden:
+                return False
+
     def wish(self, token: Token, **more: Any) -> join.Wish:
         settings = {"pins": frozenset({self.pin}), "name": NODE, "address": ADDRESS, **more}
         server = trust.Server("127.0.0.1", self.api.port)
@@ -126,10 +152,9 @@ def node_object(lab: Lab, ready: str) -> None:
 
 
 def test_it_has_everything_and_runs_it_and_its_token_is_gone(lab: Lab) -> None:
-    node_object(lab, "False")
     token = lab.token()
     with pytest.MonkeyPatch.context() as patch:
-        # The Node becomes Ready once the kubelet has been started.
+        # There is a Ready Node once the kubelet has been started.
         began = machine.begin
 
         def begin(units: Any, on: Any) -> None:
@@ -199,6 +224,44 @@ def test_a_name_that_a_live_node_has_is_refused_before_anything_is_touched(lab: 
     with pytest.raises(Trouble, match=f"has a node {NODE} already, and it is Ready"):
         lab.join(lab.wish(lab.token()))
     assert not (lab.root / "var").exists()
+
+
+def test_a_name_that_a_dead_node_has_needs_a_token_for_it(lab: Lab) -> None:
+    node_object(lab, "Unknown")
+    with pytest.raises(Trouble, match=f"has a node {NODE} already, and the token is for new names") as told:
+        lab.join(lab.wish(lab.token()))
+    assert f"clusterup token create --node {NODE}" in str(told.value)
+    assert not (lab.root / "var").exists()
+    own = lab.token_for(NODE)
+    wait_for(lambda: lab.may_look(own), "the API server to know the token's rights")
+    with pytest.MonkeyPatch.context() as patch:
+        # As far as to the kubelet, which nobody starts here.
+        patch.setattr(join, "begin", lambda *_: None)
+        patch.setattr(join, "READY_SECONDS", 0.0)
+        with pytest.raises(Trouble, match="did not become Ready"):
+            lab.join(lab.wish(own))
+
+
+def test_a_token_for_another_node_is_refused_before_anything_is_touched(lab: Lab) -> None:
+    other = lab.token_for("worker-7")
+    wait_for(lambda: lab.may_look(other), "the API server to know the token's rights")
+    with pytest.raises(Trouble, match=f"the token is for the node worker-7, and this machine calls itself {NODE}"):
+        lab.join(lab.wish(other))
+    assert not (lab.root / "var").exists()
+
+
+def test_a_kubelet_that_asks_with_an_older_token_is_started_anew_with_the_new_one(lab: Lab) -> None:
+    tokens = [lab.token(), lab.token()]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(join, "READY_SECONDS", 0.0)
+        patch.setattr(join, "CERTIFICATE", "/none")
+        for token in (tokens[0], tokens[0], tokens[1]):
+            with pytest.raises(Trouble, match="did not become Ready"):
+                lab.join(lab.wish(token))
+    said = (lab.folder / "said").read_text().splitlines()
+    kubelet_s = [line for line in said if line in ("stop kubelet.service", "restart --no-block kubelet.service")]
+    # The same token again lets it go on.
+    assert kubelet_s == ["stop kubelet.service", "restart --no-block kubelet.service"] * 2
 
 
 def test_a_machine_of_another_cluster_is_refused(lab: Lab) -> None:
