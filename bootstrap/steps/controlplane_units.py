@@ -116,10 +116,10 @@ def scheduler_unit(shape: Shape, files: tuple[NodeFile, ...]) -> Unit:
 
 
 def approver_unit(_: Shape, files: tuple[NodeFile, ...]) -> Unit:
-    """clusterup's own approver of kubelets that join with counted tokens."""
+    """clusterup's own approver of kubelets that join with tokens."""
     return Unit(
         name="clusterup-approver.service",
-        description="Answers to kubelets that join with counted tokens",
+        description="Answers to kubelets that join with tokens",
         argv=("/usr/bin/clusterup-node", "approve", APPROVER_JSON),
         files=files,
         after=("kube-apiserver.service",),

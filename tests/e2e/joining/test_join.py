@@ -99,7 +99,8 @@ def test_the_same_machine_joins_again_by_a_command_on_itself(small: tuple[Operat
     operator.kubectl("delete", "node", JOINS)
     on_the_node(watcher, way, reboot().script)
     wait_for(lambda: on_the_node(watcher, way, "cat /proc/sys/kernel/random/boot_id") not in ("", boot), "a boot", 600)
-    token = made(operator)
+    # A token that is used up goes, and the cluster is asked once more with it.
+    token = made(operator, "--uses", "2")
     server = f"https://{entry(operator, SERVER)['address']}:6443"
     said = on_the_node(
         watcher, way, f"clusterup-node join {server} --token - --ca-cert-hash {token['ca_cert_hash']} 2>&1",

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from bootstrap.inventory.model import Role
+from bootstrap.pki.token import Token
 from bootstrap.pki.x509 import Usage, issue
 from bootstrap.steps import join as steps
 from bootstrap.steps.apply import Intent
@@ -115,3 +117,32 @@ def test_where_nobody_said_what_it_was_like_before_the_first_word_counts(
 ) -> None:
     api = joins(of, monkeypatch, [None, None, node("True", BEFORE)], KUBELET)
     assert api.says == []
+
+
+@pytest.mark.parametrize(("name", "role"), [("s1", Role.SERVER), ("a1", Role.AGENT)])
+def test_a_kubelet_without_a_certificate_is_started_anew_with_a_token_for_its_node_and_its_role(
+    of: Intent, monkeypatch: pytest.MonkeyPatch, name: str, role: Role
+) -> None:
+    @contextmanager
+    def any_api(*_: object) -> Iterator[Api]:
+        yield Api([])
+
+    did: list[object] = []
+
+    def give_token(_: object, *whom: object) -> Token:
+        did.append(whom)
+        return Token("abcdef", "0123456789abcdef")
+
+    @dataclass
+    class Tells(Node):
+        def check(self, command: Command, *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
+            did.append(command.name)
+            return super().check(command, stdin=stdin, timeout=timeout)
+
+    monkeypatch.setattr(steps, "any_api", any_api)
+    monkeypatch.setattr(steps, "give_token", give_token)
+    monkeypatch.setattr(steps, "_last_told", lambda *_: None)
+    monkeypatch.setattr(steps, "_ready", lambda *_: True)
+    join(Context(Tells()), of.nodes[name], ApiServers("lab", ("s1",), of.keys))
+    done = [each for each in did if each in ((name, role), "stop kubelet.service", "write files", "start units")]
+    assert done == ["stop kubelet.service", (name, role), "write files", "start units"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -11,6 +11,8 @@ from bootstrap.errors import BadUse
 from bootstrap.inventory.model import Role
 from bootstrap.pki.token import COUNTED_GROUP, SERVER_GROUP, Token, token_secret
 from bootstrap.steps.known_tokens import KnownToken, known_token
+from bootstrap.steps.kube_client import KubeClient
+from bootstrap.steps.token_objects import add_server
 from bootstrap.steps.token_ttl import in_words, lifetime_of
 from bootstrap.steps.tokens import Made, id_of, join_url, wish_of
 from bootstrap.ui.tokens import token_lines
@@ -228,3 +230,20 @@ def test_a_list_marks_what_is_over_and_lets_nothing_write_on_the_terminal() -> N
     assert lines[0].split() == ["ID", "ROLE", "ENDS", "IN", "LEFT", "NODE", "DESCRIPTION"]
     assert lines[1].split() == ["abcdef", "agent", "1h30m", "any", "any", "made?[2J"]
     assert "EXPIRED" in list(token_lines([known()], NOW))[1]
+
+
+class Kept:
+    """An API server that has the names of servers, or has not."""
+
+    def __init__(self, names: str | None) -> None:
+        self._names = names
+
+    def get(self, kind: str, name: str, namespace: str) -> dict[str, Any] | None:
+        assert (kind, name, namespace) == ("ConfigMap", "clusterup-servers", "kube-system")
+        return None if self._names is None else {"data": {"servers": self._names}}
+
+
+@pytest.mark.parametrize(("there", "names"), [("s1\ns9\n", "s1\ns4\ns9\n"), (None, "s1\ns2\ns4\n")])
+def test_a_server_that_joins_by_itself_has_its_name_kept_before_the_next_apply(there: str | None, names: str) -> None:
+    api = cast(KubeClient, Kept(there))
+    assert add_server(api, "s4", ["s1", "s2"])["data"] == {"servers": names}
