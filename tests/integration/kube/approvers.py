@@ -30,7 +30,7 @@ def running_approvers(api_server: ApiServer, folder: Path, count: int = 1) -> It
     (folder / "approver.key").write_bytes(own.key_pem)
     settings = {
         "server": url_of(api_server),
-        "ca": str(api_server.pki.folder / "ca.crt"),
+        "ca": str(api_server.pki_folder / "ca.crt"),
         "certificate": str(folder / "approver.crt"),
         "key": str(folder / "approver.key"),
     }
