@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-SECONDS = 15.0
+from exchange import answer_to, connection_to
+
 MERGE = "application/merge-patch+json"
 
 
@@ -36,15 +37,13 @@ class Api:
         headers = {"Accept": "application/json", **({"Content-Type": kind} if body is not None else {})}
         try:
             content = None if body is None else json.dumps(body).encode()
-            self._connection.request(method, path, body=content, headers=headers)
-            answer = self._connection.getresponse()
-            text = answer.read()
+            answer = answer_to(self._connection, method, path, content, headers)
         except (OSError, http.client.HTTPException):
             self.close()
             raise
         if not 200 <= answer.status < 300:
-            raise Refusal(answer.status, _message(text))
-        return json.loads(text)
+            raise Refusal(answer.status, _message(answer.body))
+        return json.loads(answer.body)
 
     def find(self, path: str) -> Any:
         """As a GET by `call`, and None where there is none."""
@@ -64,7 +63,7 @@ class Api:
         server = urlsplit(self._settings["server"])
         context = ssl.create_default_context(cafile=self._settings["ca"])
         context.load_cert_chain(self._settings["certificate"], self._settings["key"])
-        return http.client.HTTPSConnection(server.hostname or "", server.port, timeout=SECONDS, context=context)
+        return connection_to(server.hostname or "", server.port, context)
 
 
 def _message(text: bytes) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from exchange import asked
 from routes import PROTOCOL, Peer, Route, card_with, conflist, parse_cards, parse_routes, peer_of, wanted_routes
 
 CNI_FILE = Path("/etc/cni/net.d/10-clusterup.conflist")
@@ -68,17 +69,12 @@ def nodes(settings: dict[str, str]) -> list[dict[str, Any]]:
     server = urlsplit(settings["server"])
     context = ssl.create_default_context(cafile=settings["ca"])
     context.load_cert_chain(settings["certificate"])
-    connection = http.client.HTTPSConnection(server.hostname or "", server.port, timeout=10, context=context)
-    try:
-        connection.request("GET", "/api/v1/nodes?resourceVersion=0", headers={"Accept": "application/json"})
-        answer = connection.getresponse()
-        body = answer.read()
-        if answer.status != 200:
-            raise ValueError(f"the API server says {answer.status}: {body[:200].decode(errors='replace')}")
-        items: list[dict[str, Any]] = json.loads(body)["items"]
-        return items
-    finally:
-        connection.close()
+    path = "/api/v1/nodes?resourceVersion=0"
+    answer = asked(server.hostname or "", server.port, context, path, {"Accept": "application/json"})
+    if answer.status != 200:
+        raise ValueError(f"the API server says {answer.status}: {answer.body[:200].decode(errors='replace')}")
+    items: list[dict[str, Any]] = json.loads(answer.body)["items"]
+    return items
 
 
 def ip(*arguments: str) -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import gzip
 import hashlib
 import http.client
 import socket
@@ -24,6 +23,7 @@ from urllib.parse import quote
 import quorum
 from asking import MERGE, Api
 from description import Agent, ServerParts, server_of
+from exchange import unpacked
 from machine import Machine, start, write
 from quorum import Etcd, Own, become_member, require_room, take_back
 from trouble import Trouble
@@ -32,6 +32,8 @@ from turn import turn
 
 MADE = "/api/v1/namespaces/kube-system/secrets/clusterup-made-{}"
 KEY = "server.json.gz"
+# No server comes near to it: what is packed has room in a Secret, 1 MiB.
+LARGEST = 64 << 20
 CLAIMED = "clusterup.dev/claimed-by"
 PKI = "/etc/kubernetes/pki"
 CA = f"{PKI}/ca.crt"
@@ -70,8 +72,8 @@ def made_for(api: Api, token: Token) -> Becoming | None:
             passing=True,
         )
     try:
-        text = gzip.decompress(base64.b64decode(found["data"][KEY], validate=True)).decode()
-    except (KeyError, ValueError, OSError, EOFError, binascii.Error):
+        text = unpacked(base64.b64decode(found["data"][KEY], validate=True), LARGEST).decode()
+    except (KeyError, TypeError, ValueError, binascii.Error):
         raise Trouble(
             "what was made for this server can't be read",
             hint="the cluster's operator makes another token: clusterup token create --role server --node NAME",

@@ -22,11 +22,13 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from der import element
+from exchange import TooSlow, asked
 from trouble import Trouble
 
 CLUSTER_INFO = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
 API_PORT = 6443
-SECONDS = 15.0
+# From connecting to the last byte: a small machine takes seconds for a handshake.
+SECONDS = 45.0
 LONGEST = 2 << 20
 # The control plane signs the description for a new token a moment after the token was made.
 SIGNED_SECONDS = 10.0
@@ -161,15 +163,21 @@ def _believing_anybody() -> ssl.SSLContext:
 
 
 def _description(server: Server, context: ssl.SSLContext, now: float) -> dict[str, str]:
-    connection = http.client.HTTPSConnection(server.host, server.port, timeout=SECONDS, context=context)
+    accept = {"Accept": "application/json"}
     try:
-        connection.request("GET", CLUSTER_INFO, headers={"Accept": "application/json"})
-        answer = connection.getresponse()
-        status, date, body = answer.status, answer.headers["Date"], answer.read(LONGEST)
+        answer = asked(server.host, server.port, context, CLUSTER_INFO, accept, seconds=SECONDS, largest=LONGEST)
     except ssl.SSLCertVerificationError as error:
         raise _in_the_middle(server, error.verify_message) from None
     except (ssl.SSLError, http.client.HTTPException, ConnectionResetError) as error:
         raise _not_ours(server, f"{type(error).__name__}: {error}") from None
+    except TooSlow as error:
+        raise Trouble(
+            f"the server {server} answers too slowly, or not at all",
+            tried="ask it for the cluster's description",
+            got=str(error),
+            hint="name another server of the cluster; if it is one that is busy, the same command again",
+            passing=True,
+        ) from None
     except OSError as error:
         raise Trouble(
             f"the server {server} can't be reached from this machine",
@@ -178,9 +186,8 @@ def _description(server: Server, context: ssl.SSLContext, now: float) -> dict[st
             hint="is it on, is the address right, and does a firewall let this machine through to that port?",
             passing=True,
         ) from None
-    finally:
-        connection.close()
-    _check_clock(server, date, now)
+    status, body = answer.status, answer.body
+    _check_clock(server, answer.headers["Date"], now)
     try:
         found = json.loads(body)
         data: dict[str, str] = found["data"]

@@ -23,16 +23,18 @@ from urllib.parse import urlsplit
 from bootstrap.errors import BadUse, ClusterupError, Refused
 from bootstrap.pki.token import Token, ca_pin, signature_is_good
 from bootstrap.steps.clocks import Clocks, check_clocks, date_of
+from bootstrap.steps.in_time import TooSlow, bounded, joined, within
 from bootstrap.steps.shape import API_PORT
 
 STEP = "discovery"
 CLUSTER_INFO = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
 SIGNATURE = "jws-kubeconfig-{}"
-ANSWER_SECONDS = 15.0
+# From connecting to the last byte; and for how long the other end may say nothing at all.
+ANSWER_SECONDS, SILENCE_SECONDS = 45.0, 15.0
 # The control plane signs the description for a new token a moment after the token was made.
 SIGNED_SECONDS = 10.0
 AGAIN_SECONDS = 1.0
-LONGEST = 2 << 20
+LONGEST, PIECE = 2 << 20, 64 << 10
 _PIN = re.compile(r"sha256:[0-9a-f]{64}")
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL)
 # OpenSSL's X509_V_ERR_...: not yet valid, has expired, another host's, another address's.
@@ -109,15 +111,17 @@ def discover(
     *,
     clock: Callable[[], float] = time.time,
     patience: float = SIGNED_SECONDS,
+    seconds: float = ANSWER_SECONDS,
 ) -> Discovered:
     """The cluster behind `server`, which is the one that was meant: see above. `clock` tells this machine's time,
-    `patience` is how long (seconds) the description may be without the token's signature.
+    `patience` is how long (seconds) the description may be without the token's signature, `seconds` how long an answer
+    may take.
 
     Raises Refused or ClusterupError that says which of all that is not so.
     """
     end = time.monotonic() + patience
     while True:
-        answer = _asked(server, _believing_anybody())
+        answer = _asked(server, _believing_anybody(), seconds)
         data = _description(server, answer)
         _check_clocks(server, answer, clock())
         signature = data.get(SIGNATURE.format(token.id))
@@ -127,7 +131,7 @@ def discover(
     told = data["kubeconfig"]
     _check_signature(server, told, signature, token)
     authority = _pinned(server, told, pins)
-    again = _description(server, _asked_again(server, authority))
+    again = _description(server, _asked_again(server, authority, seconds))
     if again["kubeconfig"] != told:
         raise _in_the_middle(server, "over verified TLS it describes itself otherwise than without")
     return Discovered(server, authority)
@@ -140,17 +144,28 @@ def _believing_anybody() -> ssl.SSLContext:
     return context
 
 
-def _asked(server: ServerUrl, context: ssl.SSLContext) -> _Answer:
-    connection = http.client.HTTPSConnection(server.host, server.port, timeout=ANSWER_SECONDS, context=context)
+def _asked(server: ServerUrl, context: ssl.SSLContext, seconds: float) -> _Answer:
+    silence = min(seconds, SILENCE_SECONDS)
+    connection = http.client.HTTPSConnection(server.host, server.port, timeout=silence, context=bounded(context))
     try:
-        connection.connect()
-        certificate = connection.sock.getpeercert(binary_form=True)
-        connection.request("GET", CLUSTER_INFO, headers={"Accept": "application/json"})
-        answer = connection.getresponse()
-        return _Answer(answer.status, date_of(answer.headers["Date"]), certificate, answer.read(LONGEST))
+        with within(seconds):
+            connection.connect()
+            certificate = connection.sock.getpeercert(binary_form=True)
+            connection.request("GET", CLUSTER_INFO, headers={"Accept": "application/json"})
+            answer = connection.getresponse()
+            body = joined(iter(lambda: answer.read(PIECE), b""), LONGEST)
+        return _Answer(answer.status, date_of(answer.headers["Date"]), certificate, body)
     except ssl.SSLCertVerificationError:
         raise
-    except (ssl.SSLError, http.client.HTTPException, ConnectionResetError) as error:
+    except TooSlow as error:
+        raise ClusterupError(
+            f"the server {server} answers too slowly, or not at all",
+            step=STEP,
+            tried="ask it for the cluster's description",
+            got=str(error),
+            hint="name another server of the cluster; if this one is busy, the same command again",
+        ) from None
+    except (ssl.SSLError, http.client.HTTPException, ConnectionResetError, ValueError) as error:
         raise _not_ours(server, f"{type(error).__name__}: {error}") from None
     except OSError as error:
         raise ClusterupError(
@@ -247,9 +262,9 @@ def _authorities(server: ServerUrl, told: str) -> list[str]:
     return found
 
 
-def _asked_again(server: ServerUrl, authority: bytes) -> _Answer:
+def _asked_again(server: ServerUrl, authority: bytes, seconds: float) -> _Answer:
     try:
-        return _asked(server, ssl.create_default_context(cadata=authority.decode()))
+        return _asked(server, ssl.create_default_context(cadata=authority.decode()), seconds)
     except ssl.SSLCertVerificationError as error:
         raise _not_verified(server, error) from None
 

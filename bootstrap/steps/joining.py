@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address
 
 STEP = "join"
-ANSWER_SECONDS = 30.0
+# How long a server may say nothing, and how long a whole answer may take.
+ANSWER_SECONDS, WHOLE_SECONDS = 30.0, 90.0
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def token_client(cluster: Discovered, token: Token) -> Iterator[KubeClient]:
         token=token,
         server_name=server.host,
         timeout=ANSWER_SECONDS,
+        whole=WHOLE_SECONDS,
     ) as client:
         yield client
 

@@ -7,6 +7,7 @@ import ssl
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bootstrap.errors import ClusterupError
 from bootstrap.pki.token import Token
 from bootstrap.pki.x509 import KeyPair
+from bootstrap.steps.in_time import bounded, joined, within
 
 if TYPE_CHECKING:
     import httpx
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 # twice as long after each further one.
 TRIES = 5
 PAUSE = 0.5
+# How long an answer may take until it is whole, and how many bytes it may have, unpacked: a list of all pods of a large
+# cluster on a slow line is far from both.
+WHOLE_SECONDS = 300.0
+LARGEST = 256 << 20
 REMEMBERED = {"resourceVersion": "0"}
 # Inside the class, `list` is a method.
 Items = list[dict[str, Any]]
@@ -75,12 +81,28 @@ def path_of(kind: str, name: str | None = None, namespace: str | None = None) ->
     return f"/{api}{middle}/{plural}" + (f"/{name}" if name else "")
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """An HTTP status and a whole body."""
+
+    status: int
+    body: bytes
+
+    @property
+    def done(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def text(self) -> str:
+        return self.body.decode(errors="replace")
+
+
 class KubeClient:
     """A connection to one API server. Use it as a context manager; safe between threads.
 
     `host` and `port` are where it is reached (perhaps a tunnel), `server_name` the name its certificate is checked
-    for. `timeout` (seconds) bounds each call. It shows who asks by the certificate of `client` or by a bootstrap
-    `token`, which never shows in what is raised.
+    for. `timeout` (seconds) is how long the server may say nothing, `whole` how long a call may take. It shows who asks
+    by the certificate of `client` or by a bootstrap `token`, which never shows in what is raised.
     """
 
     def __init__(
@@ -93,12 +115,14 @@ class KubeClient:
         token: Token | None = None,
         server_name: str = "kubernetes",
         timeout: float = 10.0,
+        whole: float = WHOLE_SECONDS,
     ) -> None:
         import httpx
 
-        context = ssl.create_default_context(cadata=ca_pem.decode())
+        context = bounded(ssl.create_default_context(cadata=ca_pem.decode()))
         if client is not None:
             _show(context, client)
+        self._whole = whole
         self._where = f"https://{host}:{port}"
         self._extensions = {"sni_hostname": server_name}
         shown = {"Authorization": f"Bearer {token.reveal()}"} if token is not None else {}
@@ -217,7 +241,7 @@ class KubeClient:
             "metadata": {"name": pod, "namespace": namespace},
         }
         path = path_of("Pod", pod, namespace) + "/eviction"
-        return self._answer("POST", path, content=json.dumps(eviction).encode()).is_success
+        return self._answer("POST", path, content=json.dumps(eviction).encode()).done
 
     @cached_property
     def _minor(self) -> int:
@@ -233,8 +257,9 @@ class KubeClient:
         import httpx
 
         try:
-            return self._client.get("/readyz", extensions=self._extensions).status_code == 200
-        except httpx.HTTPError:
+            with within(self._whole):
+                return self._asked("GET", "/readyz").status == 200
+        except (httpx.HTTPError, ValueError):
             return False
 
     def version(self) -> str:
@@ -252,9 +277,14 @@ class KubeClient:
         content_type: str = "application/json",
     ) -> dict[str, Any] | None:
         answer = self._answer(method, path, parameters=parameters, content=content, content_type=content_type)
-        if answer.status_code == 404:
+        if answer.status == 404:
             return None
-        found: dict[str, Any] = answer.json()
+        try:
+            found = json.loads(answer.body)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise self._error(f"{method} {path}", f"no JSON object: {answer.text[:100]!r}")
         return found
 
     def _answer(
@@ -265,31 +295,52 @@ class KubeClient:
         parameters: dict[str, str] | None = None,
         content: bytes | None = None,
         content_type: str = "application/json",
-    ) -> httpx.Response:
+    ) -> _Answer:
         """The answer, which is a success, or says that there is no such thing to read, to delete or to evict."""
+        with within(self._whole):
+            answer = self._asked_again(method, path, parameters, content, content_type)
+        may_be_gone = method in ("GET", "DELETE") or path.endswith("/eviction")
+        if not answer.done and not (answer.status == 404 and may_be_gone):
+            refusals = {401: KubeUnauthorized, 403: KubeForbidden, 409: KubeConflict, 429: KubeBusy}
+            kind = refusals.get(answer.status, KubeError)
+            raise self._error(f"{method} {path}", f"{answer.status}: {_message(answer.text)}", kind)
+        return answer
+
+    def _asked_again(
+        self, method: str, path: str, parameters: dict[str, str] | None, content: bytes | None, content_type: str
+    ) -> _Answer:
+        """The answer to a request, which is sent again where its connection breaks."""
         import httpx
 
         for attempt in range(1, TRIES + 1):
             try:
-                answer = self._client.request(
-                    method,
-                    path,
-                    params=parameters,
-                    content=content,
-                    headers={"Content-Type": content_type} if content else {},
-                    extensions=self._extensions,
-                )
-                break
+                return self._asked(method, path, parameters, content, content_type)
+            except ValueError as error:
+                raise self._error(f"{method} {path}", str(error)) from None
             except httpx.HTTPError as error:
                 if attempt == TRIES or not _may_pass(error):
                     raise self._error(f"{method} {path}", str(error) or type(error).__name__) from None
                 time.sleep(PAUSE * 2 ** (attempt - 1))
-        may_be_gone = method in ("GET", "DELETE") or path.endswith("/eviction")
-        if not answer.is_success and not (answer.status_code == 404 and may_be_gone):
-            refusals = {401: KubeUnauthorized, 403: KubeForbidden, 409: KubeConflict, 429: KubeBusy}
-            kind = refusals.get(answer.status_code, KubeError)
-            raise self._error(f"{method} {path}", f"{answer.status_code}: {_message(answer.text)}", kind)
-        return answer
+        raise AssertionError("the last try returns or raises")
+
+    def _asked(
+        self,
+        method: str,
+        path: str,
+        parameters: dict[str, str] | None = None,
+        content: bytes | None = None,
+        content_type: str = "application/json",
+    ) -> _Answer:
+        """The answer to a request. Raises HTTPError, and ValueError where it is too large."""
+        with self._client.stream(
+            method,
+            path,
+            params=parameters,
+            content=content,
+            headers={"Content-Type": content_type} if content else {},
+            extensions=self._extensions,
+        ) as answer:
+            return _Answer(answer.status_code, joined(answer.iter_bytes(), LARGEST))
 
     def _error(self, tried: str, got: str, kind: type[KubeError] = KubeError) -> KubeError:
         return kind(

@@ -5,7 +5,6 @@ administrator. Like all Secrets it is encrypted in etcd.
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +14,15 @@ from typing import Any
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.pki.token import NAMESPACE, Token
 from bootstrap.steps.discovery import Discovered
+from bootstrap.steps.in_time import unpacked
 from bootstrap.steps.joining import STEP, Machine, token_client
 from bootstrap.steps.kube_client import KubeClient, KubeForbidden, KubeUnauthorized
 from bootstrap.steps.server_tokens import LARGEST
 from bootstrap.steps.token_objects import Manifest, delete_secret_for_holder, secret_for_holder
 
 KEY = "server.json.gz"
+# No server comes near to it: packed, it has room in a Secret.
+UNPACKED = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,9 @@ def made_for(cluster: Discovered, token: Token) -> MadeFor | None:
     if secret is None:
         return None
     try:
-        server = json.loads(gzip.decompress(base64.b64decode(secret["data"][KEY])))["server"]
+        server = json.loads(unpacked(base64.b64decode(secret["data"][KEY]), UNPACKED))["server"]
         return MadeFor(str(server["name"]), IPv4Address(server["address"]))
-    except (KeyError, TypeError, ValueError, OSError, EOFError):
+    except (KeyError, TypeError, ValueError):
         raise ClusterupError(
             "what was made for the token's server can't be read",
             step=STEP,
