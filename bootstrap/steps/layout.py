@@ -50,7 +50,8 @@ class Unit:
 
     `kind` is systemd's Type=; `before_start` are command lines for ExecStartPre=; `settings` more lines of
     [Service]. `argv_from` are names of variables, set by the environment files in `settings`, whose words follow
-    `argv`; `unwatched` are files whose change restarts nothing. See systemd.service(5).
+    `argv`; `unwatched` are files whose change restarts nothing. `confined` are lines of [Service] that take rights from
+    what runs: what is run before and after its start keeps root's. See systemd.service(5), systemd.exec(5).
     """
 
     name: str
@@ -64,6 +65,7 @@ class Unit:
     settings: tuple[str, ...] = ()
     argv_from: tuple[str, ...] = ()
     unwatched: tuple[NodeFile, ...] = ()
+    confined: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import yaml
 
 from bootstrap.inventory.model import Inventory
 from bootstrap.steps import layout
+from bootstrap.steps.artifacts import artifacts_unit
 from bootstrap.steps.controlplane_units import (
     APPROVER_JSON,
     api_server_unit,
@@ -269,3 +272,46 @@ def test_systemd_s_specials_in_an_argument_are_made_harmless() -> None:
 
 def test_a_file_s_content_never_shows_in_its_representation() -> None:
     assert "certificate" not in repr(CA)
+
+
+PAYLOAD = "/var/lib/clusterup/payloads/a.raw"
+
+
+def server_of_artifacts() -> Unit:
+    return artifacts_unit(shape("s1"), (), {"a" * 64: PAYLOAD, "b" * 64: "/var/lib/clusterup/images/pause.tar"})
+
+
+def test_what_listens_to_strangers_is_a_user_of_its_own_with_a_limit_of_memory() -> None:
+    lines = text(server_of_artifacts()).splitlines()
+    assert {"DynamicUser=yes", "NoNewPrivileges=yes", "CapabilityBoundingSet=", "ProtectSystem=strict"} <= {*lines}
+    assert {f"MemoryMax={256 << 20}", "TasksMax=32"} <= {*lines}
+
+
+def test_what_listens_to_strangers_sees_of_var_what_it_hands_out_and_nothing_else() -> None:
+    lines = text(server_of_artifacts()).splitlines()
+    assert "TemporaryFileSystem=/var:ro" in lines
+    shown = [line for line in lines if line.startswith("Bind")]
+    folders = ("/var/lib/clusterup/images", "/var/lib/clusterup/payloads")
+    assert shown == [f"BindReadOnlyPaths=-{folder}" for folder in folders]
+
+
+def test_its_key_which_root_alone_may_read_is_handed_to_it_by_systemd() -> None:
+    unit = server_of_artifacts()
+    settings = json.loads(unit.files[0].content)
+    assert "LoadCredential=tls.key:/etc/kubernetes/pki/apiserver.key" in text(unit).splitlines()
+    assert settings["key"] == f"/run/credentials/{unit.name}/tls.key"
+
+
+def test_what_notes_that_a_confined_unit_runs_keeps_the_rights_of_root() -> None:
+    lines = [line for line in text(server_of_artifacts()).splitlines() if line.startswith(("ExecStartP", "ExecStart="))]
+    assert [line[: line.index("=") + 2] for line in lines] == ["ExecStartPre=+", "ExecStart=/", "ExecStartPost=+"]
+    assert "ExecStartPre=/bin/sh" in text(kubelet_unit(shape("s1"), CA))
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
+def test_systemd_understands_every_line_of_a_confined_unit(tmp_path: Path) -> None:
+    unit = tmp_path / "confined.service"
+    # A program that is there: what is asked about is the unit.
+    unit.write_text(text(server_of_artifacts()).replace("/usr/bin/clusterup-node", "/bin/true"))
+    said = subprocess.run(["systemd-analyze", "verify", str(unit)], check=True, capture_output=True, text=True)
+    assert [line for line in said.stderr.splitlines() if "confined.service" in line] == []
