@@ -1,38 +1,50 @@
 """What a server hands to nodes that join by themselves: the payload and the container images, by their SHA-256.
 
-Whoever asks shows a bootstrap token, and gets what that token may read anyway: whether it is good is for the API
-server beside this one to say, which is asked with the very same token.
+Whoever asks shows a bootstrap token, and gets what joining nodes may read: see admission.py. How many may ask, and how
+long that may take, is bounded: see connections.py.
 """
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import re
 import signal
+import socket
 import ssl
 import sys
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
+
+from admission import Admission, Cluster, Times
+from connections import Connections, Limits, Peer, Stream
+from exchange import asked, connection_to, within
+from trust import CLUSTER_INFO, LONGEST, Token
 
 PATH = re.compile(r"/artifacts/([0-9a-f]{64})")
 # RFC 7233, section 2.1: the one form that is asked for, from a byte to the end.
-FROM = re.compile(r"bytes=(\d+)-")
-BLOCK = 1 << 20
-PATIENCE_SECONDS = 60.0
-# Each costs a thread; more than that would only share the same disk and wire.
-AT_ONCE = 32
+FROM = re.compile(r"bytes=(\d{1,18})-", re.ASCII)
+# RFC 7230, section 3.1.1.
+REQUEST = re.compile(r"([A-Z]{1,20}) (\S{1,2000}) HTTP/1\.[01]", re.ASCII)
+API_SECONDS = 10.0
+# Threads: more would only share the same disk and the same API server.
+READERS, QUESTIONS = 4, 2
+# What is said of those who were let go, it is said so often.
+SAY_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Where to listen, with which certificate, whom to ask about tokens, and what there is: paths by SHA-256."""
+    """Where to listen, with which certificate, whom to ask about tokens (`question` is what joining nodes read), and
+    what there is: paths by SHA-256."""
 
     address: str
     port: int
@@ -41,139 +53,237 @@ class Settings:
     question: str
     ca: str
     artifacts: Mapping[str, str]
+    limits: Limits = field(default_factory=Limits)
+    times: Times = field(default_factory=Times)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody asks for."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+
+
+class Refused(Exception):
+    """A request that is not done, with an HTTP status and a reason in words."""
+
+    def __init__(self, status: HTTPStatus, reason: str, headers: Mapping[str, object] | None = None) -> None:
+        super().__init__(reason)
+        self.status, self.reason, self.headers = status, reason, dict(headers or {})
 
 
 def settings_of(path: Path) -> Settings:
     """The settings in a JSON file. Raises OSError, ValueError or TypeError where it is not one of them."""
-    return Settings(**json.loads(path.read_text()))
+    found = json.loads(path.read_text())
+    limits, times = Limits(**found.pop("limits", {})), Times(**found.pop("times", {}))
+    return Settings(**found, limits=limits, times=times)
 
 
 def main(path: str) -> int:
     """Serve what the settings in the file at `path` say until SIGTERM."""
-    server = server_of(settings_of(Path(path)))
-    # Not in the thread that serves: it would wait for itself.
-    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
-    server.serve_forever()
-    server.server_close()
+    asyncio.run(_serve(settings_of(Path(path))))
     return 0
 
 
-class Server(ThreadingHTTPServer):
-    """A thread a connection; the handshake is done there, so that a peer that says nothing keeps nobody waiting."""
-
-    daemon_threads = True
-    block_on_close = False
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """One line, where the standard library would show a traceback."""
-        sys.stderr.write(f"{client_address}: {sys.exc_info()[1]}\n")
-
-
-def server_of(settings: Settings) -> Server:
-    """A server that listens, and serves when `serve_forever` is called."""
+async def _serve(settings: Settings) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(settings.certificate, settings.key)
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    family = socket.AF_INET6 if ":" in settings.address else socket.AF_INET
+    with (
+        socket.socket(family) as listener,
+        ThreadPoolExecutor(QUESTIONS, "question") as questions,
+        ThreadPoolExecutor(READERS, "reader") as readers,
+    ):
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.address, settings.port))
+        admission = Admission(cluster_of(settings), settings.times, questions)
+        threading.Thread(target=_keep_fresh, args=(admission,), name="refresh", daemon=True).start()
+        artifacts, dropped = Artifacts(settings, admission, readers), Seldom("connections without a whole request")
+        connections = Connections(context, settings.limits, artifacts.answer, dropped.note)
+        artifacts.transfers = connections.transfers
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, told: _note(told, dropped))
+        accepting = asyncio.ensure_future(connections.serve(listener))
+        loop.add_signal_handler(signal.SIGTERM, accepting.cancel)
+        await asyncio.wait([accepting])
 
-    class Handler(_Handler):
-        pass
 
-    Handler.settings, Handler.places = settings, threading.BoundedSemaphore(AT_ONCE)
-    server = Server((settings.address, settings.port), Handler)
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    return server
+def cluster_of(settings: Settings) -> Cluster:
+    """The cluster, asked at the API server that the settings name."""
+    url = urlsplit(settings.question)
+    host, context = url.hostname or "", ssl.create_default_context(cafile=settings.ca)
 
+    def describe() -> bytes:
+        # Out of the API server's memory: the quorum is not asked every few seconds.
+        path = f"{CLUSTER_INFO}?resourceVersion=0"
+        answer = asked(host, url.port, context, path, seconds=API_SECONDS, largest=LONGEST)
+        if answer.status != HTTPStatus.OK:
+            raise ValueError(f"the API server says {answer.status} to who asks for the cluster's description")
+        return answer.body
 
-class _Handler(BaseHTTPRequestHandler):
-    settings: Settings
-    places: threading.BoundedSemaphore
-    timeout = PATIENCE_SECONDS
-    protocol_version = "HTTP/1.1"
-    server_version = "clusterup"
-    sys_version = ""
-
-    def do_GET(self) -> None:
-        """One artifact, or the end of it from the byte that was asked for."""
-        found = PATH.fullmatch(self.path)
-        place = self.settings.artifacts.get(found[1]) if found else None
-        status, reason = self._judged()
-        if status != HTTPStatus.OK:
-            self._refuse(status, reason)
-        elif place is None:
-            self._refuse(HTTPStatus.NOT_FOUND, "this server has no such artifact")
-        elif not self.places.acquire(blocking=False):
-            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many are served already")
-        else:
-            try:
-                self._send(Path(place))
-            finally:
-                self.places.release()
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """A line of the journal, without what the peer could have put into it."""
-        sys.stderr.write(f"{self.client_address[0]}: {(format % arguments).encode('unicode_escape').decode()}\n")
-
-    def _judged(self) -> tuple[HTTPStatus, str]:
-        token = self.headers.get("Authorization", "")
-        if not token.startswith("Bearer "):
-            return HTTPStatus.UNAUTHORIZED, "show a bootstrap token: Authorization: Bearer TOKEN"
+    def judge(token: Token) -> int:
+        connection = connection_to(host, url.port, context)
         try:
-            answer = asked(self.settings, token)
-        except (OSError, http.client.HTTPException) as error:
-            return HTTPStatus.SERVICE_UNAVAILABLE, f"the API server of this node does not answer: {error}"
-        if answer == HTTPStatus.OK:
-            return HTTPStatus.OK, ""
-        if answer in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            return HTTPStatus(answer), "the API server does not let this token in"
-        return HTTPStatus.SERVICE_UNAVAILABLE, f"the API server of this node says {answer}"
+            with within(API_SECONDS):
+                headers = {"Authorization": f"Bearer {token.reveal()}"}
+                connection.request("GET", f"{url.path}?resourceVersion=0", headers=headers)
+                return connection.getresponse().status
+        finally:
+            connection.close()
 
-    def _send(self, path: Path) -> None:
+    return Cluster(describe, judge)
+
+
+def _keep_fresh(admission: Admission) -> None:
+    """Look at the cluster's description again and again."""
+    said: str | None = None
+    while True:
+        try:
+            admission.refresh()
+            problem = ""
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            problem = f"the cluster's tokens are not known: {type(error).__name__}: {error}"
+        # The same trouble in every round would fill the journal and say nothing new.
+        if problem != said:
+            _say(problem or "the cluster's tokens are known")
+            said = problem
+        time.sleep(admission.times.refresh)
+
+
+def _note(told: Mapping[str, Any], dropped: Seldom) -> None:
+    """What a peer does to its connection is counted: there would be a traceback for each. All else is said."""
+    error = told.get("exception")
+    if error is None or isinstance(error, OSError | EOFError):
+        dropped.note()
+    else:
+        _say(f"{told.get('message')}: {type(error).__name__}: {error}")
+
+
+@dataclass
+class Artifacts:
+    """Answers requests. `transfers` says how many are served, in all and of an address."""
+
+    settings: Settings
+    admission: Admission
+    readers: ThreadPoolExecutor
+    transfers: Callable[[str | None], int] = lambda _: 0
+    strangers: Seldom = field(default_factory=lambda: Seldom("requests without a good token"))
+
+    async def answer(self, peer: Peer, stream: Stream, head: bytes) -> None:
+        """Answer one request. Raises OSError where the peer goes away or takes too long."""
+        request = None
+        try:
+            request = request_of(head)
+            await self._judge(request, peer)
+        except Refused as refused:
+            self.strangers.note()
+            await self._refuse(refused, request, stream, peer)
+            return
+        try:
+            self._make_place(peer)
+            status = await self._send(request, stream)
+        except Refused as refused:
+            status = refused.status
+            await self._refuse(refused, request, stream, peer)
+        _say(f"{peer.address}: {request.method} {request.path[:100]!a} {status:d}")
+
+    async def _refuse(self, refused: Refused, request: Request | None, stream: Stream, peer: Peer) -> None:
+        peer.trusted = peer.served = False
+        body = f"{refused.reason}\n".encode()
+        headers = {**refused.headers, "Content-Type": "text/plain; charset=utf-8", "Content-Length": len(body)}
+        shown = b"" if request is not None and request.method == "HEAD" else body
+        await stream.send(_head(refused.status, headers) + shown, self.settings.limits.block)
+
+    async def _judge(self, request: Request, peer: Peer) -> None:
+        verdict = self.admission.judged(request.headers.get("authorization", ""))
+        if isinstance(verdict, Future):
+            peer.trusted = True
+            async with asyncio.timeout(self.settings.limits.request):
+                verdict = await asyncio.shield(asyncio.wrap_future(verdict))
+        if verdict.status != HTTPStatus.OK:
+            raise Refused(verdict.status, verdict.reason)
+
+    def _make_place(self, peer: Peer) -> None:
+        limits = self.settings.limits
+        if self.transfers(None) >= limits.transfers or self.transfers(peer.address) >= limits.transfers_to_one_address:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "too many are served already", {"Retry-After": 10})
+        peer.served = True
+
+    async def _send(self, request: Request, stream: Stream) -> HTTPStatus:
+        found = PATH.fullmatch(request.path)
+        place = self.settings.artifacts.get(found[1]) if found else None
+        if place is None:
+            raise Refused(HTTPStatus.NOT_FOUND, "this server has no such artifact")
+        path = Path(place)
         try:
             handle = path.open("rb")
         except OSError as error:
-            self._refuse(HTTPStatus.NOT_FOUND, f"this server has lost it: {error.strerror}")
-            return
+            raise Refused(HTTPStatus.NOT_FOUND, f"this server has lost it: {error.strerror}") from None
         with handle:
             size = path.stat().st_size
-            asked_from = FROM.fullmatch(self.headers.get("Range", ""))
+            asked_from = FROM.fullmatch(request.headers.get("range", ""))
             first = int(asked_from[1]) if asked_from else 0
             if first >= size > 0:
-                self._refuse(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, f"it has {size} bytes")
-                return
-            self.send_response(HTTPStatus.PARTIAL_CONTENT if asked_from else HTTPStatus.OK)
+                raise Refused(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, f"it has {size} bytes")
+            status = HTTPStatus.PARTIAL_CONTENT if asked_from else HTTPStatus.OK
+            headers: dict[str, object] = {"Content-Type": "application/octet-stream", "Content-Length": size - first}
             if asked_from:
-                self.send_header("Content-Range", f"bytes {first}-{size - 1}/{size}")
-            self.send_header("Content-Type", "application/octet-stream")
-            self.send_header("Content-Length", str(size - first))
-            self.end_headers()
-            handle.seek(first)
-            self._copy(handle, size - first)
+                headers["Content-Range"] = f"bytes {first}-{size - 1}/{size}"
+            await stream.send(_head(status, headers), self.settings.limits.block)
+            if request.method == "GET":
+                handle.seek(first)
+                await self._copy(handle, size - first, stream)
+        return status
 
-    def _copy(self, handle: BinaryIO, left: int) -> None:
-        while left and (block := handle.read(min(BLOCK, left))):
-            self.wfile.write(block)
+    async def _copy(self, handle: BinaryIO, left: int, stream: Stream) -> None:
+        loop, limits = asyncio.get_running_loop(), self.settings.limits
+        while left and (block := await loop.run_in_executor(self.readers, handle.read, min(limits.block_bytes, left))):
+            await stream.send(block, limits.block)
             left -= len(block)
-        if left:
-            self.close_connection = True
-
-    def _refuse(self, status: HTTPStatus, reason: str) -> None:
-        body = f"{reason}\n".encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "text/plain; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
 
 
-def asked(settings: Settings, authorization: str) -> int:
-    """What the API server answers (an HTTP status) when it is asked `question` with that header. Raises OSError or
-    HTTPException where it does not answer."""
-    url = urlsplit(settings.question)
-    context = ssl.create_default_context(cafile=settings.ca)
-    connection = http.client.HTTPSConnection(url.hostname or "", url.port, timeout=10, context=context)
-    try:
-        connection.request("GET", url.path, headers={"Authorization": authorization})
-        answer = connection.getresponse()
-        answer.read()
-        return answer.status
-    finally:
-        connection.close()
+@dataclass
+class Seldom:
+    """Says how many there were of something: a line a minute, however many there are."""
+
+    what: str
+    clock: Callable[[], float] = time.monotonic
+    _count: int = 0
+    _said: float | None = None
+
+    def note(self) -> None:
+        """One more."""
+        self._count += 1
+        now = self.clock()
+        if self._said is None or now - self._said >= SAY_SECONDS:
+            _say(f"{self.what}: {self._count}")
+            self._count, self._said = 0, now
+
+
+def request_of(head: bytes) -> Request:
+    """The request in a head. Raises Refused for what is none, or is another one than those that are answered."""
+    if not head:
+        raise Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the head of this request is too long")
+    first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
+    found = REQUEST.fullmatch(first)
+    if found is None:
+        raise Refused(HTTPStatus.BAD_REQUEST, "this is no request")
+    if found[1] not in ("GET", "HEAD"):
+        raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "there is nothing here but to read", {"Allow": "GET, HEAD"})
+    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return Request(found[1], found[2], headers)
+
+
+def _head(status: HTTPStatus, headers: Mapping[str, object]) -> bytes:
+    # One request a connection: one that waits for its next would hold a place.
+    lines = [f"HTTP/1.1 {status:d} {status.phrase}", "Server: clusterup", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import bootstrap
-from bootstrap.pki.token import DEFAULT_GROUP, cluster_info
+from bootstrap.pki.token import DEFAULT_GROUP, Token, cluster_info, detached_signature
 from bootstrap.pki.x509 import KeyPair, Usage, issue
 from tests.helpers.daemons import daemon, free_ports, wait_for
 from tests.integration.kube.servers import ApiServer
@@ -129,6 +129,8 @@ def serving(api_server: ApiServer, folder: Path, artifacts: Mapping[str, str]) -
         "question": f"https://127.0.0.1:{api_server.port}{join.AGENT}",
         "ca": f"{folder}/ca.crt",
         "artifacts": dict(artifacts),
+        # In a test, tokens come and go while it waits.
+        "times": {"refresh": 0.2, "remember": 0.2},
     }
     (folder / "settings.json").write_text(json.dumps(settings))
     with api_server.client() as api:
@@ -149,6 +151,14 @@ def serving(api_server: ApiServer, folder: Path, artifacts: Mapping[str, str]) -
 
         wait_for(answers, "the server of artifacts", 30)
         yield port
+
+
+def sign(server: ApiServer, token: Token) -> None:
+    """Do what the control plane does for a token: sign the cluster's description with it."""
+    info = cluster_info(f"https://127.0.0.1:{server.port}", server.pki.ca.cert_pem)
+    signature = detached_signature(info["data"]["kubeconfig"], token)
+    with server.client() as api:
+        api.merge("ConfigMap", "cluster-info", {"data": {f"jws-kubeconfig-{token.id}": signature}}, "kube-public")
 
 
 def objects(server: ApiServer) -> list[dict[str, Any]]:

@@ -33,6 +33,7 @@ from tests.integration.kube.folders import (
     made_machine,
     served_artifacts,
     sha256,
+    sign,
 )
 from tests.integration.kube.kubelets import asked, denies
 from tests.integration.kube.servers import ApiServer
@@ -71,11 +72,7 @@ class Lab:
         token = new_token()
         with self.api.client() as client:
             client.apply(token_secret(token, expires=datetime.now(UTC) + expires, description="a test"))
-            info = cluster_info(f"https://127.0.0.1:{self.api.port}", self.api.pki.ca.cert_pem)
-            signature = detached_signature(info["data"]["kubeconfig"], token)
-            client.merge(
-                "ConfigMap", "cluster-info", {"data": {f"jws-kubeconfig-{token.id}": signature}}, "kube-public"
-            )
+        sign(self.api, token)
         return token
 
     def token_for(self, node: str) -> Token:
