@@ -82,7 +82,7 @@ class Admission:
                 name.removeprefix(SIGNATURE): str(value) for name, value in data.items() if name.startswith(SIGNATURE)
             }
         except (KeyError, TypeError, AttributeError):
-            raise ValueError("what it says of itself is no description of a cluster") from None
+            raise ValueError("what it says of itself does not describe a cluster") from None
         self._known = _Description(signed, signatures, self.clock())
 
     def judged(self, authorization: str) -> Verdict | Future[Verdict]:

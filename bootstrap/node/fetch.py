@@ -114,7 +114,7 @@ class Source:
                 vain -= 1
             except (OSError, http.client.HTTPException) as error:
                 said.append(f"{server}: {error or type(error).__name__}")
-            # Less than a block a connection is no progress: a byte at a time would never end.
+            # Less than a block a connection does not count: a byte at a time would never end.
             if _size(part) - before >= min(BLOCK, artifact.size - before):
                 vain, waits, progress = 0, 0, time.monotonic()
                 continue

@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 
 from admission import Admission, Cluster, Times
 from connections import Connections, Limits, Peer, Stream
-from exchange import asked, connection_to, within
+from exchange import Answer, answer_to, connection_to, within
 from trust import CLUSTER_INFO, LONGEST, Token
 
 PATH = re.compile(r"/artifacts/([0-9a-f]{64})")
@@ -116,10 +116,15 @@ def cluster_of(settings: Settings) -> Cluster:
     url = urlsplit(settings.question)
     host, context = url.hostname or "", ssl.create_default_context(cafile=settings.ca)
 
+    # Kept from look to look: a small machine notices a handshake every few seconds.
+    kept = connection_to(host, url.port, context)
+
     def describe() -> bytes:
-        # Out of the API server's memory: the quorum is not asked every few seconds.
-        path = f"{CLUSTER_INFO}?resourceVersion=0"
-        answer = asked(host, url.port, context, path, seconds=API_SECONDS, largest=LONGEST)
+        try:
+            answer = _description(kept)
+        except (OSError, http.client.HTTPException):
+            # It may have been closed from the other end since the last look.
+            answer = _description(kept)
         if answer.status != HTTPStatus.OK:
             raise ValueError(f"the API server says {answer.status} to who asks for the cluster's description")
         return answer.body
@@ -137,8 +142,18 @@ def cluster_of(settings: Settings) -> Cluster:
     return Cluster(describe, judge)
 
 
+def _description(connection: http.client.HTTPSConnection) -> Answer:
+    """Out of the API server's memory: the quorum is not asked every few seconds."""
+    try:
+        path = f"{CLUSTER_INFO}?resourceVersion=0"
+        return answer_to(connection, "GET", path, seconds=API_SECONDS, largest=LONGEST)
+    except (OSError, http.client.HTTPException):
+        connection.close()
+        raise
+
+
 def _keep_fresh(admission: Admission) -> None:
-    """Look at the cluster's description again and again."""
+    """Look at the cluster's description every few seconds."""
     said: str | None = None
     while True:
         try:
@@ -270,7 +285,7 @@ def request_of(head: bytes) -> Request:
     first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
     found = REQUEST.fullmatch(first)
     if found is None:
-        raise Refused(HTTPStatus.BAD_REQUEST, "this is no request")
+        raise Refused(HTTPStatus.BAD_REQUEST, "this is not a request")
     if found[1] not in ("GET", "HEAD"):
         raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "there is nothing here but to read", {"Allow": "GET, HEAD"})
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}

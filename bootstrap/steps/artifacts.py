@@ -46,7 +46,7 @@ def artifacts_unit(shape: Shape, pki: tuple[NodeFile, ...], artifacts: Mapping[s
     return Unit(
         name=NAME,
         description="Payload and container images for nodes that join by themselves",
-        argv=("/usr/bin/clusterup-node", "serve", SETTINGS),
+        argv=("/usr/bin/clusterup-node", "serve", f"{CREDENTIALS}/artifacts.json"),
         files=(config, *shown),
         after=("network-online.target", "kube-apiserver.service"),
         wants=("network-online.target",),
@@ -59,6 +59,7 @@ def _confined(folders: list[str]) -> tuple[str, ...]:
     """Its own user, who sees of /var these folders alone. Source: systemd.exec(5), "Sandboxing"."""
     return (
         "DynamicUser=yes",
+        f"LoadCredential=artifacts.json:{SETTINGS}",
         f"LoadCredential=tls.crt:{CERTIFICATE}",
         f"LoadCredential=tls.key:{KEY}",
         f"LoadCredential=ca.crt:{CA}",

@@ -89,7 +89,7 @@ def test_a_token_of_a_group_that_may_not_join_is_refused(artifacts: Artifacts, a
     wait_for(lambda: artifacts.authorized(f"/artifacts/{SHA256}", token) == refusal, "the token to be known")
 
 
-def test_a_token_that_signs_and_lets_nobody_in_is_refused(artifacts: Artifacts, api_server: ApiServer) -> None:
+def test_a_token_that_signs_and_does_not_authenticate_is_refused(artifacts: Artifacts, api_server: ApiServer) -> None:
     token = new_token()
     with api_server.client() as api:
         expires = datetime.now(UTC) + timedelta(hours=1)

@@ -327,6 +327,21 @@ def test_a_server_that_serves_too_many_others_is_waited_for(tmp_path: Path) -> N
     assert (tmp_path / "payload.raw").stat().st_mode & 0o777 == 0o644
 
 
+def test_a_token_that_the_server_does_not_know_yet_is_shown_again(tmp_path: Path) -> None:
+    asked: list[bytes] = []
+
+    def answer(head: bytes) -> Iterable[bytes]:
+        asked.append(head)
+        if len(asked) < fetch.TRIES:
+            return [b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"]
+        return [part(0, CONTENT, length=len(CONTENT))]
+
+    with answering_in_pieces(SERVING, answer, tmp_path) as port:
+        source = fetch.Source(["127.0.0.1"], AUTHORITY.cert_pem.decode(), TOKEN.reveal(), port, HASTY)
+        source.bring(ARTIFACT, tmp_path / "payload.raw", lambda _: None)
+    assert (tmp_path / "payload.raw").read_bytes() == CONTENT
+
+
 def test_another_server_hands_out_what_the_first_has_in_another_size(tmp_path: Path) -> None:
     asked: list[int] = []
 

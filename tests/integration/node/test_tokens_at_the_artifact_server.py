@@ -83,7 +83,7 @@ def test_what_the_api_server_said_in_trouble_is_not_remembered_for_long(cluster:
         wait_for(lambda: running.get(PATH) == (200, CONTENT), "the API server's yes")
 
 
-def test_tokens_that_were_known_long_ago_let_nobody_in(cluster: Cluster) -> None:
+def test_tokens_that_were_known_long_ago_let_no_one_in(cluster: Cluster) -> None:
     with ExitStack() as still, ExitStack() as api:
         port = api.enter_context(cluster.serves())
         times = {"refresh": 0.1, "stale": 0.5, "remember": 3600.0}

@@ -1,4 +1,4 @@
-"""The server of artifacts as a user that is nobody: what it reads has the modes that it has on a node."""
+"""The server of artifacts as an unprivileged user: what it reads has the modes that it has on a node."""
 
 from __future__ import annotations
 

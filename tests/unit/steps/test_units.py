@@ -300,6 +300,7 @@ def test_its_key_which_root_alone_may_read_is_handed_to_it_by_systemd() -> None:
     settings = json.loads(unit.files[0].content)
     assert "LoadCredential=tls.key:/etc/kubernetes/pki/apiserver.key" in text(unit).splitlines()
     assert settings["key"] == f"/run/credentials/{unit.name}/tls.key"
+    assert unit.argv[-1] == f"/run/credentials/{unit.name}/artifacts.json"
 
 
 def test_what_notes_that_a_confined_unit_runs_keeps_the_rights_of_root() -> None:
