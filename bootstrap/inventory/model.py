@@ -26,6 +26,11 @@ class Role(StrEnum):
     AGENT = "agent"
 
 
+# The role of a server in Kubernetes' words: a label of its Node, and the key of the taint that keeps pods away from it.
+# Source: https://kubernetes.io/docs/reference/labels-annotations-taints/#node-role-kubernetes-io-control-plane-taint
+CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+
+
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
 _NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
@@ -182,6 +187,9 @@ class Taint(Strict):
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = Field(description="What it does to pods.")
 
 
+SERVER_TAINT = Taint(key=CONTROL_PLANE, effect="NoSchedule")
+
+
 class Interface(Strict):
     """A network card of the installed system, named by its hardware address."""
 
@@ -206,6 +214,11 @@ class NodeSettings(Strict):
     )
     labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, description="Labels of the Node.")
     taints: tuple[Taint, ...] = Field(default=(), description="Taints of the Node.")
+    schedulable: bool | None = Field(
+        default=None,
+        description="Whether a server runs pods that do not tolerate its role. Default: only where the inventory has "
+        "no agents.",
+    )
     ssh_authorized_keys: tuple[str, ...] = Field(
         default=(), description="More public keys that may log in as root. clusterup's own is always there."
     )
@@ -250,6 +263,19 @@ class Inventory(Strict):
     def networked_servers(self) -> tuple[Node, ...]:
         """The servers that have a network: those that can be members of etcd."""
         return tuple(node for node in self.servers if not node.console.only)
+
+    def runs_pods(self, node: Node) -> bool:
+        """Whether pods that tolerate nothing are started on a node, as far as its role is concerned. On a server one
+        with a hostPath reads every key of the cluster: where there are agents, they run pods."""
+        if node.role is Role.AGENT or node.schedulable is not None:
+            return node.schedulable is not False
+        return not self.agents
+
+    def taints_of(self, node: Node) -> tuple[Taint, ...]:
+        """The taints of a node: its own, and the one of its role where it does not run pods. There is one of each key
+        and effect, the node's own before the one of its role."""
+        role = () if self.runs_pods(node) else (SERVER_TAINT,)
+        return tuple({(taint.key, taint.effect): taint for taint in (*role, *node.taints)}.values())
 
     def node(self, name: str) -> Node:
         """The node of that name. Raises KeyError."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from bootstrap.inventory.model import Inventory, Node
+from bootstrap.inventory.model import CONTROL_PLANE, Inventory, Node, Role
 from bootstrap.inventory.positions import Document, Place, Problem
 from bootstrap.transport.serial.target import carrier_of
 
 
 def broken_rules(inventory: Inventory, document: Document) -> list[Problem]:
     """Every rule that the inventory breaks, at the place that breaks it."""
-    rules = (_unique, _consoles, _servers, _addresses, _ranges, _release)
+    rules = (_unique, _consoles, _servers, _schedulable, _addresses, _ranges, _release)
     found = [problem for rule in rules for problem in rule(inventory, document)]
     return sorted(found, key=lambda problem: (problem.line, problem.column))
 
@@ -83,6 +83,31 @@ def _servers(inventory: Inventory, document: Document) -> Iterator[Problem]:
             f"{count - 1}, and there is one more that can",
             f"an odd number ({count - 1} or {count + 1}), or cluster.allow_even_servers: true",
         )
+
+
+def _schedulable(inventory: Inventory, document: Document) -> Iterator[Problem]:
+    """`schedulable` speaks of the taint of a server's role: agents have none, and nobody has it against their word."""
+    for number, node in enumerate(inventory.nodes):
+        own: Place = ("nodes", number, "schedulable")
+        said = "schedulable" in node.model_fields_set
+        schedulable = node.schedulable if said else inventory.defaults.schedulable
+        place: Place = own if said else ("defaults", "schedulable")
+        if node.role is Role.AGENT and schedulable is False:
+            yield Problem(
+                document.file,
+                *document.key_at(place),
+                f"schedulable: false, and {node.name} is an agent: agents are there to run pods",
+                "schedulable of servers; to keep pods away from an agent: taints, as in "
+                "{ key: dedicated, value: batch, effect: NoSchedule }, or for a while `kubectl cordon`",
+            )
+        taints = node.taints if "taints" in node.model_fields_set else inventory.defaults.taints
+        if schedulable and any(taint.key == CONTROL_PLANE and taint.effect != "PreferNoSchedule" for taint in taints):
+            yield Problem(
+                document.file,
+                *document.key_at(place),
+                f"{node.name} is schedulable: true, and has the taint {CONTROL_PLANE}, which keeps pods away",
+                "one of the two",
+            )
 
 
 def _addresses(inventory: Inventory, document: Document) -> Iterator[Problem]:

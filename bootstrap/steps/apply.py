@@ -41,6 +41,7 @@ from bootstrap.steps.pinned import cluster_problems, state_problems, version_pro
 from bootstrap.steps.preflight import BY_INVENTORY, Advice, preflight
 from bootstrap.steps.published import agent_objects
 from bootstrap.steps.rolling import one_after_the_other, serving
+from bootstrap.steps.scheduling import after_agents, for_now, opened, opened_first
 from bootstrap.steps.shape import joined_at
 from bootstrap.steps.state import INSTALLED, ClusterState
 from bootstrap.steps.ways import ApiServers, OperatorKeys, load_clients, operator_keys
@@ -226,10 +227,12 @@ def all_actions(
     if servers:
         actions += object_actions(intent.objects, api, reachable)
     for desired in networked:
-        actions += join_actions(desired, api) + node_actions(desired, api)
+        actions += join_actions(desired, api)
+        actions += node_actions(for_now(inventory, desired, world), api, after_agents(inventory, desired, world))
     if servers:
         actions += kubeconfig_actions(inventory, intent.kubeconfig, intent.keys, reachable)
     everything = around_those_who_leave(leave, one_after_the_other(actions, serve), intent.leaving, world)
+    everything = opened_first(everything, opened(intent.nodes, world))
     # What is done rests on keys that may have been made a moment ago: they are kept before anything else begins.
     keys = keys_action(intent.state, inventory, intent.bundle)
     after = [dataclasses.replace(action, needs=action.needs or (KEYS,)) for action in everything]

@@ -96,9 +96,11 @@ def desired_nodes(
 
 
 def desired_node(shape: Shape, state: ClusterState, bundle: Bundle, keys: OperatorKeys) -> Desired:
-    """One node as it should be."""
+    """One node as it should be; `node` of it has all its taints, the one of its role among them."""
     payload = bundle.artifact("payload")
-    inventory, node = shape.inventory, shape.node
+    inventory = shape.inventory
+    node = shape.node.model_copy(update={"taints": inventory.taints_of(shape.node)})
+    shape = dataclasses.replace(shape, node=node)
     # Every unit runs out of the payload: another one restarts them.
     release = NodeFile(PAYLOAD_FILE, f"{payload.sha256}\n".encode())
     ca = ca_file(keys.pki)

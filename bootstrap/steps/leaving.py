@@ -132,12 +132,26 @@ def _against(each: Leaving, inventory: Inventory, world: World) -> Iterator[Clus
         )
 
 
+def _nowhere(inventory: Inventory, leaving: Sequence[Leaving], world: World) -> bool:
+    """Whether pods have to go elsewhere, and neither a node of the inventory nor one that joined with a token would
+    run them."""
+    if world.api is None or not any(world.api.pods.get(each.name) for each in leaving):
+        return False
+    others = {*world.api.ready} - {each.name for each in leaving} - {node.name for node in inventory.nodes}
+    return not others and not any(inventory.runs_pods(node) for node in inventory.nodes)
+
+
 def _refused(each: Leaving, problem: str, *, got: str, hint: str) -> Refused:
     return Refused(problem, node=each.name, step="leave", tried="looked before changing anything", got=got, hint=hint)
 
 
 def notes(inventory: Inventory, leaving: Sequence[Leaving], world: World, kubeconfig: bytes) -> Iterator[str]:
     """What a person has to know of it that no action says. `kubeconfig` is the one that is there now."""
+    if _nowhere(inventory, leaving, world):
+        yield (
+            "no node is left that runs pods: the servers are `schedulable: false`. What has to go elsewhere waits "
+            "until an agent joins, and a disruption budget may hold up the rest"
+        )
     for each in leaving:
         if each.lost(world) and (each.has_node(world) or each.member(world)):
             away = world.away.get(each.name)

@@ -8,19 +8,19 @@ Source: https://kubernetes.io/docs/reference/labels-annotations-taints/
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bootstrap.engine.action import Action, Context
-from bootstrap.inventory.model import Node, Role
+from bootstrap.inventory.model import CONTROL_PLANE, SERVER_TAINT, Node, Role
 from bootstrap.steps.checks import judged
 from bootstrap.steps.desired import Desired
 from bootstrap.steps.kube_client import KubeConflict
 from bootstrap.steps.ways import ApiServers, any_api
 from bootstrap.steps.world import World
 
-SERVER_LABEL = "node-role.kubernetes.io/control-plane"
+SERVER_LABEL = CONTROL_PLANE
 GIVEN = "clusterup.io/given"
 # Since when a Node is leaving (ISO 8601).
 LEAVING = "clusterup.dev/leaving"
@@ -28,6 +28,7 @@ CONFLICT_SECONDS = 60.0
 # What tells taints apart: a node has one of each key and effect.
 TaintId = tuple[str, str]
 Taints = dict[TaintId, str]
+ROLE_TAINT: TaintId = (SERVER_TAINT.key, SERVER_TAINT.effect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class Given:
     taints: tuple[TaintId, ...] = ()
 
 
-def node_actions(desired: Desired, servers: ApiServers) -> list[Action[World]]:
-    """The action that keeps a Node's labels and taints as the inventory says."""
+def node_actions(desired: Desired, servers: ApiServers, after: Sequence[str] = ()) -> list[Action[World]]:
+    """The action that keeps a Node's labels and taints as the inventory says, when the actions `after` are done."""
     name = desired.node.name
     return [
         Action(
@@ -49,7 +50,7 @@ def node_actions(desired: Desired, servers: ApiServers) -> list[Action[World]]:
             title="give its Node the labels and taints of the inventory",
             check=judged(name, lambda _, world: _reason(desired.node, world)),
             apply=lambda context: mend(context, desired.node, servers),
-            needs=(f"{name}/join",),
+            needs=(f"{name}/join", *after),
         )
     ]
 
@@ -81,7 +82,7 @@ def labels_of(node: Node) -> dict[str, str]:
 
 def given_by(node: Node) -> dict[str, str]:
     """The annotation that says which labels and taints come from the inventory."""
-    note = {"labels": sorted(labels_of(node)), "taints": sorted(_wanted_taints(node))}
+    note = {"labels": sorted(labels_of(node)), "taints": sorted(wanted_taints(node))}
     return {GIVEN: json.dumps(note)}
 
 
@@ -90,10 +91,10 @@ def node_patch(node: Node, found: Mapping[str, Any]) -> dict[str, Any]:
     version is part of it: a Node that changed since is not overwritten."""
     if not differences(node, found):
         return {}
-    labels, taints, given = labels_of(node), _wanted_taints(node), given_to(found)
+    labels, taints, given = labels_of(node), wanted_taints(node), given_to(found)
     gone = {key: None for key in given.labels if key not in labels}
     others = {
-        each: taint for each, taint in _found_taints(found).items() if each not in taints and each not in given.taints
+        each: taint for each, taint in taints_on(found).items() if each not in taints and each not in given.taints
     }
     # It may have pods again.
     left, schedulable = ({LEAVING: None}, {"unschedulable": None}) if leaving_since(found) else ({}, {})
@@ -109,17 +110,19 @@ def node_patch(node: Node, found: Mapping[str, Any]) -> dict[str, Any]:
 
 def differences(node: Node, found: Mapping[str, Any]) -> list[str]:
     """What of a Node is not as the inventory says, each in words that go on from its name."""
-    labels, taints = labels_of(node), _wanted_taints(node)
+    labels, taints = labels_of(node), wanted_taints(node)
     has = found.get("metadata", {}).get("labels") or {}
-    tainted = {each: str(taint.get("value") or "") for each, taint in _found_taints(found).items()}
+    tainted = {each: str(taint.get("value") or "") for each, taint in taints_on(found).items()}
     given = given_to(found)
     said = [f"lacks the label {key}={value}" for key, value in sorted(labels.items()) if has.get(key) != value]
     said += [f"has the label {key}, which the inventory has no more" for key in _gone(given.labels, labels, has)]
     said += [
-        f"lacks the taint {_shown(each, value)}" for each, value in sorted(taints.items()) if tainted.get(each) != value
+        f"lacks the taint {_shown(each, value)}{_why_tainted(each, node)}"
+        for each, value in sorted(taints.items())
+        if tainted.get(each) != value
     ]
     said += [
-        f"has the taint {_shown(each, tainted[each])}, which the inventory has no more"
+        f"has the taint {_shown(each, tainted[each])}, {_why_not_tainted(each, node)}"
         for each in _gone(given.taints, taints, tainted)
     ]
     if leaving_since(found):
@@ -160,13 +163,29 @@ def _gone(given: Iterable[Any], wanted: Mapping[Any, str], found: Mapping[Any, s
     return sorted(each for each in given if each not in wanted and each in found)
 
 
-def _wanted_taints(node: Node) -> Taints:
+def wanted_taints(node: Node) -> Taints:
+    """The values of a node's taints, by key and effect."""
     return {(taint.key, taint.effect): taint.value for taint in node.taints}
 
 
-def _found_taints(found: Mapping[str, Any]) -> dict[TaintId, Mapping[str, Any]]:
+def taints_on(found: Mapping[str, Any]) -> dict[TaintId, Mapping[str, Any]]:
+    """The taints that a Node has, by key and effect."""
     taints = (found.get("spec") or {}).get("taints") or ()
     return {(str(taint.get("key")), str(taint.get("effect"))): taint for taint in taints}
+
+
+def _why_tainted(each: TaintId, node: Node) -> str:
+    if each != ROLE_TAINT or node.role is not Role.SERVER:
+        return ""
+    if node.schedulable is False:
+        return " (schedulable: false)"
+    return " (there are agents; schedulable: true says otherwise)"
+
+
+def _why_not_tainted(each: TaintId, node: Node) -> str:
+    if each != ROLE_TAINT or node.role is not Role.SERVER:
+        return "which the inventory has no more"
+    return "and is schedulable: true" if node.schedulable else "and the inventory has no agents"
 
 
 def _taint(each: TaintId, value: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from bootstrap.inventory.model import CONTROL_PLANE
 from bootstrap.steps.node_units import CLIENT_CERTIFICATE
 from tests.e2e.by_token import entry
 from tests.e2e.conftest import Operator
@@ -26,8 +27,16 @@ def comes_back(grown: Operator, node: dict[str, Any]) -> list[str]:
     return [event["id"] for event in events if event["event"] == "ActionDone"]
 
 
+def taints(grown: Operator, node: str) -> list[str]:
+    """What keeps pods away from a node, whether or not it is well, as in "KEY:EFFECT"."""
+    found = json.loads(grown.kubectl("get", "node", node, "-o", "json"))["spec"].get("taints", [])
+    return [f"{each['key']}:{each['effect']}" for each in found if not each["key"].startswith("node.kubernetes.io/")]
+
+
 def test_an_agent_that_was_written_into_the_inventory_later_is_ready(grown: Operator) -> None:
     assert grown.states() == {SERVER: "Ready", AGENT: "Ready"}
+    assert taints(grown, SERVER) == [f"{CONTROL_PLANE}:NoSchedule"]
+    assert taints(grown, AGENT) == []
     assert "nothing to do" in grown.clusterup("plan", "lab.yaml")
 
 
@@ -36,6 +45,7 @@ def test_an_agent_is_cleaned_and_joins_again_without_being_installed(grown: Oper
     (grown.folder / "machines.yaml").write_text(before)
     grown.clusterup("remove", AGENT, "lab.yaml", "--yes")
     assert AGENT not in grown.kubectl("get", "nodes", "-o", "name")
+    assert taints(grown, SERVER) == []
     assert AGENT not in [node["name"] for node in yaml.safe_load(grown.inventory.read_bytes())["nodes"]]
     assert set(grown.inventory.read_text().splitlines()) < set(before.splitlines())
     assert "nothing to do" in grown.clusterup("plan", "lab.yaml", "--prune")

@@ -89,6 +89,41 @@ def test_labels_and_taints_that_a_node_can_t_have_are_reported_at_their_place(tm
     assert [problem.split(": ")[0] for problem in found] == ["8:18", "9:25", "11:15"]
 
 
+def test_an_agent_can_t_be_told_to_run_no_pods_and_a_server_not_both_things_at_once(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path,
+        """\
+        cluster: {name: lab}
+        nodes:
+          - name: s1
+            role: server
+            address: 10.0.0.1
+            schedulable: true
+            taints:
+              - {key: node-role.kubernetes.io/control-plane, effect: NoSchedule}
+          - name: a1
+            address: 10.0.0.2
+            schedulable: false
+        """,
+    )
+    assert [problem.split(": ")[0] for problem in found] == ["6:5", "11:5"]
+    assert "s1 is schedulable: true, and has the taint node-role.kubernetes.io/control-plane" in found[0]
+    assert "a1 is an agent: agents are there to run pods; allowed: schedulable of servers" in found[1]
+    assert "{ key: dedicated, value: batch, effect: NoSchedule }" in found[1]
+
+
+def test_defaults_that_would_keep_pods_away_from_an_agent_are_reported_there(tmp_path: Path) -> None:
+    text = """\
+        cluster: {name: lab}
+        defaults: {schedulable: false}
+        nodes:
+          - {name: s1, role: server, address: 10.0.0.1}
+          - {name: a1, address: 10.0.0.2}
+        """
+    (problem,) = problems(tmp_path, text)
+    assert problem.startswith("2:12: schedulable: false, and a1 is an agent")
+
+
 def test_a_missing_key_is_reported_where_it_should_stand(tmp_path: Path) -> None:
     found = problems(tmp_path, "cluster: {name: lab}\nnodes:\n  - role: server\n    address: 10.0.0.1\n")
     assert found[0].startswith("3:5: nodes.0.name is missing")

@@ -12,11 +12,13 @@ import pytest
 
 import bootstrap
 from bootstrap.errors import BadUse, Refused
+from bootstrap.inventory.model import CONTROL_PLANE
 from bootstrap.steps.agent_description import parse_description
 from bootstrap.steps.apply import Intent
 from bootstrap.steps.handover_file import parse_handover
 from bootstrap.steps.made_server import check_may_join, made_server
 from bootstrap.steps.node_object import node_patch
+from bootstrap.steps.node_units import REGISTRATION
 from bootstrap.steps.published import KEY, NAME
 from tests.unit.steps.test_published import of_document
 
@@ -82,9 +84,12 @@ def test_it_keeps_for_the_next_operator_what_the_other_servers_keep(of: Intent) 
 
 def test_with_what_is_merged_into_its_node_an_apply_finds_nothing_to_do_there(of: Intent) -> None:
     _, parts = server_of(text(of))
-    # Its own labels the kubelet gives it.
+    # Its own labels the kubelet gives it, and its taints.
     metadata = {"resourceVersion": "1", **parts.node["metadata"]}
-    assert node_patch(of.nodes["s2"].node, {"metadata": metadata, "spec": {}}) == {}
+    registered = next(file.content.decode() for file in of.nodes["s2"].files if file.path == REGISTRATION)
+    assert registered.endswith(f"--register-with-taints={CONTROL_PLANE}=:NoSchedule\n")
+    spec = {"taints": [{"key": CONTROL_PLANE, "effect": "NoSchedule"}]}
+    assert node_patch(of.nodes["s2"].node, {"metadata": metadata, "spec": spec}) == {}
 
 
 def test_what_the_node_does_not_understand_it_says() -> None:
