@@ -17,6 +17,8 @@ class ClusterupError(Exception):
     """
 
     exit_code = 1
+    final = False
+    """Whether the same question would get the same answer for ever: who waits for another one gives up."""
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class Interrupted(ClusterupError):
     """The person pressed Ctrl-C."""
 
     exit_code = 130
+    final = True
 
 
 class Several(ClusterupError):

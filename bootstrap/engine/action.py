@@ -40,8 +40,8 @@ class Context(Protocol):
         ...
 
     def wait_until(self, condition: Callable[[], bool], *, what: str, timeout: float, every: float) -> None:
-        """Poll `condition` every `every` seconds. Raises ClusterupError naming `what` after `timeout`
-        seconds; errors that the condition raises are kept and shown then."""
+        """Poll `condition` every `every` seconds. Raises ClusterupError naming `what` after `timeout` seconds; the last
+        error that the condition raised is shown then, a final one is raised at once."""
         ...
 
     def limit(self, name: str) -> AbstractContextManager[None]:

@@ -12,6 +12,7 @@ from typing import Any
 from bootstrap.engine.action import Action
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import ActionProgress, ActionSays, Observer
+from bootstrap.engine.patience import until
 from bootstrap.errors import ClusterupError, Interrupted
 from bootstrap.transport.base import Transport
 
@@ -52,28 +53,17 @@ class RunContext:
         self.observe(ActionSays(**self._who(), text=text))
 
     def wait_until(self, condition: Callable[[], bool], *, what: str, timeout: float, every: float) -> None:
-        end = time.monotonic() + timeout
-        last: ClusterupError | None = None
-        self.say(f"waiting for {what}")
-        while True:
-            try:
-                if condition():
-                    return
-                last = None
-            except ClusterupError as error:
-                last = error
-            if time.monotonic() >= end:
-                break
-            if self.abort.wait(every):
+        def pause(seconds: float) -> None:
+            if self.abort.wait(seconds):
                 raise self.interrupted(what)
-        raise ClusterupError(
-            f"{what} did not come about within {timeout:.0f} s",
-            node=self.action.node,
-            step=self.action.step,
-            tried=self.action.title,
-            got=(last.problem + (f" ({last.got})" if last.got else "")) if last else "not yet",
-            hint=last.hint if last else "look at the node's journal, then apply again: it goes on from here",
-        )
+
+        self.say(f"waiting for {what}")
+        try:
+            until(lambda: condition() or None, what=what, seconds=timeout, every=every, pause=pause)
+        except ClusterupError as error:
+            error.node, error.step = error.node or self.action.node, error.step or self.action.step
+            error.tried = error.tried or self.action.title
+            raise
 
     @contextmanager
     def limit(self, name: str) -> Iterator[None]:

@@ -194,9 +194,27 @@ def test_a_wait_that_ends_in_vain_says_what_for_and_what_was_seen_last() -> None
 
     (outcome,) = run(action("a", lambda context: context.wait_until(refuses, what="etcd", timeout=0, every=1))).outcomes
     text = str(outcome.error)
-    assert "etcd did not come about" in text
+    assert "waited 0 s in vain for etcd" in text
     assert "connection refused" in text
     assert "is it on?" in text
+
+
+def test_a_wait_ends_at_once_with_what_will_not_pass() -> None:
+    asked = []
+
+    class Forbidden(ClusterupError):
+        final = True
+
+    def refuses() -> bool:
+        asked.append("it")
+        raise Forbidden("you may not do that", hint="ask somebody who may")
+
+    (outcome,) = run(
+        action("a", lambda context: context.wait_until(refuses, what="it", timeout=600, every=600))
+    ).outcomes
+    assert isinstance(outcome.error, Forbidden)
+    assert (outcome.error.step, outcome.error.problem) == ("a", "you may not do that")
+    assert asked == ["it"]
 
 
 def test_progress_and_words_reach_the_observer_with_the_action_they_belong_to() -> None:
