@@ -15,6 +15,7 @@ import typer
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import Observer, nobody
 from bootstrap.engine.logged import LoggedTransport
+from bootstrap.engine.patience import until
 from bootstrap.engine.saved import SavedPlan, saved_plan
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.inventory.load import Written, read_inventory
@@ -33,7 +34,10 @@ from bootstrap.steps.reach import Ask, OpenNode, opener
 from bootstrap.steps.roll import Roll, read_roll
 from bootstrap.steps.shape import endpoint_of
 from bootstrap.steps.state import ClusterState, state_to_look_at
-from bootstrap.steps.ways import ApiServers, any_api
+from bootstrap.steps.ways import AGAIN_SECONDS, ASKED_SECONDS, ApiServers, any_api
+
+# How long servers that are asked over SSH may take to have an API server that is ready.
+ANSWER_SECONDS = 10.0
 
 AUTHORITY = "pki/ca.crt"
 
@@ -166,8 +170,13 @@ def reachable_client(intent: Intent) -> Iterator[KubeClient]:
             typer.echo(f"the API does not answer at {host}:{port}: asking the servers over SSH", err=True)
             servers = ApiServers(intent.inventory.cluster.name, tuple(intent.servers), intent.keys)
             connections = stack.enter_context(connections_of(intent, nobody, person()))
-            client = stack.enter_context(any_api(connections, servers))
-        yield client
+            client = until(
+                lambda: stack.enter_context(any_api(connections, servers)),
+                what="an API server that answers",
+                seconds=ANSWER_SECONDS,
+                every=AGAIN_SECONDS,
+            )
+        yield client.within(ASKED_SECONDS)
 
 
 def merge_into_own(intent: Intent) -> None:

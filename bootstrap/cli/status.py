@@ -60,8 +60,7 @@ def verify(
     Goes the way that your kubectl goes: over the kubeconfig's endpoint, with TLS verified. Removes its pods at the end.
     """
     from bootstrap.cli.common import endpoint_client, intent_of_made
-    from bootstrap.steps.join import is_ready
-    from bootstrap.steps.verify import verify_cluster
+    from bootstrap.steps.verify import ready_nodes, verify_cluster
 
     intent = intent_of_made(inventory)
 
@@ -69,7 +68,7 @@ def verify(
         typer.echo(text, err=True)
 
     with endpoint_client(intent) as client:
-        nodes = [node["metadata"]["name"] for node in client.list("Node") if is_ready(node)]
+        nodes = ready_nodes(client, timeout)
         fetches = verify_cluster(client, nodes, timeout=timeout, say=say)
     if output is Output.JSON:
         rows = [{"from": fetch.source, "to": fetch.target, "fetched": fetch.fetched} for fetch in fetches]

@@ -60,10 +60,17 @@ def _taken(etcd: Etcd, doing: str, say: Callable[[str], object]) -> str:
     lease, told = "", ""
     end = time.monotonic() + WAIT_SECONDS
     while True:
-        # One that has ended while somebody else held the lock is of no use any more.
-        if not (lease and _renewed(etcd, lease)):
-            lease = str(etcd.ask("/v3/lease/grant", {"TTL": LEASE_SECONDS})["ID"])
-        holder = _other_holder(etcd, lease, doing)
+        try:
+            # One that has ended while somebody else held the lock is of no use any more.
+            if not (lease and _renewed(etcd, lease)):
+                lease = str(etcd.ask("/v3/lease/grant", {"TTL": LEASE_SECONDS})["ID"])
+            holder = _other_holder(etcd, lease, doing)
+        except Trouble as trouble:
+            # A slow machine, or another leader: it was told before that somebody holds it, and waits for that.
+            if not told or not trouble.passing or time.monotonic() >= end:
+                raise
+            time.sleep(EVERY_SECONDS)
+            continue
         if holder is None:
             return lease
         if time.monotonic() >= end:

@@ -147,12 +147,12 @@ class Alone:
     def _patient(self, lock: ClusterLock) -> Callable[[], Busy | None]:
         """Attempts that bear with an etcd that does not answer for a while; for any time, when it has said before that
         somebody holds the lock."""
-        end = time.monotonic() + self._answer_seconds
+        end: float | None = None
         seen: Busy | None = None
         told = False
 
         def attempt() -> Busy | None:
-            nonlocal seen, told
+            nonlocal seen, told, end
             while True:
                 try:
                     seen = lock.attempt()
@@ -160,6 +160,8 @@ class Alone:
                 except EtcdError:
                     if seen is not None:
                         return Busy(seen.holder, "etcd does not answer now")
+                    # Counted from the first silence: on a slow machine that alone may take all of the time.
+                    end = end or time.monotonic() + self._answer_seconds
                     if time.monotonic() >= end:
                         raise
                 if not told:

@@ -9,10 +9,11 @@ from typing import Any
 from bootstrap.engine.action import Action, Context
 from bootstrap.steps.checks import judged, not_running
 from bootstrap.steps.desired import Desired
+from bootstrap.steps.kube_client import KubeClient
 from bootstrap.steps.objects import UNWANTED, Manifest
 from bootstrap.steps.rolling import spare_api_server
 from bootstrap.steps.units import ensure_units
-from bootstrap.steps.ways import ApiServers, any_api, api_at
+from bootstrap.steps.ways import ApiServers, any_api, api_at, ask_api
 from bootstrap.steps.world import World
 
 READY_SECONDS = 600.0
@@ -86,13 +87,16 @@ def put_objects(context: Context, objects: Sequence[Manifest], servers: ApiServe
     Kubelets that join before that ask for certificates that nobody signs, and for much else, again and again. Raises
     ClusterupError.
     """
-    with any_api(context, servers) as api:
+
+    def put(api: KubeClient) -> None:
         for manifest in objects:
             context.say(object_key(manifest))
             api.apply(manifest)
         for kind, name in UNWANTED:
             if api.delete(kind, name):
                 context.say(f"{kind}/{name} is taken out")
+
+    ask_api(context, servers, put, what="the API servers to take the cluster's objects", seconds=READY_SECONDS)
 
     def at_work() -> bool:
         with any_api(context, servers) as api:

@@ -119,9 +119,17 @@ def discover(
 
     Raises Refused or ClusterupError that says which of all that is not so.
     """
-    end = time.monotonic() + patience
+    end, told_once = time.monotonic() + patience, False
     while True:
-        answer = _asked(server, _believing_anybody(), seconds)
+        try:
+            answer = _asked(server, _believing_anybody(), seconds)
+        except ClusterupError:
+            # Who was there a moment ago is slow, or restarts; who never was is named at once.
+            if not told_once or time.monotonic() >= end:
+                raise
+            time.sleep(AGAIN_SECONDS)
+            continue
+        told_once = True
         data = _description(server, answer)
         _check_clocks(server, answer, clock())
         signature = data.get(SIGNATURE.format(token.id))

@@ -14,7 +14,7 @@ from typing import Any
 from bootstrap.engine.action import Context
 from bootstrap.errors import ClusterupError, Interrupted, Refused
 from bootstrap.steps.kube_client import KubeClient, KubeError
-from bootstrap.steps.ways import ApiServers, any_api
+from bootstrap.steps.ways import ApiServers, any_api, ask_api
 from bootstrap.steps.world import PodFacts
 
 MIRROR = "kubernetes.io/config.mirror"
@@ -49,8 +49,7 @@ def drain(context: Context, node: str, servers: ApiServers, pods: Pods, seconds:
 
     Raises ClusterupError that names the pods that are left and the budgets that hold them up.
     """
-    with any_api(context, servers) as api:
-        require_owned(node, _found(api, node), pods)
+    require_owned(node, ask_api(context, servers, lambda api: _found(api, node), what=f"a list of {node}'s pods"), pods)
 
     def gone() -> bool:
         with any_api(context, servers) as api:
@@ -100,6 +99,8 @@ def _ask(context: Context, api: KubeClient, node: str) -> bool:
         try:
             api.evict(pod.name, pod.namespace)
         except KubeError as error:
+            if error.final:
+                raise
             held[pod] = error.got or error.problem
     if left:
         context.say(f"{counted(len(left))} left, {len(held)} held up")
@@ -125,13 +126,12 @@ def _ask(context: Context, api: KubeClient, node: str) -> bool:
 
 def delete_pods(context: Context, node: str, servers: ApiServers) -> None:
     """Delete the pods of a node without asking budgets or its kubelet. Raises ClusterupError."""
-    with any_api(context, servers) as api:
-        for pod in _found(api, node):
-            context.say(f"deleting {pod}")
-            api.delete_at_once("Pod", pod.name, pod.namespace)
 
     def gone() -> bool:
         with any_api(context, servers) as api:
+            for pod in _found(api, node):
+                context.say(f"deleting {pod}")
+                api.delete_at_once("Pod", pod.name, pod.namespace)
             return not _found(api, node)
 
     context.wait_until(gone, what=f"{node}'s pods to be deleted", timeout=DELETED_SECONDS, every=ASK_EVERY_SECONDS)

@@ -106,9 +106,7 @@ def become_member(context: Context, desired: Desired, quorum: Quorum) -> None:
         put_files(context, node.name, [birth])
     spare_member(context, node, quorum.servers, quorum.keys)
     ensure_units(context, node.name, desired.etcd)
-    with etcd_at(context.on(node.name), quorum.keys) as own:
-        learner = own.status().learner
-    if learner:
+    if _is_learner(context, node, quorum):
         _promote(context, node, quorum)
 
     def healthy() -> bool:
@@ -117,6 +115,17 @@ def become_member(context: Context, desired: Desired, quorum: Quorum) -> None:
 
     context.wait_until(healthy, what="etcd's answer through the quorum", timeout=SETTLE_SECONDS, every=1.0)
     quorum.note_founded()
+
+
+def _is_learner(context: Context, node: Node, quorum: Quorum) -> bool:
+    def asked() -> bool:
+        with etcd_at(context.on(node.name), quorum.keys) as own:
+            learner.append(own.status().learner)
+        return True
+
+    learner: list[bool] = []
+    context.wait_until(asked, what="etcd to say whether it has a vote", timeout=SETTLE_SECONDS, every=1.0)
+    return learner[-1]
 
 
 def _has_data(context: Context, node: Node) -> bool:
@@ -138,27 +147,26 @@ def _was_removed(context: Context, node: Node, quorum: Quorum) -> bool:
 def _members_with(context: Context, node: Node, quorum: Quorum) -> Mapping[str, str]:
     """Names and peer URLs of all members, `node` added as a learner when it is none yet."""
     url = peer_url(node.address)
-    with _voter(context, node, quorum) as client:
-        found = client.members()
-        mine = [member for member in found if member.name == node.name or url in member.peer_urls]
-        _require_no_other_learner(node, quorum, [member for member in found if member not in mine])
-        for stale in mine:
-            # It has started before, and its data is gone: the quorum must not wait for what it promised.
-            if stale.name:
-                context.say(f"removing the member whose data is gone ({stale.id:x})")
-                client.remove(stale.id)
+    members: list[Member] = []
 
     # Each question goes the way that is open then: the one before may have been lost, and with it an answer.
     def added() -> bool:
         with _voter(context, node, quorum) as client:
-            if not any(url in member.peer_urls for member in client.members()):
+            found = client.members()
+            mine = [member for member in found if member.name == node.name or url in member.peer_urls]
+            _require_no_other_learner(node, quorum, [member for member in found if member not in mine])
+            for stale in mine:
+                # It has started before, and its data is gone: the quorum must not wait for what it promised.
+                if stale.name:
+                    context.say(f"removing the member whose data is gone ({stale.id:x})")
+                    client.remove(stale.id)
+            if not any(not member.name for member in mine):
                 client.add_learner(url)
+            members[:] = client.members()
         return True
 
-    if not any(not member.name for member in mine):
-        _settled(context, added, what="etcd to take a new member", timeout=SETTLE_SECONDS)
-    with _voter(context, node, quorum) as client:
-        return {_server_of(member, quorum): member.peer_urls[0] for member in client.members()}
+    _settled(context, added, what="etcd to take a new member", timeout=SETTLE_SECONDS)
+    return {_server_of(member, quorum): member.peer_urls[0] for member in members}
 
 
 def _server_of(member: Member, quorum: Quorum) -> str:
@@ -172,7 +180,7 @@ def _require_no_other_learner(node: Node, quorum: Quorum, others: Sequence[Membe
     for member in others:
         if member.learner:
             name = _server_of(member, quorum)
-            raise ClusterupError(
+            error = ClusterupError(
                 f"it can't join etcd before {name} has its vote",
                 node=node.name,
                 step="etcd",
@@ -180,12 +188,11 @@ def _require_no_other_learner(node: Node, quorum: Quorum, others: Sequence[Membe
                 got=f"{name} is a learner",
                 hint=f"see that {name} is up, then apply again: it gets its vote first",
             )
+            error.final = True
+            raise error
 
 
 def _promote(context: Context, node: Node, quorum: Quorum) -> None:
-    with _voter(context, node, quorum) as client:
-        _named(client.members(), node)
-
     def promoted() -> bool:
         with _voter(context, node, quorum) as client:
             member = _named(client.members(), node)
@@ -200,7 +207,7 @@ def _named(members: Sequence[Member], node: Node) -> Member:
     for member in members:
         if member.name == node.name:
             return member
-    raise ClusterupError(
+    error = ClusterupError(
         "it runs etcd and is no member of the cluster",
         node=node.name,
         step="etcd",
@@ -208,6 +215,8 @@ def _named(members: Sequence[Member], node: Node) -> Member:
         got=", ".join(member.name or f"{member.id:x}" for member in members),
         hint=f"its data is that of a removed member: move {DATA} away on it, then apply again",
     )
+    error.final = True
+    raise error
 
 
 def _settled(context: Context, change: Callable[[], bool], *, what: str, timeout: float) -> None:

@@ -24,6 +24,10 @@ class EtcdError(ClusterupError):
     """etcd can't be reached or refused what was asked."""
 
 
+class EtcdSlow(EtcdError):
+    """No answer came in the time that it may take."""
+
+
 class NotSettled(EtcdError):
     """The cluster has not got over its last change of members yet: ask again later."""
 
@@ -240,7 +244,8 @@ class EtcdClient:
                 raise self._error(LearnerNotReady, what, details) from None
             if "unhealthy cluster" in details or "re-configuration failed" in details:
                 raise self._error(NotSettled, what, details) from None
-            raise self._error(EtcdError, what, f"{error.code().name}: {details}") from None
+            late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED or "request timed out" in details
+            raise self._error(EtcdSlow if late else EtcdError, what, f"{error.code().name}: {details}") from None
         except Exception as error:
             # Not by the class: the library may not have been imported.
             if not any(kind.__module__ == "etcd3.exceptions" for kind in type(error).__mro__):

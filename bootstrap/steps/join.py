@@ -27,7 +27,7 @@ from bootstrap.steps.leave_commands import stop_units
 from bootstrap.steps.node_units import BOOTSTRAP_CONF, CLIENT_CERTIFICATE, KUBELET
 from bootstrap.steps.shape import LOCAL_API_PORT
 from bootstrap.steps.units import ensure_units, put_files, would_restart
-from bootstrap.steps.ways import ApiServers, any_api
+from bootstrap.steps.ways import ApiServers, any_api, ask_api
 from bootstrap.steps.world import NodeFacts, World
 
 READY_SECONDS = 900.0
@@ -96,8 +96,7 @@ def has_certificate(context: Context, name: str, ca_pem: bytes) -> bool:
 
 def _give_token(context: Context, desired: Desired, servers: ApiServers) -> None:
     name, role = desired.node.name, desired.node.role
-    with any_api(context, servers) as api:
-        token = give_token(api, name, role)
+    token = ask_api(context, servers, lambda api: give_token(api, name, role), what=f"a token that {name} joins with")
     put_files(context, name, [bootstrap_file(servers.cluster, servers.keys.pki.ca.cert_pem, token)])
 
 
@@ -108,8 +107,7 @@ def bootstrap_file(cluster: str, ca_pem: bytes, token: Token) -> NodeFile:
 
 
 def _take_tokens_back(context: Context, name: str, servers: ApiServers) -> None:
-    with any_api(context, servers) as api:
-        take_tokens_back(api, name)
+    ask_api(context, servers, lambda api: take_tokens_back(api, name), what="the end of the tokens that it joined with")
     # Last: while it is there, the next apply knows that a token may be, too.
     context.on(name).check(commands.remove_file(BOOTSTRAP_CONF))
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 STEP = "join"
 # How long a server may say nothing, and how long a whole answer may take.
 ANSWER_SECONDS, WHOLE_SECONDS = 30.0, 90.0
+# A slow machine, or a server that restarts, may need more than one question.
+PATIENCE_SECONDS = 90.0
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def token_client(cluster: Discovered, token: Token) -> Iterator[KubeClient]:
         server_name=server.host,
         timeout=ANSWER_SECONDS,
         whole=WHOLE_SECONDS,
+        patience=PATIENCE_SECONDS,
     ) as client:
         yield client
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import ssl
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -21,18 +22,26 @@ from bootstrap.steps.in_time import bounded, joined, within
 if TYPE_CHECKING:
     import httpx
 
-# How often a request is sent whose connection breaks, and how long after the first time it is sent again (seconds);
-# twice as long after each further one.
-TRIES = 5
+# How long a request is sent again that may go well a moment later (seconds): a balancer that gives a server up cuts
+# connections off, an API server that restarts or has lost its etcd says 500 or 503, a busy one 429.
+PATIENCE = 8.0
+# How long after the first time it is sent again, twice as long after each further one, and at most.
 PAUSE = 0.5
 # How long an answer may take until it is whole, and how many bytes it may have, unpacked: a list of all pods of a large
 # cluster on a slow line is far from both.
 WHOLE_SECONDS = 300.0
 LARGEST = 256 << 20
+LONGEST_PAUSE = 4.0
+# What an answer is given at least, however little is left until a deadline.
+LEAST_SECONDS = 1.0
+# Source: https://kubernetes.io/docs/reference/using-api/api-concepts/, "Error responses"
+PASSING = frozenset({408, 429, 500, 502, 503, 504})
+CONFLICT = 409
 REMEMBERED = {"resourceVersion": "0"}
 # Inside the class, `list` is a method.
 Items = list[dict[str, Any]]
 FIELD_MANAGER = "clusterup"
+OURS = {"fieldManager": FIELD_MANAGER}
 # The minor from which on evictions are asked for with policy/v1; the beta is gone some minors later.
 EVICTION_V1 = 22
 # kind -> (path of its API, plural, whether it lives in a namespace)
@@ -58,11 +67,17 @@ class KubeError(ClusterupError):
     """The API server can't be reached or refused what was asked."""
 
 
-class KubeUnauthorized(KubeError):
+class KubeRefused(KubeError):
+    """The API server does not take what it was asked, however often; or it is none that may be believed."""
+
+    final = True
+
+
+class KubeUnauthorized(KubeRefused):
     """The API server does not know (any more) who asks."""
 
 
-class KubeForbidden(KubeError):
+class KubeForbidden(KubeRefused):
     """Who asks may not do that."""
 
 
@@ -70,8 +85,24 @@ class KubeConflict(KubeError):
     """The object is not the one any more that the change was made for."""
 
 
+class KubeSlow(KubeError):
+    """No answer came in the time that it may take."""
+
+
 class KubeBusy(KubeError):
     """The server would do it, and not now: a budget holds an eviction up, or it is asked too much (429)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What goes with a request beside its method and path."""
+
+    parameters: Mapping[str, str] | None = None
+    content: bytes | None = field(default=None, repr=False)
+    content_type: str = "application/json"
+
+
+NOTHING = Asked()
 
 
 def path_of(kind: str, name: str | None = None, namespace: str | None = None) -> str:
@@ -101,7 +132,8 @@ class KubeClient:
     """A connection to one API server. Use it as a context manager; safe between threads.
 
     `host` and `port` are where it is reached (perhaps a tunnel), `server_name` the name its certificate is checked
-    for. `timeout` (seconds) is how long the server may say nothing, `whole` how long a call may take. It shows who asks
+    for. `timeout` (seconds) is how long the server may say nothing, `whole` how long all of it may take. What did not
+    go well and may pass is sent again for `patience` seconds: everything but POST may be asked twice. It shows who asks
     by the certificate of `client` or by a bootstrap `token`, which never shows in what is raised.
     """
 
@@ -116,6 +148,7 @@ class KubeClient:
         server_name: str = "kubernetes",
         timeout: float = 10.0,
         whole: float = WHOLE_SECONDS,
+        patience: float = PATIENCE,
     ) -> None:
         import httpx
 
@@ -124,6 +157,9 @@ class KubeClient:
             _show(context, client)
         self._whole = whole
         self._where = f"https://{host}:{port}"
+        self._timeout = timeout
+        self._patience = patience
+        self._deadline: float | None = None
         self._extensions = {"sni_hostname": server_name}
         shown = {"Authorization": f"Bearer {token.reveal()}"} if token is not None else {}
         self._client = httpx.Client(
@@ -142,6 +178,13 @@ class KubeClient:
         """Let go of the connections."""
         self._client.close()
 
+    def within(self, seconds: float) -> KubeClient:
+        """The same connection for work that ends `seconds` from now: what may pass is sent again until then, and no
+        answer is waited for much longer."""
+        bounded = copy.copy(self)
+        bounded._deadline = time.monotonic() + seconds
+        return bounded
+
     def get(self, kind: str, name: str, namespace: str | None = None) -> dict[str, Any] | None:
         """An object, or None where there is none of that name. Raises KubeError."""
         return self._json("GET", path_of(kind, name, namespace))
@@ -151,7 +194,7 @@ class KubeClient:
 
         Raises KubeError. Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
         """
-        return self._json("GET", path_of(kind, name, namespace), parameters=REMEMBERED)
+        return self._json("GET", path_of(kind, name, namespace), Asked(REMEMBERED))
 
     def list_remembered(
         self,
@@ -165,7 +208,7 @@ class KubeClient:
         Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#api
         """
         parameters = {**REMEMBERED, **_selector(fields), **_selector(labels, "labelSelector")}
-        return self._items(self._json("GET", path_of(kind, None, namespace), parameters=parameters))
+        return self._items(self._json("GET", path_of(kind, None, namespace), Asked(parameters)))
 
     def version_of_all(self, kind: str) -> int:
         """The version that the objects of a kind are at: any that was changed since has a later one. Raises KubeError.
@@ -173,7 +216,7 @@ class KubeClient:
         One object at most is looked for, however many there are. Versions are etcd's revisions, which only grow.
         Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
         """
-        found = self._json("GET", path_of(kind), parameters=_selector({"metadata.name": "none"}))
+        found = self._json("GET", path_of(kind), Asked(_selector({"metadata.name": "none"})))
         return int((found or {})["metadata"]["resourceVersion"])
 
     def list(self, kind: str, namespace: str | None = None, fields: Mapping[str, str] | None = None) -> Items:
@@ -181,7 +224,7 @@ class KubeClient:
 
         Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/field-selectors/
         """
-        return self._items(self._json("GET", path_of(kind, None, namespace), parameters=_selector(fields)))
+        return self._items(self._json("GET", path_of(kind, None, namespace), Asked(_selector(fields))))
 
     @staticmethod
     def _items(found: dict[str, Any] | None) -> Items:
@@ -194,27 +237,19 @@ class KubeClient:
         Raises KubeError. Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/
         """
         metadata = manifest["metadata"]
-        found = self._json(
-            "PATCH",
-            path_of(manifest["kind"], metadata["name"], metadata.get("namespace", "default")),
-            parameters={"fieldManager": FIELD_MANAGER, "force": "true"},
-            content=json.dumps(manifest).encode(),
-            content_type="application/apply-patch+yaml",
-        )
-        return found or {}
+        path = path_of(manifest["kind"], metadata["name"], metadata.get("namespace", "default"))
+        content = json.dumps(manifest).encode()
+        asked = Asked({**OURS, "force": "true"}, content, "application/apply-patch+yaml")
+        # Somebody else wrote to it in the same moment: nothing of that is in the way of this.
+        return self._json("PATCH", path, asked, PASSING | {CONFLICT}) or {}
 
     def merge(self, kind: str, name: str, patch: dict[str, Any], namespace: str | None = None) -> None:
         """Merge a patch into an object (RFC 7396). A `resourceVersion` in it is the one that is changed, no later one.
 
         Raises KubeConflict when it has changed since, KubeError for all else.
         """
-        self._json(
-            "PATCH",
-            path_of(kind, name, namespace),
-            parameters={"fieldManager": FIELD_MANAGER},
-            content=json.dumps(patch).encode(),
-            content_type="application/merge-patch+json",
-        )
+        asked = Asked(OURS, json.dumps(patch).encode(), "application/merge-patch+json")
+        self._json("PATCH", path_of(kind, name, namespace), asked)
 
     def delete(self, kind: str, name: str, namespace: str | None = None) -> bool:
         """Delete an object. False when there is none of that name. Raises KubeError."""
@@ -226,7 +261,7 @@ class KubeClient:
         Source: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination-forced
         """
         options = json.dumps({"gracePeriodSeconds": 0}).encode()
-        return self._json("DELETE", path_of(kind, name, namespace), content=options) is not None
+        return self._json("DELETE", path_of(kind, name, namespace), Asked(content=options)) is not None
 
     def evict(self, pod: str, namespace: str) -> bool:
         """Ask for a pod's end, as far as disruption budgets allow it. False when there is no such pod.
@@ -241,7 +276,7 @@ class KubeClient:
             "metadata": {"name": pod, "namespace": namespace},
         }
         path = path_of("Pod", pod, namespace) + "/eviction"
-        return self._answer("POST", path, content=json.dumps(eviction).encode()).done
+        return self._answer("POST", path, Asked(content=json.dumps(eviction).encode())).done
 
     @cached_property
     def _minor(self) -> int:
@@ -254,13 +289,22 @@ class KubeClient:
 
     def ready(self) -> bool:
         """Whether the server says that it is ready."""
+        try:
+            return self.says_ready()
+        except KubeError:
+            return False
+
+    def says_ready(self) -> bool:
+        """As `ready`, where silence is not taken for a no. Raises KubeSlow, or KubeError where it can't be reached."""
         import httpx
 
         try:
             with within(self._whole):
-                return self._asked("GET", "/readyz").status == 200
-        except (httpx.HTTPError, ValueError):
-            return False
+                return self._sent("GET", "/readyz", NOTHING, seconds := self._seconds).status == 200
+        except httpx.HTTPError as error:
+            raise self._no_answer("GET /readyz", error, seconds) from None
+        except ValueError as error:
+            raise self._error("GET /readyz", str(error), KubeRefused) from None
 
     def version(self) -> str:
         """The server's version, as in "v1.20.2". Raises KubeError."""
@@ -268,15 +312,9 @@ class KubeClient:
         return str(found["gitVersion"])
 
     def _json(
-        self,
-        method: str,
-        path: str,
-        *,
-        parameters: dict[str, str] | None = None,
-        content: bytes | None = None,
-        content_type: str = "application/json",
+        self, method: str, path: str, asked: Asked = NOTHING, passing: frozenset[int] = PASSING
     ) -> dict[str, Any] | None:
-        answer = self._answer(method, path, parameters=parameters, content=content, content_type=content_type)
+        answer = self._answer(method, path, asked, passing)
         if answer.status == 404:
             return None
         try:
@@ -287,60 +325,70 @@ class KubeClient:
             raise self._error(f"{method} {path}", f"no JSON object: {answer.text[:100]!r}")
         return found
 
-    def _answer(
-        self,
-        method: str,
-        path: str,
-        *,
-        parameters: dict[str, str] | None = None,
-        content: bytes | None = None,
-        content_type: str = "application/json",
-    ) -> _Answer:
+    def _answer(self, method: str, path: str, asked: Asked = NOTHING, passing: frozenset[int] = PASSING) -> _Answer:
         """The answer, which is a success, or says that there is no such thing to read, to delete or to evict."""
+        began = time.monotonic()
+        end = began + self._patience if self._deadline is None else self._deadline
+        pause, times = PAUSE, 1
         with within(self._whole):
-            answer = self._asked_again(method, path, parameters, content, content_type)
-        may_be_gone = method in ("GET", "DELETE") or path.endswith("/eviction")
-        if not answer.done and not (answer.status == 404 and may_be_gone):
-            refusals = {401: KubeUnauthorized, 403: KubeForbidden, 409: KubeConflict, 429: KubeBusy}
-            kind = refusals.get(answer.status, KubeError)
-            raise self._error(f"{method} {path}", f"{answer.status}: {_message(answer.text)}", kind)
-        return answer
+            while True:
+                tried = f"{method} {path}"
+                tried += f", {times} times in {time.monotonic() - began:.0f} s," if times > 1 else ""
+                try:
+                    return self._once(method, path, asked, tried)
+                except KubeError as error:
+                    conflict = isinstance(error, KubeConflict) and CONFLICT not in passing
+                    late = time.monotonic() + pause >= min(end, began + self._whole)
+                    # What is created twice is worse than what is not: who asked looks whether it is there.
+                    if error.final or conflict or method == "POST" or late:
+                        raise
+                time.sleep(pause)
+                pause, times = min(2 * pause, LONGEST_PAUSE), times + 1
 
-    def _asked_again(
-        self, method: str, path: str, parameters: dict[str, str] | None, content: bytes | None, content_type: str
-    ) -> _Answer:
-        """The answer to a request, which is sent again where its connection breaks."""
+    def _once(self, method: str, path: str, asked: Asked, tried: str) -> _Answer:
         import httpx
 
-        for attempt in range(1, TRIES + 1):
-            try:
-                return self._asked(method, path, parameters, content, content_type)
-            except ValueError as error:
-                raise self._error(f"{method} {path}", str(error)) from None
-            except httpx.HTTPError as error:
-                if attempt == TRIES or not _may_pass(error):
-                    raise self._error(f"{method} {path}", str(error) or type(error).__name__) from None
-                time.sleep(PAUSE * 2 ** (attempt - 1))
-        raise AssertionError("the last try returns or raises")
+        try:
+            answer = self._sent(method, path, asked, seconds := self._seconds)
+        except httpx.HTTPError as error:
+            raise self._no_answer(tried, error, seconds) from None
+        except ValueError as error:
+            raise self._error(tried, str(error), KubeRefused) from None
+        may_be_gone = method in ("GET", "DELETE") or path.endswith("/eviction")
+        if answer.done or (answer.status == 404 and may_be_gone):
+            return answer
+        refusals = {401: KubeUnauthorized, 403: KubeForbidden, CONFLICT: KubeConflict, 429: KubeBusy}
+        other = KubeError if answer.status in PASSING else KubeRefused
+        kind = refusals.get(answer.status, other)
+        raise self._error(tried, f"{answer.status}: {_message(answer.text)}", kind)
 
-    def _asked(
-        self,
-        method: str,
-        path: str,
-        parameters: dict[str, str] | None = None,
-        content: bytes | None = None,
-        content_type: str = "application/json",
-    ) -> _Answer:
+    def _sent(self, method: str, path: str, asked: Asked, seconds: float) -> _Answer:
         """The answer to a request. Raises HTTPError, and ValueError where it is too large."""
         with self._client.stream(
             method,
             path,
-            params=parameters,
-            content=content,
-            headers={"Content-Type": content_type} if content else {},
+            params=asked.parameters,
+            content=asked.content,
+            headers={"Content-Type": asked.content_type} if asked.content else {},
             extensions=self._extensions,
+            timeout=seconds,
         ) as answer:
             return _Answer(answer.status_code, joined(answer.iter_bytes(), LARGEST))
+
+    @property
+    def _seconds(self) -> float:
+        """How long an answer may take that is asked for now."""
+        if self._deadline is None:
+            return self._timeout
+        return max(LEAST_SECONDS, min(self._timeout, self._deadline - time.monotonic()))
+
+    def _no_answer(self, tried: str, error: httpx.HTTPError, seconds: float) -> KubeError:
+        import httpx
+
+        said = str(error) or type(error).__name__
+        if isinstance(error, httpx.TimeoutException):
+            return self._error(tried, f"no answer within {seconds:.0f} s ({said})", KubeSlow)
+        return self._error(tried, said, KubeRefused if "CERTIFICATE_VERIFY_FAILED" in said else KubeError)
 
     def _error(self, tried: str, got: str, kind: type[KubeError] = KubeError) -> KubeError:
         return kind(
@@ -355,15 +403,6 @@ class KubeClient:
 def _selector(wanted: Mapping[str, str] | None, parameter: str = "fieldSelector") -> dict[str, str]:
     selector = ",".join(f"{name}={value}" for name, value in (wanted or {}).items())
     return {parameter: selector} if selector else {}
-
-
-def _may_pass(error: httpx.HTTPError) -> bool:
-    """Whether the same request may go well a moment later: a balancer that gives a server up cuts connections off. All
-    that is asked here may be asked twice."""
-    import httpx
-
-    broken = isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError)
-    return broken and "CERTIFICATE_VERIFY_FAILED" not in str(error)
 
 
 def _show(context: ssl.SSLContext, client: KeyPair) -> None:

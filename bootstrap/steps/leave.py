@@ -18,6 +18,7 @@ from bootstrap.steps.drain import Pods, counted, delete_pods, drain
 from bootstrap.steps.etcd_units import BIRTH
 from bootstrap.steps.facts import Wanted
 from bootstrap.steps.handover_file import HANDOVER
+from bootstrap.steps.kube_client import KubeClient
 from bootstrap.steps.leave_commands import stop_units
 from bootstrap.steps.leave_etcd import leave_etcd
 from bootstrap.steps.leaving import Leaving, arithmetic, fate_of, one_by_one
@@ -26,7 +27,7 @@ from bootstrap.steps.node_units import BOOTSTRAP_CONF, CLIENT_CERTIFICATE
 from bootstrap.steps.roll import Disk, note_left
 from bootstrap.steps.rolling import RESTARTING
 from bootstrap.steps.state import INSTALLED, LIVE, ClusterState
-from bootstrap.steps.ways import ApiServers, any_api
+from bootstrap.steps.ways import ApiServers, ask_api
 from bootstrap.steps.world import NodeFacts, World
 
 KUBELET = ("clusterup-network.service", "kube-proxy.service", "kubelet.service")
@@ -187,10 +188,13 @@ def _machine_reason(each: Leaving, world: World, cluster_id: str) -> str | None:
 
 def _cordon(context: Context, name: str, servers: ApiServers) -> None:
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    with any_api(context, servers) as api:
+    patch = {"metadata": {"annotations": {LEAVING: since}}, "spec": {"unschedulable": True}}
+
+    def cordoned(api: KubeClient) -> None:
         if api.get("Node", name) is not None:
-            patch = {"metadata": {"annotations": {LEAVING: since}}, "spec": {"unschedulable": True}}
             api.merge("Node", name, patch)
+
+    ask_api(context, servers, cordoned, what=f"Node {name} to take no more pods")
 
 
 def _forced(each: Leaving) -> bool:
@@ -208,8 +212,7 @@ def _delete(context: Context, name: str, servers: ApiServers, reached: tuple[str
     """Delete the Node. A kubelet that runs would make it anew when it is restarted: it ends first."""
     for node in reached:
         context.on(node).check(stop_units(KUBELET), timeout=STOP_SECONDS)
-    with any_api(context, servers) as api:
-        api.delete("Node", name)
+    ask_api(context, servers, lambda api: api.delete("Node", name), what=f"the end of Node {name}")
 
 
 def _forget(each: Leaving, state: ClusterState, facts: NodeFacts | None) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from bootstrap.engine.action import Context
-from bootstrap.errors import ClusterupError, Refused
+from bootstrap.errors import ClusterupError, Interrupted, Refused
 from bootstrap.inventory.model import Node
 from bootstrap.steps.etcd_client import EtcdClient, EtcdError, Member, NotSettled
 from bootstrap.steps.etcd_units import peer_url
@@ -21,6 +21,8 @@ from bootstrap.steps.ways import OperatorKeys, etcd_at
 
 SETTLE_SECONDS = 120.0
 STOP_SECONDS = 180.0
+# How long a member may take to answer before it does not count.
+COUNTED_SECONDS = 30.0
 # The last first: what talks to the API server ends before it does.
 CONTROL_PLANE = ("kube-scheduler.service", "kube-controller-manager.service", "kube-apiserver.service")
 
@@ -50,15 +52,12 @@ def leave_etcd(
     that nobody is served by one that is about to lose its etcd; a member that leads hands that on. Raises Refused where
     what is left would be no quorum, ClusterupError for all else.
     """
-    with any_voter(context, servers, keys) as client:
-        members = client.members()
+    members = _members(context, servers, keys)
     mine = _own(members, leaver)
     if mine is None:
         return
     if not mine.learner:
-        left = quorum_without(context, members, leaver.name, servers, keys)
-        if not left.holds:
-            raise below_quorum(left)
+        _require_quorum(context, members, leaver.name, servers, keys)
         for node in on_machine:
             context.say("stopping its control plane")
             context.on(node).check(stop_units(CONTROL_PLANE), timeout=STOP_SECONDS)
@@ -74,6 +73,36 @@ def leave_etcd(
             return _own(client.members(), leaver) is None
 
     context.wait_until(removed, what="etcd to let the member go", timeout=SETTLE_SECONDS, every=1.0)
+
+
+def _members(context: Context, servers: Sequence[str], keys: OperatorKeys) -> Sequence[Member]:
+    found: list[Member] = []
+
+    def told() -> bool:
+        with any_voter(context, servers, keys) as client:
+            found[:] = client.members()
+        return True
+
+    context.wait_until(told, what="etcd to say who its members are", timeout=SETTLE_SECONDS, every=1.0)
+    return found
+
+
+def _require_quorum(
+    context: Context, members: Sequence[Member], leaving: str, servers: Sequence[str], keys: OperatorKeys
+) -> None:
+    """Raise Refused where what is left would be no quorum, also when members had some time to answer."""
+    left: list[QuorumLeft] = []
+
+    def holds() -> bool:
+        left.append(quorum_without(context, members, leaving, servers, keys))
+        return left[-1].holds
+
+    try:
+        context.wait_until(holds, what="a quorum of those that stay", timeout=COUNTED_SECONDS, every=1.0)
+    except Interrupted:
+        raise
+    except ClusterupError:
+        raise below_quorum(left[-1]) from None
 
 
 def quorum_without(

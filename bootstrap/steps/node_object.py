@@ -17,14 +17,13 @@ from bootstrap.inventory.model import CONTROL_PLANE, SERVER_TAINT, Node, Role
 from bootstrap.steps.checks import judged
 from bootstrap.steps.desired import Desired
 from bootstrap.steps.kube_client import KubeConflict
-from bootstrap.steps.ways import ApiServers, any_api
+from bootstrap.steps.ways import ASKED_SECONDS, ApiServers, any_api
 from bootstrap.steps.world import World
 
 SERVER_LABEL = CONTROL_PLANE
 GIVEN = "clusterup.io/given"
 # Since when a Node is leaving (ISO 8601).
 LEAVING = "clusterup.dev/leaving"
-CONFLICT_SECONDS = 60.0
 # What tells taints apart: a node has one of each key and effect.
 TaintId = tuple[str, str]
 Taints = dict[TaintId, str]
@@ -72,7 +71,9 @@ def mend(context: Context, node: Node, servers: ApiServers) -> None:
         return True
 
     # Kubelets and controllers write to the same object: whoever comes second looks again.
-    context.wait_until(changed, what=f"a quiet moment of Node {node.name}", timeout=CONFLICT_SECONDS, every=1.0)
+    context.wait_until(
+        changed, what=f"Node {node.name} to take its labels and taints", timeout=ASKED_SECONDS, every=1.0
+    )
 
 
 def labels_of(node: Node) -> dict[str, str]:

@@ -20,15 +20,18 @@ from bootstrap.transport.base import Transport
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 10.0
-"""How long an API server that runs may take to be ready before it counts as not answering: it is away for a moment
-whenever etcd chooses another leader, and a plan made in that moment would be another one."""
+"""How long an API server or a member of etcd that runs may take to answer before it counts as silent: it is away for a
+moment whenever etcd chooses another leader, and a plan made in that moment would be another one."""
 AGAIN_SECONDS = 1.0
+ROUNDS = 2
+"""How often all that run are asked at least: a slow machine may need the whole of that time for one answer."""
 
 
 def read_etcd(
     nodes: Mapping[str, NodeFacts], servers: Sequence[str], ways: Connections, keys: OperatorKeys
 ) -> EtcdFacts | None:
-    """The members of the quorum as the first server tells them whose etcd answers; None where none does."""
+    """The members of the quorum as the first server tells them whose etcd answers; None where none does, nor comes to
+    within `PATIENCE_SECONDS`."""
 
     def ask(transport: Transport) -> EtcdFacts:
         with etcd_at(transport, keys) as client:
@@ -37,7 +40,7 @@ def read_etcd(
             tuple(EtcdMemberFacts(member.id, member.name, member.peer_urls, member.learner) for member in members)
         )
 
-    return _first(_running(nodes, servers, "etcd.service"), ways, ask)
+    return _patiently(_running(nodes, servers, "etcd.service"), ways, ask)
 
 
 def read_api(
@@ -68,13 +71,7 @@ def read_api(
         ready = {name.removeprefix("Node/"): is_ready(node) for name, node in listed.items()}
         return ApiFacts(ready, {**listed, **found})
 
-    running = _running(nodes, servers, "kube-apiserver.service")
-    end = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        found = _first(running, ways, ask)
-        if found is not None or not running or time.monotonic() >= end:
-            return found
-        time.sleep(AGAIN_SECONDS)
+    return _patiently(_running(nodes, servers, "kube-apiserver.service"), ways, ask)
 
 
 def read_well(
@@ -85,7 +82,7 @@ def read_well(
     def well(name: str) -> bool:
         try:
             with etcd_at(ways.on(name), keys) as client:
-                return healthy_voter(client)
+                return any(healthy_voter(client) for _ in range(ROUNDS))
         except ClusterupError:
             return False
 
@@ -105,7 +102,7 @@ def read_pods(
                 return None
             return {name: pods_to_move(api.list("Pod", fields={"spec.nodeName": name})) for name in of}
 
-    return _first(_running(nodes, servers, "kube-apiserver.service"), ways, ask) or {}
+    return _patiently(_running(nodes, servers, "kube-apiserver.service"), ways, ask) or {}
 
 
 def _running(nodes: Mapping[str, NodeFacts], servers: Sequence[str], unit: str) -> list[str]:
@@ -114,6 +111,16 @@ def _running(nodes: Mapping[str, NodeFacts], servers: Sequence[str], unit: str) 
         for name in servers
         if name in nodes and unit in nodes[name].units and nodes[name].units[unit].active == "active"
     ]
+
+
+def _patiently(running: Sequence[str], ways: Connections, ask: Callable[[Transport], T | None]) -> T | None:
+    """What the first of the servers answers that does, while something runs there that may."""
+    end, rounds = time.monotonic() + PATIENCE_SECONDS, 0
+    while True:
+        found, rounds = _first(running, ways, ask), rounds + 1
+        if found is not None or not running or (rounds >= ROUNDS and time.monotonic() >= end):
+            return found
+        time.sleep(AGAIN_SECONDS)
 
 
 def _first(servers: Sequence[str], ways: Connections, ask: Callable[[Transport], T | None]) -> T | None:

@@ -54,7 +54,7 @@ def spare_member(context: Context, node: Node, servers: Sequence[Node], keys: Op
     """Wait until the quorum can do without the member on `node`, where it serves. Raises ClusterupError when that does
     not come about, with the arithmetic."""
     others = [server.name for server in servers if server.name != node.name]
-    if others and asked(context, node.name, keys, EtcdClient.healthy):
+    if others and _serves(lambda: asked(context, node.name, keys, EtcdClient.healthy)):
         context.wait_until(
             lambda: _can_spare(context, node.name, others, keys),
             what=f"the other members of etcd, before {node.name}'s is restarted",
@@ -67,7 +67,9 @@ def spare_api_server(context: Context, node: str, unit: Unit, servers: ApiServer
     """Wait until another API server is ready, where the one on `node` is and would be restarted. Raises
     ClusterupError when that does not come about."""
     others = [name for name in servers.names if name != node]
-    if not others or not would_restart(context, node, unit) or not _api_ready(context, node, servers.keys):
+    if not others or not would_restart(context, node, unit):
+        return
+    if not _serves(lambda: _api_ready(context, node, servers.keys)):
         return
 
     def another() -> bool:
@@ -82,6 +84,11 @@ def spare_api_server(context: Context, node: str, unit: Unit, servers: ApiServer
     context.wait_until(
         another, what=f"another API server, before {node}'s is restarted", timeout=SPARE_SECONDS, every=2.0
     )
+
+
+def _serves(question: Callable[[], bool]) -> bool:
+    """Whether something serves; asked twice, as one slow answer would let it be restarted while it is needed."""
+    return question() or question()
 
 
 def _can_spare(context: Context, node: str, others: Sequence[str], keys: OperatorKeys) -> bool:

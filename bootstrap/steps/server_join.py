@@ -35,7 +35,7 @@ from bootstrap.steps.adopt_fetch import Found
 from bootstrap.steps.damage import AS_IT_IS, damaged
 from bootstrap.steps.discovery import Discovered
 from bootstrap.steps.handover_file import parse_handover
-from bootstrap.steps.joining import STEP, Machine, token_client
+from bootstrap.steps.joining import PATIENCE_SECONDS, STEP, Machine, token_client
 from bootstrap.steps.kube_client import KubeClient, KubeForbidden, KubeUnauthorized
 from bootstrap.steps.server_tokens import HANDOVER_KEY, claim_server_token, server_secret_name
 from bootstrap.steps.state import LIVE, SSH_KEY, ClusterState, state_folder
@@ -185,6 +185,7 @@ def claim(prospect: Prospect, cluster: Discovered, keys: OperatorKeys) -> None:
         client=keys.admin,
         server_name=server.host,
         timeout=ANSWER_SECONDS,
+        patience=PATIENCE_SECONDS,
     ) as api:
         claim_server_token(api, prospect.token_id)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import nobody
@@ -12,11 +12,14 @@ from bootstrap.engine.pool import asking
 from bootstrap.errors import ClusterupError
 from bootstrap.inventory.model import Node, Role
 from bootstrap.steps.apply import Intent, look
-from bootstrap.steps.etcd_client import EtcdClient
+from bootstrap.steps.etcd_client import EtcdClient, EtcdSlow
+from bootstrap.steps.kube_client import KubeSlow
 from bootstrap.steps.node_object import SERVER_LABEL, leaving_since
 from bootstrap.steps.roll import Roll, read_roll
 from bootstrap.steps.ways import api_at, etcd_at
 from bootstrap.steps.world import World
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +168,12 @@ def _ask_member(intent: Intent, connections: Connections, node: Node) -> _Answer
         own = next((member.id for member in client.members() if member.name == node.name), 0)
         return _Answer(own, status.leader, status.raft_index, status.db_size, status.version)
 
-    try:
+    def once() -> _Answer:
         with etcd_at(connections.on(node.name), intent.keys) as client:
             return ask(client)
+
+    try:
+        return _asked_twice(once)
     except ClusterupError as error:
         return error
 
@@ -201,12 +207,24 @@ def _problem(answer: _Answer | ClusterupError | None, known: bool) -> str:
 
 
 def _ask_api(intent: Intent, connections: Connections, node: Node) -> ApiHealth:
-    try:
+    def once() -> ApiHealth:
         with api_at(connections.on(node.name), intent.keys) as api:
-            ready = api.ready()
+            ready = api.says_ready()
             return ApiHealth(node.name, ready, api.version() if ready else None, None if ready else "not ready")
+
+    try:
+        return _asked_twice(once)
     except ClusterupError as error:
-        return ApiHealth(node.name, ready=False, version=None, problem=error.problem)
+        return ApiHealth(node.name, ready=False, version=None, problem=error.got or error.problem)
+
+
+def _asked_twice(ask: Callable[[], T]) -> T:
+    """What is answered; asked once more where the first answer did not come in its time. What is not there at all says
+    so at once, and is not waited for."""
+    try:
+        return ask()
+    except (KubeSlow, EtcdSlow):
+        return ask()
 
 
 def _silent_api(intent: Intent, world: World) -> tuple[ApiHealth, ...]:

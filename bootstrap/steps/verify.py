@@ -9,13 +9,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bootstrap.engine.patience import until
 from bootstrap.errors import ClusterupError
+from bootstrap.steps.join import is_ready
 from bootstrap.steps.kube_client import KubeClient, KubeError
 
 NAMESPACE = "clusterup-verify"
 IMAGE = "clusterup.local/busybox:1"
 PORT = 8080
 EVERY_SECONDS = 1.0
+# What is done at the end is worth no longer wait.
+END_SECONDS = 30.0
 Say = Callable[[str], None]
 
 _SERVE = f"mkdir -p /tmp/www && echo page of $NODE >/tmp/www/index.html && exec httpd -f -p {PORT} -h /tmp/www"
@@ -43,38 +47,45 @@ class Fetch:
     fetched: bool
 
 
-def verify_cluster(client: KubeClient, nodes: Sequence[str], *, timeout: float, say: Say) -> tuple[Fetch, ...]:
-    """Run the pods on `nodes` and say what they could fetch. `timeout` (seconds) bounds each of the two rounds of pods.
+def ready_nodes(client: KubeClient, timeout: float) -> list[str]:
+    """The names of the nodes that are Ready, asked for `timeout` seconds. Raises ClusterupError as below."""
+    return [node["metadata"]["name"] for node in client.within(timeout).list("Node") if is_ready(node)]
 
-    Raises ClusterupError when pods don't come up or the API does not answer.
+
+def verify_cluster(client: KubeClient, nodes: Sequence[str], *, timeout: float, say: Say) -> tuple[Fetch, ...]:
+    """Run the pods on `nodes` and say what they could fetch. `timeout` (seconds) bounds each of the rounds: what an
+    earlier run left, the pods that serve, the pods that fetch. Within it a slow answer, or none, is no failure: the
+    same is asked again.
+
+    Raises ClusterupError when pods don't come up or the API does not answer in that time, and at once for what the API
+    refuses.
     """
     _begin(client, timeout, say)
     try:
         say(f"starting a pod on each of {len(nodes)} nodes")
-        for node in nodes:
-            client.apply(_pod(f"serve-{node}", node, _SERVE, {}))
-        wanted = [f"serve-{node}" for node in nodes]
-        served = _wait(client, wanted, "Running", timeout)
+        served = _round(client, [_pod(f"serve-{node}", node, _SERVE, {}) for node in nodes], "Running", timeout)
         addresses = {name.removeprefix("serve-"): pod["status"]["podIP"] for name, pod in served.items()}
         say("fetching from each of them on every node, and from the API's service address")
         targets = " ".join(f"{node}={address}" for node, address in addresses.items())
-        for node in nodes:
-            client.apply(_pod(f"fetch-{node}", node, _FETCH, {"TARGETS": targets, "PORT": str(PORT)}))
-        _wait(client, [f"fetch-{node}" for node in nodes], "Succeeded", timeout)
-        return tuple(fetch for node in nodes for fetch in _fetches(node, client.log(f"fetch-{node}", NAMESPACE)))
+        settings = {"TARGETS": targets, "PORT": str(PORT)}
+        _round(client, [_pod(f"fetch-{node}", node, _FETCH, settings) for node in nodes], "Succeeded", timeout)
+        asked = client.within(timeout)
+        return tuple(fetch for node in nodes for fetch in _fetches(node, asked.log(f"fetch-{node}", NAMESPACE)))
     finally:
-        _end(client, say)
+        _end(client.within(min(timeout, END_SECONDS)), say)
 
 
 def _begin(client: KubeClient, timeout: float, say: Say) -> None:
     """An empty namespace with its service account, one of an earlier run deleted first."""
-    if client.get("Namespace", NAMESPACE) is not None:
+    asked = client.within(timeout)
+    if asked.get("Namespace", NAMESPACE) is not None:
         say("removing what an earlier run left")
-        client.delete("Namespace", NAMESPACE)
-        _until(lambda: client.get("Namespace", NAMESPACE) is None, f"namespace {NAMESPACE} to go away", timeout)
-    client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        asked.delete("Namespace", NAMESPACE)
+        _until(lambda: asked.get("Namespace", NAMESPACE) is None, f"namespace {NAMESPACE} to go away", timeout)
+    asked = client.within(timeout)
+    asked.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     _until(
-        lambda: client.get("ServiceAccount", "default", NAMESPACE) is not None,
+        lambda: asked.get("ServiceAccount", "default", NAMESPACE) is not None,
         "the namespace's service account (the controller manager makes it)",
         timeout,
     )
@@ -115,17 +126,22 @@ def _pod(name: str, node: str, script: str, environment: dict[str, str]) -> dict
     }
 
 
-def _wait(client: KubeClient, names: Sequence[str], phase: str, timeout: float) -> dict[str, dict[str, Any]]:
+def _round(client: KubeClient, pods: Sequence[dict[str, Any]], phase: str, timeout: float) -> dict[str, dict[str, Any]]:
+    """Start pods and wait until all of them have come to `phase`; the pods by name."""
+    end, asked = time.monotonic() + timeout, client.within(timeout)
+    names = [str(pod["metadata"]["name"]) for pod in pods]
+    for pod in pods:
+        asked.apply(pod)
     found: dict[str, dict[str, Any]] = {}
 
     def there() -> bool:
-        found.update({pod["metadata"]["name"]: pod for pod in client.list_remembered("Pod", NAMESPACE)})
-        return all(found.get(name, {}).get("status", {}).get("phase") == phase for name in names)
+        found.update({pod["metadata"]["name"]: pod for pod in asked.list_remembered("Pod", NAMESPACE)})
+        return all(_in_phase(found.get(name, {}), phase) for name in names)
 
     def told() -> str:
         return "; ".join(_told(found[name]) for name in names if name in found and not _in_phase(found[name], phase))
 
-    _until(there, f"pods to be {phase}", timeout, told)
+    _until(there, f"pods to be {phase}", max(0.0, end - time.monotonic()), told)
     return {name: found[name] for name in names}
 
 
@@ -147,24 +163,13 @@ def _told(pod: dict[str, Any]) -> str:
 
 
 def _until(condition: Callable[[], bool], what: str, timeout: float, told: Callable[[], str] = lambda: "") -> None:
-    end = time.monotonic() + timeout
-    last: KubeError | None = None
-    while True:
-        try:
-            if condition():
-                return
-            last = None
-        except KubeError as error:
-            last = error
-        if time.monotonic() >= end:
-            break
-        time.sleep(EVERY_SECONDS)
-    raise ClusterupError(
-        f"waited {timeout:.0f} s in vain for {what}",
-        step="verify",
-        got=(last.got or last.problem) if last else told() or "not yet",
-        hint=f"kubectl -n {NAMESPACE} describe pods, while it runs again, says more",
-    )
+    """Raises ClusterupError as `until` does, with what helps here."""
+    hint = f"kubectl -n {NAMESPACE} describe pods, while it runs again, says more"
+    try:
+        until(lambda: condition() or None, what=what, seconds=timeout, every=EVERY_SECONDS, told=told, hint=hint)
+    except ClusterupError as error:
+        error.step = error.step or "verify"
+        raise
 
 
 def _fetches(node: str, log: str) -> list[Fetch]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bootstrap.engine.action import Context
 from bootstrap.engine.connections import Connections
@@ -22,6 +23,11 @@ from bootstrap.transport.base import Transport
 # In emulation, a first request to an API server that has just started takes its time.
 API_SECONDS = 30.0
 OPERATOR = "pki/operator"
+# How long an action asks one thing of the cluster that serves: a slow machine, an API server that restarts, another
+# leader of etcd.
+ASKED_SECONDS = 300.0
+AGAIN_SECONDS = 2.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +119,27 @@ def any_api(context: Context | Connections, servers: ApiServers) -> Iterator[Kub
         got="; ".join(said),
         hint="look at `journalctl -u kube-apiserver -u etcd` on a server; applying again goes on from here",
     )
+
+
+def ask_api(
+    context: Context,
+    servers: ApiServers,
+    ask: Callable[[KubeClient], T],
+    *,
+    what: str,
+    seconds: float = ASKED_SECONDS,
+) -> T:
+    """What `ask` gets from the first API server that is ready; from another one, and again from the beginning, while
+    what comes back may pass: all of it may be asked twice. `what` is waited for, in words.
+
+    Raises ClusterupError at the end of `seconds`, what the API server refuses at once.
+    """
+    answers: list[T] = []
+
+    def answered() -> bool:
+        with any_api(context, servers) as api:
+            answers.append(ask(api))
+        return True
+
+    context.wait_until(answered, what=what, timeout=seconds, every=AGAIN_SECONDS)
+    return answers[-1]

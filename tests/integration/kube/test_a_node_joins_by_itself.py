@@ -21,7 +21,7 @@ from bootstrap.pki.token import Token, cluster_info, detached_signature, new_tok
 from bootstrap.pki.x509 import KeyPair, Usage, issue, new_authority
 from bootstrap.steps.counted_tokens import counted_token_objects
 from bootstrap.steps.known_tokens import NODE as NODE_OF
-from bootstrap.steps.kube_client import KubeClient, KubeForbidden
+from bootstrap.steps.kube_client import Asked, KubeClient, KubeForbidden
 from tests.helpers.daemons import free_ports, wait_for
 from tests.helpers.tls_server import answering
 from tests.integration.kube.folders import (
@@ -140,12 +140,9 @@ def node_object(lab: Lab, ready: str) -> None:
     with lab.api.client() as client:
         client.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}})
         status = {"conditions": [{"type": "Ready", "status": ready, "reason": "a", "message": "b"}]}
-        client._json(
-            "PATCH",
-            f"/api/v1/nodes/{NODE}/status",
-            content=json.dumps({"status": status}).encode(),
-            content_type="application/strategic-merge-patch+json",
-        )
+        content = json.dumps({"status": status}).encode()
+        asked = Asked(None, content, "application/strategic-merge-patch+json")
+        client._json("PATCH", f"/api/v1/nodes/{NODE}/status", asked)
 
 
 def test_it_has_everything_and_runs_it_and_its_token_is_gone(lab: Lab) -> None:

@@ -18,8 +18,9 @@ from bootstrap.engine.context import RunContext
 from bootstrap.engine.events import ActionSays, Event
 from bootstrap.errors import ClusterupError, Interrupted, Refused
 from bootstrap.steps import drain as steps
+from bootstrap.steps import ways
 from bootstrap.steps.drain import Pods, delete_pods, drain
-from bootstrap.steps.kube_client import KubeBusy, KubeClient
+from bootstrap.steps.kube_client import Asked, KubeBusy, KubeClient
 from bootstrap.steps.ways import ApiServers
 from tests.helpers.daemons import wait_for
 from tests.integration.kube.servers import ApiServer
@@ -38,7 +39,8 @@ def api(api_server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kube
         with api_server.client() as client:
             yield client
 
-    monkeypatch.setattr(steps, "any_api", any_api)
+    for module in (steps, ways):
+        monkeypatch.setattr(module, "any_api", any_api)
     with api_server.client() as client:
         # No controller manager makes it here, and no pod is let in without.
         client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
@@ -72,25 +74,19 @@ def pod(api: KubeClient, name: str, owner: str | None = "ReplicaSet") -> None:
     )
     ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
     path = f"/api/v1/namespaces/default/pods/{name}/status"
-    api._answer("PATCH", path, content=_json({"status": ready}), content_type="application/merge-patch+json")
+    api._answer("PATCH", path, Asked(None, _json({"status": ready}), "application/merge-patch+json"))
 
 
 def budget(api: KubeClient, app: str, allowed: int) -> None:
     """A budget for the pod of that name, as its controller would keep it: `allowed` may go now."""
-    api._answer(
-        "PATCH",
-        f"{BUDGETS}/{app}-budget",
-        parameters={"fieldManager": "test"},
-        content=_json(
-            {
-                "apiVersion": "policy/v1beta1",
-                "kind": "PodDisruptionBudget",
-                "metadata": {"name": f"{app}-budget", "namespace": "default"},
-                "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": app}}},
-            }
-        ),
-        content_type="application/apply-patch+yaml",
-    )
+    manifest = {
+        "apiVersion": "policy/v1beta1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": f"{app}-budget", "namespace": "default"},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": app}}},
+    }
+    asked = Asked({"fieldManager": "test"}, _json(manifest), "application/apply-patch+yaml")
+    api._answer("PATCH", f"{BUDGETS}/{app}-budget", asked)
     found = api._json("GET", f"{BUDGETS}/{app}-budget")
     assert found is not None
     status = {
@@ -101,7 +97,7 @@ def budget(api: KubeClient, app: str, allowed: int) -> None:
         "observedGeneration": found["metadata"]["generation"],
     }
     path = f"{BUDGETS}/{app}-budget/status"
-    api._answer("PATCH", path, content=_json({"status": status}), content_type="application/merge-patch+json")
+    api._answer("PATCH", path, Asked(None, _json({"status": status}), "application/merge-patch+json"))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,11 +10,16 @@ from typing import Any
 
 import pytest
 
+from bootstrap.engine.action import Action
+from bootstrap.engine.connections import Connections
+from bootstrap.engine.context import RunContext
+from bootstrap.engine.events import nobody
 from bootstrap.errors import ClusterupError
 from bootstrap.steps import etcd
 from bootstrap.steps.etcd import Quorum
 from bootstrap.steps.etcd_client import Member
 from bootstrap.steps.etcd_units import peer_url
+from tests.helpers.local_transport import LocalTransport
 from tests.unit.steps.worlds import intent
 
 
@@ -41,7 +47,11 @@ def test_a_server_says_at_once_whose_vote_comes_first(
 
     monkeypatch.setattr(etcd, "_voter", ask)
     quorum = Quorum(servers, of.keys, None, lambda: None)
-    context: Any = None
+    # Whoever waited would be interrupted.
+    stopped = threading.Event()
+    stopped.set()
+    action: Action[Any] = Action("s3/etcd.member", "s3", "etcd", "join", lambda _: None, lambda _: None)
+    context = RunContext(action, Connections(LocalTransport), nobody, {}, stopped)
     with pytest.raises(ClusterupError, match="it can't join etcd before s2 has its vote") as refusal:
         etcd._members_with(context, servers[2], quorum)
     assert "see that s2 is up" in refusal.value.hint
