@@ -168,6 +168,6 @@ class _Socket(ssl.SSLSocket):
         try:
             yield
         except TimeoutError:
-            raise end.missed() if left <= silence else TooSlow(f"nothing came for {silence:.0f} s") from None
+            raise end.missed() if left <= silence else TooSlow(f"no answer within {silence:.0f} s") from None
         finally:
             self.settimeout(silence)

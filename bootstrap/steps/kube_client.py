@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bootstrap.errors import ClusterupError
 from bootstrap.pki.token import Token
 from bootstrap.pki.x509 import KeyPair
-from bootstrap.steps.in_time import bounded, joined, within
+from bootstrap.steps.in_time import TooSlow, bounded, joined, within
 
 if TYPE_CHECKING:
     import httpx
@@ -387,7 +387,8 @@ class KubeClient:
 
         said = str(error) or type(error).__name__
         if isinstance(error, httpx.TimeoutException):
-            return self._error(tried, f"no answer within {seconds:.0f} s ({said})", KubeSlow)
+            told = said if _is_too_slow(error) else f"no answer within {seconds:.0f} s ({said})"
+            return self._error(tried, told, KubeSlow)
         return self._error(tried, said, KubeRefused if "CERTIFICATE_VERIFY_FAILED" in said else KubeError)
 
     def _error(self, tried: str, got: str, kind: type[KubeError] = KubeError) -> KubeError:
@@ -412,6 +413,14 @@ def _show(context: ssl.SSLContext, client: KeyPair) -> None:
         pair.touch(mode=0o600)
         pair.write_bytes(client.cert_pem + b"\n" + client.key_pem)
         context.load_cert_chain(pair)
+
+
+def _is_too_slow(error: BaseException) -> bool:
+    """Whether it comes from a connection that keeps to `within`, which says it in its own words."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, TooSlow):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None
 
 
 def _message(text: str) -> str:

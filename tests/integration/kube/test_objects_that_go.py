@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.engine.connections import Connections
-from bootstrap.steps import controlplane, observe
+from bootstrap.steps import controlplane, observe, ways
 from bootstrap.steps.apply import Intent
 from bootstrap.steps.controlplane import object_actions
 from bootstrap.steps.kube_client import KubeClient
@@ -34,7 +34,8 @@ def of(api_server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         with api_server.client() as client:
             yield client
 
-    monkeypatch.setattr(controlplane, "any_api", client)
+    for module in (controlplane, ways):
+        monkeypatch.setattr(module, "any_api", client)
     monkeypatch.setattr(observe, "api_at", client)
     with api_server.client() as api:
         # As the controller manager makes it.

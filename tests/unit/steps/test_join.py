@@ -141,7 +141,8 @@ def test_a_kubelet_without_a_certificate_is_started_anew_with_a_token_for_its_no
             did.append(command.name)
             return super().check(command, stdin=stdin, timeout=timeout)
 
-    monkeypatch.setattr(steps, "any_api", any_api)
+    for module in (steps, ways):
+        monkeypatch.setattr(module, "any_api", any_api)
     monkeypatch.setattr(steps, "give_token", give_token)
     monkeypatch.setattr(steps, "_last_told", lambda *_: None)
     monkeypatch.setattr(steps, "_ready", lambda *_: True)

@@ -23,7 +23,7 @@ from bootstrap.steps.node_units import REGISTRATION
 from bootstrap.steps.roll import note_applied, read_roll
 from bootstrap.steps.state import ClusterState
 from bootstrap.steps.world import DiskFacts, PodFacts, World
-from tests.unit.steps.worlds import bundle, facts, finished_world
+from tests.unit.steps.worlds import bundle, facts, finished_world, keeping
 
 SERVERS = [{"name": f"s{n}", "role": "server", "address": f"10.77.0.{10 + n}"} for n in (1, 2, 3)]
 AGENT = {"name": "a1", "address": "10.77.0.21"}
@@ -51,7 +51,7 @@ def intent(folder: Path, *nodes: Entry) -> Intent:
         written=written(*nodes),
     )
     write_kubeconfig(of.kubeconfig, admin_kubeconfig(of.inventory, of.keys))
-    return of
+    return keeping(of)
 
 
 def with_entries_changed(**more: Any) -> list[Entry]:
