@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from bootstrap.errors import BadUse
+from bootstrap.inventory.bounds import LONGEST_FILE, MOST_NODES, MOST_PROBLEMS
 from bootstrap.inventory.model import Inventory, Node, NodeSettings
-from bootstrap.inventory.positions import Document, Place, Problem, read_document
+from bootstrap.inventory.positions import Document, Problem, read_document
 from bootstrap.inventory.rules import broken_rules
+from bootstrap.inventory.text import printable
+from bootstrap.inventory.words import problems_of
 
 
 class InventoryErrors(BadUse):
@@ -22,14 +24,17 @@ class InventoryErrors(BadUse):
     def __init__(self, problems: Sequence[Problem]) -> None:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         super().__init__(
-            f"{count} in {problems[0].file}",
+            printable(f"{count} in {problems[0].file}"),
             step="inventory",
-            hint="mend these places; `clusterup schema` lets an editor complete and check",
+            hint="fix these places; `clusterup schema` lets an editor complete and check",
         )
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
-        return "\n".join([*(str(problem) for problem in self.problems), f"  next: {self.hint}"])
+        lines = [str(problem) for problem in self.problems[:MOST_PROBLEMS]]
+        if more := len(self.problems) - MOST_PROBLEMS:
+            lines += [f"and {more} more"] if more > 0 else []
+        return "\n".join([*lines, f"  next: {self.hint}"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,39 +80,66 @@ def written_of(path: Path, content: bytes) -> Written:
     if document.problems:
         raise InventoryErrors(document.problems)
     if not isinstance(document.data, dict):
-        raise InventoryErrors([Problem(path, 1, 1, "this is no inventory", "a mapping with 'cluster' and 'nodes'")])
+        raise InventoryErrors([Problem(path, 1, 1, "this is not an inventory", "a mapping with 'cluster' and 'nodes'")])
+    if (too_many := _too_many_nodes(document)) is not None:
+        raise InventoryErrors([too_many])
     try:
         inventory = Inventory.model_validate(document.data)
     except ValidationError as error:
-        raise InventoryErrors(_problems(document, error)) from None
-    if broken := broken_rules(inventory, document):
-        raise InventoryErrors(broken)
+        raise InventoryErrors(problems_of(document, error)) from None
     nodes = tuple(_merged(inventory.defaults, node) for node in inventory.nodes)
-    return Written(inventory.model_copy(update={"nodes": nodes}), document, content)
+    merged = inventory.model_copy(update={"nodes": nodes})
+    if broken := broken_rules(inventory, merged, document):
+        raise InventoryErrors(broken)
+    return Written(merged, document, content)
 
 
 def inventory_bytes(path: Path) -> bytes:
-    """The file at `path`, comments included. Raises BadUse when it can't be read."""
+    """The file at `path`, comments included. Raises BadUse when it can't be read, or is too long for an inventory."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as handle:
+            # A device or a pipe may never end.
+            return checked_length(path, handle.read(LONGEST_FILE + 1))
     except FileNotFoundError:
         said, hint = "there is no such file", "`clusterup init` writes one to start from"
     except IsADirectoryError:
         said, hint = "this is a folder", "name the file in it"
-    except OSError as error:
-        said, hint = str(error.strerror), "is it yours to read?"
+    except (OSError, ValueError) as error:
+        # ValueError: Python's own, for a name that no file can have.
+        said, hint = getattr(error, "strerror", None) or str(error), "is it yours to read?"
     raise _unreadable(path, said, hint)
 
 
+def checked_length(path: Path, content: bytes) -> bytes:
+    """The content of an inventory. Raises BadUse where it is too long for one."""
+    if len(content) > LONGEST_FILE:
+        raise _unreadable(
+            path,
+            f"it is longer than {LONGEST_FILE >> 20} MiB",
+            f"is it the right file? An inventory may have {MOST_NODES:,} nodes, which need no more",
+        )
+    return content
+
+
+def _too_many_nodes(document: Document) -> Problem | None:
+    nodes = document.data.get("nodes")
+    if not isinstance(nodes, list) or len(nodes) <= MOST_NODES:
+        return None
+    place = document.at(("nodes", MOST_NODES))
+    return Problem(document.file, *place, f"{len(nodes):,} nodes", f"at most {MOST_NODES:,} nodes in a cluster")
+
+
 def _text(path: Path, content: bytes) -> str:
+    checked_length(path, content)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _unreadable(path, f"byte {error.start} is no UTF-8", "save it as UTF-8") from None
+        raise _unreadable(path, f"byte {error.start} is not UTF-8", "save it as UTF-8") from None
 
 
 def _unreadable(path: Path, said: str, hint: str) -> BadUse:
-    return BadUse(f"the inventory {path} can't be read", step="inventory", tried=f"open {path}", got=said, hint=hint)
+    named = printable(str(path))
+    return BadUse(f"the inventory {named} can't be read", step="inventory", tried=f"open {named}", got=said, hint=hint)
 
 
 def _merged(defaults: NodeSettings, node: Node) -> Node:
@@ -123,74 +155,3 @@ def _merged(defaults: NodeSettings, node: Node) -> Node:
             told = {field: getattr(own, field) for field in own.model_fields_set}
             update[name] = default.model_copy(update=told)
     return node.model_copy(update=update)
-
-
-def _problems(document: Document, error: ValidationError) -> list[Problem]:
-    everything = error.errors(include_url=False)
-    # A list whose items are all wrong is called too short as well: the items' own problems say enough.
-    inside = {details["loc"][: len(outer["loc"])] for outer in everything for details in everything if details != outer}
-    telling = [details for details in everything if details["type"] != "too_short" or details["loc"] not in inside]
-    problems = [_problem(document, dict(details)) for details in telling]
-    return sorted(set(problems), key=lambda problem: (problem.line, problem.column, problem.found))
-
-
-def _problem(document: Document, details: dict[str, Any]) -> Problem:
-    place: Place = tuple(details["loc"])
-    name = ".".join(str(part) for part in place)
-    kind = details["type"]
-    if kind == "extra_forbidden":
-        valid = _keys_at(place[:-1])
-        close = difflib.get_close_matches(str(place[-1]), valid, n=1)
-        return Problem(
-            document.file,
-            *document.key_at(place),
-            f"unknown key {str(place[-1])!r}" + (f" in {'.'.join(map(str, place[:-1]))}" if place[:-1] else ""),
-            ", ".join(valid),
-            close[0] if close else "",
-        )
-    if kind == "missing":
-        return Problem(document.file, *document.at(place[:-1]), f"{name} is missing", _described(place))
-    found = details.get("input")
-    said = f"{name}: found {_shown(found)}"
-    allowed = str(details["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    if kind == "string_type" and isinstance(found, bool | int | float):
-        allowed = "text: put it in quotes"
-    nearest = ""
-    expected = details.get("ctx", {}).get("expected")
-    if expected and isinstance(found, str):
-        options = [option.strip().strip("'") for option in str(expected).replace(" or ", ", ").split(",")]
-        nearest = next(iter(difflib.get_close_matches(found, options, n=1)), "")
-    return Problem(document.file, *document.at(place), said, allowed, nearest)
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _model_at(place: Place) -> type[BaseModel] | None:
-    model: type[BaseModel] | None = Inventory
-    for part in place:
-        if isinstance(part, int):
-            continue
-        if model is None or part not in model.model_fields:
-            return None
-        model = _section(model.model_fields[part].annotation)
-    return model
-
-
-def _section(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for inner in get_args(annotation) if (found := _section(inner))), None)
-
-
-def _keys_at(place: Place) -> list[str]:
-    model = _model_at(place)
-    return sorted(model.model_fields) if model else []
-
-
-def _described(place: Place) -> str:
-    model = _model_at(place[:-1])
-    field = model.model_fields.get(str(place[-1])) if model else None
-    return (field.description or "") if field else ""

@@ -1,7 +1,7 @@
 """The inventory: what a person writes down about a cluster. Everything not written has a default here.
 
-Only shapes and single-value rules stand here; what needs two places of the file at once (duplicate names,
-an even number of servers) is in `bootstrap.inventory.rules`, reading the file with positions in `load`.
+Shapes stand here; what a single value may be is in `values`, `hosts`, `public_keys` and `flags`, what needs two places
+of the file at once (duplicate names, an even number of servers) in `rules`, reading the file with positions in `load`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,57 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from bootstrap.transport.serial.target import URL_PATTERN, Flow, LineEnding, Parity, carrier_of
+from bootstrap.inventory import flags, hosts, public_keys, values
+from bootstrap.transport.serial.target import URL_PATTERN, Flow, LineEnding, Parity
+
+# What editors check as somebody types; the checks beside them have the words.
+_AS_LABEL = Field(json_schema_extra={"pattern": f"^{values.DNS_LABEL}$"})
+_AS_DOMAIN = Field(json_schema_extra={"pattern": f"^{values.DNS_NAME}$"})
+_AS_SECRET = Field(json_schema_extra={"pattern": f"^{values.SOURCE_FORMS}$"})
+_AS_MAC = Field(json_schema_extra={"pattern": f"^{values.MAC}$"})
+_AS_PORT = Field(strict=True, json_schema_extra={"minimum": 1, "maximum": 65535})
+_AS_URL = Field(json_schema_extra={"pattern": URL_PATTERN})
+
+ClusterName = Annotated[str, AfterValidator(values.cluster_name), _AS_LABEL]
+NodeName = Annotated[str, AfterValidator(values.node_name), _AS_LABEL]
+Domain = Annotated[str, AfterValidator(values.dns_name), _AS_DOMAIN]
+Endpoint = Annotated[str, AfterValidator(hosts.endpoint)]
+CertificateName = Annotated[str, AfterValidator(hosts.certificate_name)]
+TimeServer = Annotated[str, AfterValidator(hosts.time_server)]
+SshHost = Annotated[str, AfterValidator(hosts.ssh_host)]
+NodeAddress = Annotated[IPv4Address, BeforeValidator(hosts.node_address)]
+Address = Annotated[IPv4Address, BeforeValidator(hosts.address)]
+CardAddress = Annotated[IPv4Interface, BeforeValidator(hosts.card_address)]
+Network = Annotated[IPv4Network, BeforeValidator(hosts.network)]
+Mac = Annotated[str, AfterValidator(values.mac), _AS_MAC]
+Port = Annotated[int, AfterValidator(values.port), _AS_PORT]
+Seconds = Annotated[int, Field(strict=True)]
+YesOrNo = Annotated[bool, Field(strict=True)]
+User = Annotated[str, AfterValidator(values.user)]
+OwnPath = Annotated[str, AfterValidator(values.path)]
+Source = Annotated[str, AfterValidator(values.source)]
+Version = Annotated[str, AfterValidator(values.version)]
+SecretSource = Annotated[str, AfterValidator(values.secret_source), _AS_SECRET]
+HostKey = Annotated[str, AfterValidator(public_keys.host_key)]
+AuthorizedKey = Annotated[str, AfterValidator(public_keys.authorized_key)]
+DiskName = Annotated[str, AfterValidator(values.disk)]
+LabelKey = Annotated[str, AfterValidator(values.node_label_key)]
+LabelValue = Annotated[str, AfterValidator(values.label_value)]
+TaintKey = Annotated[str, AfterValidator(values.taint_key)]
+Sysctl = Annotated[str, AfterValidator(values.sysctl)]
+Line = Annotated[str, AfterValidator(values.line)]
+Module = Annotated[str, AfterValidator(values.module)]
+ConsoleUrl = Annotated[str, AfterValidator(values.console_url), _AS_URL]
+FlagValue = Annotated[str, AfterValidator(values.flag_value)]
+ApiServerFlags = Annotated[
+    dict[Annotated[str, AfterValidator(flags.api_server_flag)], FlagValue], AfterValidator(flags.admission)
+]
+ControllerManagerFlags = dict[Annotated[str, AfterValidator(flags.controller_manager_flag)], FlagValue]
+SchedulerFlags = dict[Annotated[str, AfterValidator(flags.scheduler_flag)], FlagValue]
+EtcdFlags = dict[Annotated[str, AfterValidator(flags.etcd_flag)], FlagValue]
+KubeletFlags = dict[Annotated[str, AfterValidator(flags.kubelet_flag)], FlagValue]
 
 
 class Strict(BaseModel):
@@ -31,70 +79,77 @@ class Role(StrEnum):
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
 
-DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
-# https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
-_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-LabelKey = Annotated[str, Field(pattern=rf"^([a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_NAME}$")]
-LabelValue = Annotated[str, Field(pattern=rf"^({_NAME})?$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
-
-
-def _console_url(text: str) -> str:
-    carrier_of(text)
-    return text
-
-
-ConsoleUrl = Annotated[str, AfterValidator(_console_url), Field(json_schema_extra={"pattern": URL_PATTERN})]
-
-
 class Cluster(Strict):
     """What is true of the cluster as a whole."""
 
-    name: DnsLabel = Field(description="Name of the cluster; also of its kubeconfig context.")
-    endpoint: str | None = Field(
+    name: ClusterName = Field(
+        description="Name of the cluster; also of its kubeconfig context.", examples=["my-cluster"]
+    )
+    endpoint: Endpoint | None = Field(
         default=None,
+        examples=["api.example.org:6443", "192.0.2.10"],
         description="host or host:port under which operators reach the API servers (a load balancer, a virtual "
         "IP, a DNS name). Default: the first server's address, port 6443.",
     )
-    pod_cidr: IPv4Network = Field(default=IPv4Network("10.244.0.0/16"), description="Addresses of pods.")
-    service_cidr: IPv4Network = Field(default=IPv4Network("10.96.0.0/16"), description="Addresses of services.")
-    domain: str = Field(default="cluster.local", description="DNS domain of services.")
+    pod_cidr: Network = Field(
+        default=IPv4Network("10.244.0.0/16"), description="Addresses of pods.", examples=["10.244.0.0/16"]
+    )
+    service_cidr: Network = Field(
+        default=IPv4Network("10.96.0.0/16"), description="Addresses of services.", examples=["10.96.0.0/16"]
+    )
+    domain: Domain = Field(default="cluster.local", description="DNS domain of services.", examples=["cluster.local"])
     cni: Literal["bridge", "none"] = Field(
         default="bridge",
         description="bridge: the built-in pod network. none: a manifest of yours brings one.",
     )
-    allow_even_servers: bool = Field(
+    allow_even_servers: YesOrNo = Field(
         default=False,
         description="Accept an even number of servers. It tolerates no more failures than one server fewer, and "
         "needs one more vote for each decision.",
     )
-    certificate_names: tuple[str, ...] = Field(
-        default=(), description="More host names or IP addresses for the API server's certificate."
+    certificate_names: tuple[CertificateName, ...] = Field(
+        default=(),
+        description="More host names or IP addresses for the API server's certificate.",
+        examples=[["api.example.org", "192.0.2.10"]],
     )
 
 
 class Kubernetes(Strict):
     """Where Kubernetes comes from, and which version."""
 
-    source: str = Field(
+    source: Source = Field(
         default="debian",
+        examples=["debian", "upstream", "./kubernetes"],
         description="debian (built from Debian's source package), upstream (release tarballs), or a path.",
     )
-    version: str | None = Field(default=None, description="For upstream: the release, as in 1.31.2.")
-    api_server_args: dict[str, str] = Field(default_factory=dict, description="More flags of kube-apiserver.")
-    controller_manager_args: dict[str, str] = Field(
-        default_factory=dict, description="More flags of kube-controller-manager."
+    version: Version | None = Field(
+        default=None, description="For upstream: the release, as in 1.31.2.", examples=["1.31.2"]
     )
-    scheduler_args: dict[str, str] = Field(default_factory=dict, description="More flags of kube-scheduler.")
-    etcd_args: dict[str, str] = Field(default_factory=dict, description="More flags of etcd.")
-    kubelet_args: dict[str, str] = Field(default_factory=dict, description="More flags of the kubelet.")
+    api_server_args: ApiServerFlags = Field(
+        default_factory=dict,
+        description="More flags of kube-apiserver.",
+        examples=[{"v": "2", "enable-admission-plugins": "PodNodeSelector"}],
+    )
+    controller_manager_args: ControllerManagerFlags = Field(
+        default_factory=dict, description="More flags of kube-controller-manager.", examples=[{"v": "2"}]
+    )
+    scheduler_args: SchedulerFlags = Field(
+        default_factory=dict, description="More flags of kube-scheduler.", examples=[{"v": "2"}]
+    )
+    etcd_args: EtcdFlags = Field(
+        default_factory=dict, description="More flags of etcd.", examples=[{"quota-backend-bytes": "8589934592"}]
+    )
+    kubelet_args: KubeletFlags = Field(
+        default_factory=dict, description="More flags of the kubelet.", examples=[{"max-pods": "200"}]
+    )
 
 
 class OperatingSystem(Strict):
     """The micro OS."""
 
-    bundle: str | None = Field(
+    bundle: OwnPath | None = Field(
         default=None,
+        examples=["./bundle"],
         description="Directory of the bundle to install. Default: the newest made by `clusterup image build`.",
     )
 
@@ -102,40 +157,51 @@ class OperatingSystem(Strict):
 class Jump(Strict):
     """A host on the way."""
 
-    host: str = Field(description="Host name or address.")
-    port: Port = Field(default=22, description="Port of its SSH server.")
-    user: str | None = Field(default=None, description="User to log in as. Default: the operator's own name.")
-    key: str | None = Field(default=None, description="Path to a private key.")
+    host: SshHost = Field(description="Host name or address.", examples=["gate.example.org"])
+    port: Port = Field(default=22, description="Port of its SSH server.", examples=[22])
+    user: User | None = Field(
+        default=None, description="User to log in as. Default: the operator's own name.", examples=["admin"]
+    )
+    key: OwnPath | None = Field(default=None, description="Path to a private key.", examples=["~/.ssh/id_ed25519"])
 
 
 class Ssh(Strict):
     """The way in over SSH. What is not written comes from ~/.ssh/config, then from the defaults."""
 
-    host: str | None = Field(default=None, description="Host name or address. Default: the node's address.")
-    port: Port | None = Field(default=None, description="Port. Default: 22.")
-    user: str | None = Field(
+    host: SshHost | None = Field(
+        default=None, description="Host name or address. Default: the node's address.", examples=["192.0.2.11"]
+    )
+    port: Port | None = Field(default=None, description="Port. Default: 22.", examples=[22])
+    user: User | None = Field(
         default=None,
+        examples=["root"],
         description="User of a bare machine; not root: sudo is used. Default: root, as on installed nodes.",
     )
-    key: str | None = Field(default=None, description="Path to a private key. Default: the agent, ~/.ssh/id_*.")
-    password_from: str | None = Field(
+    key: OwnPath | None = Field(
+        default=None,
+        description="Path to a private key. Default: the agent, ~/.ssh/id_*.",
+        examples=["~/.ssh/id_ed25519"],
+    )
+    password_from: SecretSource | None = Field(
         default=None,
         description="Where the password is: env:NAME, file:PATH or prompt. Never the password itself.",
-        pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|prompt)$",
+        examples=["prompt", "env:PASSWORD"],
     )
-    passphrase_from: str | None = Field(
+    passphrase_from: SecretSource | None = Field(
         default=None,
         description="Where the key's passphrase is: env:NAME, file:PATH or prompt.",
-        pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|prompt)$",
+        examples=["prompt", "env:PASSWORD"],
     )
     jump: tuple[Jump, ...] = Field(default=(), description="Hosts on the way, the nearest first.")
-    host_key: str | None = Field(
+    host_key: HostKey | None = Field(
         default=None,
+        examples=["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEZlZWRiZWVmRmVlZGJlZWZGZWVkYmVlZkZlZWRiZWVm"],
         description="The live environment's host key: 'ssh-ed25519 AAAA...'. Default: asked once, then pinned.",
     )
-    use_config: bool = Field(default=True, description="Honour ~/.ssh/config.")
-    silence: int = Field(
+    use_config: YesOrNo = Field(default=True, description="Honour ~/.ssh/config.")
+    silence: Seconds = Field(
         default=15,
+        examples=[15],
         ge=1,
         le=600,
         description="Seconds that it may say nothing while a connection, a greeting or a log-in is waited for.",
@@ -147,34 +213,40 @@ class Console(Strict):
 
     url: ConsoleUrl | None = Field(
         default=None,
+        examples=["/dev/ttyUSB0", "telnet://192.0.2.250:7004"],
         description="/dev/ttyUSB0, socket://HOST:PORT, rfc2217://HOST:PORT, telnet://HOST[:PORT], unix:/PATH, "
         "command: PROGRAM ARGUMENTS (its input and output are the console), or pipe: for one that wants no terminal. "
         "One for each node. Default: no console.",
     )
-    baud: int = Field(default=115200, ge=50, le=4_000_000, description="Bits a second.")
+    baud: Annotated[int, Field(strict=True)] = Field(
+        default=115200, ge=50, le=4_000_000, description="Bits a second.", examples=[115200]
+    )
     data_bits: Literal[7, 8] = Field(default=8, description="7 or 8.")
     parity: Parity = Field(default=Parity.NONE, description="none, even or odd.")
     stop_bits: Literal[1, 2] = Field(default=1, description="1 or 2.")
     flow: Flow = Field(default=Flow.NONE, description="Flow control: none, rtscts (two wires) or xonxoff.")
     line_ending: LineEnding = Field(default=LineEnding.CR, description="What Enter sends: cr, lf or crlf.")
-    user: str = Field(default="root", description="User to log in as; not root: sudo or su is used.")
-    password_from: str | None = Field(
+    user: User = Field(
+        default="root", description="User to log in as; not root: sudo or su is used.", examples=["root"]
+    )
+    password_from: SecretSource | None = Field(
         default=None,
         description="Where the user's password is: env:NAME, file:PATH or prompt. Never the password itself.",
-        pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|prompt)$",
+        examples=["prompt", "env:PASSWORD"],
     )
-    root_password_from: str | None = Field(
+    root_password_from: SecretSource | None = Field(
         default=None,
         description="Where root's password is, for su where the user has no sudo: env:NAME, file:PATH or prompt.",
-        pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|prompt)$",
+        examples=["prompt", "env:PASSWORD"],
     )
-    only: bool = Field(
+    only: YesOrNo = Field(
         default=False,
         description="The node has no network yet: everything goes over the console, the disk image too. It is "
         "installed and configured, and joins when an apply reaches it over SSH.",
     )
-    silence: int = Field(
+    silence: Seconds = Field(
         default=120,
+        examples=[120],
         ge=1,
         le=3600,
         description="Seconds that the line may say nothing while a login prompt or a shell is waited for.",
@@ -182,8 +254,10 @@ class Console(Strict):
 
 
 class Taint(Strict):
-    key: LabelKey = Field(description="As in node-role.kubernetes.io/master.")
-    value: LabelValue = Field(default="", description="May be empty.")
+    key: TaintKey = Field(
+        description="As in node-role.kubernetes.io/master.", examples=["node-role.kubernetes.io/master"]
+    )
+    value: LabelValue = Field(default="", description="May be empty.", examples=["yes"])
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = Field(description="What it does to pods.")
 
 
@@ -193,14 +267,13 @@ SERVER_TAINT = Taint(key=CONTROL_PLANE, effect="NoSchedule")
 class Interface(Strict):
     """A network card of the installed system, named by its hardware address."""
 
-    mac: str = Field(
-        description="Hardware address, as in 52:54:00:12:34:56.",
-        pattern=r"^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$",
+    mac: Mac = Field(description="Hardware address, as in 52:54:00:12:34:56.", examples=["52:54:00:12:34:56"])
+    addresses: tuple[CardAddress, ...] = Field(
+        default=(), description="Static addresses with prefix length.", examples=[["192.0.2.11/24"]]
     )
-    addresses: tuple[IPv4Interface, ...] = Field(default=(), description="Static addresses with prefix length.")
-    dhcp: bool = Field(default=False, description="Take an address by DHCP as well.")
-    gateway: IPv4Address | None = Field(default=None, description="Default route.")
-    dns: tuple[IPv4Address, ...] = Field(default=(), description="Name servers.")
+    dhcp: YesOrNo = Field(default=False, description="Take an address by DHCP as well.")
+    gateway: Address | None = Field(default=None, description="Default route.", examples=["192.0.2.1"])
+    dns: tuple[Address, ...] = Field(default=(), description="Name servers.", examples=[["192.0.2.1"]])
 
 
 class NodeSettings(Strict):
@@ -208,32 +281,49 @@ class NodeSettings(Strict):
 
     ssh: Ssh = Field(default=Ssh(), description="The way in.")
     console: Console = Field(default=Console(), description="The serial console, where there is one.")
-    disk: str | None = Field(
+    disk: DiskName | None = Field(
         default=None,
+        examples=["/dev/sda", "serial:S5H9NS0N"],
         description="The disk to install to: /dev/vda, /dev/disk/by-id/..., or serial:SERIAL. It is erased.",
     )
-    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, description="Labels of the Node.")
-    taints: tuple[Taint, ...] = Field(default=(), description="Taints of the Node.")
+    labels: dict[LabelKey, LabelValue] = Field(
+        default_factory=dict, description="Labels of the Node.", examples=[{"example.org/disk": "fast"}]
+    )
+    taints: tuple[Taint, ...] = Field(
+        default=(),
+        description="Taints of the Node.",
+        examples=[[{"key": "example.org/batch", "effect": "NoSchedule"}]],
+    )
     schedulable: bool | None = Field(
         default=None,
         description="Whether a server runs pods that do not tolerate its role. Default: only where the inventory has "
         "no agents.",
     )
-    ssh_authorized_keys: tuple[str, ...] = Field(
-        default=(), description="More public keys that may log in as root. clusterup's own is always there."
+    ssh_authorized_keys: tuple[AuthorizedKey, ...] = Field(
+        default=(),
+        description="More public keys that may log in as root. clusterup's own is always there.",
+        examples=[["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEZlZWRiZWVmRmVlZGJlZWZGZWVkYmVlZkZlZWRiZWVm me@laptop"]],
     )
-    ntp: tuple[str, ...] = Field(default=(), description="Time servers.")
-    dns: tuple[IPv4Address, ...] = Field(default=(), description="Name servers of all cards.")
-    sysctls: dict[str, str] = Field(default_factory=dict, description="Kernel settings, as in sysctl.d.")
-    modules: tuple[str, ...] = Field(default=(), description="Kernel modules to load at boot.")
+    ntp: tuple[TimeServer, ...] = Field(
+        default=(), description="Time servers.", examples=[["ntp.example.org", "192.0.2.1"]]
+    )
+    dns: tuple[Address, ...] = Field(default=(), description="Name servers of all cards.", examples=[["192.0.2.1"]])
+    sysctls: dict[Sysctl, Line] = Field(
+        default_factory=dict,
+        description="Kernel settings, as in sysctl.d.",
+        examples=[{"vm.max_map_count": "262144"}],
+    )
+    modules: tuple[Module, ...] = Field(default=(), description="Kernel modules to load at boot.", examples=[["nbd"]])
 
 
 class Node(NodeSettings):
     """A machine."""
 
-    name: DnsLabel = Field(description="Name of the node, its host name and its Node object.")
+    name: NodeName = Field(
+        description="Name of the node, its host name and its Node object.", examples=["server-1", "agent-1"]
+    )
     role: Role = Field(default=Role.AGENT, description="server or agent.")
-    address: IPv4Address = Field(description="The address other nodes reach it at.")
+    address: NodeAddress = Field(description="The address other nodes reach it at.", examples=["192.0.2.11"])
     interfaces: tuple[Interface, ...] = Field(
         default=(),
         description="Network cards. Default: DHCP on every wired card, as the live environment does.",

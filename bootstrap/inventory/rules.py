@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from bootstrap.inventory.model import CONTROL_PLANE, Inventory, Node, Role
+from bootstrap.inventory.model import CONTROL_PLANE, Inventory, Node, NodeSettings, Role
+from bootstrap.inventory.networks import network_problems
 from bootstrap.inventory.positions import Document, Place, Problem
 from bootstrap.transport.serial.target import carrier_of
 
 
-def broken_rules(inventory: Inventory, document: Document) -> list[Problem]:
-    """Every rule that the inventory breaks, at the place that breaks it."""
-    rules = (_unique, _consoles, _servers, _schedulable, _addresses, _ranges, _release)
-    found = [problem for rule in rules for problem in rule(inventory, document)]
+def broken_rules(inventory: Inventory, merged: Inventory, document: Document) -> list[Problem]:
+    """Every rule that the inventory breaks, at the place that breaks it. `inventory` is as it is written, `merged` has
+    the defaults in every node."""
+    as_written, as_meant = (_consoles, _servers, _schedulable, _taints, _release), (_unique, network_problems)
+    found = [problem for rule in as_written for problem in rule(inventory, document)]
+    found += [problem for rule in as_meant for problem in rule(merged, document)]
     return sorted(found, key=lambda problem: (problem.line, problem.column))
 
 
@@ -110,36 +113,21 @@ def _schedulable(inventory: Inventory, document: Document) -> Iterator[Problem]:
             )
 
 
-def _addresses(inventory: Inventory, document: Document) -> Iterator[Problem]:
-    cluster = inventory.cluster
-    for number, node in enumerate(inventory.nodes):
-        for name, network in (("pod_cidr", cluster.pod_cidr), ("service_cidr", cluster.service_cidr)):
-            if node.address in network:
-                yield Problem(
-                    document.file,
-                    *document.at(("nodes", number, "address")),
-                    f"{node.name}'s address {node.address} lies in cluster.{name} ({network})",
-                    "an address outside of pods' and services' networks",
+def _taints(inventory: Inventory, document: Document) -> Iterator[Problem]:
+    """A Node has one taint of each key and effect."""
+    listed: list[tuple[Place, NodeSettings]] = [
+        (("defaults",), inventory.defaults),
+        *((("nodes", n), each) for n, each in enumerate(inventory.nodes)),
+    ]
+    for around, settings in listed:
+        seen: dict[tuple[str, str], Place] = {}
+        for number, taint in enumerate(settings.taints):
+            place: Place = (*around, "taints", number)
+            first = seen.setdefault((taint.key, taint.effect), place)
+            if first != place:
+                yield _second(
+                    document, place, first, f"two taints have the key {taint.key} and the effect {taint.effect}"
                 )
-
-
-def _ranges(inventory: Inventory, document: Document) -> Iterator[Problem]:
-    cluster = inventory.cluster
-    place = document.at(("cluster", "pod_cidr" if "pod_cidr" in cluster.model_fields_set else "service_cidr"))
-    if cluster.pod_cidr.overlaps(cluster.service_cidr):
-        yield Problem(
-            document.file,
-            *place,
-            f"pods' network {cluster.pod_cidr} and services' network {cluster.service_cidr} overlap",
-            "two networks apart",
-        )
-    # Every node's pods get a /24 of it.
-    if cluster.pod_cidr.prefixlen > 24 or 2 ** (24 - cluster.pod_cidr.prefixlen) < len(inventory.nodes):
-        yield Problem(
-            document.file, *place, f"pods' network {cluster.pod_cidr} has no /24 for each node", "a larger network"
-        )
-    if cluster.service_cidr.prefixlen > 28:
-        yield Problem(document.file, *place, f"services' network {cluster.service_cidr} is too small", "/28 or larger")
 
 
 def _release(inventory: Inventory, document: Document) -> Iterator[Problem]:

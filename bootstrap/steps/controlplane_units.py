@@ -6,6 +6,7 @@ Source: https://kubernetes.io/docs/reference/command-line-tools-reference/
 
 from __future__ import annotations
 
+from bootstrap.inventory.flags import ADMISSION, NODE_RESTRICTION, with_admission
 from bootstrap.steps.encryption import ENCRYPTION_YAML
 from bootstrap.steps.etcd_units import CLIENT_PORT
 from bootstrap.steps.layout import NodeFile, Unit, flags
@@ -26,7 +27,7 @@ def api_server_unit(shape: Shape, pki: tuple[NodeFile, ...]) -> Unit:
         "allow-privileged": "true",
         "authorization-mode": "Node,RBAC",
         "client-ca-file": f"{PKI}/ca.crt",
-        "enable-admission-plugins": "NodeRestriction",
+        ADMISSION: NODE_RESTRICTION,
         "enable-bootstrap-token-auth": "true",
         "encryption-provider-config": ENCRYPTION_YAML,
         "etcd-cafile": f"{PKI}/etcd/ca.crt",
@@ -51,11 +52,12 @@ def api_server_unit(shape: Shape, pki: tuple[NodeFile, ...]) -> Unit:
         "tls-cert-file": f"{PKI}/apiserver.crt",
         "tls-private-key-file": f"{PKI}/apiserver.key",
     }
+    more = shape.inventory.kubernetes.api_server_args
     return Unit(
         name="kube-apiserver.service",
         description="Kubernetes API server",
         kind="notify",
-        argv=("/usr/bin/kube-apiserver", *flags(given, shape.inventory.kubernetes.api_server_args)),
+        argv=("/usr/bin/kube-apiserver", *flags(given, with_admission(given[ADMISSION], more))),
         files=pki,
         after=("etcd.service", "network-online.target", "systemd-sysext.service"),
         wants=("etcd.service", "network-online.target"),

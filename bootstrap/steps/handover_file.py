@@ -22,6 +22,7 @@ from bootstrap.errors import BadUse, ClusterupError
 from bootstrap.image.bundle import Bundle, bundle_of, manifest_of
 from bootstrap.inventory.load import parse_inventory
 from bootstrap.inventory.model import Inventory
+from bootstrap.inventory.text import printable, shown
 from bootstrap.pki.parts import check_part
 from bootstrap.steps.layout import NodeFile
 from bootstrap.steps.state import CLUSTER_ID, ENCRYPTION_KEY, HOST_KEY, MACHINE_ID, SSH_KEY, ClusterState
@@ -29,6 +30,8 @@ from bootstrap.steps.state import CLUSTER_ID, ENCRYPTION_KEY, HOST_KEY, MACHINE_
 # Below /var, because it has to outlive a reboot.
 HANDOVER = "/var/lib/clusterup/handover.json"
 FORMAT = 1
+# More than three times what 5,000 nodes need.
+LONGEST = 32 << 20
 
 # What makes a cluster this one: made once, never replaced.
 ROOTS = (
@@ -107,26 +110,35 @@ def parse_handover(content: bytes, *, node: str) -> Handover:
 
     `node` is whose file it is, for messages. Raises ClusterupError.
     """
+    if len(content) > LONGEST:
+        raise _damaged(node, f"longer than {LONGEST >> 20} MiB")
     try:
         data = json.loads(content)
         if data["format"] != FORMAT:
             raise _unusable(
                 node,
-                f"has a format that this clusterup doesn't know ({data['format']})",
-                got=f"format {data['format']}, known is {FORMAT}",
+                f"has a format that this clusterup doesn't know ({shown(data['format'])})",
+                got=f"format {shown(data['format'])}, known is {FORMAT}",
                 hint="use the version of clusterup that last applied this cluster, or a newer one",
             )
         handover = Handover(
-            str(data["cluster"]),
+            _cluster(data["cluster"]),
             data["inventory"].encode(),
             dict(data["bundle"]),
             {str(name): text.encode() for name, text in data["state"].items()},
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _damaged(node, f"{type(error).__name__}: {error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _damaged(node, printable(f"{type(error).__name__}: {error}"[:200])) from None
     _check_names(handover, node)
     _check_contents(handover, node)
     return handover
+
+
+def _cluster(name: Any) -> str:
+    """The cluster's name, which becomes a part of paths."""
+    if not isinstance(name, str) or not re.fullmatch(_LABEL, name):
+        raise ValueError("its cluster has no name that could be one")
+    return name
 
 
 def _check_names(handover: Handover, node: str) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.errors import BadUse
-from bootstrap.inventory.model import Node, Ssh
+from bootstrap.inventory.model import Node
+from bootstrap.inventory.words import in_words
 from bootstrap.pki.token import Token, parse_token
 from bootstrap.steps.joining import STEP, Machine
 from bootstrap.steps.node_units import of_kubernetes
@@ -66,21 +67,19 @@ def machine_of(
         "labels": dict(_label(text) for text in labels),
         "taints": [_taint(text) for text in taints],
         "interfaces": [_interface(text) for text in interfaces],
+        "disk": disk,
     }
+    way = {"host": place.host, **{key: value for key, value in ssh.items() if value is not None}}
     try:
-        node = Node.model_validate(found)
-        way = Ssh.model_validate(
-            {"host": place.host, **{key: value for key, value in ssh.items() if value is not None}}
-        )
+        node = Node.model_validate({**found, "ssh": way})
     except ValidationError as error:
-        first = error.errors()[0]
         raise BadUse(
-            f"{'.'.join(str(part) for part in first['loc'])} is not as it has to be",
+            "the machine can't be joined as it was described",
             step=STEP,
-            got=f"{first['input']}: {first['msg']}",
-            hint="a name is one of DNS (a-z, 0-9, -); see docs/inventory.md for the rest",
+            got="; ".join(in_words(error, ("nodes", 0))[:3]),
+            hint="correct that, and join again; docs/inventory.md has all that a node may have",
         ) from None
-    return Machine(node.name, node.address, way, disk, node.labels, node.taints, node.interfaces)
+    return Machine(node.name, node.address, node.ssh, node.disk, node.labels, node.taints, node.interfaces)
 
 
 def _name(host: str) -> str:

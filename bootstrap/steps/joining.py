@@ -11,6 +11,7 @@ from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.bundle import Bundle
 from bootstrap.image.configuration import EtcFile
 from bootstrap.inventory.model import Cluster, Interface, Inventory, Node, Role, Ssh, Taint
+from bootstrap.inventory.words import in_words
 from bootstrap.pki.token import Token
 from bootstrap.steps.agent_description import AgentDescription, parse_description, units_of
 from bootstrap.steps.configuration import node_etc
@@ -221,7 +222,7 @@ def _node(description: AgentDescription, machine: Machine) -> Node:
         raise ClusterupError(
             "what the cluster says of its agents is not understood by this version",
             step=STEP,
-            got="; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:3]),
+            got="; ".join(in_words(error, ("nodes", 0))[:3]),
             hint="join with the version of clusterup that last applied the cluster",
         ) from None
     given = {

@@ -9,14 +9,16 @@ written by whoever holds the lock beside the state.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from bootstrap.errors import ClusterupError
 from bootstrap.inventory.model import Inventory, Node
+from bootstrap.inventory.words import in_words
 from bootstrap.pki.store import read_if_there, write_private
 from bootstrap.steps.damage import damaged
 from bootstrap.steps.drain import Pods
@@ -68,7 +70,7 @@ def read_roll(state: ClusterState) -> Roll | None:
     try:
         data = json.loads(content)
         return Roll(
-            {name: Node.model_validate(entry) for name, entry in data["applied"].items()},
+            {name: _entry(state, name, entry) for name, entry in data["applied"].items()},
             {
                 name: Manner(Disk(how["disk"]), Pods(how["pods"]), float(how["drain_seconds"]))
                 for name, how in data["leaving"].items()
@@ -77,6 +79,22 @@ def read_roll(state: ClusterState) -> Roll | None:
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise damaged(_file(state), "it does not say which nodes were applied", FORGETS) from None
+
+
+def _entry(state: ClusterState, name: str, entry: Mapping[str, Any]) -> Node:
+    from pydantic import ValidationError
+
+    try:
+        return Node.model_validate(entry)
+    except ValidationError as error:
+        raise ClusterupError(
+            "what was applied from here has something that this clusterup doesn't take",
+            node=name,
+            step="inventory",
+            tried=f"read {_file(state)}",
+            got="; ".join(in_words(error, ("nodes", 0))[:3]),
+            hint="correct it there as in the inventory; where the node has left for good, take its entry out",
+        ) from None
 
 
 def note_applied(state: ClusterState, nodes: Iterable[Node]) -> None:

@@ -30,7 +30,7 @@ from bootstrap.steps.state import ClusterState
 from tests.helpers.daemons import free_ports
 from tests.simulator.recorded import Recorded, installed, live, with_questions
 from tests.simulator.services import api_server, etcd, ready_node
-from tests.simulator.ssh import Fleet, loopback
+from tests.simulator.ssh import Fleet, loopback, private
 
 NAME = "fleet"
 
@@ -118,7 +118,7 @@ def simulated_cluster(folder: Path, *, servers: int, agents: int) -> Iterator[Si
     (folder / "key").touch(mode=0o600)
     (folder / "key").write_bytes(visitor.private)
     keys = {name: new_ssh_key() for name in names}
-    machines = {name: live(name, places[name], keys[name], [visitor.public]) for name in names}
+    machines = {name: live(name, private(places[name]), keys[name], [visitor.public]) for name in names}
     bundle_in(folder / "bundle")
     (port,) = free_ports(1)
     with ExitStack() as until_the_end:
@@ -171,10 +171,11 @@ def _inventory(folder: Path, places: dict[str, str], keys: dict[str, SshKey], po
         lines += [
             f"  - name: {name}",
             f"    role: {role}",
-            f"    address: {address}",
+            f"    address: {private(address)}",
             "    labels:",
             f"      rack: r{address.split('.')[2]}",
             "    ssh:",
+            f"      host: {address}",
             f"      host_key: {keys[name].public}",
         ]
     return "".join(f"{line}\n" for line in lines)

@@ -14,7 +14,7 @@ from typing import Any
 
 from bootstrap.pki.token import ca_pin, new_token
 from tests.simulator.operator import Event, Strike, kill_myself
-from tests.simulator.sweep import Ground, Shape, Trial, address_of
+from tests.simulator.sweep import Ground, Shape, Trial, address_of, host_of
 
 STRANGERS = ("j1", "j2")
 HOUR = 3600.0
@@ -45,7 +45,7 @@ class Joins:
         address = address_of(number)
         place = [
             "join",
-            address,
+            host_of(number),
             "--address",
             address,
             "--name",
@@ -66,7 +66,11 @@ class Joins:
         file = self.trial.folder / "sim.yaml"
         document = json.loads(file.read_text())
         number = [*self.ground.shape.names, *STRANGERS].index(machine)
-        way = {**document["nodes"][0]["ssh"], "host_key": self.ground.live_keys[machine].public}
+        way = {
+            **document["nodes"][0]["ssh"],
+            "host": host_of(number),
+            "host_key": self.ground.live_keys[machine].public,
+        }
         node = {"name": machine, "address": address_of(number), "disk": "/dev/vda", "ssh": way}
         file.write_text(json.dumps({**document, "nodes": [*document["nodes"], node]}))
 
@@ -94,7 +98,7 @@ def main(folder: Path) -> dict[str, Any]:
         trial.wire.do("token", joins.token, HOUR)
         joins.tell("wrong pin", joins.join("j1", "--ca-cert-hash", f"sha256:{'0' * 64}", who="-else"))
         joins.tell("no such disk", joins.join("j1", "--disk", "/dev/vdz", who="-else"))
-        joins.tell("other address", joins.join("j1", "--address", "127.78.9.9", who="-else"))
+        joins.tell("other address", joins.join("j1", "--address", "10.78.9.9", who="-else"))
         joins.tell("dry run", joins.join("j1", "--dry-run", who="-else"))
         for number, (event, action) in enumerate(
             (("ActionDone", "j1/install.configuration"), ("ActionStarted", "j1/files"), ("ActionStarted", "j1/join"))

@@ -22,11 +22,12 @@ from tests.simulator.ssh import Fleet
 
 @dataclass(frozen=True)
 class Bare:
-    """A machine as it is bought: its name, where it is reached (an address of loopback and a port), the host key of its
-    live environment and the key that this lets in."""
+    """A machine as it is bought: its name, its address, where its SSH server is reached (`host`, an address of
+    loopback, and `port`), the host key of its live environment and the key that this lets in."""
 
     name: str
     address: str
+    host: str
     port: int
     live_key: SshKey
     admits: str
@@ -75,7 +76,7 @@ def _serve(bundle: Bundle, machines: list[Bare], wire: Connection, log: Path) ->
             site, fleet = Site(bundle), Fleet(workers=16)
             for each in machines:
                 machine = site.add(each.name, each.address, live_key=each.live_key, admits=each.admits)
-                fleet.add(machine, each.address, each.port)
+                fleet.add(machine, each.host, each.port)
             board = Switchboard(site, fleet)
             with suppress(EOFError):
                 while True:

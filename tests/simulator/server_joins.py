@@ -17,7 +17,7 @@ from bootstrap.pki.token import ca_pin
 from bootstrap.steps.cluster_lock import LEASE_SECONDS
 from tests.simulator.joins import killed_at
 from tests.simulator.operator import Event, Strike, shorten_waits
-from tests.simulator.sweep import Ground, Shape, Trial, address_of
+from tests.simulator.sweep import Ground, Shape, Trial, address_of, host_of
 
 STRANGERS = ("s2", "s3", "s4")
 SAID = "$ clusterup "
@@ -46,7 +46,7 @@ class Joins:
         address = address_of(number)
         pin = ca_pin((self.trial.folder / "state/clusterup/clusters/sim/pki/ca.crt").read_bytes())
         return self.trial.clusterup(
-            *("join", address, "--address", address, "--name", machine, "--port", str(self.trial.port)),
+            *("join", host_of(number), "--address", address, "--name", machine, "--port", str(self.trial.port)),
             *("--key", "key", "--host-key", self.ground.live_keys[machine].public, "--disk", "/dev/vda", "--yes"),
             *("--server", f"https://127.0.0.1:{port}", "--ca-cert-hash", pin, "-o", "json"),
             *("--bundle", str(self.ground.bundle.directory), *more),
@@ -91,7 +91,7 @@ def main(folder: Path) -> dict[str, Any]:
         first = joins.token()
         joins.tell("dry run", joins.join("s2", first, "--dry-run", who="-else"))
         joins.tell("name taken", joins.join("s2", first, "--name", "a1", who="-else"))
-        joins.tell("other address", joins.join("s2", first, "--address", "127.78.9.9", who="-else"))
+        joins.tell("other address", joins.join("s2", first, "--address", "10.78.9.9", who="-else"))
         joins.tell("no such disk", joins.join("s2", first, "--disk", "/dev/vdz", who="-else"))
         (trial.folder / "mine.yaml").write_text("mine: true\n")
         joins.tell("a file of somebody's", joins.join("s2", first, "--inventory", "mine.yaml", who="-else"))

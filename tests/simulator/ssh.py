@@ -128,6 +128,12 @@ def loopback(number: int) -> str:
     return f"127.77.{number // 254}.{number % 254 + 1}"
 
 
+def private(listens_at: str) -> str:
+    """The address of the network that a machine has whose SSH server listens on an address of loopback: no node of a
+    cluster is at one of those."""
+    return f"10.{listens_at.partition('.')[2]}"
+
+
 @lru_cache(256)
 def script_of(line: str) -> str:
     """The script in a command line as `bootstrap.transport.channel.command_line` makes it (sh -c BOUNDED sh SECONDS

@@ -41,6 +41,7 @@ from tests.simulator.operator import (
     shorten_waits,
 )
 from tests.simulator.process import Bare, Wire, no_threads, site_in_a_process
+from tests.simulator.ssh import private
 
 CLUSTER = "sim"
 MOST_APPLIES = 5
@@ -145,7 +146,7 @@ class Ground:
         key.touch(mode=0o600)
         key.write_bytes(self.operator.private)
         bare = [
-            Bare(name, address_of(number), port, self.live_keys[name], self.operator.public)
+            Bare(name, address_of(number), host_of(number), port, self.live_keys[name], self.operator.public)
             for number, name in enumerate((*self.shape.names, *self.strangers))
         ]
         ours = [each for each in bare if each.name not in self.strangers]
@@ -164,7 +165,13 @@ class Ground:
                 "address": each.address,
                 "disk": "/dev/vda",
                 "labels": {"rack": "r1"},
-                "ssh": {"port": each.port, "key": "key", "host_key": each.live_key.public, "use_config": False},
+                "ssh": {
+                    "host": each.host,
+                    "port": each.port,
+                    "key": "key",
+                    "host_key": each.live_key.public,
+                    "use_config": False,
+                },
             }
             for each in bare
         ]
@@ -203,9 +210,14 @@ class Trial:
         return self.clusterup("apply", "sim.yaml", "--yes", "-o", "json", strike=strike)
 
 
-def address_of(number: int) -> str:
-    """The loopback address of the machine with that number, apart from those of other simulations."""
+def host_of(number: int) -> str:
+    """Where the SSH server of the machine with that number is, apart from those of other simulations."""
     return f"127.78.0.{number + 1}"
+
+
+def address_of(number: int) -> str:
+    """The address of the machine with that number."""
+    return private(host_of(number))
 
 
 def moments(ground: Ground, kinds: Collection[str] = BOUNDARIES) -> list[Moment]:

@@ -44,7 +44,7 @@ def refused(seen: dict[str, Any], name: str) -> str:
         ("unknown token", "the cluster knows no such token"),
         ("wrong pin", "is not the cluster that is pinned"),
         ("no such disk", "next: name one of these: --disk /dev/..."),
-        ("other address", "the machine does not have the address 127.78.9.9"),
+        ("other address", "the machine does not have the address 10.78.9.9"),
     ],
 )
 def test_what_speaks_against_it_is_said_before_the_machine_is_touched(

@@ -40,7 +40,7 @@ def voters(told: dict[str, Any]) -> list[str]:
     ("name", "said"),
     [
         ("name taken", "the name a1 belongs to a node of the cluster"),
-        ("other address", "the machine does not have the address 127.78.9.9"),
+        ("other address", "the machine does not have the address 10.78.9.9"),
         ("no such disk", "next: name one of these: --disk /dev/..."),
         ("a file of somebody's", "mine.yaml is there, and is not what was applied last"),
         ("stale", "what the token opens is not what was applied last"),

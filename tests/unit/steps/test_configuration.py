@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.inventory.model import Inventory
+from bootstrap.pki.sshkeys import new_ssh_key
 from bootstrap.steps.configuration import node_etc
 from bootstrap.steps.identity import NodeIdentity
 from bootstrap.steps.state import ClusterState
@@ -16,6 +17,8 @@ from bootstrap.steps.state import ClusterState
 @cache
 def identity(folder: Path) -> NodeIdentity:
     return ClusterState(folder).identity("s1")
+
+OPERATOR = new_ssh_key().public
 
 
 def files(tmp_path: Path, **node: Any) -> dict[str, tuple[str, int]]:
@@ -33,7 +36,7 @@ def files(tmp_path: Path, **node: Any) -> dict[str, tuple[str, int]]:
         inventory.node("s1"),
         cluster_id="c1",
         identity=identity(tmp_path),
-        authorized_keys=["ssh-ed25519 AAAA"],
+        authorized_keys=[OPERATOR],
     )
     return {file.path: (file.content.decode(), file.mode) for file in etc}
 
@@ -69,8 +72,9 @@ def test_only_root_reads_the_host_key(tmp_path: Path) -> None:
 
 
 def test_the_operator_s_keys_and_the_inventory_s_may_log_in(tmp_path: Path) -> None:
-    etc = files(tmp_path, ssh_authorized_keys=["ssh-ed25519 BBBB me", "ssh-ed25519 AAAA"])
-    assert etc["ssh/authorized_keys.d/root"][0] == "ssh-ed25519 AAAA\nssh-ed25519 BBBB me\n"
+    mine = new_ssh_key().public
+    etc = files(tmp_path, ssh_authorized_keys=[f"{mine} me", OPERATOR])
+    assert etc["ssh/authorized_keys.d/root"][0] == f"{OPERATOR}\n{mine} me\n"
 
 
 def test_a_node_knows_its_cluster_and_the_other_nodes(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.inventory.load import parse_inventory
+from bootstrap.pki.sshkeys import new_ssh_key
 from bootstrap.steps.agent_description import AgentDescription, parse_description, units_of
 from bootstrap.steps.apply import Intent, intent_of
 from bootstrap.steps.published import KEY, NAME, access_objects, describe_agent
@@ -47,10 +48,11 @@ def of_document(folder: Path, **more: Any) -> Intent:
     )
 
 
+PERSON = f"{new_ssh_key().public} person"
 DEFAULTS = {
     "labels": {"rack": "r1"},
     "taints": [{"key": "new", "effect": "NoSchedule"}],
-    "ssh_authorized_keys": ["ssh-ed25519 AAAA person"],
+    "ssh_authorized_keys": [PERSON],
     "ntp": ["10.77.0.1"],
     "sysctls": {"vm.max_map_count": "262144"},
 }
@@ -74,7 +76,7 @@ def test_it_says_what_else_there_is_to_know_of_the_cluster(tmp_path: Path) -> No
     assert found.payload.sha256 == of.bundle.artifact("payload").sha256
     assert [image.path for image in found.images] == ["/var/lib/clusterup/images/pause.tar"]
     assert {name: str(address) for name, address in found.servers.items()} == {"s1": "10.77.0.11"}
-    assert found.authorized_keys == (f"{of.state.ssh_key.public} clusterup", "ssh-ed25519 AAAA person")
+    assert found.authorized_keys == (f"{of.state.ssh_key.public} clusterup", PERSON)
     assert found.settings["ntp"] == ["10.77.0.1"]
     assert found.taints == ({"key": "new", "value": "", "effect": "NoSchedule"},)
     assert parse_description(found.text) == found
@@ -97,12 +99,12 @@ def test_nothing_secret_is_in_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("word", ["@NODE@", "clusterup-stranger-qqqqqqqq", "198.51.100.237"])
 def test_what_would_be_filled_in_by_mistake_is_refused(tmp_path: Path, word: str) -> None:
     with pytest.raises(ClusterupError, match="stands for"):
-        of_document(tmp_path, kubernetes={"kubelet_args": {"node-labels": word}})
+        of_document(tmp_path, kubernetes={"kubelet_args": {"feature-gates": word}})
 
 
 def test_what_is_too_long_for_the_cluster_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="too long to be kept"):
-        of_document(tmp_path, defaults={"ssh_authorized_keys": ["ssh-ed25519 " + "A" * (1 << 20)]})
+        of_document(tmp_path, defaults={"sysctls": {f"kernel.x{n}": "1" * 4000 for n in range(300)}})
 
 
 def test_the_same_cluster_is_described_with_the_same_text(tmp_path: Path) -> None:
