@@ -145,7 +145,7 @@ DEFAULTS: Mapping[Program, frozenset[str]] = {
 
 def _flag(program: Program, text: str) -> str:
     if len(text) > LONGEST_FLAG or unprintable_in(text) is not None or not re.fullmatch(FLAG, text):
-        bare = text[:LONGEST_FLAG].lstrip("-").replace("_", "-")
+        bare = text.lstrip("-").replace("_", "-") if len(text) <= LONGEST_FLAG else ""
         raise wrong(
             "this is not the name of a flag",
             "a flag without the dashes before it, in lower case and with dashes inside, as in v or feature-gates",

@@ -65,9 +65,10 @@ def network(value: object) -> IPv4Network:
     if isinstance(value, IPv4Network):
         return value
     host, slash, length = _text(value, A_NETWORK).partition("/")
+    _address(host, A_NETWORK)
     if not slash or not re.fullmatch("[0-9]{1,2}", length) or int(length) > 32:
         raise wrong("it has no prefix length from 0 to 32", A_NETWORK)
-    found = IPv4Network(f"{_address(host, A_NETWORK)}/{int(length)}", strict=False)
+    found = IPv4Network(f"{host}/{int(length)}", strict=False)
     if str(found.network_address) != host:
         raise wrong("it has host bits set", A_NETWORK, str(found))
     for name, nowhere in {**_NOWHERE, "the link-local addresses": _LINK_LOCAL}.items():

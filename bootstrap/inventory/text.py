@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-_PRIVATE = ("PRIVATE KEY", "PuTTY-User-Key-File", "b3BlbnNzaC1rZXktdjE")
+_PRIVATE = ("-----BEGIN", "PRIVATE KEY-----", "PuTTY-User-Key-File", "b3BlbnNzaC1rZXktdjE")
 LONGEST_SHOWN = 60
 
 

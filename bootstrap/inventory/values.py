@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from pydantic_core import PydanticCustomError
 
 from bootstrap.inventory.bounds import LONGEST_TEXT
-from bootstrap.inventory.text import unprintable_in
+from bootstrap.inventory.text import looks_private, unprintable_in
 from bootstrap.transport.serial.target import carrier_of
 
 WRONG = "inventory"
@@ -61,6 +61,8 @@ def line(text: str, longest: int = LONGEST_TEXT) -> str:
     """Any text on one line."""
     if len(text) > longest:
         raise wrong(f"it has {len(text)} characters", f"at most {longest}")
+    if looks_private(text):
+        raise wrong("this is a private key, and it has to stay where it is", "the path of its file, or its .pub line")
     if (char := unprintable_in(text)) is not None:
         raise wrong(f"it holds {char}", "printable characters on one line, without line breaks and control characters")
     return text
@@ -210,7 +212,7 @@ def node_label_key(text: str) -> str:
 
 def label_value(text: str) -> str:
     """The value of a label; it may be empty."""
-    if text and not re.fullmatch(LABEL_NAME, line(text)):
+    if line(text) and not re.fullmatch(LABEL_NAME, text):
         raise wrong("", "at most 63 letters and digits, with - _ . inside, as in fast")
     return text
 

@@ -107,9 +107,9 @@ def _found(document: Document, place: Place, value: object) -> str:
     if isinstance(value, str) and set(place) & {*_SECRET, *_PUBLIC}:
         return "a private key (it is not shown here)" if looks_private(value) else "a text that is not shown here"
     raw = document.raw.get(place)
-    if raw is None or raw == str(value):
+    if raw is None or value is None or raw.lower() == str(value).lower():
         return shown(value)
-    return f"{shown(raw)[1:-1]} (read as {shown(value)})" if raw else "nothing"
+    return f"{shown(raw)[1:-1]} (read as {shown(value)})"
 
 
 def _allowed(kind: str, told: dict[str, Any], place: Place) -> str:

@@ -223,13 +223,12 @@ def all_actions(
         actions += handover_actions(intent.nodes[name], intent.state)
     for name in servers:
         actions += control_plane_actions(intent.nodes[name], api, world, quorum.founder)
-    # Without a server that has a network there is no cluster yet.
+    # Without a server that has a network there is no cluster yet, and nothing to join.
     if servers:
         actions += object_actions(intent.objects, api, reachable)
-    for desired in networked:
-        actions += join_actions(desired, api)
-        actions += node_actions(for_now(inventory, desired, world), api, after_agents(inventory, desired, world))
-    if servers:
+        for desired in networked:
+            actions += join_actions(desired, api)
+            actions += node_actions(for_now(inventory, desired, world), api, after_agents(inventory, desired, world))
         actions += kubeconfig_actions(inventory, intent.kubeconfig, intent.keys, reachable)
     everything = around_those_who_leave(leave, one_after_the_other(actions, serve), intent.leaving, world)
     everything = opened_first(everything, opened(intent.nodes, world))
