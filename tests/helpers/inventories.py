@@ -1,4 +1,4 @@
-"""Inventories by the thousand: structured as the JSON schema says, with values that are right and values that are not."""
+"""Inventories by the thousand: structured as the JSON schema says, with right values and nasty ones."""
 
 from __future__ import annotations
 
@@ -93,7 +93,8 @@ class _Maker:
         if (known := self._known(place)) is not None:
             return known
         # What may be left out is that or nothing.
-        described = {**described, **(described.get("anyOf") or ({},))[0]}
+        either: list[dict[str, Any]] = described.get("anyOf") or [{}]
+        described = {**described, **either[0]}
         if "$ref" in described:
             described = schema()["$defs"][described["$ref"].rpartition("/")[2]]
         if "properties" in described:

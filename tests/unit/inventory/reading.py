@@ -15,9 +15,10 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEZlZWRiZWVmRmVlZGJlZWZGZWVkYmVlZkZlZ
 
 
 def lab(*, cluster: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-    """A server, and what else it has; `cluster` and `nodes` beside what is there."""
+    """A server, and what else it has. `others` are more nodes; `cluster`, `kubernetes`, `os` and `defaults` are these
+    sections."""
     node = {"name": "server-1", "role": "server", "address": "192.0.2.11"}
-    others = {key: more.pop(key) for key in ("kubernetes", "os", "defaults", "others") if key in more}
+    others: dict[str, Any] = {key: more.pop(key) for key in ("kubernetes", "os", "defaults", "others") if key in more}
     nodes = [{**node, **more}, *others.pop("others", [])]
     return {"cluster": {"name": "lab", **(cluster or {})}, **others, "nodes": nodes}
 

@@ -86,6 +86,17 @@ def test_only_its_installation_is_planned_for_a_node_without_a_network(tmp_path:
     assert founding == "s2"
 
 
+def test_an_agent_is_installed_and_joins_nothing_while_no_server_has_a_network(tmp_path: Path) -> None:
+    whole = with_console(only=True)
+    alone = whole.model_copy(update={"nodes": (whole.node("s1"), whole.node("a1"))})
+    wanted = dataclasses.replace(intent(tmp_path), inventory=alone)
+    world = World({name: facts(kind="live", machine_id=name) for name in ("s1", "a1")})
+    steps = {item.action.id for item in prepare(wanted, world, wipe=frozenset()).plan.items}
+    assert "a1/install.image" in steps
+    assert {"a1/files", "a1/runtime"} <= steps
+    assert not steps & {"a1/join", "a1/node", "cluster/objects", "cluster/kubeconfig"}
+
+
 def test_one_that_runs_what_the_inventory_says_leaves_nothing_to_do_and_another_is_refused(tmp_path: Path) -> None:
     wanted = dataclasses.replace(intent(tmp_path), inventory=with_console(only=True))
     running = {"s1": installation_of(wanted).configuration("s1")}

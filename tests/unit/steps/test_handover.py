@@ -212,3 +212,35 @@ def test_another_bundle_is_in_it_and_what_nodes_do_not_get_of_a_bundle_is_not(la
     )
     same = intent_of(inventory(), lab.state, more, lab.kubeconfig, written=written())
     assert handover(same) == handover(lab)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"[" * 200_000, b'{"format": ' + b"9" * 5_000 + b"}", b'{"format": 1, "cluster": "../x"}', b" " * (33 << 20)],
+    ids=["deep", "a long number", "a path for a name", "long"],
+)
+def test_one_that_is_made_to_harm_its_reader_is_damaged(content: bytes) -> None:
+    with pytest.raises(ClusterupError, match="is damaged") as refused:
+        parse_handover(content, node="s1")
+    assert len(str(refused.value)) < 1_000
+
+
+@pytest.mark.parametrize("cluster", ["../../etc", "lab\x1b[2J", "", "Lab", 5, None])
+def test_a_cluster_s_name_that_could_not_be_one_never_becomes_a_path(lab: Intent, cluster: object) -> None:
+    with pytest.raises(ClusterupError, match="is damaged") as refused:
+        parse_handover(changed(lab, cluster=cluster), node="s1")
+    assert str(refused.value).replace("\n", "").isprintable()
+
+
+def test_an_inventory_of_a_few_bytes_that_stands_for_gigabytes_is_not_understood(lab: Intent) -> None:
+    bomb = "\n".join([f"a0: &a0 [{'x,' * 9}]", *(f"a{n}: &a{n} [{f'*a{n - 1},' * 9}]" for n in range(1, 10))])
+    with pytest.raises(ClusterupError, match="does not understand") as refused:
+        parse_handover(changed(lab, inventory=bomb), node="s1")
+    assert "more than 200,000 values" in str(refused.value)
+
+
+def test_a_format_that_nobody_knows_is_shown_short_and_harmless(lab: Intent) -> None:
+    with pytest.raises(ClusterupError, match="a format that this clusterup doesn't know") as refused:
+        parse_handover(changed(lab, format="\x1b[2J" + "x" * 5000), node="s1")
+    assert len(str(refused.value)) < 1_000
+    assert "\x1b" not in str(refused.value)

@@ -107,8 +107,23 @@ def test_network_cards_are_told_where_dhcp_does_not_do() -> None:
         {"name": "j1", "taints": ["gpu"]},
         {"name": "j1", "taints": ["gpu:Sometimes"]},
         {"name": "j1", "ssh": {"password_from": "secret"}},
+        {"name": "localhost"},
+        {"name": "j1", "disk": "sda"},
+        {"name": "j1", "address": "127.0.0.1"},
+        {"name": "j1", "labels": ["a=b\nc"]},
+        {"name": "j1", "ssh": {"user": "a\nb"}},
     ],
 )
 def test_what_no_node_can_have_is_bad_use(given: dict[str, Any]) -> None:
     with pytest.raises(BadUse):
         machine("10.77.0.31", **given)
+
+
+def test_what_is_wrong_is_said_as_an_inventory_s_problems_are_and_no_secret_is_repeated() -> None:
+    with pytest.raises(BadUse) as refused:
+        machine("10.77.0.31", name="j1", disk="sda", ssh={"password_from": "hunter2"})
+    said = str(refused.value)
+    assert "disk: found 'sda'; allowed: a path below /dev" in said
+    assert "ssh.password_from: found a text that is not shown here; allowed: env:NAME, file:PATH or prompt" in said
+    assert "hunter2" not in said
+    assert "nodes.0" not in said

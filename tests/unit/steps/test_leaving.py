@@ -319,3 +319,14 @@ def test_what_is_asked_of_a_node_that_leaves_shows_whether_it_is_clean() -> None
     from bootstrap.steps.leave import LEAVING_WANTED
 
     assert HANDOVER in LEAVING_WANTED.files
+
+
+def test_an_entry_on_the_roll_that_no_node_can_have_any_more_is_said_in_words(tmp_path: Path) -> None:
+    of = intent(tmp_path)
+    note_applied(of.state, of.inventory.nodes)
+    of.state.roll.write_text(of.state.roll.read_text().replace("/dev/vda", "vda", 1))
+    with pytest.raises(ClusterupError, match="something that this clusterup doesn't take") as refused:
+        read_roll(of.state)
+    assert refused.value.node == "s1"
+    assert "disk: found 'vda'; allowed: a path below /dev" in str(refused.value)
+    assert str(of.state.roll) in str(refused.value)
