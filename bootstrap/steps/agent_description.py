@@ -163,7 +163,7 @@ def parse_description(text: str) -> AgentDescription:
         missing = [path for unit in (*made.runtime, *made.kubelet) for path in unit.reads if path not in paths]
         if missing:
             raise ValueError(f"no file {missing[0]}")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ClusterupError(
             "what the cluster says of its agents can't be understood",
             step="join",

@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+BOMB = "\n".join(["a0: &a0 [x]", *(f"a{n}: &a{n} [{f'*a{n - 1},' * 9}]" for n in range(1, 10))]).encode()
+
 
 def clusterup(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     program = "from bootstrap.cli.main import main; main()"
@@ -38,6 +42,31 @@ def test_validate_shows_the_problems_of_all_files_and_exits_2(tmp_path: Path) ->
     assert "a.yaml:1:11: unknown key 'nam' in cluster" in checked.stderr
     assert "b.yaml" in checked.stderr
     assert "Traceback" not in checked.stderr
+
+
+@pytest.mark.parametrize("command", ["validate", "plan"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (BOMB, "more than 200,000 values"),
+        (b"[" * 100_000, "nested deeper"),
+        (b"\xff\xfe", "is not UTF-8"),
+        (b"a: " + b"9" * 5_000, "is read as a number"),
+        (b"a: !!python/object/apply:os.system [id]", "the tag"),
+        (b"a: \0", "U+0000"),
+        (b"#" * (5 << 20), "longer than 4 MiB"),
+    ],
+    ids=["aliases", "deep", "bytes", "number", "tag", "nul", "long"],
+)
+def test_an_inventory_that_attacks_is_bad_use_without_a_traceback(
+    tmp_path: Path, command: str, content: bytes, said: str
+) -> None:
+    (tmp_path / "a.yaml").write_bytes(content)
+    ended = clusterup(command, "a.yaml", folder=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "next: " in ended.stderr
 
 
 def test_validate_speaks_json(tmp_path: Path) -> None:

@@ -144,3 +144,8 @@ def test_tokens_may_read_that_config_map_and_nothing_else() -> None:
         "system:bootstrappers:kubeadm:default-node-token",
         "system:bootstrappers:clusterup:counted",
     ]
+
+
+def test_what_is_nested_without_end_is_not_understood_either() -> None:
+    with pytest.raises(ClusterupError, match="can't be understood"):
+        parse_description("[" * 200_000)
