@@ -72,9 +72,9 @@ def pin(state: ClusterState, inventory: Inventory, bundle: Bundle) -> None:
 def version_problems(inventory: Inventory, bundle: Bundle) -> Iterator[ClusterupError]:
     """That the inventory wants a release of Kubernetes which the bundle does not have."""
     wanted, there = inventory.kubernetes.version, bundle.kubernetes_version
-    if wanted is None or there == wanted.removeprefix("v") or there.startswith(f"{wanted.removeprefix('v')}."):
+    if wanted is None or there == wanted:
         return
-    others = _folders_with(lambda parts: parts.kubernetes == wanted.removeprefix("v"))
+    others = _folders_with(lambda parts: parts.kubernetes == wanted)
     make = f"clusterup image build --source {inventory.kubernetes.source} --version {wanted}"
     yield Refused(
         f"the inventory wants Kubernetes {wanted}, and the bundle has another release",

@@ -18,6 +18,7 @@ from bootstrap.steps.state import ClusterState
 def identity(folder: Path) -> NodeIdentity:
     return ClusterState(folder).identity("s1")
 
+
 OPERATOR = new_ssh_key().public
 
 
