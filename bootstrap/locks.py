@@ -23,6 +23,22 @@ def waiting_lock(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
+@contextmanager
+def steady(path: Path) -> Iterator[None]:
+    """Nobody holds the lock at `path` within the block, so that nothing is half written that is written under it. Where
+    there is no such file nobody ever held it, and none is made (flock(2))."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        yield
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(handle)
+
+
 def is_held(path: Path) -> bool:
     """Whether somebody holds the lock on the file at `path` now (flock(2)). Raises OSError where it can't be opened."""
     handle = os.open(path, os.O_RDONLY)

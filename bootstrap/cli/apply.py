@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -103,7 +103,6 @@ def _plan(
     parallel: int,
 ) -> None:
     from bootstrap.cli.common import intent_of_file, left_behind, saved_plan_of, with_pruned
-    from bootstrap.engine.plan import plan_as_data
     from bootstrap.engine.saved import write_plan
     from bootstrap.ui.words import plan_lines
 
@@ -113,11 +112,11 @@ def _plan(
     with observed(intent.everybody, output, detail_of(verbose)) as observe:
         prepared = prepared_for(intent, frozenset(wipe or ()), parallel, observe)
     if output is PlanOutput.JSON:
-        typer.echo(json.dumps({"actions": plan_as_data(prepared.plan)}))
+        typer.echo(json.dumps(_as_data(prepared)))
     elif output is PlanOutput.YAML:
         import yaml
 
-        typer.echo(yaml.safe_dump({"actions": plan_as_data(prepared.plan)}, sort_keys=False, width=120), nl=False)
+        typer.echo(yaml.safe_dump(_as_data(prepared), sort_keys=False, width=120), nl=False)
     else:
         typer.echo("\n".join(plan_lines(prepared.plan, prepared.world.unreachable)))
     if behind := left_behind(intent):
@@ -131,6 +130,14 @@ def _plan(
         raise typer.Exit(3)
     if detailed_exitcode and not prepared.plan.empty:
         raise typer.Exit(2)
+
+
+def _as_data(prepared: Prepared) -> dict[str, Any]:
+    """The plan as plain data, with the nodes that were not reached where there are any."""
+    from bootstrap.engine.plan import plan_as_data
+
+    away = {name: error.problem for name, error in prepared.world.unreachable.items()}
+    return {"actions": plan_as_data(prepared.plan), **({"unreachable": away} if away else {})}
 
 
 def apply(
@@ -217,17 +224,14 @@ def apply(
 @contextmanager
 def locked(read: Callable[[], Intent], doing: str, patience: Patience) -> Iterator[tuple[Intent, Alone]]:
     """What is to be done, as `read` says it, with the cluster to oneself. Raises Refused as `alone` does."""
-    from bootstrap.steps.alone import alone
+    from bootstrap.engine.lock import file_lock
+    from bootstrap.steps.alone import holding
 
-    intent = read()
-    with alone(intent, doing, patience) as only:
-        if not intent.state.vault.overtaken:
+    with file_lock(read().state.lock, doing, patience):
+        # Whoever was at work before may have made keys, or forgotten them: what was read before that does not count.
+        intent = read()
+        with holding(intent, doing, patience) as only:
             yield intent, only
-            return
-    # Whoever was at work before has made the keys that were missing here.
-    intent = read()
-    with alone(intent, doing, patience) as only:
-        yield intent, only
 
 
 @dataclass(frozen=True)

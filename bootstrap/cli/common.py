@@ -107,8 +107,15 @@ def left_behind(intent: Intent) -> str | None:
 
 
 def notes_of(intent: Intent, prepared: Prepared) -> list[str]:
-    """What a person has to know of the nodes that leave."""
-    return list(notes(intent.inventory, intent.leaving, prepared.world, read_if_there(intent.kubeconfig) or b""))
+    """What a person has to know of the nodes that leave, and of a bundle that is only known of."""
+    found = list(notes(intent.inventory, intent.leaving, prepared.world, read_if_there(intent.kubeconfig) or b""))
+    if intent.bundle.directory == intent.state.bundle_folder:
+        wanted = intent.inventory.os.bundle or "none was built here"
+        found.append(
+            f"the bundle's files are not here ({wanted}): nothing can be installed until they are; all else goes by "
+            "what is known of the bundle that the cluster is made of"
+        )
+    return found
 
 
 def saved_plan_of(intent: Intent, inventory: Path, prepared: Prepared) -> SavedPlan:

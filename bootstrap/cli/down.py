@@ -131,6 +131,7 @@ def _teardown(inventory: Path, wipe: bool, only: list[str], kubeconfig: Path | N
     from bootstrap.inventory.load import read_inventory
     from bootstrap.steps.damage import FROM_A_COPY, FROM_A_SERVER, lost
     from bootstrap.steps.down import Teardown
+    from bootstrap.steps.joiner_state import require_operator
     from bootstrap.steps.kubeconfig import kubeconfig_beside
     from bootstrap.steps.state import cluster_state
 
@@ -139,6 +140,7 @@ def _teardown(inventory: Path, wipe: bool, only: list[str], kubeconfig: Path | N
     for node in only:
         if node not in names:
             raise BadUse(f"the inventory has no node {node}", hint=f"its nodes: {', '.join(names)}")
+    require_operator(name)
     state = cluster_state(name)
     if not state.known:
         if state.forgotten:

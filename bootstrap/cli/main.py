@@ -29,6 +29,9 @@ from bootstrap.cli.start import end_interrupted
 from bootstrap.errors import ClusterupError
 from bootstrap.system_errors import in_words, own_error
 
+# Typer hands on what its parser raises, and has no name of its own for it.
+USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
+
 
 class CtrlC(Exception):
     """A person pressed Ctrl-C (or Ctrl-D, as the answer to a question)."""
@@ -43,6 +46,11 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except (KeyboardInterrupt, typer.Abort):
             raise CtrlC from None
+        except USAGE_ERROR as error:
+            if "--detailed-exitcode" in sys.argv:
+                # 2 says that there is something to do.
+                error.exit_code = ClusterupError.exit_code  # type: ignore[attr-defined]
+            raise
 
 
 app = typer.Typer(

@@ -57,7 +57,7 @@ def stick(
     from bootstrap.steps.discovery import discover, pins_of, server_url
     from bootstrap.steps.join_stick import Wishes, write_join_stick
     from bootstrap.steps.join_words import given_token, machine_of
-    from bootstrap.steps.joining import described_agent, joining_of, note_joining
+    from bootstrap.steps.joining import described_agent, joining_of, keep_identity, note_joining
     from bootstrap.steps.made_secret import check_same_server, made_for
     from bootstrap.transport.target import Place
 
@@ -80,7 +80,7 @@ def stick(
         check_same_server(server_of_it, machine)
     joining = joining_of(cluster, shown, described_agent(cluster, shown), machine, local)
     target = out or Path(f"{name}.stick")
-    joining.state.keep_made()
+    keep_identity(joining)
     write_join_stick(joining, Wishes(disk, wipe), target)
     note_joining(joining)
     typer.echo(

@@ -27,7 +27,7 @@ FORMAT = 1
 
 def labs_dir() -> Path:
     """The folder of all labs."""
-    return private_folder(state_dir() / "labs")
+    return state_dir() / "labs"
 
 
 def load_lab(name: str) -> Lab | None:
@@ -95,7 +95,7 @@ def lab_locked(name: str, doing: str) -> Iterator[None]:
     """One command at a time changes a lab. Raises Refused where another is at it."""
     check_name(name)
     # Beside the lab's folder, which comes and goes. The kernel lets go of it when its holder ends.
-    handle = os.open(labs_dir() / f".{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    handle = os.open(private_folder(labs_dir()) / f".{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -123,6 +123,6 @@ def remove_unfinished(name: str) -> None:
 def unfinished_folder(name: str) -> Path:
     """The folder in which a lab is made; it gets its name when it is complete."""
     remove_unfinished(name)
-    folder = labs_dir() / f".{name}.making"
+    folder = private_folder(labs_dir()) / f".{name}.making"
     folder.mkdir(mode=0o700)
     return folder

@@ -75,6 +75,21 @@ def kept_pki(keep: Keep) -> ClusterPki:
     )
 
 
+def strangers_in(pki: ClusterPki) -> dict[str, str]:
+    """The certificates and public keys that are not those of the private keys beside them: both files' names."""
+    pairs = zip(AUTHORITIES, (pki.ca, pki.front_proxy, pki.etcd), strict=True)
+    found = {f"{path}.crt": f"{path}.key" for path, pair in pairs if not belong_together(pair)}
+    if public_half(pki.service_account_key).strip() != pki.service_account_public.strip():
+        found["pki/sa.pub"] = "pki/sa.key"
+    return found
+
+
+def made_public(name: str, key_pem: bytes) -> bytes:
+    """What belongs into that file of an authority, or of the key of service accounts, for this private key."""
+    path = name.removesuffix(".crt")
+    return self_signed(AUTHORITIES[path], key_pem) if path in AUTHORITIES else public_half(key_pem)
+
+
 def _authority(keep: Keep, path: str, common_name: str) -> KeyPair:
     key = keep(f"{path}.key", new_key)
     return KeyPair(keep(f"{path}.crt", lambda: self_signed(common_name, key)), key)

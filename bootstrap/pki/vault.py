@@ -9,7 +9,9 @@ No private key that exists is overwritten: one that can't be used is set aside u
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -104,29 +106,35 @@ class Vault:
                 hint="run the same command again: it goes on with the keys that are there",
             )
         unfinished = self.folder / UNFINISHED
-        data = {name: content.decode() for name, content in self._made.items()}
+        data = {name: {"is": text.decode(), "was": _digest(self._before[name])} for name, text in self._made.items()}
         write_private(unfinished, json.dumps(data).encode())
+        _sync(self.folder)
         for name, content in self._made.items():
             path = self.folder / name
             there = self._on_disk(name)
             if there == content:
                 continue
             if there is not None and not name.endswith(PUBLIC):
-                path.rename(_aside(path))
+                set_aside(path)
             write_private(path, content)
+        for folder in sorted({(self.folder / name).parent for name in self._made}):
+            _sync(folder)
         unfinished.unlink()
 
     def _moved(self, name: str) -> bool:
         return self._on_disk(name) not in (self._before[name], self._made[name])
 
     def _take_up(self) -> None:
-        """Go on with what somebody was writing when they were interrupted."""
+        """Go on with what somebody was writing when they were interrupted, as far as nobody else has written those
+        files since."""
         if self._looked:
             return
         self._looked = True
-        for name, content in _unfinished(self.folder).items():
-            self._made[name] = content
-            self._before[name] = self._on_disk(name)
+        for name, (content, was) in _unfinished(self.folder).items():
+            there = self._on_disk(name)
+            if there == content or _digest(there) == was:
+                self._made[name] = content
+                self._before[name] = there
 
     def _on_disk(self, name: str) -> bytes | None:
         path = self.folder / name
@@ -142,14 +150,21 @@ class Vault:
             ) from None
 
 
-def _unfinished(folder: Path) -> Mapping[str, bytes]:
-    """What was being written when somebody was interrupted. That file has its name only when it is whole."""
+def set_aside(path: Path) -> None:
+    """Rename a file that makes room for another one. Raises OSError."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    path.rename(path.with_name(f"{path.name}.set-aside-{stamp}"))
+
+
+def _unfinished(folder: Path) -> Mapping[str, tuple[bytes, str]]:
+    """What was being written when somebody was interrupted, and the digest of what was there before. That file has its
+    name only when it is whole."""
     path = folder / UNFINISHED
     try:
         content = read_if_there(path)
         data = json.loads(content) if content is not None else {}
-        return {str(name): str(text).encode() for name, text in data.items()}
-    except (OSError, ValueError, AttributeError) as error:
+        return {str(name): (str(entry["is"]).encode(), str(entry["was"])) for name, entry in data.items()}
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise BadUse(
             f"{path} can't be read: keys that were being written when clusterup was interrupted",
             step="state",
@@ -160,7 +175,15 @@ def _unfinished(folder: Path) -> Mapping[str, bytes]:
         ) from None
 
 
-def _aside(path: Path) -> Path:
-    """Where a file goes that makes room for another one."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-    return path.with_name(f"{path.name}.damaged-{stamp}")
+def _digest(content: bytes | None) -> str:
+    """SHA-256; empty for a file that is not there."""
+    return "" if content is None else hashlib.sha256(content).hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    """Have the names in a folder on the disk (fsync(2))."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

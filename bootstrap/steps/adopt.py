@@ -21,13 +21,14 @@ from bootstrap.locks import waiting_lock
 from bootstrap.paths import private_folder
 from bootstrap.pki.kubeconfig import to_yaml, write_kubeconfig
 from bootstrap.pki.store import write_once, write_private
+from bootstrap.pki.vault import PUBLIC, set_aside
 from bootstrap.steps.adopt_fetch import STEP, Found
 from bootstrap.steps.handover_file import ROOTS, Handover
 from bootstrap.steps.joiner_state import only_joins
 from bootstrap.steps.kubeconfig import admin_kubeconfig, kubeconfig_beside
 from bootstrap.steps.pinned import pin
 from bootstrap.steps.roll import note_applied
-from bootstrap.steps.state import ClusterState, state_folder
+from bootstrap.steps.state import ClusterState, cluster_state, state_folder
 from bootstrap.steps.ways import operator_keys
 
 
@@ -54,7 +55,7 @@ def take_over(found: Found, other_here: OtherHere) -> Taken:
     that is to be replaced), or while clusterup is at work on it.
     """
     handover = found.handover
-    folder = state_folder(handover.cluster)
+    folder = cluster_state(handover.cluster).folder
     with _writing(folder):
         if not folder.exists() and _placed(folder, found):
             return Taken(folder, added=tuple(sorted(handover.parts)))
@@ -79,7 +80,7 @@ def take_into(state: ClusterState, found: Found, other_here: OtherHere) -> Taken
 def check_takes_over(found: Found) -> None:
     """Raise Refused where the state here is another cluster's, or that of an operator who has something else than the
     server and never had what it has. Changes nothing."""
-    folder = state_folder(found.handover.cluster)
+    folder = cluster_state(found.handover.cluster).folder
     with _writing(folder):
         _, other = _compared(found.handover, folder)
         _check_same_cluster(found.handover, folder, other)
@@ -216,16 +217,19 @@ def _placed(folder: Path, found: Found) -> bool:
 
 
 def _write(state: ClusterState, parts: Mapping[str, bytes], found: Found) -> None:
-    """Write files of the state. A certificate is never beside another one's key, whatever is interrupted."""
-    last = (".crt", ".pub")
-    for name in parts:
-        if name.endswith(last):
-            (state.folder / name).unlink(missing_ok=True)
-    for name in sorted(parts, key=lambda name: name.endswith(last)):
-        write_private(state.folder / name, parts[name])
-    pin(state, found.handover.inventory, bundle_of(state.bundle_folder, found.handover.bundle))
+    """Write files of the state. A certificate is never beside another one's key, whatever is interrupted; a private
+    key that makes room is set aside."""
     # A server gets the file when etcd has been founded, and not before.
     state.note_founded()
+    for name in parts:
+        path = state.folder / name
+        if name.endswith(PUBLIC):
+            path.unlink(missing_ok=True)
+        elif path.exists() and path.read_bytes() != parts[name]:
+            set_aside(path)
+    for name in sorted(parts, key=lambda name: name.endswith(PUBLIC)):
+        write_private(state.folder / name, parts[name])
+    pin(state, found.handover.inventory, bundle_of(state.bundle_folder, found.handover.bundle))
     state.note_handover(found.sha256)
     note_applied(state, found.handover.inventory.nodes)
 

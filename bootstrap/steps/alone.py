@@ -216,17 +216,23 @@ class Held(Protocol):
 def alone(intent: Held, doing: str, patience: Patience) -> Iterator[Alone]:
     """Be the only apply on this machine, and get what makes it the only one for the cluster. Raises Refused that says
     who is at work when patience is at its end."""
+    with file_lock(intent.state.lock, doing, patience), holding(intent, doing, patience) as hold:
+        yield hold
+
+
+@contextmanager
+def holding(intent: Held, doing: str, patience: Patience) -> Iterator[Alone]:
+    """As `alone`, for whoever has the lock beside the state already."""
     open_node = opener(intent.inventory, intent.state, None)
 
     def way(server: str) -> Way:
         return Way(server, lambda: etcd_on(server, open_node, intent.keys))
 
-    with file_lock(intent.state.lock, doing, patience):
-        hold = Alone(intent.inventory, doing, patience, way=way, noted=intent.state.note_founded)
-        try:
-            yield hold
-        finally:
-            hold.give_back()
+    hold = Alone(intent.inventory, doing, patience, way=way, noted=intent.state.note_founded)
+    try:
+        yield hold
+    finally:
+        hold.give_back()
 
 
 @contextmanager

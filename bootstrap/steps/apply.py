@@ -17,6 +17,7 @@ from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.bundle import Bundle, verify_bundle
 from bootstrap.image.configuration import EtcFile
 from bootstrap.inventory.model import Inventory
+from bootstrap.locks import steady
 from bootstrap.steps.configuration import node_etc
 from bootstrap.steps.console_entry import RunsInstalled
 from bootstrap.steps.consoles import console_target
@@ -37,7 +38,7 @@ from bootstrap.steps.left_over import left_over, other_authority
 from bootstrap.steps.node_object import node_actions
 from bootstrap.steps.objects import Manifest, cluster_objects, kept
 from bootstrap.steps.observe import read_api, read_etcd, read_pods, read_well
-from bootstrap.steps.pinned import cluster_problems, state_problems, version_problems
+from bootstrap.steps.pinned import pin_problems, version_problems
 from bootstrap.steps.preflight import BY_INVENTORY, Advice, preflight
 from bootstrap.steps.published import agent_objects
 from bootstrap.steps.rolling import one_after_the_other, serving
@@ -96,9 +97,10 @@ def intent_of(
 ) -> Intent:
     """What the inventory comes to; `written` and `places` as in `Intent`. Keys and certificates that are not there yet
     are made in memory; the state stays as it is (see `ClusterState.keep_made`)."""
-    keys = operator_keys(state)
-    nodes = desired_nodes(inventory, written, state, bundle, keys)
-    described = agent_objects(inventory, state, bundle, keys)
+    with steady(state.keys_lock):
+        keys = operator_keys(state)
+        nodes = desired_nodes(inventory, written, state, bundle, keys)
+        described = agent_objects(inventory, state, bundle, keys)
     host, port = joined_at(inventory)
     return Intent(
         inventory=inventory,
@@ -233,7 +235,7 @@ def all_actions(
     everything = around_those_who_leave(leave, one_after_the_other(actions, serve), intent.leaving, world)
     everything = opened_first(everything, opened(intent.nodes, world))
     # What is done rests on keys that may have been made a moment ago: they are kept before anything else begins.
-    keys = keys_action(intent.state, inventory, intent.bundle)
+    keys = keys_action(intent.state, inventory, intent.bundle, world)
     after = [dataclasses.replace(action, needs=action.needs or (KEYS,)) for action in everything]
     return [
         dataclasses.replace(action, wanted_by=intent.places.get(action.node or "", "")) for action in (keys, *after)
@@ -283,14 +285,10 @@ def _used_parts(plan: Plan[World], bundle: Bundle) -> list[str]:
 
 
 def _pinned_otherwise(intent: Intent, world: World) -> list[ClusterupError]:
-    """What of a cluster that runs would become another than it was founded with. The state and the cluster say the
-    same, where nobody else has applied: one of them is told."""
+    """What of a cluster that runs would become another than it was founded with."""
     inventory, bundle = intent.inventory, intent.bundle
-    problems = [*version_problems(inventory, bundle)]
-    found = list(state_problems(intent.state, inventory, bundle))
-    if not found and world.api is not None:
-        found = list(cluster_problems(world.api.objects, inventory, bundle))
-    return problems + found
+    objects = world.api.objects if world.api is not None else {}
+    return [*version_problems(inventory, bundle), *pin_problems(intent.state, objects, inventory, bundle)]
 
 
 def _second_cluster(intent: Intent, world: World) -> list[ClusterupError]:

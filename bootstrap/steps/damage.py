@@ -18,14 +18,16 @@ def lost(path: Path, way_back: str) -> Refused:
     )
 
 
-def damaged(path: Path, why: str, way_back: str) -> Refused:
-    """A file holds something else than it should; `why` repeats nothing of a secret."""
+def damaged(path: Path, why: str, way_back: str, *others: Path) -> Refused:
+    """A file holds something else than it should; `why` repeats nothing of a secret. `others` may be what is wrong as
+    well: they have to go with it."""
+    moves = "; ".join(f"mv {each} {each}.damaged" for each in (path, *others))
     return Refused(
         f"the state here has a damaged file: {path.name}",
         step="state",
         tried=f"read {path}",
         got=why,
-        hint=way_back.format(move=f"move it away (mv {path} {path}.damaged), then "),
+        hint=way_back.format(move=f"move {'both' if others else 'it'} away ({moves}), then "),
     )
 
 

@@ -149,7 +149,12 @@ def _forget_kubeconfig(down: Teardown) -> Iterator[str]:
     kept = read_if_there(down.kubeconfig)
     if kept is None:
         return
-    if kept == to_yaml(admin_kubeconfig(down.inventory, down.keys)):
+    try:
+        made = to_yaml(admin_kubeconfig(down.inventory, down.keys))
+    except ClusterupError as error:
+        yield f"{down.kubeconfig} stays, and is of no use: whether clusterup wrote it is not known ({error.problem})"
+        return
+    if kept == made:
         down.kubeconfig.unlink()
         yield f"{down.kubeconfig} was of no use any more, and is removed"
     else:

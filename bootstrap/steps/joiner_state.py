@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bootstrap.errors import Refused
-from bootstrap.steps.state import CLUSTER_ID, SSH_KEY, ClusterState, state_folder
+from bootstrap.steps.state import CLUSTER_ID, SSH_KEY, ClusterState, cluster_state, state_folder
 
 KEY_FILE = "joiner/id_ed25519"
 
@@ -27,7 +27,7 @@ def state_for_joining(cluster: str, cluster_id: str) -> ClusterState:
 
     Raises Refused where there is a state of another cluster of that name.
     """
-    folder = state_folder(cluster)
+    folder = cluster_state(cluster).folder
     state = ClusterState(folder) if (folder / SSH_KEY).exists() else JoinerState(folder)
     known = state.vault.keep(CLUSTER_ID, cluster_id.encode).decode("utf-8", "replace").strip()
     if known != cluster_id:

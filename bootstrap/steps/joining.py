@@ -200,6 +200,12 @@ def installation_for(joining: Joining) -> Installation:
     )
 
 
+def keep_identity(joining: Joining) -> None:
+    """Keep the key that the machine will show, and the one that it will let in. Raises Refused, OSError."""
+    _ = joining.state.ssh_key, joining.state.identity(joining.node.name)
+    joining.state.keep_made()
+
+
 def note_joining(joining: Joining) -> None:
     """Remember the machine as one that is being installed: it will show the host key that was made for it here."""
     name = joining.node.name

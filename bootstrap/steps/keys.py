@@ -16,18 +16,22 @@ from bootstrap.steps.world import World
 ID = "cluster/keys"
 
 
-def keys_action(state: ClusterState, inventory: Inventory, bundle: Bundle) -> Action[World]:
+def keys_action(state: ClusterState, inventory: Inventory, bundle: Bundle, world: World) -> Action[World]:
     """The action that writes what was made for the cluster into the state: its authorities, certificates and
-    identities, and what it is made of."""
+    identities, and what it is made of. Of a cluster that was founded that is only noted while it says so itself."""
+    known = not state.founded or world.api is not None
 
     def check(_: World) -> str | None:
         if made := state.vault.made:
             return _described(made)
-        return None if is_pinned(state, inventory, bundle) else "what the cluster is made of is not noted yet"
+        if not known or is_pinned(state, inventory, bundle):
+            return None
+        return "what the cluster is made of is not noted yet"
 
     def apply(_: Context) -> None:
         state.keep_made()
-        pin(state, inventory, bundle)
+        if known:
+            pin(state, inventory, bundle)
 
     return Action(
         id=ID,
@@ -45,7 +49,7 @@ def _described(made: Sequence[str]) -> str:
         return f"{' and '.join(made)} {'is' if len(made) == 1 else 'are'} to be made"
     counted = Counter(_kind(name) for name in made)
     parts = [f"{counted[kind]} {words[counted[kind] > 1]}" for kind, words in _KINDS.items() if counted[kind]]
-    return f"{', '.join(parts)} are to be made"
+    return f"{', '.join(parts)} {'is' if len(parts) == 1 and 1 in counted.values() else 'are'} to be made"
 
 
 _KINDS = {

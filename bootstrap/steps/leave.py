@@ -223,5 +223,5 @@ def _forget(each: Leaving, state: ClusterState, facts: NodeFacts | None) -> None
         if facts is None or facts.kind != "installed" or each.manner.disk is Disk.WIPE:
             for kind in (INSTALLED, LIVE):
                 state.host_keys.forget(each.name, kind)
-            shutil.rmtree(state.folder / "nodes" / each.name, ignore_errors=True)
+            state.forget_identity(each.name)
     note_left(state, each.name)

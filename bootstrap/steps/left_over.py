@@ -71,8 +71,9 @@ def other_authority(world: World, cluster_id: str, pki: ClusterPki, past: Collec
                     step="preflight",
                     tried=f"compare {', '.join(other)} with the state",
                     got="other ones there",
-                    hint="move the state away that is here, and take the cluster's own from a server: clusterup adopt "
-                    f"root@SERVER; if this node is what is wrong, clean it: clusterup down --only {name}",
+                    hint=f"if this is the only node of which that is said, take it out and in again: clusterup remove "
+                    f"{name}, then its entry back into the inventory, and apply; if all say so, the state here is the "
+                    "wrong one: move it away, and take the cluster's own: clusterup adopt root@SERVER",
                 )
             )
     return found

@@ -86,32 +86,23 @@ def version_problems(inventory: Inventory, bundle: Bundle) -> Iterator[Clusterup
     )  # fmt: skip
 
 
-def state_problems(state: ClusterState, inventory: Inventory, bundle: Bundle) -> Iterator[ClusterupError]:
-    """What of a cluster that was founded is other in its state than in the inventory and the bundle."""
-    if not state.founded:
-        return
-    manifest = _pinned_bundle(state)
-    if manifest is not None:
-        pinned = parts_of(bundle_of(state.bundle_folder, manifest))
-        yield from _bundle_problems(pinned, bundle, f"the state in {state.folder}")
-    networks = _pinned_networks(state)
-    if networks is not None:
-        yield from _network_problems(networks, inventory, f"the state in {state.folder}")
-
-
-def cluster_problems(
-    objects: Mapping[str, Mapping[str, Any]], inventory: Inventory, bundle: Bundle
+def pin_problems(
+    state: ClusterState, objects: Mapping[str, Mapping[str, Any]], inventory: Inventory, bundle: Bundle
 ) -> Iterator[ClusterupError]:
-    """The same for what the cluster says of itself; `objects` are those that the API server has, by their keys."""
-    pinned = _described(objects)
-    if pinned is not None:
-        yield from _bundle_problems(pinned, bundle, f"the ConfigMap {AGENT} in the cluster")
-    networks = _configured(objects)
-    if networks:
-        yield from _network_problems(networks, inventory, "the ConfigMap kubeadm-config in the cluster")
+    """What of a cluster that was founded is other than in the inventory and the bundle. What the cluster says of itself
+    counts, where `objects` has it (those that the API server has, by their keys); else what the state says."""
+    parts, where = _described(objects), f"the ConfigMap {AGENT} in the cluster"
+    if parts is None and state.founded and (manifest := _pinned_bundle(state)) is not None:
+        parts, where = parts_of(bundle_of(state.bundle_folder, manifest)), f"the state in {state.folder}"
+    if parts is not None:
+        yield from _bundle_problems(parts, bundle, where, state)
+    networks, where = _configured(objects), "the ConfigMap kubeadm-config in the cluster"
+    if not networks and state.founded:
+        networks, where = _pinned_networks(state) or {}, f"the state in {state.folder}"
+    yield from _network_problems(networks, inventory, where)
 
 
-def _bundle_problems(pinned: Parts, bundle: Bundle, where: str) -> Iterator[ClusterupError]:
+def _bundle_problems(pinned: Parts, bundle: Bundle, where: str, state: ClusterState) -> Iterator[ClusterupError]:
     wanted = parts_of(bundle)
     other = pinned.other_than(wanted)
     if not other:
@@ -124,9 +115,9 @@ def _bundle_problems(pinned: Parts, bundle: Bundle, where: str) -> Iterator[Clus
         tried=f"compare {bundle.directory} with {where}",
         got=f"the cluster is made of {pinned}, the bundle has {wanted}; different: {', '.join(other)}",
         hint=f"name the cluster's own bundle, it is still here: os.bundle: {kept[0]}" if kept
-        else f"name the folder of the cluster's own bundle (os.bundle), copied from where it was made; "
-        f"Kubernetes {pinned.kubernetes} can be made again with clusterup image build. A new cluster takes the other "
-        "one: clusterup down, then apply",
+        else "name the folder of the cluster's own bundle (os.bundle), copied from where it was made; whatever "
+        f"installs nothing also works with what is known of it: os.bundle: {state.bundle_folder}. A new cluster takes the "
+        "other one: clusterup down, then apply",
     )  # fmt: skip
 
 

@@ -17,14 +17,14 @@ from pathlib import Path
 from bootstrap.engine.journal import rotated
 from bootstrap.engine.lock import file_lock
 from bootstrap.errors import BadUse, Refused
+from bootstrap.image.bundle import MANIFEST
 from bootstrap.locks import waiting_lock
 from bootstrap.paths import state_dir
 from bootstrap.pki.encryption import checked_encryption_key, new_encryption_key
 from bootstrap.pki.parts import check_part
 from bootstrap.pki.sshkeys import SshKey, new_ssh_key, public_line
-from bootstrap.pki.store import AUTHORITIES, ClusterPki, kept_pki, read_if_there, write_private
+from bootstrap.pki.store import ClusterPki, kept_pki, made_public, read_if_there, strangers_in, write_private
 from bootstrap.pki.vault import UNFINISHED, Vault
-from bootstrap.pki.x509 import belong_together
 from bootstrap.steps.damage import AS_IT_IS, FROM_A_COPY, FROM_A_SERVER, MADE_ANEW, damaged, lost
 from bootstrap.steps.identity import NodeIdentity, new_id
 from bootstrap.transport.hostkeys import HostKeys, PassingHostKeys
@@ -60,6 +60,7 @@ class ClusterState:
         """Write the keys, certificates and identities that were made, and the format of the state. Raises Refused where
         another clusterup was quicker."""
         self.vault.write()
+        self._forgetting.unlink(missing_ok=True)
         if read_if_there(self._format) is None:
             write_private(self._format, f"{FORMAT}\n".encode())
 
@@ -93,11 +94,16 @@ class ClusterState:
     @property
     def pki(self) -> ClusterPki:
         """The cluster's authorities. Raises Refused where the cluster was founded and one of them is lost."""
-        found = kept_pki(lambda name, make: self._kept(name, make, self.founded))
-        for path, pair in zip(AUTHORITIES, (found.ca, found.front_proxy, found.etcd), strict=True):
-            if not belong_together(pair):
-                raise self._damaged(f"{path}.key", f"it does not belong to {path}.crt")
-        return found
+        founded = self.founded
+        found = kept_pki(lambda name, make: self._kept(name, make, founded))
+        strangers = strangers_in(found)
+        for public, private in strangers.items():
+            if founded:
+                both = [self.folder / name for name in (private, public)]
+                raise damaged(both[0], f"it does not belong to {both[1].name} beside it", self._way_back, *both[1:])
+            # Nothing was made with either yet: the private one decides.
+            self.vault.make(public, made_public(public, self.vault.read(private) or b""))
+        return self.pki if strangers else found
 
     def _kept(self, name: str, make: Callable[[], bytes], there: bool) -> bytes:
         """What the file holds; made where there is none, unless it has to be `there`."""
@@ -109,7 +115,7 @@ class ClusterState:
         try:
             check_part(name, found)
         except ValueError as error:
-            raise self._damaged(name, str(error)) from None
+            raise damaged(self.folder / name, str(error), self._way_back if there else MADE_ANEW) from None
         return found
 
     def _ssh_key(self, name: str, there: bool) -> SshKey:
@@ -121,9 +127,6 @@ class ClusterState:
 
         private = self._kept(name, make, there)
         return SshKey(private, public_line(private))
-
-    def _damaged(self, name: str, why: str) -> Refused:
-        return damaged(self.folder / name, why, self._way_back if self.reached else MADE_ANEW)
 
     @property
     def _way_back(self) -> str:
@@ -234,6 +237,7 @@ class ClusterState:
         """The cluster is no more: forget its authorities and what it was. What leads into its nodes stays, they may be
         part of another life of it; no certificate of this one will be worth anything there."""
         with waiting_lock(self.keys_lock):
+            (self.folder / UNFINISHED).unlink(missing_ok=True)
             authority = read_if_there(self.pki_folder / "ca.crt")
             if authority is not None:
                 ended = [*self.past_lives, hashlib.sha256(authority).hexdigest()][-REMEMBERED_LIVES:]
@@ -244,9 +248,9 @@ class ClusterState:
                 if folder.is_dir():
                     folder.rename(going)
                     shutil.rmtree(going)
-            for note in (self._handovers, self.founded_note, self.ending_note, self.roll, self.network_note):
+            pins = (self.network_note, self.bundle_folder / MANIFEST)
+            for note in (self._handovers, self.founded_note, self.ending_note, self.roll, *pins):
                 note.unlink(missing_ok=True)
-            (self.folder / UNFINISHED).unlink(missing_ok=True)
 
     @property
     def past_lives(self) -> list[str]:
@@ -289,7 +293,9 @@ class ClusterState:
         return self.folder / "nodes" / node / "wiped"
 
     def note_installed(self, node: str) -> None:
-        """Remember that the micro OS was put on a node."""
+        """Remember that the micro OS was put on a node, and keep what leads into it."""
+        _ = self.ssh_key, self.identity(node)
+        self.keep_made()
         write_private(self._installed_note(node), b"")
         self._wiped_note(node).unlink(missing_ok=True)
 
@@ -304,8 +310,20 @@ class ClusterState:
         """Who the node is; made where it is not known yet. Raises Refused where a part of it is lost."""
         names = [f"nodes/{node}/{part}" for part in (MACHINE_ID, HOST_KEY)]
         there = self.was_installed(node) or (self.founded and any((self.folder / name).exists() for name in names))
-        machine_id = self._kept(names[0], new_id, there)
-        return NodeIdentity(machine_id.decode().strip(), self._ssh_key(names[1], there))
+        try:
+            machine_id = self._kept(names[0], new_id, there)
+            return NodeIdentity(machine_id.decode().strip(), self._ssh_key(names[1], there))
+        except Refused as error:
+            if there:
+                folder = self.folder / "nodes" / node
+                error.hint += f". Where no server has it, the node was never installed: mv {folder} {folder}.damaged"
+            raise
+
+    def forget_identity(self, node: str) -> None:
+        """Forget who the node is: another machine may come under its name."""
+        # First what says that it must be known.
+        self._installed_note(node).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "nodes" / node, ignore_errors=True)
 
 
 def read_note(path: Path) -> bytes | None:

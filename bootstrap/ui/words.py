@@ -12,7 +12,7 @@ from bootstrap.engine.run import Outcome, Report, State
 
 def plan_lines(plan: Plan[Any], unreachable: Collection[str] = ()) -> Iterator[str]:
     """The plan, node by node: what would be done, and why. `unreachable` are the machines that were not looked at."""
-    not_seen = f"not looked at, and nothing is known of: {', '.join(unreachable)}"
+    not_seen = f"not reached, and nothing is known of: {', '.join(unreachable)}"
     if plan.empty:
         yield (
             "nothing to do on the machines that answered"

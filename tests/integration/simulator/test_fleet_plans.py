@@ -80,7 +80,8 @@ def test_a_node_that_is_off_is_named_and_the_others_are_planned(cluster: Simulat
     events = [json.loads(line) for line in planned.stdout.splitlines()]
     answered = [event["node"] for event in events if event.get("event") == "FactsRead" and event["error"] is None]
     assert sorted(answered) == sorted(name for name in cluster.machines if name != "a7")
-    assert events[-1] == {"actions": []}
+    assert events[-1]["actions"] == []
+    assert list(events[-1]["unreachable"]) == ["a7"]
     assert "a7: connect: 127.77.0.10 is there, but nothing listens" in planned.stderr
     assert planned.returncode == 3
 
@@ -94,7 +95,7 @@ def test_a_node_that_was_not_looked_at_is_not_nothing_to_do(cluster: SimulatedCl
         cluster.fleet.switch_on("a7")
     assert done.returncode == 3, done.stderr
     assert "nothing to do on the machines that answered" in done.stdout
-    assert "not looked at, and nothing is known of: a7" in done.stdout
+    assert "not reached, and nothing is known of: a7" in done.stdout
     assert NOTHING_TO_DO not in done.stdout
     assert "the cluster is there" not in done.stdout
 
@@ -104,6 +105,8 @@ def test_a_bad_inventory_is_told_from_something_to_do_by_the_exit_code(cluster: 
     assert types(cluster, "plan", "bad.yaml").returncode == 2
     assert types(cluster, "plan", "bad.yaml", "--detailed-exitcode").returncode == 1
     assert types(cluster, "plan", "none.yaml", "--detailed-exitcode").returncode == 1
+    assert types(cluster, "plan", "fleet.yaml", "--detailed-exitcode", "--parallel", "0").returncode == 1
+    assert types(cluster, "plan", "fleet.yaml", "--parallel", "0").returncode == 2
 
 
 def test_what_one_node_lacks_is_all_that_is_planned(cluster: SimulatedCluster) -> None:

@@ -121,7 +121,7 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paper:
         yield Hold()
 
     monkeypatch.setattr("bootstrap.steps.apply.look", made.look)
-    monkeypatch.setattr("bootstrap.steps.alone.alone", alone)
+    monkeypatch.setattr("bootstrap.steps.alone.holding", alone)
     monkeypatch.setattr("bootstrap.engine.run.run_plan", made.run)
     return made
 

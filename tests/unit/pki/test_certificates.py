@@ -124,7 +124,7 @@ def test_a_key_that_can_t_be_used_is_set_aside_and_never_overwritten(tmp_path: P
     assert (tmp_path / "s1.key").read_bytes() == damage
     vault.write()
     assert (tmp_path / "s1.key").read_bytes() == made.key_pem
-    assert [path.read_bytes() for path in tmp_path.glob("s1.key.damaged-*")] == [damage]
+    assert [path.read_bytes() for path in tmp_path.glob("s1.key.set-aside-*")] == [damage]
 
 
 def test_a_certificate_beside_another_one_s_key_is_made_anew_for_the_key_that_is_there(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import re
 import stat
 import threading
 from collections.abc import Callable
@@ -13,8 +15,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_private_key
 
 from bootstrap.errors import Refused
+from bootstrap.locks import is_held, steady, waiting_lock
 from bootstrap.pki.sshkeys import SshKey, kept_ssh_key, new_ssh_key
-from bootstrap.pki.store import write_private
+from bootstrap.pki.store import strangers_in, write_private
 from bootstrap.pki.vault import UNFINISHED
 from bootstrap.steps.state import ClusterState
 
@@ -111,3 +114,108 @@ def test_whoever_comes_after_a_power_cut_goes_on_with_the_keys_that_were_being_w
     later.keep_made()
     assert not (tmp_path / UNFINISHED).exists()
     assert (ClusterState(tmp_path).cluster_id, ClusterState(tmp_path).pki) == made[:2]
+
+
+def test_what_was_being_written_does_not_win_over_what_somebody_has_written_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = ClusterState(tmp_path)
+    made = state.identity("n4")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("bootstrap.pki.vault._sync", raise_interrupt)
+        state.keep_made()
+    assert (tmp_path / UNFINISHED).exists()
+    # Another operator has finished it, and this machine takes over what they have.
+    theirs = ClusterState(tmp_path / "theirs").identity("n4")
+    write_private(tmp_path / "nodes" / "n4" / "machine-id", theirs.machine_id.encode())
+    write_private(tmp_path / "nodes" / "n4" / "ssh_host_ed25519_key", theirs.host_key.private)
+    later = ClusterState(tmp_path)
+    assert later.identity("n4") == theirs != made
+    later.keep_made()
+    assert ClusterState(tmp_path).identity("n4") == theirs
+
+
+def raise_interrupt(_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_who_looks_waits_for_who_writes_and_makes_no_lock_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "keys.lock"
+    with steady(path):
+        assert not path.exists()
+    with waiting_lock(path):
+        assert is_held(path)
+    before = path.stat()
+    with steady(path), path.open("rb") as other:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(other, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    assert (path.stat().st_mtime_ns, path.read_bytes()) == (before.st_mtime_ns, b"")
+
+
+def test_a_node_is_noted_as_installed_only_when_what_leads_into_it_is_kept(tmp_path: Path) -> None:
+    state = ClusterState(tmp_path)
+    identity, key = state.identity("w1"), state.ssh_key
+    state.note_installed("w1")
+    later = ClusterState(tmp_path)
+    assert (later.identity("w1"), later.ssh_key, later.was_installed("w1")) == (identity, key, True)
+    later.forget_identity("w1")
+    assert not later.was_installed("w1")
+    assert ClusterState(tmp_path).identity("w1") != identity
+
+
+KINDS = ("emptied", "halved", "removed")
+PARTS = ("cluster-id", "encryption-key", "ssh/id_ed25519")
+PAIRS = tuple(f"pki/{name}" for name in ("ca.crt", "ca.key", "etcd/ca.crt", "front-proxy-ca.key", "sa.key", "sa.pub"))
+
+
+def hurt(path: Path, kind: str) -> None:
+    if kind == "removed":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[: 0 if kind == "emptied" else path.stat().st_size // 2])
+
+
+def everything(state: ClusterState) -> None:
+    """All that a look reads."""
+    assert state.cluster_id
+    assert state.encryption_key
+    assert state.ssh_key
+    assert strangers_in(state.pki) == {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", [*PARTS, *PAIRS])
+def test_what_is_said_of_a_state_that_nothing_was_made_with_leads_out_of_it(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    everything(state := ClusterState(tmp_path))
+    state.keep_made()
+    hurt(tmp_path / name, kind)
+    if kind != "removed":
+        with pytest.raises(Refused) as refused:
+            everything(ClusterState(tmp_path))
+        (command,) = re.findall(r"\(mv (\S+) (\S+)\)", refused.value.hint)
+        Path(command[0]).rename(command[1])
+    again = ClusterState(tmp_path)
+    everything(again)
+    again.keep_made()
+    everything(ClusterState(tmp_path))
+    assert ClusterState(tmp_path).vault.made == ()
+
+
+@pytest.mark.parametrize(("private", "public"), [("pki/ca.key", "pki/ca.crt"), ("pki/sa.key", "pki/sa.pub")])
+def test_of_a_founded_cluster_both_halves_that_do_not_belong_together_are_named(
+    tmp_path: Path, private: str, public: str
+) -> None:
+    everything(state := ClusterState(tmp_path / "lab"))
+    state.keep_made()
+    state.note_founded()
+    everything(other := ClusterState(tmp_path / "other"))
+    other.keep_made()
+    (state.folder / public).write_bytes((other.folder / public).read_bytes())
+    with pytest.raises(Refused, match="it does not belong to") as refused:
+        everything(ClusterState(state.folder))
+    for name in (private, public):
+        assert f"mv {state.folder / name} {state.folder / name}.damaged" in refused.value.hint
+    assert "clusterup adopt" in refused.value.hint

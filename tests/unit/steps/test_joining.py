@@ -21,7 +21,7 @@ from bootstrap.steps.discovery import Discovered, ServerUrl
 from bootstrap.steps.handover_file import parse_handover
 from bootstrap.steps.join_checks import machine_problems
 from bootstrap.steps.joiner_state import JoinerState, require_operator, state_for_joining
-from bootstrap.steps.joining import Joining, Machine, installation_for, joining_of
+from bootstrap.steps.joining import Joining, Machine, installation_for, joining_of, keep_identity, note_joining
 from bootstrap.steps.preflight import preflight
 from bootstrap.steps.published import KEY, NAME
 from bootstrap.steps.state import ClusterState, state_folder
@@ -178,3 +178,14 @@ def test_a_clock_that_is_off_and_a_node_of_another_cluster_are_refused(of: Inten
     assert "7200 s behind this machine's" in clock
     (foreign,) = problems(kind="installed", cluster_id="0" * 32)
     assert "it runs the micro OS of another cluster" in foreign
+
+
+def test_what_a_stick_installs_is_let_into_by_whoever_made_it(of: Intent, joiner: Path) -> None:
+    made = joining(of)
+    keep_identity(made)
+    identity = made.state.identity(made.node.name)
+    note_joining(made)
+    later = state_for_joining("lab", of.state.cluster_id)
+    assert isinstance(later, JoinerState)
+    assert later.folder == joiner
+    assert (later.identity(made.node.name), later.ssh_key) == (identity, made.state.ssh_key)

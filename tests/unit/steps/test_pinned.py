@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from bootstrap.inventory.load import parse_inventory
 from bootstrap.pki.kubeconfig import write_kubeconfig
 from bootstrap.steps.apply import Intent, intent_of, prepare
 from bootstrap.steps.kubeconfig import admin_kubeconfig
+from bootstrap.steps.pinned import pin
 from bootstrap.steps.state import ClusterState
 from bootstrap.steps.world import World
 from tests.unit.steps.worlds import bundle, facts, finished_world, intent, keeping, new_intent, written
@@ -130,3 +132,22 @@ def test_an_authority_s_file_that_is_damaged_on_a_node_is_brought_back(lab: Inte
     prepared = prepare(lab, dataclasses.replace(world, nodes={**world.nodes, "s2": damaged}), wipe=frozenset())
     assert prepared.problems == ()
     assert [item.action.id for item in prepared.plan.items] == ["s2/files"]
+
+
+def test_where_state_and_cluster_differ_the_cluster_counts_and_the_note_is_renewed(lab: Intent, tmp_path: Path) -> None:
+    pin(lab.state, lab.inventory, bundle(tmp_path / "older", b"an older payload"))
+    prepared = prepare(lab, finished_world(lab), wipe=frozenset())
+    assert prepared.problems == ()
+    (item,) = prepared.plan.items
+    assert (item.action.id, item.why) == ("cluster/keys", "what the cluster is made of is not noted yet")
+    nothing: Any = None
+    item.action.apply(nothing)
+    assert prepare(lab, finished_world(lab), wipe=frozenset()).plan.empty
+
+
+def test_of_a_founded_cluster_without_a_note_nothing_is_noted_while_it_can_t_be_asked(lab: Intent) -> None:
+    lab.state.network_note.unlink()
+    silent = dataclasses.replace(finished_world(lab), api=None)
+    planned = [item.action.id for item in prepare(lab, silent, wipe=frozenset()).plan.items]
+    assert "cluster/keys" not in planned
+    assert "cluster/objects" in planned
