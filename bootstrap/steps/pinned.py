@@ -114,11 +114,12 @@ def _bundle_problems(pinned: Parts, bundle: Bundle, where: str, state: ClusterSt
         step=STEP,
         tried=f"compare {bundle.directory} with {where}",
         got=f"the cluster is made of {pinned}, the bundle has {wanted}; different: {', '.join(other)}",
-        hint=f"name the cluster's own bundle, it is still here: os.bundle: {kept[0]}" if kept
-        else "name the folder of the cluster's own bundle (os.bundle), copied from where it was made; whatever "
-        f"installs nothing also works with what is known of it: os.bundle: {state.bundle_folder}. A new cluster takes the "
-        "other one: clusterup down, then apply",
-    )  # fmt: skip
+        hint=f"name the cluster's own bundle, it is still here: os.bundle: {kept[0]}"
+        if kept
+        else "name the folder of the cluster's own bundle (os.bundle), copied from where it was made; what installs "
+        f"nothing also works with what is known of it: os.bundle: {state.bundle_folder}. A new cluster takes the other "
+        "one: clusterup down, then apply",
+    )
 
 
 def _network_problems(networks: Mapping[str, str], inventory: Inventory, where: str) -> Iterator[ClusterupError]:
