@@ -51,7 +51,7 @@ def expanded(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         raise BadUse(
-            f"{path} is below a home folder that nobody knows",
+            f"{path} can't be found: its home folder is not known",
             tried="look for it in HOME and in the user database",
             got="this user has none there",
             hint="write the whole path, or set HOME",

@@ -75,7 +75,7 @@ def plan(
     verbose: VerboseOption = False,
     parallel: ParallelOption = 32,
 ) -> None:
-    """Show what apply would do, node by node, and why. Changes nothing: on no node, and not in the state here.
+    """Show what apply would do, node by node, and why. Changes nothing on any node, nor in the state here.
 
     A saved plan is applied as it was read, or refused when anything has moved since. Exit code 3 where a node did not
     answer: nothing is known of it.

@@ -94,7 +94,7 @@ def own_kubeconfig() -> Path:
     home = home_folder()
     if home is None:
         raise BadUse(
-            "nobody knows where your kubeconfig is: this user has no home folder",
+            "your kubeconfig can't be found: this user has no home folder",
             step="kubeconfig",
             tried="$KUBECONFIG, $HOME and the user database",
             got="none of them names a place",

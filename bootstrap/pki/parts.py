@@ -21,10 +21,10 @@ def check_part(name: str, content: bytes) -> None:
     file = name.rpartition("/")[2]
     if file.endswith(".crt"):
         if not is_certificate(content):
-            raise ValueError("no whole certificate")
+            raise ValueError("not a complete certificate")
     elif file.endswith(".key"):
         if not is_private_key(content):
-            raise ValueError("no whole private key")
+            raise ValueError("not a complete private key")
     elif file.endswith(".pub"):
         _check_public(content)
     elif file == ENCRYPTION_KEY:
@@ -32,7 +32,7 @@ def check_part(name: str, content: bytes) -> None:
     elif file in SSH_KEYS:
         public_line(content)
     elif _ID.fullmatch(content) is None:
-        raise ValueError("no id of 32 hexadecimal digits")
+        raise ValueError("not an id of 32 hexadecimal digits")
 
 
 def _check_public(content: bytes) -> None:
@@ -42,4 +42,4 @@ def _check_public(content: bytes) -> None:
     try:
         load_pem_public_key(content)
     except (ValueError, UnsupportedAlgorithm):
-        raise ValueError("no whole public key") from None
+        raise ValueError("not a complete public key") from None

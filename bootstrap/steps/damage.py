@@ -35,7 +35,7 @@ def damaged(path: Path, why: str, way_back: str, *others: Path) -> Refused:
 FROM_A_SERVER = "{move}bring it back from a server: clusterup adopt root@SERVER"
 FROM_A_COPY = (
     "{move}bring it back from a copy of this folder; without one, start the machines that were installed from the live "
-    "stick again, move the whole folder away, and apply anew"
+    "stick again, move the whole folder away, and apply again"
 )
 MADE_ANEW = "{move}run the same command again: nothing was made with it yet, and another one is made"
 AS_IT_IS = "{move}run the same command again: the cluster does without it"

@@ -27,7 +27,7 @@ from bootstrap.steps.state import ClusterState, read_note
 DRAIN_SECONDS = 600.0
 # What the cluster does without it, after {move}.
 FORGETS = (
-    "{move}run the same command again. The next apply writes it anew; nodes that left the inventory and were not "
+    "{move}run the same command again. The next apply writes it again; nodes that left the inventory and were not "
     "removed yet are then removed by their names: clusterup remove NODE"
 )
 
