@@ -314,7 +314,7 @@ def test_an_interruption_while_it_is_made_leaves_no_lab(bench: Bench, monkeypatc
 
 def test_what_a_killed_command_left_half_made_is_swept_away(bench: Bench) -> None:
     half = labs_dir() / ".bench.making"
-    half.mkdir()
+    half.mkdir(parents=True)
     (half / "server-1").mkdir()
     lab = bench.up()
     assert not half.exists()
