@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bootstrap.outside import below
+
 
 class ClusterupError(Exception):
     """A failure with everything a person needs to act on it.
 
     `problem` is one sentence. `node` and `step` say where, `tried` what was attempted, `got` what came
     back (the last lines of an output, an error of the system), `hint` what to do next.
+    All of them may hold text from outside: `str` makes it safe for a terminal, the parts are as they came.
     """
 
     exit_code = 1
@@ -39,14 +42,10 @@ class ClusterupError(Exception):
         self.got = got
 
     def __str__(self) -> str:
-        where = ": ".join(part for part in (self.node, self.step) if part)
-        lines = [f"{where}: {self.problem}" if where else self.problem]
-        if self.tried:
-            lines.append(f"  tried: {self.tried}")
-        if self.got:
-            lines.append(f"  got: {self.got}")
-        lines.append(f"  next: {self.hint}")
-        return "\n".join(lines)
+        where = ": ".join(str(part) for part in (self.node, self.step) if part)
+        lines = [below("", f"{where}: {self.problem}" if where else str(self.problem))]
+        parts = (("tried", self.tried), ("got", self.got), ("next", self.hint))
+        return "\n".join([*lines, *(below(f"  {name}: ", str(text)) for name, text in parts if text)])
 
 
 class BadUse(ClusterupError):

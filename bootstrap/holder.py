@@ -12,6 +12,8 @@ import socket
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
+from bootstrap.outside import parsed_json
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
@@ -41,9 +43,9 @@ class Holder:
 def described(note: bytes) -> str:
     """Whose note it is, in words; a note that can't be read is said to be one."""
     try:
-        fields = json.loads(note)
+        fields = parsed_json(note)
         return str(Holder(**{name: fields[name] for name in Holder.__dataclass_fields__ if name in fields}))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return "somebody who has not said yet who it is"
 
 

@@ -22,13 +22,25 @@ _HINTS = {
 }
 
 
+def as_error(
+    error: Exception, *, node: str | None = None, step: str | None = None, tried: str | None = None
+) -> ClusterupError:
+    """What to say of any failure, wherever it comes from. What has words of its own keeps them; of all else `node`,
+    `step` and `tried` say where it was met, and one node's stops no other node."""
+    if isinstance(error, ClusterupError):
+        return error
+    found = in_words(error) if isinstance(error, OSError) else own_error(error)
+    found.node, found.step, found.tried = node, step, found.tried or tried
+    return found
+
+
 def in_words(error: OSError) -> ClusterupError:
     """What went wrong with which file or place. A traceback would say less."""
     reason = error.strerror or str(error) or type(error).__name__
     places = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
     hint = _HINTS.get(error.errno or 0, "look into that, then run the same command again")
     if not places:
-        return ClusterupError("the system refused something", got=reason, hint=hint)
+        return ClusterupError("the machine that clusterup runs on refused it", got=reason, hint=hint)
     return ClusterupError(f"{places[-1]} can't be used", tried="read or write it", got=reason, hint=hint)
 
 

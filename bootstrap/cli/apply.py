@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bootstrap.cli.options import Output, PlanOutput, WaitAtMostOption, WaitForLockOption, patience_of
+from bootstrap.outside import on_one_line
 
 if TYPE_CHECKING:
     from bootstrap.engine.events import Event, Observer
@@ -275,7 +276,7 @@ def say_notes(intent: Intent, prepared: Prepared) -> None:
     from bootstrap.cli.common import notes_of
 
     for note in notes_of(intent, prepared):
-        typer.echo(f"note: {note}", err=True)
+        typer.echo(on_one_line(f"note: {note}"), err=True)
 
 
 def _wipes(action: str) -> bool:
@@ -362,11 +363,14 @@ def observed(inventory: Inventory, output: Output | PlanOutput, detail: Detail) 
     elif output is PlanOutput.YAML:
         yield nobody
     elif sys.stdout.isatty():
-        from rich.console import Console
-
         from bootstrap.ui.live import LiveObserver
+        from bootstrap.ui.terminal import SafeConsole, moves_its_cursor
 
-        with LiveObserver(Console(), [node.name for node in inventory.nodes], detail) as live:
+        console = SafeConsole()
+        if not moves_its_cursor(console):
+            yield PlainObserver(sys.stdout.write, detail)
+            return
+        with LiveObserver(console, [node.name for node in inventory.nodes], detail) as live:
             yield live
     else:
         yield PlainObserver(sys.stdout.write, detail)

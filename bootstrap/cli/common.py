@@ -20,6 +20,7 @@ from bootstrap.engine.saved import SavedPlan, saved_plan
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.inventory.load import Written, read_inventory
 from bootstrap.inventory.model import Inventory
+from bootstrap.outside import on_one_line
 from bootstrap.pki.kubeconfig import merge_kubeconfig, own_kubeconfig
 from bootstrap.pki.store import read_if_there
 from bootstrap.steps.adopt import bundle_of_nodes
@@ -125,7 +126,7 @@ def saved_plan_of(intent: Intent, inventory: Path, prepared: Prepared) -> SavedP
 
 def person() -> Ask | None:
     """Whom to ask about host keys: the person on the terminal, or nobody where there is none."""
-    return typer.confirm if sys.stdin.isatty() else None
+    return (lambda question: typer.confirm(on_one_line(question))) if sys.stdin.isatty() else None
 
 
 @contextmanager

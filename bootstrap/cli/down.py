@@ -21,6 +21,7 @@ from bootstrap.cli.apply import (
     observed,
 )
 from bootstrap.cli.options import Output, WaitAtMostOption, WaitForLockOption, patience_of
+from bootstrap.outside import on_one_line
 
 if TYPE_CHECKING:
     from bootstrap.engine.connections import Connections
@@ -92,7 +93,7 @@ def down(
                 else "\n".join(plan_lines(plan, world.unreachable))
             )
         for name, why in left_alone(told, world).items():
-            typer.echo(f"{name} is left alone: {why}", err=True)
+            typer.echo(on_one_line(f"{name} is left alone: {why}"), err=True)
         for error in world.unreachable.values():
             typer.echo(str(error), err=True)
         if prepared.problems:

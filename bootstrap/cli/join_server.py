@@ -30,6 +30,7 @@ from bootstrap.engine.plan import make_plan
 from bootstrap.engine.run import State, run_plan
 from bootstrap.errors import Interrupted
 from bootstrap.image.bundle import Bundle
+from bootstrap.outside import on_one_line
 from bootstrap.steps.adopt import bundle_advice
 from bootstrap.steps.alone import Alone, alone
 from bootstrap.steps.apply import Intent, Prepared, intent_of, look, prepare
@@ -97,7 +98,7 @@ def _use_the_token(
         if prospect.node.name in prepared.world.unreachable:
             raise typer.Exit(1)
         for note in prospect.notes:
-            typer.echo(f"note: {note}", err=True)
+            typer.echo(on_one_line(f"note: {note}"), err=True)
         if only is None:
             return None
         erased = _installed_by(prepared)

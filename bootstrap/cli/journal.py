@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bootstrap.cli.options import Output
+from bootstrap.outside import unguarded
 
 if TYPE_CHECKING:
     from bootstrap.engine.history import Entry, Run
@@ -109,7 +110,7 @@ def report(
     page = report_html(make_timeline(chosen, happened), cluster=journal.parent.name).encode()
     if out == STANDARD_OUTPUT:
         # The page says that it is UTF-8, whatever the terminal is.
-        sys.stdout.buffer.write(page)
+        unguarded(sys.stdout).buffer.write(page)
         return
     try:
         out.write_bytes(page)

@@ -27,7 +27,7 @@ from bootstrap.cli import (
 )
 from bootstrap.cli.start import end_interrupted
 from bootstrap.errors import ClusterupError
-from bootstrap.system_errors import in_words, own_error
+from bootstrap.system_errors import as_error
 
 # Typer hands on what its parser raises, and has no name of its own for it.
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
@@ -79,7 +79,7 @@ lab.register(app)
 
 def main() -> None:
     """Run the command line and exit with its code: 0 done, 1 failed, 2 bad use, 3 partly done, 4 refused, 130
-    interrupted."""
+    interrupted. What nobody expected is said in the same way as any other failure."""
     try:
         app()
     except ClusterupError as error:
@@ -90,12 +90,17 @@ def main() -> None:
         # The reader of a pipe has what it wanted; Python would complain again when it flushes at exit.
         sys.stdout = None
         sys.exit(0)
-    except OSError as error:
-        end_with(in_words(error))
     except Exception as error:
-        if os.environ.get("CLUSTERUP_TRACEBACK"):
+        if os.environ.get("CLUSTERUP_TRACEBACK") and not isinstance(error, OSError):
             raise
-        end_with(own_error(error))
+        end_with(_unexpected(error))
+
+
+def _unexpected(error: Exception) -> ClusterupError:
+    """What to say of a failure that no command has words for."""
+    from bootstrap.cli.recorded import typed
+
+    return as_error(error, tried=typed(sys.argv[1:]))
 
 
 def end_with(error: ClusterupError) -> NoReturn:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bootstrap.outside import on_one_line
+
 if TYPE_CHECKING:
     from bootstrap.engine.lock import Patience
 
@@ -57,7 +59,7 @@ def patience_of(wait_for_lock: bool, wait_at_most: float | None) -> Patience:
     longest = FOREVER if wait_for_lock else 0.0
     return Patience(
         longest if wait_at_most is None else wait_at_most,
-        say=lambda text: typer.echo(text, err=True),
+        say=lambda text: typer.echo(on_one_line(text), err=True),
         hint="wait until it has ended, or let this wait: --wait-for-lock; a dead holder's lock ends by itself",
     )
 

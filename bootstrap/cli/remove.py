@@ -26,6 +26,7 @@ from bootstrap.cli.apply import (
     stop_for_problems,
 )
 from bootstrap.cli.options import Output, WaitAtMostOption, WaitForLockOption, patience_of, seconds_of
+from bootstrap.outside import on_one_line
 
 if TYPE_CHECKING:
     from bootstrap.steps.apply import Intent
@@ -134,5 +135,6 @@ def _confirm(leaving: Leaving, cluster: str, world: World) -> None:
             got="standard input is none",
             hint="read the plan, then run it with --yes",
         )
-    if not typer.confirm(f"{leaving.name} leaves the cluster {cluster}; {fate_of(leaving, world)}. Go on?"):
+    question = f"{leaving.name} leaves the cluster {cluster}; {fate_of(leaving, world)}. Go on?"
+    if not typer.confirm(on_one_line(question)):
         raise typer.Exit(1)

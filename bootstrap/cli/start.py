@@ -12,6 +12,8 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
+from bootstrap.outside import guard_streams
+
 GARBAGE_AFTER = 50_000
 INTERRUPTED = "interrupted: run the same command again, it goes on from what is true by then"
 
@@ -22,6 +24,7 @@ def start() -> None:
     gc.set_threshold(GARBAGE_AFTER)
     # No plug-in of another package has a word in how an inventory is read, and looking for one takes time.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    guard_streams()
     try:
         from bootstrap.cli.main import main
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from bootstrap.cli.options import Output
+from bootstrap.outside import on_one_line
 
 InventoryFile = Annotated[Path, typer.Argument(help="The inventory.")]
 
@@ -40,11 +41,10 @@ def status(
     if output is Output.JSON:
         sys.stdout.write(json.dumps(found.as_data(), indent=1) + "\n")
     else:
-        from rich.console import Console
-
         from bootstrap.ui.status import print_status
+        from bootstrap.ui.terminal import SafeConsole
 
-        print_status(found, Console())
+        print_status(found, SafeConsole())
     if not found.healthy:
         raise typer.Exit(1 if all(node.state == "unreachable" for node in found.nodes) else 3)
 
@@ -65,7 +65,7 @@ def verify(
     intent = intent_of_made(inventory)
 
     def say(text: str) -> None:
-        typer.echo(text, err=True)
+        typer.echo(on_one_line(text), err=True)
 
     with endpoint_client(intent) as client:
         nodes = ready_nodes(client, timeout)
@@ -76,7 +76,8 @@ def verify(
     else:
         for fetch in fetches:
             target = "the API's service address" if fetch.target == "api" else f"the pod on {fetch.target}"
-            typer.echo(f"the pod on {fetch.source} {'reaches' if fetch.fetched else 'DOES NOT REACH'} {target}")
+            reached = "reaches" if fetch.fetched else "DOES NOT REACH"
+            typer.echo(on_one_line(f"the pod on {fetch.source} {reached} {target}"))
     if len(fetches) != len(nodes) * (len(nodes) + 1) or not all(fetch.fetched for fetch in fetches):
         raise typer.Exit(1)
 

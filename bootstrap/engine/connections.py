@@ -25,14 +25,18 @@ class Connections:
         the next call tries again; Interrupted when all ways were abandoned."""
         with self._lock(node):
             self._go_on(node)
-            if node in self._transports and not self._transports[node].alive:
-                self._transports.pop(node).close()
-            if node not in self._transports:
-                self._transports[node] = self._open(node)
+            transport = self._transports.get(node)
+            if transport is not None and not transport.alive:
+                del self._transports[node]
+                transport.close()
+                transport = None
+            if transport is None:
+                transport = self._transports[node] = self._open(node)
+        # From here on another thread may drop it, which its user notices as when it is lost.
         if self._abandoned.is_set():
             self.drop(node)
             self._go_on(node)
-        return self._transports[node]
+        return transport
 
     def reopen(self, node: str) -> Transport:
         """A new way into `node`; the old one is closed first."""
@@ -49,7 +53,7 @@ class Connections:
     def abandon(self) -> None:
         """Close every way in at once, under the hands of those who use them, and open none any more."""
         self._abandoned.set()
-        for transport in tuple(self._transports.values()):
+        for transport in list(self._transports.values()):
             # One that is stuck keeps neither the others nor the caller.
             threading.Thread(target=transport.close, daemon=True).start()
 

@@ -11,6 +11,7 @@ from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import FactsRead, Observer
 from bootstrap.engine.pool import asking
 from bootstrap.errors import ClusterupError
+from bootstrap.system_errors import as_error
 from bootstrap.transport.base import Transport
 
 T = TypeVar("T")
@@ -33,9 +34,12 @@ def gather(
     observe: Observer,
     keep: Collection[str] | None = None,
 ) -> Gathered[T]:
-    """Call `read` with the way into each node, at most `parallel` at a time. A node that can't be reached is in
-    `errors` and stops nobody else. The ways into nodes that are not in `keep` are closed again, where it is given: a
-    thousand that stay open cost more than those that are needed again."""
+    """Call `read` with the way into each node, at most `parallel` at a time.
+
+    A node that can't be reached, or that answers what nobody expected, is in `errors` and stops nobody else. The ways
+    into nodes that are not in `keep` are closed again, where it is given: a thousand that stay open cost more than
+    those that are needed again.
+    """
     gathered: Gathered[T] = Gathered({}, {})
     if not nodes:
         return gathered
@@ -45,10 +49,9 @@ def gather(
             node = asked[answer]
             try:
                 gathered.values[node] = answer.result()
-                observe(FactsRead(node=node))
-            except ClusterupError as error:
-                gathered.errors[node] = error
-                observe(FactsRead(node=node, error=error))
+            except Exception as found:
+                gathered.errors[node] = as_error(found, node=node, step="facts", tried="read what the machine is")
+            observe(FactsRead(node=node, error=gathered.errors.get(node)))
     return gathered
 
 

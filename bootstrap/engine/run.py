@@ -20,7 +20,7 @@ from bootstrap.engine.context import RunContext
 from bootstrap.engine.events import ActionDone, ActionFailed, ActionSkipped, ActionStarted, Observer
 from bootstrap.engine.plan import Plan, Planned
 from bootstrap.errors import ClusterupError, Interrupted
-from bootstrap.system_errors import in_words, own_error
+from bootstrap.system_errors import as_error
 
 DEFAULT_LIMITS = {"transfer": 4}
 INTERRUPTED = "interrupted"
@@ -213,17 +213,9 @@ def _attempt(action: Action[Any], context: RunContext) -> ClusterupError | None:
         error.node = error.node or action.node
         error.step = error.step or action.step
         return error
-    except OSError as error:
-        return _of(action, in_words(error))
     except Exception as error:
-        return _of(action, own_error(error))
+        return as_error(error, node=action.node, step=action.step, tried=action.title)
     return None
-
-
-def _of(action: Action[Any], error: ClusterupError) -> ClusterupError:
-    error.node, error.step = action.node, action.step
-    error.tried = error.tried or action.title
-    return error
 
 
 def _who(action: Action[Any]) -> dict[str, Any]:

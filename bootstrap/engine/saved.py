@@ -99,7 +99,7 @@ def require_unmoved(saved: SavedPlan, now: SavedPlan, path: Path) -> None:
             f"things have moved since {path} was made; nothing was done",
             step="plan",
             tried="compare it with what is so now",
-            got="\n       ".join(moved),
+            got="\n".join(moved),
             hint="make the plan anew with `clusterup plan --out`, read it, and apply that one",
         )
 

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from outside import guard_streams
+
 USAGE = """\
 usage: clusterup-node COMMAND
 
@@ -43,4 +45,5 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    guard_streams()
     sys.exit(main(sys.argv[1:]))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from outside import in_lines
 from trouble import Trouble
 
 MIB = 1 << 20
@@ -219,6 +220,6 @@ def _sync(disk: BinaryIO) -> None:
 
 
 def say(text: str) -> None:
-    """A line for whoever looks at the machine's screen or console."""
-    sys.stderr.write(f"clusterup: {text}\n")
+    """Say something to whoever looks at the machine's screen or console: made safe for a terminal."""
+    sys.stderr.write(f"clusterup: {in_lines(text)}\n")
     sys.stderr.flush()

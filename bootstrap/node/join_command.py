@@ -66,6 +66,9 @@ def main(arguments: Sequence[str]) -> int:
         return 130
     except (Trouble, OSError, ValueError, http.client.HTTPException, subprocess.SubprocessError) as error:
         return _failed(error, 1)
+    except Exception as error:
+        # Whoever answers may say anything: it ends in words, whatever it is.
+        return _failed(_own_fault(error), 1)
     return 0
 
 
@@ -94,6 +97,9 @@ def unattended(path: str) -> int:
             problem = str(trouble)
         except (OSError, ValueError, http.client.HTTPException, subprocess.SubprocessError) as error:
             problem = f"{type(error).__name__}: {error}"
+        except Exception as error:
+            # One server that says what nobody understands keeps nobody from asking the next one.
+            problem = str(_own_fault(error))
         if Path(CERTIFICATE).exists():
             # It is in: by an earlier round, or because somebody joined it by hand.
             break
@@ -117,6 +123,15 @@ def _token(given: str | None, file: Path | None) -> str:
     if sys.stdin.isatty():
         return getpass.getpass("token: ")
     raise Trouble("no token was given", hint=f"--token-file FILE, --token - or the variable {VARIABLE}")
+
+
+def _own_fault(error: Exception) -> Trouble:
+    """What nobody expected: an error in the agent, or an answer that it was not made for."""
+    return Trouble(
+        "an error in clusterup itself",
+        got=f"{type(error).__name__}: {error}",
+        hint="try again, or another server of the cluster; if it stays, report it with these lines",
+    )
 
 
 def _failed(error: Exception, code: int) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from description import File, Unit
+from outside import in_lines
 from trouble import Trouble
 
 APPLIED = "/run/clusterup/applied"
@@ -93,6 +94,6 @@ def run(*argv: str, seconds: float = 120) -> None:
 
 
 def say(text: str) -> None:
-    """A line for whoever stands in front of the machine, or reads its journal."""
-    sys.stderr.write(f"{text}\n")
+    """Say something to whoever stands in front of the machine, or reads its journal: made safe for a terminal."""
+    sys.stderr.write(f"{in_lines(text)}\n")
     sys.stderr.flush()

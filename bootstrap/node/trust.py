@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from der import element
 from exchange import TooSlow, asked
+from outside import parsed_json
 from trouble import Trouble
 
 CLUSTER_INFO = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
@@ -77,11 +78,11 @@ def token_of(text: str) -> Token:
 
 def server_of(text: str) -> Server:
     """The server in "https://HOST:PORT", "HOST:PORT" or "HOST". Raises Trouble for anything else."""
-    found = urlsplit(text if "://" in text else f"https://{text}")
     try:
+        found = urlsplit(text if "://" in text else f"https://{text}")
         port = found.port or API_PORT
     except ValueError:
-        port = 0
+        found, port = urlsplit(""), 0
     bare = found.path in ("", "/") and not found.query and found.username is None
     if found.scheme != "https" or not found.hostname or not bare or not port:
         raise Trouble("the URL of the server is not understood", got=text, hint=f"as in: https://192.0.2.11:{API_PORT}")
@@ -118,7 +119,8 @@ def discover(server: Server, token: Token, pins: frozenset[str], now: float) -> 
             hint="`clusterup token create` makes another one",
             passing=True,
         )
-    if not hmac.compare_digest(signature, signature_of(told["kubeconfig"], token)):
+    expected = signature_of(told["kubeconfig"], token)
+    if not hmac.compare_digest(str(signature).encode("utf-8", "replace"), expected.encode()):
         raise Trouble(
             "the cluster's description is not signed with this token",
             tried=f"check the signature of token {token.id} on the description that {server} gives",
@@ -189,7 +191,7 @@ def _description(server: Server, context: ssl.SSLContext, now: float) -> dict[st
     status, body = answer.status, answer.body
     _check_clock(server, answer.headers["Date"], now)
     try:
-        found = json.loads(body)
+        found = parsed_json(body)
         data: dict[str, str] = found["data"]
         kubeconfig = data["kubeconfig"]
     except (ValueError, KeyError, TypeError):
@@ -220,7 +222,7 @@ def _check_clock(server: Server, date: str | None, now: float) -> None:
 
 def _pinned(server: Server, told: str, pins: frozenset[str]) -> str:
     try:
-        (cluster,) = json.loads(told)["clusters"]
+        (cluster,) = parsed_json(told)["clusters"]
         bundle = base64.b64decode(cluster["cluster"]["certificate-authority-data"], validate=True).decode()
         found = {pin_of(base64.b64decode(text)): text for text in _CERTIFICATE.findall(bundle)}
     except (ValueError, KeyError, TypeError) as error:

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from outside import on_one_line, parsed_json
 from quorum import Etcd
 from trouble import Trouble
 
@@ -145,9 +146,9 @@ def _note(doing: str) -> bytes:
 
 def _described(value: str) -> str:
     try:
-        found = json.loads(base64.b64decode(value))
-        return "{who} on {host} (process {pid}) since {since}: {doing}".format(**found)
-    except (ValueError, KeyError, TypeError):
+        found = parsed_json(base64.b64decode(value))
+        return on_one_line("{who} on {host} (process {pid}) since {since}: {doing}".format(**found))
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
         return "somebody who has not said yet who it is"
 
 

@@ -186,10 +186,8 @@ def with_last_words(inventory: Inventory, state: ClusterState, say: Say) -> Call
                 return open_node(name)
             except TransportError as error:
                 if said := tail_of(logs[name], LAST_LINES) if name in logs else "":
-                    shown = "".join(f"\n      {line}" for line in said.splitlines())
-                    error.got = (
-                        f"{error.got or error.problem}\n    the last lines of its console ({logs[name]}):{shown}"
-                    )
+                    shown = "".join(f"\n  {line}" for line in said.split("\n"))
+                    error.got = f"{error.got or error.problem}\nthe last lines of its console ({logs[name]}):{shown}"
                 raise
 
         return opened

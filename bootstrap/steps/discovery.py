@@ -11,7 +11,6 @@ Source: https://github.com/kubernetes/kubernetes/blob/v1.20.2/cmd/kubeadm/app/di
 from __future__ import annotations
 
 import http.client
-import json
 import re
 import ssl
 import time
@@ -21,6 +20,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from bootstrap.errors import BadUse, ClusterupError, Refused
+from bootstrap.outside import parsed_json
 from bootstrap.pki.token import Token, ca_pin, signature_is_good
 from bootstrap.steps.clocks import Clocks, check_clocks, date_of
 from bootstrap.steps.in_time import TooSlow, bounded, joined, within
@@ -35,6 +35,7 @@ ANSWER_SECONDS, SILENCE_SECONDS = 45.0, 15.0
 SIGNED_SECONDS = 10.0
 AGAIN_SECONDS = 1.0
 LONGEST, PIECE = 2 << 20, 64 << 10
+MESSAGE_SHOWN = 500
 _PIN = re.compile(r"sha256:[0-9a-f]{64}")
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL)
 # OpenSSL's X509_V_ERR_...: not yet valid, has expired, another host's, another address's.
@@ -73,11 +74,11 @@ class _Answer:
 
 def server_url(text: str) -> ServerUrl:
     """The server in "https://HOST:PORT", "HOST:PORT" or "HOST". Raises BadUse for anything else."""
-    found = urlsplit(text if "://" in text else f"https://{text}")
     try:
+        found = urlsplit(text if "://" in text else f"https://{text}")
         port = found.port
     except ValueError:
-        port = 0
+        found, port = urlsplit(""), 0
     bare = found.path in ("", "/") and not found.query and found.username is None
     if found.scheme != "https" or not found.hostname or not bare or port == 0:
         raise BadUse(
@@ -191,20 +192,22 @@ def _asked(server: ServerUrl, context: ssl.SSLContext, seconds: float) -> _Answe
 def _description(server: ServerUrl, answer: _Answer) -> dict[str, str]:
     """The data of cluster-info. Raises Refused for what is no such thing."""
     try:
-        found = json.loads(answer.body)
+        found = parsed_json(answer.body)
         kind = found["kind"]
     except (ValueError, KeyError, TypeError):
         raise _not_ours(server, f"status {answer.status}: {answer.body[:100].decode('utf-8', 'replace')!r}") from None
-    if answer.status == 200 and kind == "ConfigMap" and isinstance((found.get("data") or {}).get("kubeconfig"), str):
-        data: dict[str, str] = found["data"]
-        return data
+    told = found.get("data")
+    if answer.status == 200 and kind == "ConfigMap" and isinstance(told, dict):
+        data = {key: value for key, value in told.items() if isinstance(value, str)}
+        if "kubeconfig" in data:
+            return data
     if kind != "Status":
-        raise _not_ours(server, f"status {answer.status}: {kind}")
+        raise _not_ours(server, f"status {answer.status}: {str(kind)[:100]!r}")
     raise Refused(
         f"the cluster behind {server} tells nobody how to join it",
         step=STEP,
         tried=f"GET {CLUSTER_INFO}",
-        got=f"{answer.status}: {found.get('message')}",
+        got=f"{answer.status}: {str(found.get('message'))[:MESSAGE_SHOWN]}",
         hint="if it is a cluster of clusterup's, `clusterup apply` puts its description there; if not, it is not the "
         "one that the token is for",
     )
@@ -213,7 +216,10 @@ def _description(server: ServerUrl, answer: _Answer) -> dict[str, str]:
 def _check_clocks(server: ServerUrl, answer: _Answer, now: float) -> None:
     if answer.date is not None and answer.certificate is not None:
         clocks = Clocks(datetime.fromtimestamp(now, UTC), answer.date, answer.certificate)
-        check_clocks(str(server), clocks, step=STEP)
+        try:
+            check_clocks(str(server), clocks, step=STEP)
+        except ValueError as error:
+            raise _not_ours(server, f"its certificate can't be read: {error}") from None
 
 
 def _check_signature(server: ServerUrl, told: str, signature: str | None, token: Token) -> None:
@@ -225,7 +231,7 @@ def _check_signature(server: ServerUrl, told: str, signature: str | None, token:
             got="none",
             hint="`clusterup token list` shows the tokens that there are; `clusterup token create` makes one",
         )
-    if not signature_is_good(told, signature, token):
+    if not _signed(told, signature, token):
         raise Refused(
             "the cluster's description is not signed with this token",
             step=STEP,
@@ -234,6 +240,14 @@ def _check_signature(server: ServerUrl, told: str, signature: str | None, token:
             hint="was the token copied whole? Its second half is secret and has to be right. If it is, somebody "
             f"between here and {server} describes another cluster",
         )
+
+
+def _signed(told: str, signature: str, token: Token) -> bool:
+    try:
+        return signature_is_good(told, signature, token)
+    except UnicodeEncodeError:
+        # JSON may hold halves of surrogate pairs, which no encoding has.
+        return False
 
 
 def _pinned(server: ServerUrl, told: str, pins: frozenset[str]) -> bytes:
@@ -256,6 +270,7 @@ def _authorities(server: ServerUrl, told: str) -> list[str]:
     import base64
 
     import yaml
+    from cryptography.exceptions import UnsupportedAlgorithm
 
     try:
         (cluster,) = yaml.safe_load(told)["clusters"]
@@ -263,7 +278,7 @@ def _authorities(server: ServerUrl, told: str) -> list[str]:
         found = [f"{pem.strip()}\n" for pem in _CERTIFICATE.findall(bundle)]
         for pem in found:
             ca_pin(pem.encode())
-    except (yaml.YAMLError, ValueError, KeyError, TypeError) as error:
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, RecursionError, UnsupportedAlgorithm) as error:
         raise _not_ours(server, f"its description can't be understood: {type(error).__name__}") from None
     if not found:
         raise _not_ours(server, "its description holds no authority")

@@ -51,4 +51,8 @@ def _description(node: str) -> str:
 
 
 def _described(secret: dict[str, Any]) -> str:
-    return base64.b64decode(secret.get("data", {}).get("description", "")).decode(errors="replace")
+    try:
+        return base64.b64decode(secret.get("data", {}).get("description", "")).decode(errors="replace")
+    except ValueError:
+        # Somebody else's, who wrote something else into it.
+        return ""

@@ -6,7 +6,6 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from bootstrap.steps.kube_client import KubeClient
 # How often a token may be used, for which node it is, and the UIDs of the requests for certificates that it was used
 # for; the approver on the servers reads and writes them (bootstrap/node/verdict.py).
 USES, NODE, USED_BY = "clusterup.dev/uses", "clusterup.dev/node", "clusterup.dev/used-by"
+_COUNT = re.compile(r"[0-9]{1,9}", re.ASCII)
 _OF_AN_APPLY = re.compile(r"clusterup: (\S+) joins")
 
 
@@ -86,7 +86,7 @@ def known_token(secret: Mapping[str, Any]) -> KnownToken:
         usages=usages,
         groups=groups,
         description=data.get("description", ""),
-        uses=int(uses) if uses.isdecimal() else None,
+        uses=int(uses) if _COUNT.fullmatch(uses) else None,
         used=len(annotations.get(USED_BY, "").split()),
         node=of_an_apply[1] if of_an_apply else annotations.get(NODE),
     )
@@ -101,7 +101,7 @@ def _role(groups: tuple[str, ...]) -> str:
 def _text(value: str) -> str:
     try:
         return base64.b64decode(value).decode(errors="replace")
-    except binascii.Error:
+    except ValueError:
         return ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import ssl
 import tempfile
 import time
@@ -15,9 +16,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from bootstrap.errors import ClusterupError
+from bootstrap.outside import parsed_json
 from bootstrap.pki.token import Token
 from bootstrap.pki.x509 import KeyPair
 from bootstrap.steps.in_time import TooSlow, bounded, joined, within
+from bootstrap.steps.kube_answers import object_in
 
 if TYPE_CHECKING:
     import httpx
@@ -37,6 +40,9 @@ LEAST_SECONDS = 1.0
 # Source: https://kubernetes.io/docs/reference/using-api/api-concepts/, "Error responses"
 PASSING = frozenset({408, 429, 500, 502, 503, 504})
 CONFLICT = 409
+MESSAGE_SHOWN = 2000
+_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
+_VERSION = re.compile(r"v[0-9]{1,3}\.([0-9]{1,4})\b", re.ASCII)
 REMEMBERED = {"resourceVersion": "0"}
 # Inside the class, `list` is a method.
 Items = list[dict[str, Any]]
@@ -216,8 +222,12 @@ class KubeClient:
         One object at most is looked for, however many there are. Versions are etcd's revisions, which only grow.
         Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
         """
-        found = self._json("GET", path_of(kind), Asked(_selector({"metadata.name": "none"})))
-        return int((found or {})["metadata"]["resourceVersion"])
+        path = path_of(kind)
+        found = self._json("GET", path, Asked(_selector({"metadata.name": "none"}))) or {}
+        version = found.get("metadata", {}).get("resourceVersion", "")
+        if not _NUMBER.fullmatch(version):
+            raise self._not_understood(f"GET {path}", f"{version[:80]!r} is no version")
+        return int(version)
 
     def list(self, kind: str, namespace: str | None = None, fields: Mapping[str, str] | None = None) -> Items:
         """All objects of a kind, in one namespace or in all, whose `fields` have these values. Raises KubeError.
@@ -280,8 +290,12 @@ class KubeClient:
 
     @cached_property
     def _minor(self) -> int:
-        """The minor of Kubernetes' version, 20 in "v1.20.2"."""
-        return int(self.version().split(".")[1])
+        """The minor of Kubernetes' version, 20 in "v1.20.2". Raises KubeError."""
+        version = self.version()
+        found = _VERSION.match(version)
+        if found is None:
+            raise self._not_understood("GET /version", f"{version[:80]!r} is no version")
+        return int(found[1])
 
     def log(self, pod: str, namespace: str) -> str:
         """What the only container of a pod has written. Raises KubeError."""
@@ -309,7 +323,9 @@ class KubeClient:
     def version(self) -> str:
         """The server's version, as in "v1.20.2". Raises KubeError."""
         found = self._json("GET", "/version") or {}
-        return str(found["gitVersion"])
+        if not isinstance(version := found.get("gitVersion"), str):
+            raise self._not_understood("GET /version", "it has no gitVersion")
+        return version
 
     def _json(
         self, method: str, path: str, asked: Asked = NOTHING, passing: frozenset[int] = PASSING
@@ -318,12 +334,9 @@ class KubeClient:
         if answer.status == 404:
             return None
         try:
-            found = json.loads(answer.body)
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise self._error(f"{method} {path}", f"no JSON object: {answer.text[:100]!r}")
-        return found
+            return object_in(answer.body)
+        except ValueError as error:
+            raise self._not_understood(f"{method} {path}", str(error)) from None
 
     def _answer(self, method: str, path: str, asked: Asked = NOTHING, passing: frozenset[int] = PASSING) -> _Answer:
         """The answer, which is a success, or says that there is no such thing to read, to delete or to evict."""
@@ -391,6 +404,15 @@ class KubeClient:
             return self._error(tried, told, KubeSlow)
         return self._error(tried, said, KubeRefused if "CERTIFICATE_VERIFY_FAILED" in said else KubeError)
 
+    def _not_understood(self, tried: str, why: str) -> KubeError:
+        return KubeError(
+            "the API server's answer can't be understood",
+            step="kubernetes",
+            tried=f"{tried} at {self._where}",
+            got=why,
+            hint="find out what answers there (`journalctl -u kube-apiserver` on the server), then run this again",
+        )
+
     def _error(self, tried: str, got: str, kind: type[KubeError] = KubeError) -> KubeError:
         return kind(
             "the API server did not do what it was asked",
@@ -425,9 +447,9 @@ def _is_too_slow(error: BaseException) -> bool:
 
 def _message(text: str) -> str:
     try:
-        said = json.loads(text)
+        said = parsed_json(text)
         causes = (said.get("details") or {}).get("causes") or ()
         budgets = [str(cause["message"]) for cause in causes if cause.get("reason") == "DisruptionBudget"]
-        return "; ".join(budgets) or str(said["message"])
-    except (ValueError, KeyError, TypeError):
+        return ("; ".join(budgets) or str(said["message"]))[:MESSAGE_SHOWN]
+    except (ValueError, KeyError, TypeError, AttributeError):
         return text[:300]

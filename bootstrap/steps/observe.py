@@ -16,6 +16,7 @@ from bootstrap.steps.objects import KEPT, UNWANTED, Manifest
 from bootstrap.steps.rolling import healthy_voter
 from bootstrap.steps.ways import OperatorKeys, api_at, etcd_at
 from bootstrap.steps.world import ApiFacts, EtcdFacts, EtcdMemberFacts, NodeFacts, PodFacts
+from bootstrap.system_errors import as_error
 from bootstrap.transport.base import Transport
 
 T = TypeVar("T")
@@ -83,7 +84,8 @@ def read_well(
         try:
             with etcd_at(ways.on(name), keys) as client:
                 return any(healthy_voter(client) for _ in range(ROUNDS))
-        except ClusterupError:
+        except Exception:
+            # Whatever it answers, it is not well.
             return False
 
     running = _running(nodes, servers, "etcd.service")
@@ -124,11 +126,19 @@ def _patiently(running: Sequence[str], ways: Connections, ask: Callable[[Transpo
 
 
 def _first(servers: Sequence[str], ways: Connections, ask: Callable[[Transport], T | None]) -> T | None:
+    """What the first server answers that does. Where none does, and one answered what nobody expected, that is raised
+    as a ClusterupError: it may be ours, and silence would hide it."""
+    unexpected: ClusterupError | None = None
     for name in servers:
         try:
             answer = ask(ways.on(name))
         except ClusterupError:
             continue
+        except Exception as error:
+            unexpected = as_error(error, node=name, step="cluster", tried="ask what the cluster is")
+            continue
         if answer is not None:
             return answer
+    if unexpected is not None:
+        raise unexpected
     return None

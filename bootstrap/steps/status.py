@@ -18,8 +18,10 @@ from bootstrap.steps.node_object import SERVER_LABEL, leaving_since
 from bootstrap.steps.roll import Roll, read_roll
 from bootstrap.steps.ways import api_at, etcd_at
 from bootstrap.steps.world import World
+from bootstrap.system_errors import as_error
 
 T = TypeVar("T")
+INTERNAL = "InternalIP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ def _others(intent: Intent, world: World) -> Iterator[NodeStatus]:
             continue
         found = world.api.objects.get(f"Node/{name}", {})
         status, labels = found.get("status", {}), found.get("metadata", {}).get("labels") or {}
-        addresses = [each["address"] for each in status.get("addresses") or () if each.get("type") == "InternalIP"]
+        addresses = [str(each.get("address")) for each in status.get("addresses") or () if each.get("type") == INTERNAL]
         known = "`clusterup apply --prune` removes it" if name in left else "joined with a token"
         yield NodeStatus(
             name=name,
@@ -174,8 +176,8 @@ def _ask_member(intent: Intent, connections: Connections, node: Node) -> _Answer
 
     try:
         return _asked_twice(once)
-    except ClusterupError as error:
-        return error
+    except Exception as error:
+        return as_error(error, node=node.name, step="status")
 
 
 def _members(intent: Intent, world: World, answers: Mapping[str, _Answer | ClusterupError]) -> tuple[MemberHealth, ...]:
@@ -214,8 +216,9 @@ def _ask_api(intent: Intent, connections: Connections, node: Node) -> ApiHealth:
 
     try:
         return _asked_twice(once)
-    except ClusterupError as error:
-        return ApiHealth(node.name, ready=False, version=None, problem=error.got or error.problem)
+    except Exception as error:
+        found = as_error(error, node=node.name, step="status")
+        return ApiHealth(node.name, ready=False, version=None, problem=found.got or found.problem)
 
 
 def _asked_twice(ask: Callable[[], T]) -> T:

@@ -46,4 +46,4 @@ def cut_off(name: str, node: str, where: str, why: str) -> TransportError:
 
 def last_lines(output: bytes) -> str:
     """The last lines of an output, as a message shows them."""
-    return "\n".join(output.decode("utf-8", "replace").strip().splitlines()[-8:])[-1500:]
+    return "\n".join(output.decode("utf-8", "replace").strip().split("\n")[-8:])[-1500:]

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bootstrap.errors import BadUse
+from bootstrap.outside import on_one_line
 from bootstrap.paths import expanded
 
 
@@ -82,6 +83,6 @@ def _from_terminal(what: str) -> str:
             hint="run it in a terminal, or choose env:NAME or file:PATH",
         )
     try:
-        return getpass.getpass(f"{what[0].upper()}{what[1:]}: ")
+        return getpass.getpass(on_one_line(f"{what[0].upper()}{what[1:]}: "))
     except EOFError:
         raise BadUse(f"the {what} was not given", hint="run again and type it") from None

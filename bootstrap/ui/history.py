@@ -8,6 +8,7 @@ from typing import Any
 
 from bootstrap.engine.events import ActionFailed, Event, RunEnded, RunStarted
 from bootstrap.engine.history import Entry, Run
+from bootstrap.outside import in_lines, on_one_line
 from bootstrap.ui.plain import Detail, PlainObserver
 from bootstrap.ui.times import in_words, local_time
 
@@ -42,7 +43,8 @@ def run_lines(runs: Sequence[Run]) -> Iterator[str]:
     for run in runs:
         said = run.outcome.value
         command = run.started.command if run.started else "(its first line is missing)"
-        yield f"{run.id:<8}  {local_time(run.began)}  {in_words(run.seconds):>11}  {said:<11}  {command}"
+        line = f"{run.id:<8}  {local_time(run.began)}  {in_words(run.seconds):>11}  {said:<11}  {command}"
+        yield on_one_line(line)
 
 
 def run_as_data(run: Run) -> dict[str, Any]:
@@ -71,8 +73,8 @@ def of_node(entry: Entry, node: str | None) -> bool:
 
 def _beginning(event: RunStarted) -> Iterable[str]:
     nodes = {item.get("node") for item in event.actions}
-    yield f"run {event.run}: {event.command}"
-    yield f"  by {event.operator}, {local_time(event.time)}, clusterup {event.version}"
+    yield on_one_line(f"run {event.run}: {event.command}")
+    yield on_one_line(f"  by {event.operator}, {local_time(event.time)}, clusterup {event.version}")
     yield f"  {event.planned} actions on {len(nodes)} machines"
     for error in event.unreachable.values():
-        yield textwrap.indent(error, "  ")
+        yield textwrap.indent(in_lines(error), "  ")

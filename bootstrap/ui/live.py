@@ -27,6 +27,7 @@ from bootstrap.engine.events import (
     NodeSays,
 )
 from bootstrap.ui.plain import Detail
+from bootstrap.ui.terminal import text, written_above
 from bootstrap.ui.transfers import Pace
 
 BAR = 16
@@ -54,15 +55,24 @@ class LiveObserver:
         self._detail = detail
         self._lines = {name: _Line() for name in (*nodes, "cluster")}
         self._lock = threading.Lock()
-        self._live = Live(console=console, get_renderable=self._table, refresh_per_second=5, transient=False)
+        self._live = Live(
+            console=console,
+            get_renderable=self._table,
+            refresh_per_second=5,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._above = written_above(console)
 
     def __enter__(self) -> LiveObserver:
         self._live.start()
+        self._above.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._above.__exit__(kind, value, trace)
         self._live.stop()
 
     def __call__(self, event: Event) -> None:
@@ -74,10 +84,11 @@ class LiveObserver:
             elif isinstance(event, FactsRead) and event.node in self._lines:
                 self._lines[event.node].says = "" if event.error is None else "not reached"
         if isinstance(event, ActionFailed):
+            # Safe by itself, and in lines.
             self._console.print(Text(str(event.error), style="red"))
         if isinstance(event, CommandRan) and self._detail >= Detail.COMMANDS:
-            text = f"{event.node}: ran '{event.name}': status {event.status}, {event.seconds:.2f} s"
-            self._console.print(Text(text, style="dim"))
+            ran = f"{event.node}: ran '{event.name}': status {event.status}, {event.seconds:.2f} s"
+            self._console.print(text(ran, "dim"))
 
     def _shown(self, line: _Line, event: ActionEvent) -> None:
         match event:
@@ -115,7 +126,7 @@ class LiveObserver:
                 if name == "cluster" and not line.since:
                     continue
                 elapsed = f"{now - line.since:.0f} s" if line.running else ""
-                table.add_row(line.mark, Text(name, style="bold"), Text(_doing(line, now)), elapsed)
+                table.add_row(line.mark, text(name, "bold"), text(_doing(line, now)), elapsed)
         return table
 
 

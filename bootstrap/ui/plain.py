@@ -20,6 +20,7 @@ from bootstrap.engine.events import (
     FactsRead,
     NodeSays,
 )
+from bootstrap.outside import on_one_line
 from bootstrap.ui.transfers import Pace
 
 PROGRESS_EVERY_SECONDS = 10.0
@@ -50,7 +51,7 @@ class PlainObserver:
         with self._lock:
             text = self._text(event)
             if text:
-                self._write(f"[{event.time - self._start:7.1f}s] {text}\n")
+                self._write(f"[{event.time - self._start:7.1f}s] {on_one_line(text)}\n")
 
     def _text(self, event: Event) -> str | None:
         if isinstance(event, FactsRead):

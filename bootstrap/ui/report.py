@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bootstrap.engine.history import CLUSTER, RunOutcome
 from bootstrap.engine.timeline import Bar, Fate, Row, Timeline
+from bootstrap.outside import in_lines
 from bootstrap.paths import templates_dir
 from bootstrap.ui.times import in_words, local_time, on_the_axis
 
@@ -34,9 +34,6 @@ MARK_PIXELS, HEADING_PIXELS = 13, 62
 # Up to so many failures are shown opened; of more, the first of each kind.
 OPEN_FAILURES = 4
 TICK_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
-
-# Control characters (of terminals, in what a command said) and halves of surrogate pairs.
-_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 _FATE_WORDS = {
     Fate.DONE: "done in {}",
@@ -110,7 +107,7 @@ class Tick:
 
 def report_html(timeline: Timeline, *, cluster: str) -> str:
     """The page about the run. Everything that comes from the journal is escaped; characters that HTML does not allow
-    are shown as such (HTML Living Standard, 13.1)."""
+    (HTML Living Standard, 13.1), that turn a line around or that nobody sees are shown as escapes."""
     dense = len(timeline.rows) >= DENSE_ROWS
     anchors = {bar.id: f"a{number}" for number, bar in enumerate(timeline.bars)}
     lines = tuple(_lines(timeline, anchors))
@@ -146,7 +143,8 @@ def report_html(timeline: Timeline, *, cluster: str) -> str:
             waited_least=WAITED_LEAST,
         )
     )
-    return _NO_TEXT.sub("\N{REPLACEMENT CHARACTER}", page)
+    # Tabs mean nothing on a page but room.
+    return "\t".join(map(in_lines, page.split("\t")))
 
 
 def notices(timeline: Timeline) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from bootstrap.outside import on_one_line
 from bootstrap.steps.known_tokens import KnownToken
 from bootstrap.steps.token_ttl import in_words
 
@@ -21,9 +22,9 @@ def token_lines(tokens: Sequence[KnownToken], now: datetime) -> Iterator[str]:
 
 def _row(token: KnownToken, now: datetime) -> tuple[str, ...]:
     left = f"{token.left} of {token.uses}" if token.uses is not None else "any"
+    cells = token.id, token.role, _ends(token, now), left, token.node or "any", token.description or "-"
     # Whoever may write Secrets must not write on a terminal.
-    description = "".join(letter if letter.isprintable() else "?" for letter in token.description)
-    return token.id, token.role, _ends(token, now), left, token.node or "any", description or "-"
+    return tuple(map(on_one_line, cells))
 
 
 def _ends(token: KnownToken, now: datetime) -> str:

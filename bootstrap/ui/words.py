@@ -8,11 +8,13 @@ from typing import Any
 
 from bootstrap.engine.plan import Plan, Planned
 from bootstrap.engine.run import Outcome, Report, State
+from bootstrap.outside import on_one_line
 
 
 def plan_lines(plan: Plan[Any], unreachable: Collection[str] = ()) -> Iterator[str]:
-    """The plan, node by node: what would be done, and why. `unreachable` are the machines that were not looked at."""
-    not_seen = f"not reached, and nothing is known of: {', '.join(unreachable)}"
+    """The plan, node by node: what would be done, and why. `unreachable` are the machines that were not looked at. Safe
+    for a terminal, as all lines here are."""
+    not_seen = on_one_line(f"not reached, and nothing is known of: {', '.join(unreachable)}")
     if plan.empty:
         yield (
             "nothing to do on the machines that answered"
@@ -22,6 +24,12 @@ def plan_lines(plan: Plan[Any], unreachable: Collection[str] = ()) -> Iterator[s
         if unreachable:
             yield not_seen
         return
+    yield from map(on_one_line, _node_by_node(plan))
+    if unreachable:
+        yield not_seen
+
+
+def _node_by_node(plan: Plan[Any]) -> Iterator[str]:
     by_node: dict[str, list[Planned[Any]]] = {}
     for item in plan.items:
         by_node.setdefault(item.action.node or "cluster", []).append(item)
@@ -31,8 +39,6 @@ def plan_lines(plan: Plan[Any], unreachable: Collection[str] = ()) -> Iterator[s
             yield from (f"  {item.action.step}: {item.action.title}" for item in together)
             yield f"      because {why}" + (f" ({place})" if place else "")
     yield f"{len(plan.items)} actions on {len(by_node)} machines"
-    if unreachable:
-        yield not_seen
 
 
 def report_lines(report: Report, unreachable: Iterable[str], again: str) -> Iterator[str]:
@@ -43,7 +49,7 @@ def report_lines(report: Report, unreachable: Iterable[str], again: str) -> Iter
     for outcome in failed:
         yield str(outcome.error)
     if failed or skipped or away:
-        yield from _by_node(report)
+        yield from map(on_one_line, _by_node(report))
         if away:
             yield f"  not reached: {', '.join(away)}"
     for step, seconds in report.seconds_by_step.items():

@@ -11,7 +11,8 @@ told=
 say() {
     line=
     for field; do
-        case $field in *"$tab"* | *"$newline"*) field=$(printf '%s' "$field" | tr '\t\n' '  ') ;; esac
+        # What a disk or a label says of itself may be anything: no control character of it gets into a line.
+        case $field in *[[:cntrl:]]*) field=$(printf '%s' "$field" | tr '\t\n' '  ' | tr -d '\001-\037\177') ;; esac
         line="$line$tab$field"
     done
     told="$told${line#"$tab"}$newline"

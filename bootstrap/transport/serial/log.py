@@ -63,7 +63,7 @@ def rotated(log: Path) -> Path:
 def tail_of(log: Path, lines: int = 10) -> str:
     """The last readable lines of a console's log; empty where there are none."""
     found = last_lines(log, lines)
-    missing = lines - len(found.splitlines())
+    missing = lines - len(found.split("\n") if found else ())
     older = last_lines(rotated(log), missing) if missing > 0 else ""
     return "\n".join(part for part in (older, found) if part)
 

@@ -6,6 +6,8 @@ import os
 import re
 from pathlib import Path
 
+from bootstrap.outside import in_lines
+
 CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)|\x1b[ -/]*[0-Z\\-~]|[\x00-\x08\x0b-\x1f\x7f]"
 )
@@ -15,15 +17,16 @@ ENOUGH_TO_JUDGE = 24
 
 
 def plain_text(text: str) -> str:
-    """The text without terminal control sequences (ECMA-48) and carriage returns."""
+    """The text without terminal control sequences (ECMA-48) and carriage returns: what a console's programs wrote to
+    move and to colour is no part of what they said. What a person gets to see of it is made safe beyond that."""
     return CONTROL.sub("", text)
 
 
 def last_words(data: bytes, lines: int = 3, width: int = 160) -> str:
     """The last lines of what came over a line, readable, each of them no longer than `width`; empty where there was
     nothing to read."""
-    text = plain_text(data[-65536:].decode("utf-8", "replace"))
-    kept = [line for line in map(str.strip, text.splitlines()) if line]
+    text = in_lines(plain_text(data[-65536:].decode("utf-8", "replace")))
+    kept = [line for line in map(str.strip, text.split("\n")) if line]
     return "\n".join(line if len(line) <= width else "..." + line[-width:] for line in kept[-lines:])
 
 
@@ -35,7 +38,7 @@ def last_lines(path: Path, count: int) -> str:
             text = handle.read().decode(errors="replace")
     except OSError:
         return ""
-    lines = [line for line in map(str.rstrip, plain_text(text).splitlines()) if line]
+    lines = [line for line in map(str.rstrip, in_lines(plain_text(text)).split("\n")) if line]
     return "\n".join(lines[-count:])
 
 
@@ -56,6 +59,3 @@ def is_garbage(data: bytes) -> bool:
         1 for character in text if character == "\ufffd" or (character < " " and character not in "\r\n\t\b\a\x1b")
     )
     return bad * 2 > len(text)
-
-
-SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")

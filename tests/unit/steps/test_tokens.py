@@ -228,7 +228,7 @@ def test_a_token_whose_end_nobody_can_read_is_over() -> None:
 def test_a_list_marks_what_is_over_and_lets_nothing_write_on_the_terminal() -> None:
     lines = list(token_lines([known("made\x1b[2J"), known()], NOW - timedelta(minutes=90)))
     assert lines[0].split() == ["ID", "ROLE", "ENDS", "IN", "LEFT", "NODE", "DESCRIPTION"]
-    assert lines[1].split() == ["abcdef", "agent", "1h30m", "any", "any", "made?[2J"]
+    assert lines[1].split() == ["abcdef", "agent", "1h30m", "any", "any", r"made\x1b[2J"]
     assert "EXPIRED" in list(token_lines([known()], NOW))[1]
 
 

@@ -252,14 +252,14 @@ def test_nothing_from_the_journal_becomes_part_of_the_page() -> None:
     assert EVIL in page.bars[0].attributes["aria-label"]
 
 
-def test_what_no_page_may_hold_is_shown_as_a_replacement() -> None:
+def test_what_no_page_may_hold_is_shown_as_an_escape() -> None:
     plan = [planned("s1/boot")]
-    error = ClusterupError("it broke", got="\x1b[31mred\x1b[0m \x00 \udce4\n\tä", hint="mend it")
+    error = ClusterupError("it broke", got="\x1b[31mred\x1b[0m \x00 \udce4\n\tä\u202e", hint="mend it")
     written = html(started(plan), *failed(plan[0], 0, 1, error), ended(1, exit_code=1))
     assert written.encode()
-    assert not re.search(r"[\x00-\x08\x0e-\x1f]", written)
+    assert not re.search(r"[\x00-\x08\x0e-\x1f\u202e]", written)
     (output,) = Page(written).all("pre")
-    assert output.text == "\ufffd[31mred\ufffd[0m \ufffd \ufffd\n\tä"
+    assert output.text == r"\x1b[31mred\x1b[0m \x00 \udce4" + "\n\tä" + r"\u202e"
 
 
 @pytest.mark.parametrize("events", [three_nodes(), many_nodes(40), evil_run()], ids=["three", "many", "evil"])
