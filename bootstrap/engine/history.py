@@ -6,7 +6,6 @@ over: the rest is still worth reading.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from typing import Any
 from bootstrap.engine.events import Event, RunEnded, RunStarted, event_from_data
 from bootstrap.engine.journal import being_written, rotated
 from bootstrap.errors import BadUse, ClusterupError
+from bootstrap.outside import parsed_json
 
 LAST = "last"
 # What belongs to no node.
@@ -107,7 +107,7 @@ def entries(path: Path) -> Iterator[Entry]:
 def parsed(line: bytes) -> Entry | None:
     """The line, or None when it is not whole, or not of a run (as the lines of old versions)."""
     try:
-        data = json.loads(line)
+        data = parsed_json(line)
     except ValueError:
         return None
     if not isinstance(data, dict):

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from exchange import answer_to, connection_to
+from outside import parsed_json
 
 MERGE = "application/merge-patch+json"
 
@@ -43,7 +44,7 @@ class Api:
             raise
         if not 200 <= answer.status < 300:
             raise Refusal(answer.status, _message(answer.body))
-        return json.loads(answer.body)
+        return parsed_json(answer.body)
 
     def find(self, path: str) -> Any:
         """As a GET by `call`, and None where there is none."""
@@ -68,6 +69,6 @@ class Api:
 
 def _message(text: bytes) -> str:
     try:
-        return str(json.loads(text)["message"])[:300]
+        return str(parsed_json(text)["message"])[:300]
     except (ValueError, KeyError, TypeError):
         return text[:200].decode(errors="replace")

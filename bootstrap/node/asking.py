@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from exchange import WHOLE_SECONDS, Answer, answer_to, connection_to
+from outside import parsed_json
 from trust import Server
 
 MERGE = "application/merge-patch+json"
@@ -36,7 +37,7 @@ class Api:
 
     def _call(self, method: str, path: str, content: bytes | None, more: Mapping[str, str]) -> tuple[int, Any]:
         answer = self._answer(method, path, content, more)
-        found = json.loads(answer.body)
+        found = parsed_json(answer.body)
         if not isinstance(found, dict):
             raise ValueError(f"status {answer.status}, and no JSON object")
         return answer.status, found

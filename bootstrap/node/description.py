@@ -7,13 +7,13 @@ for one server, see bootstrap/steps/made_server.py.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from outside import parsed_json
 from trouble import Trouble
 
 FORMAT = 1
@@ -106,7 +106,7 @@ def server_of(text: str) -> tuple[Agent, ServerParts]:
 def _understood() -> Iterator[None]:
     try:
         yield
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise Trouble(
             "what the cluster says of its nodes can't be understood",
             got=f"{type(error).__name__}: {error}",
@@ -115,7 +115,7 @@ def _understood() -> Iterator[None]:
 
 
 def _known(text: str) -> Mapping[str, Any]:
-    data: Mapping[str, Any] = json.loads(text)
+    data: Mapping[str, Any] = parsed_json(text)
     if data["format"] != FORMAT:
         raise Trouble(
             "the cluster describes its nodes in a format that this one does not know",

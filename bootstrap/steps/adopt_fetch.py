@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrap.errors import ClusterupError, Refused
+from bootstrap.outside import parsed_json
 from bootstrap.pki.sshkeys import fingerprint
 from bootstrap.steps.handover_file import HANDOVER, Handover, parse_handover
 from bootstrap.steps.reach import Ask
@@ -74,7 +74,7 @@ def read_server(transport: Transport) -> Found:
     where it has none."""
     name = transport.node
     answer = transport.check(Command.of("read the handover file", _READ, HANDOVER)).stdout
-    image, described, content = answer.split(b"\n", 2)
+    image, described, content = (*answer.split(b"\n", 2), b"", b"")[:3]
     told = _description(described)
     if not content:
         raise _none_there(name, image.decode("utf-8", "replace"), told)
@@ -133,7 +133,7 @@ def _another_key(hop: Hop, known: str, shown: str, given: str | None) -> HostKey
 def _description(line: bytes) -> dict[str, str]:
     """What an installed node says of itself; empty where there is nothing of the kind."""
     try:
-        return {str(key): str(value) for key, value in json.loads(line).items()}
+        return {str(key): str(value) for key, value in parsed_json(line).items()}
     except (ValueError, AttributeError):
         return {}
 

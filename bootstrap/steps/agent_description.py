@@ -31,6 +31,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from bootstrap.errors import ClusterupError
+from bootstrap.outside import parsed_json
 from bootstrap.steps.layout import NodeFile, digest_of
 
 FORMAT = 1
@@ -150,7 +151,7 @@ def units_of(described: tuple[DescribedUnit, ...], files: tuple[NodeFile, ...]) 
 def parse_description(text: str) -> AgentDescription:
     """The description in `text`. Raises ClusterupError for what this version does not understand."""
     try:
-        data = json.loads(text)
+        data = parsed_json(text)
         if data["format"] != FORMAT:
             raise ClusterupError(
                 f"the cluster describes its agents in a format that this clusterup doesn't know ({data['format']})",
@@ -163,7 +164,7 @@ def parse_description(text: str) -> AgentDescription:
         missing = [path for unit in (*made.runtime, *made.kubelet) for path in unit.reads if path not in paths]
         if missing:
             raise ValueError(f"no file {missing[0]}")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ClusterupError(
             "what the cluster says of its agents can't be understood",
             step="join",

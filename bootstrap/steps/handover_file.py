@@ -23,6 +23,7 @@ from bootstrap.image.bundle import Bundle, bundle_of, manifest_of
 from bootstrap.inventory.load import parse_inventory
 from bootstrap.inventory.model import Inventory
 from bootstrap.inventory.text import printable, shown
+from bootstrap.outside import parsed_json
 from bootstrap.pki.parts import check_part
 from bootstrap.steps.layout import NodeFile
 from bootstrap.steps.state import CLUSTER_ID, ENCRYPTION_KEY, HOST_KEY, MACHINE_ID, SSH_KEY, ClusterState
@@ -113,7 +114,7 @@ def parse_handover(content: bytes, *, node: str) -> Handover:
     if len(content) > LONGEST:
         raise _damaged(node, f"longer than {LONGEST >> 20} MiB")
     try:
-        data = json.loads(content)
+        data = parsed_json(content)
         if data["format"] != FORMAT:
             raise _unusable(
                 node,
@@ -162,7 +163,7 @@ def _check_names(handover: Handover, node: str) -> None:
 def _inventory(handover: Handover, node: str) -> Inventory:
     try:
         return handover.inventory
-    except BadUse as error:
+    except (BadUse, RecursionError) as error:
         raise _unusable(
             node,
             "holds an inventory that this clusterup does not understand",
@@ -173,6 +174,8 @@ def _inventory(handover: Handover, node: str) -> Inventory:
 
 def _check_contents(handover: Handover, node: str) -> None:
     """Every key and certificate can be read: what would only fail later never gets into the state."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+
     try:
         bundle_of(Path(), handover.bundle).artifact("payload")
     except ClusterupError as error:
@@ -180,7 +183,7 @@ def _check_contents(handover: Handover, node: str) -> None:
     for name, content in handover.parts.items():
         try:
             check_part(name, content)
-        except ValueError as error:
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise _damaged(node, f"{name} can't be read: {error}") from None
 
 

@@ -5,13 +5,13 @@ administrator. Like all Secrets it is encrypted in etcd.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any
 
 from bootstrap.errors import ClusterupError, Refused
+from bootstrap.outside import parsed_json
 from bootstrap.pki.token import NAMESPACE, Token
 from bootstrap.steps.discovery import Discovered
 from bootstrap.steps.in_time import unpacked
@@ -67,7 +67,7 @@ def made_for(cluster: Discovered, token: Token) -> MadeFor | None:
     if secret is None:
         return None
     try:
-        server = json.loads(unpacked(base64.b64decode(secret["data"][KEY]), UNPACKED))["server"]
+        server = parsed_json(unpacked(base64.b64decode(secret["data"][KEY]), UNPACKED))["server"]
         return MadeFor(str(server["name"]), IPv4Address(server["address"]))
     except (KeyError, TypeError, ValueError):
         raise ClusterupError(

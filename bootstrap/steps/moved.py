@@ -65,7 +65,8 @@ def _node(facts: NodeFacts) -> dict[str, str]:
 def _object(found: Mapping[str, Any]) -> str:
     metadata = found.get("metadata", {})
     if found.get("kind") == "Node" or "status" in found:
-        ready = [entry.get("status") for entry in found["status"].get("conditions", []) if entry.get("type") == "Ready"]
+        conditions = found.get("status", {}).get("conditions", [])
+        ready = [entry.get("status") for entry in conditions if entry.get("type") == "Ready"]
         wanted = {"ready": ready, "labels": metadata.get("labels"), "taints": found.get("spec", {}).get("taints")}
     else:
         wanted = {key: value for key, value in found.items() if key not in ("apiVersion", "kind", "metadata", "status")}

@@ -14,6 +14,7 @@ from typing import Any
 
 from bootstrap.engine.action import Action, Context
 from bootstrap.inventory.model import CONTROL_PLANE, SERVER_TAINT, Node, Role
+from bootstrap.outside import parsed_json
 from bootstrap.steps.checks import judged
 from bootstrap.steps.desired import Desired
 from bootstrap.steps.kube_client import KubeConflict
@@ -143,7 +144,7 @@ def given_to(found: Mapping[str, Any]) -> Given:
     """What the Node's annotation says; nothing where it has none, or one that can't be understood."""
     annotations = found.get("metadata", {}).get("annotations") or {}
     try:
-        note = json.loads(annotations.get(GIVEN) or "{}")
+        note = parsed_json(annotations.get(GIVEN) or "{}")
         taints = tuple((str(key), str(effect)) for key, effect in note.get("taints", ()))
         return Given(tuple(str(key) for key in note.get("labels", ())), taints)
     except (ValueError, TypeError, AttributeError):

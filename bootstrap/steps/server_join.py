@@ -8,7 +8,6 @@ of it is in the state that is kept: what is looked with lies in a folder beside 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 import os
@@ -270,7 +269,7 @@ def _even(count: int) -> str:
 def _value(secret: dict[str, Any]) -> bytes:
     try:
         return base64.b64decode((secret.get("data") or {})[HANDOVER_KEY], validate=True)
-    except (KeyError, binascii.Error):
+    except (KeyError, ValueError):
         # Whatever it is, it is nothing that was sealed; `unseal` says so.
         return b""
 

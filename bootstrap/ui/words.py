@@ -44,12 +44,15 @@ def _node_by_node(plan: Plan[Any]) -> Iterator[str]:
 def report_lines(report: Report, unreachable: Iterable[str], again: str) -> Iterator[str]:
     """How a run ended: failures in full, how each node stands, the time of each step, and `again`, the command to go on
     with. `unreachable` are the nodes that were left alone because they did not answer."""
-    failed, skipped = report.of(State.FAILED), report.of(State.SKIPPED)
-    away = list(unreachable)
-    for outcome in failed:
+    for outcome in report.of(State.FAILED):
         yield str(outcome.error)
+    yield from map(on_one_line, _summary(report, list(unreachable), again))
+
+
+def _summary(report: Report, away: list[str], again: str) -> Iterator[str]:
+    failed, skipped = report.of(State.FAILED), report.of(State.SKIPPED)
     if failed or skipped or away:
-        yield from map(on_one_line, _by_node(report))
+        yield from _by_node(report)
         if away:
             yield f"  not reached: {', '.join(away)}"
     for step, seconds in report.seconds_by_step.items():

@@ -12,6 +12,7 @@ from typing import Any
 
 from bootstrap.holder import Holder, described
 from bootstrap.locks import is_held
+from bootstrap.outside import parsed_json
 from bootstrap.paths import private_folder, state_dir
 from bootstrap.transport.serial.failures import LineInUse
 from bootstrap.transport.serial.target import ConsoleTarget
@@ -64,7 +65,7 @@ def _lock_file(target: ConsoleTarget) -> Path:
 
 def _log_of(note: bytes) -> Path | None:
     try:
-        fields: dict[str, Any] = json.loads(note)
+        fields: dict[str, Any] = parsed_json(note)
         return Path(fields[LOG]) if fields.get(LOG) else None
     except (ValueError, TypeError, AttributeError):
         return None

@@ -238,3 +238,47 @@ def test_no_pin_and_half_a_pin_are_bad_use() -> None:
     with pytest.raises(BadUse, match="no pin"):
         pins_of(["sha256:abc"])
     assert pins_of([f" sha256:{'A' * 64}"]) == {f"sha256:{'a' * 64}"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda made: [],
+        lambda made: {**made, "data": [1]},
+        lambda made: {**made, "data": None},
+        lambda made: {**made, "kind": ["ConfigMap"]},
+        lambda made: {**made, "data": {"kubeconfig": 5}},
+        lambda made: {"kind": "Status", "message": {"a": "b" * 100_000}},
+        lambda made: {**made, "data": {**made["data"], "jws-kubeconfig-abcdef": 5}},
+        lambda made: {**made, "data": {**made["data"], "jws-kubeconfig-abcdef": "\ud800"}},
+        lambda made: {**made, "data": {**made["data"], "kubeconfig": "\ud800"}},
+        lambda made: {**made, "data": signed("[" * 5000)},
+        lambda made: {**made, "data": signed("clusters: [{cluster: 5}]")},
+        lambda made: {**made, "data": signed("clusters: 5")},
+    ],
+)
+def test_an_answer_of_another_shape_is_refused_and_not_repeated_whole(
+    cluster: Cluster, change: Callable[[dict[str, Any]], Any]
+) -> None:
+    def answer(_: str) -> tuple[int, bytes]:
+        return 200, json.dumps(change(cluster.description)).encode()
+
+    with cluster.serves(answer) as server, pytest.raises(Refused) as refused:
+        discover(server, TOKEN, cluster.pins, patience=0)
+    assert refused.value.step == "discovery"
+    assert len(str(refused.value)) < 2000
+
+
+def test_an_answer_that_is_nested_too_deep_is_refused(cluster: Cluster) -> None:
+    with cluster.serves(lambda _: (200, b"[" * 200_000)) as server, pytest.raises(Refused, match="no API server"):
+        discover(server, TOKEN, cluster.pins, patience=0)
+
+
+def signed(told: str) -> dict[str, str]:
+    return {"kubeconfig": told, "jws-kubeconfig-abcdef": detached_signature(told, TOKEN)}
+
+
+@pytest.mark.parametrize("text", ["https://[", "https://[::1", "http://[x]", "https://a:b:c", "\x1b]52;c;x\x07["])
+def test_a_url_that_is_none_is_bad_use(text: str) -> None:
+    with pytest.raises(BadUse, match="not understood"):
+        server_url(text)

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.steps.facts import Wanted, read_node
+from bootstrap.paths import templates_dir
+from bootstrap.steps.facts import Wanted, parse_facts, read_node
 from bootstrap.steps.world import UnitFacts
+from bootstrap.transport.base import Command
 from tests.helpers.local_transport import LocalTransport
 
 SHELLS = [shell for shell in (("dash",), ("bash", "--posix"), ("busybox", "sh")) if shutil.which(shell[0])]
@@ -47,3 +49,26 @@ def test_this_machine_s_own_disk_is_in_use() -> None:
     root = next(line.split()[0] for line in Path("/proc/mounts").read_text().splitlines() if line.startswith("/dev/"))
     facts = read_node(LocalTransport(), Wanted())
     assert [disk for disk in facts.disks if root.startswith(disk.path) and disk.in_use]
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
+def test_no_control_character_of_a_disk_gets_into_the_answer(shell: tuple[str, ...], tmp_path: Path) -> None:
+    disk = tmp_path / "block" / "clusteruptest"
+    (disk / "device").mkdir(parents=True)
+    for name, content in {
+        "size": b"2048\n",
+        "ro": b"0\n",
+        "device/model": b"a\tb\x1b]52;c;x\x07c\x0cd\x7f\xe2\x80\xa8e\n",
+        "device/serial": b"\x01S1\r\n",
+    }.items():
+        (disk / name).write_bytes(content)
+    script = (templates_dir() / "node" / "facts.sh").read_text().replace("/sys/block", str(disk.parent))
+    said = LocalTransport(shell=shell).check(Command("read facts", script)).text
+    assert {letter for letter in said if letter < " " or letter == "\x7f"} == {"\t", "\n"}
+    (found,) = parse_facts(said, node="a1", at=0.0).disks
+    assert (found.path, found.size, found.model, found.serial) == (
+        "/dev/clusteruptest",
+        1 << 20,
+        "a b]52;c;xcd\u2028e",
+        "S1",
+    )

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
@@ -87,6 +88,33 @@ def test_a_way_in_is_opened_once_and_closed_before_it_is_opened_again() -> None:
     assert second is not first
     connections.close_all()
     assert second.closed
+
+
+class Handover:
+    """A node's lock, behind which another thread is waiting: it comes to its turn at the moment of the release."""
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        self._lock = threading.Lock()
+        self._then: Callable[[], None] | None = then
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        then, self._then = self._then, None
+        if then is not None:
+            other = threading.Thread(target=then)
+            other.start()
+            other.join()
+
+
+def test_a_way_in_that_another_thread_drops_while_it_is_handed_out_is_one_that_was_lost() -> None:
+    connections = Connections(open_way)
+    connections._locks["s1"] = cast(threading.Lock, Handover(lambda: connections.drop("s1")))
+    first = cast(Way, connections.on("s1"))
+    assert first.closed
+    assert not cast(Way, connections.on("s1")).closed
 
 
 def test_the_journal_has_a_line_for_each_event_but_progress(tmp_path: Path) -> None:

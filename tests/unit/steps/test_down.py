@@ -23,7 +23,8 @@ from tests.helpers.local_transport import LocalTransport
 from tests.helpers.one_node import OneNode
 from tests.unit.steps.worlds import finished_world, intent
 
-INSTALLED_NODE = "clock\t0\nmemory\t1\ncpus\t1\nimage\tclusterup\tos\t1\n{}end\n"
+WHOEVER = "hostname\ts1\nmachine_id\t\nboot_id\tb\narchitecture\tx86_64\nclock\t0\nmemory\t1\ncpus\t1\n"
+INSTALLED_NODE = WHOEVER + "image\tclusterup\tos\t1\n{}end\n"
 
 
 def test_a_node_without_traces_is_clean_and_one_with_the_mark_half_so() -> None:

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import sys
+from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
 
+import bootstrap
 from bootstrap.engine.action import Action
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.context import RunContext
-from bootstrap.engine.events import ActionProgress, ActionStarted, CommandRan, FactsRead, nobody
+from bootstrap.engine.events import ActionProgress, ActionStarted, CommandRan, FactsRead, NodeSays, nobody
 from bootstrap.engine.plan import Plan, make_plan
 from bootstrap.engine.run import run_plan
 from bootstrap.errors import ClusterupError
+from bootstrap.steps.status import ApiHealth, ClusterStatus, MemberHealth, NodeStatus
 from bootstrap.transport.base import Transport
 from bootstrap.ui.jsonl import JsonObserver
 from bootstrap.ui.live import LiveObserver
 from bootstrap.ui.plain import Detail, PlainObserver
+from bootstrap.ui.status import print_status
+from bootstrap.ui.terminal import SafeConsole
 from bootstrap.ui.words import plan_lines, report_lines
 
 
@@ -142,3 +153,91 @@ def test_on_a_narrow_terminal_names_and_times_are_whole_and_what_is_done_is_cut(
     assert "> server-1 install: write a long name" in line
     assert "…" in line
     assert line.rstrip().endswith("0 s")
+
+
+CLIPBOARD = "\x1b]52;c;eA==\x07\x9b2J\u202e"
+MARKUP = "[bold]b[/bold][link=http://evil]l[/link]:warning:"
+EVIL = f"{CLIPBOARD}{MARKUP}"
+READ = rf"\x1b]52;c;eA==\x07\x9b2J\u202e{MARKUP}"
+COLOURS = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\r")
+
+
+class Terminal(io.StringIO):
+    """What is written to a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+    @property
+    def text(self) -> str:
+        """What is read on it: without what moves and colours. Raises AssertionError where more than that drives it."""
+        text = COLOURS.sub("", self.getvalue())
+        assert not [letter for letter in text if not letter.isprintable() and letter != "\n"], repr(text)
+        return text
+
+
+def evil_plan() -> Plan[None]:
+    def fail_evilly(_: Any) -> None:
+        raise ClusterupError(EVIL, got=EVIL, hint=EVIL)
+
+    return make_plan([Action("s1/a", "s1", EVIL, EVIL, lambda _: f"{EVIL}\nnothing to do", fail_evilly)], None)
+
+
+def test_a_live_view_reads_no_markup_out_of_what_a_machine_says_and_is_not_driven_by_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    console = SafeConsole(screen, force_terminal=True, width=300, color_system="truecolor")
+    with LiveObserver(console, ["s1", EVIL], Detail.COMMANDS) as live:
+        live(NodeSays(node="s1", text=EVIL))
+        live(CommandRan(node="s1", name=EVIL, status=0, seconds=0.5))
+        run_plan(evil_plan(), Connections(no_way), observe=live)
+        print("\x1b]8;;http://evil\x1b\\said meanwhile\x1b]8;;\x1b\\", file=sys.stderr)
+    assert sys.stderr is screen
+    assert READ in screen.text
+    assert "]8;;http://evil" in screen.text
+    assert "said meanwhile" in screen.text
+
+
+def test_a_console_lets_nothing_through_whatever_it_is_given() -> None:
+    screen = Terminal()
+    console = SafeConsole(screen, force_terminal=True, width=300)
+    table = Table(EVIL, title=EVIL)
+    table.add_row(EVIL)
+    for shown in (EVIL, Text(EVIL), Text.from_markup("[link=http://evil]l[/link]"), Panel(EVIL, title=EVIL), table):
+        console.print(shown)
+    # Rich leaves BEL out by itself.
+    assert screen.text.count(r"\x1b]52;c;eA==") >= 5
+    assert "http://evil\x1b" not in screen.getvalue()
+
+
+def test_a_status_is_read_as_it_came() -> None:
+    screen = Terminal()
+    node = NodeStatus(EVIL, EVIL, EVIL, EVIL, EVIL, EVIL, problem=EVIL, note=f"{EVIL}\nforged")
+    member = MemberHealth(EVIL, voter=True, leader=True, lag=0, db_size=1, version=EVIL, problem=EVIL)
+    status = ClusterStatus(EVIL, (node,), (member,), (ApiHealth(EVIL, ready=True, version=EVIL, problem=EVIL),))
+    print_status(status, SafeConsole(screen, force_terminal=True, width=2000))
+    assert screen.text.count(READ) == 1 + 8 + 3 + 3
+    assert r"\nforged" in screen.text
+
+
+def test_every_line_of_a_plan_of_a_report_and_of_a_log_is_one_line() -> None:
+    written: list[str] = []
+    report = run_plan(evil_plan(), Connections(no_way), observe=PlainObserver(written.append))
+    PlainObserver(written.append)(NodeSays(node="s1", text=f"{EVIL}\n[    0.1s] s1: all is well"))
+    lines = [*plan_lines(evil_plan()), *report_lines(report, [f"{EVIL}\nforged"], "again")]
+    for line in (*lines, *(line.removesuffix("\n") for line in written)):
+        assert all(part.isprintable() for part in line.split("\n" if line.startswith("s1: \\x1b") else "\0")), line
+    assert not [line for line in lines if line.startswith(("nothing to do", "forged"))]
+
+
+def test_only_one_module_makes_consoles_and_nothing_writes_around_the_guarded_streams() -> None:
+    folder = Path(bootstrap.__file__).parent
+    sources = {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*.py")}
+    around = re.compile(r"\.buffer\b|__stdout__|__stderr__|\bos\.write\([12]\b")
+    # A report is a page, which says itself what bytes it is of.
+    assert {name for name, text in sources.items() if around.search(text)} == {"cli/journal.py"}
+    # An inventory's serial console is another thing.
+    made = re.compile(r"(?<![\w.])Console\(")
+    assert {name for name, text in sources.items() if made.search(text)} <= {"ui/terminal.py", "inventory/model.py"}
