@@ -133,7 +133,10 @@ def test_the_model_of_a_disk_in_a_plan(kind: str, cluster: SimulatedCluster) -> 
 def test_what_a_machine_says_instead_of_its_facts(kind: str, cluster: SimulatedCluster) -> None:
     cluster.machines["a1"].about = lambda: f"disk\t{EVIL}\n"
     screen = on_a_terminal((*CLUSTERUP, "plan", "fleet.yaml"), cluster.folder, cluster.environment, kind=kind)
-    is_only_read(screen)
+    is_safe(screen)
+    assert "a1: facts: what it says of itself can't be understood" in screen.text
+    assert r"disk\tx\x1b]52;c;cm0gLXJmIC8=\x07" in screen.text
+    assert "\ns1\n  install: write" in screen.text
 
 
 @pytest.mark.parametrize("settings", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}, {}])
