@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socketserver
 import ssl
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -194,3 +195,20 @@ def test_json_and_yaml_of_a_plan_hold_no_control_character(cluster: SimulatedClu
         assert screen.status == 0, screen.text
         assert screen.foreign == set(), screen.shown
         assert "52;c;cm0gLXJmIC8=" in screen.text
+
+
+def test_what_the_system_refuses_and_what_nobody_expected_end_in_words(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*CLUSTERUP, "schema"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "the machine that clusterup runs on refused it\n  tried: clusterup schema\n  got: No space left" in done.stderr
+    # A library that is broken, as after an upgrade that was cut.
+    (tmp_path / "yaml.py").write_text("raise RuntimeError('\x1b]52;c;x\x07')\n")
+    (tmp_path / "lab.yaml").touch()
+    done = subprocess.run([*CLUSTERUP, "plan", "lab.yaml"], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert done.stderr.startswith(
+        "an error in clusterup itself\n  tried: clusterup plan lab.yaml\n  got: RuntimeError: "
+    )
+    assert r"\x1b]52;c;x\x07 (" in done.stderr
+    assert "CLUSTERUP_TRACEBACK=1" in done.stderr
