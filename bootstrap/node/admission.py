@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import hmac
 import http.client
-import json
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from outside import parsed_json
 from trouble import Trouble
 from trust import Token, signature_of, token_of
 
@@ -74,7 +74,7 @@ class Admission:
 
     def refresh(self) -> None:
         """Read the description. Raises OSError, ValueError or HTTPException, and what was known stays known."""
-        found = json.loads(self.cluster.describe())
+        found = parsed_json(self.cluster.describe())
         try:
             data = found["data"]
             signed = str(data["kubeconfig"])

@@ -20,7 +20,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from exchange import asked
-from routes import PROTOCOL, Peer, Route, card_with, conflist, parse_cards, parse_routes, peer_of, wanted_routes
+from outside import parsed_json
+from routes import PROTOCOL, Peer, Route, card_with, conflist, parse_cards, parse_routes, peers_of, wanted_routes
 
 CNI_FILE = Path("/etc/cni/net.d/10-clusterup.conflist")
 EVERY_SECONDS = 5.0
@@ -50,10 +51,10 @@ def main(path: str) -> int:
 
 def keep(settings: dict[str, str]) -> str:
     """One round. Returns what could not be done, or an empty text."""
-    peers = [peer for node in nodes(settings) if (peer := peer_of(node))]
+    peers, wrong = peers_of(nodes(settings))
     own = next((peer for peer in peers if peer.name == settings["node"]), None)
     if own is None:
-        return f"node {settings['node']} has no pod network yet"
+        return "; ".join((f"node {settings['node']} has no pod network yet", *wrong))
     addresses = ip("-4", "address", "show")
     wanted, unreached = wanted_routes(own.name, peers, parse_cards(addresses))
     write_conflist(own)
@@ -61,11 +62,12 @@ def keep(settings: dict[str, str]) -> str:
         lead_services(IPv4Network(settings["services"]), card, own)
     masquerade(own.pods, IPv4Network(settings["pods"]))
     change_routes(wanted, parse_routes(ip("-4", "route", "show", "proto", PROTOCOL)))
-    return "".join(f"{peer.name} ({peer.address}) is on no network of this node; " for peer in unreached)
+    away = (f"{peer.name} ({peer.address}) is on no network of this node" for peer in unreached)
+    return "; ".join((*away, *wrong))
 
 
 def nodes(settings: dict[str, str]) -> list[dict[str, Any]]:
-    """All Node objects. Raises OSError while there is no certificate or no server."""
+    """All Node objects. Raises OSError while there is no certificate or no server, ValueError for what is no answer."""
     server = urlsplit(settings["server"])
     context = ssl.create_default_context(cafile=settings["ca"])
     context.load_cert_chain(settings["certificate"])
@@ -73,7 +75,15 @@ def nodes(settings: dict[str, str]) -> list[dict[str, Any]]:
     answer = asked(server.hostname or "", server.port, context, path, {"Accept": "application/json"})
     if answer.status != 200:
         raise ValueError(f"the API server says {answer.status}: {answer.body[:200].decode(errors='replace')}")
-    items: list[dict[str, Any]] = json.loads(answer.body)["items"]
+    return nodes_in(answer.body)
+
+
+def nodes_in(body: bytes) -> list[dict[str, Any]]:
+    """The Node objects in an answer. Raises ValueError where it is no list of objects."""
+    found = parsed_json(body)
+    items = found.get("items") if isinstance(found, dict) else None
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise ValueError("the API server's answer is no list of Nodes")
     return items
 
 

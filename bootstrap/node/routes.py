@@ -13,6 +13,8 @@ from typing import Any
 
 # Kept apart from every other route of the node, so that ours can be told from theirs (rtnetlink(7), "protocol").
 PROTOCOL = "77"
+# Characters of what is said of one Node that is wrong.
+SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,36 @@ class Route:
     via: IPv4Address
 
 
+def peers_of(nodes: Iterable[Mapping[str, Any]]) -> tuple[tuple[Peer, ...], tuple[str, ...]]:
+    """The peers in Node objects, and what is wrong with those that can't be understood: a kubelet says what it likes of
+    its own node, and keeps no other node from its routes."""
+    peers, wrong = [], []
+    for node in nodes:
+        try:
+            peers.append(peer_of(node))
+        except ValueError as error:
+            wrong.append(str(error))
+    return tuple(peer for peer in peers if peer), tuple(wrong)
+
+
 def peer_of(node: Mapping[str, Any]) -> Peer | None:
-    """The peer in a Node object, or None while it has no pod network or no address yet."""
-    pods = node.get("spec", {}).get("podCIDR")
-    addresses = node.get("status", {}).get("addresses") or []
-    internal = [entry["address"] for entry in addresses if entry.get("type") == "InternalIP"]
+    """The peer in a Node object, or None while it has no pod network or no address yet. Raises ValueError for what is
+    none."""
+    try:
+        name = node["metadata"]["name"]
+        pods = (node.get("spec") or {}).get("podCIDR")
+        addresses = (node.get("status") or {}).get("addresses") or []
+        internal = [entry["address"] for entry in addresses if entry.get("type") == "InternalIP"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"a Node can't be understood: {type(error).__name__}: {error}"[:SHOWN]) from None
     if not pods or not internal:
         return None
-    return Peer(node["metadata"]["name"], IPv4Network(pods), IPv4Address(internal[0]))
+    if not all(isinstance(text, str) for text in (name, pods, internal[0])):
+        raise ValueError(f"node {name} has a name, a podCIDR or an address that is no text"[:SHOWN])
+    try:
+        return Peer(name, IPv4Network(pods), IPv4Address(internal[0]))
+    except ValueError as error:
+        raise ValueError(f"node {name}: {error}"[:SHOWN]) from None
 
 
 def wanted_routes(

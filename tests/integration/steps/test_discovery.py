@@ -255,6 +255,10 @@ def test_no_pin_and_half_a_pin_are_bad_use() -> None:
         lambda made: {**made, "data": signed("[" * 5000)},
         lambda made: {**made, "data": signed("clusters: [{cluster: 5}]")},
         lambda made: {**made, "data": signed("clusters: 5")},
+        lambda made: {**made, "data": signed('clusters: !!int ""')},
+        lambda made: {**made, "data": signed("clusters: !!timestamp x")},
+        lambda made: {**made, "data": signed("clusters:\n" + "".join(f"{' ' * n}-\n" for n in range(1, 900)))},
+        lambda made: {**made, "data": signed("a0: &a0 {x: 1}\n" + doubled(60))},
     ],
 )
 def test_an_answer_of_another_shape_is_refused_and_not_repeated_whole(
@@ -272,6 +276,11 @@ def test_an_answer_of_another_shape_is_refused_and_not_repeated_whole(
 def test_an_answer_that_is_nested_too_deep_is_refused(cluster: Cluster) -> None:
     with cluster.serves(lambda _: (200, b"[" * 200_000)) as server, pytest.raises(Refused, match="no API server"):
         discover(server, TOKEN, cluster.pins, patience=0)
+
+
+def doubled(times: int) -> str:
+    """YAML of mappings that each hold the one before twice: more than all memory when it is followed."""
+    return "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, times))
 
 
 def signed(told: str) -> dict[str, str]:

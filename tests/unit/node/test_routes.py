@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 import bootstrap
 
 sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
 
-from routes import Peer, Route, card_with, conflist, parse_cards, parse_routes, peer_of, wanted_routes
+from network import nodes_in
+from routes import Peer, Route, card_with, conflist, parse_cards, parse_routes, peer_of, peers_of, wanted_routes
 
 
 def node(name: str, pods: str | None, address: str | None) -> dict[str, object]:
@@ -73,3 +78,37 @@ def test_the_card_with_the_node_s_own_address_is_found_by_it() -> None:
     ]
     assert card_with(IPv4Address("10.77.0.11"), answer) == "ens3"
     assert card_with(IPv4Address("10.77.0.12"), answer) is None
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {},
+        {"metadata": 5},
+        {"metadata": {"name": "x"}, "spec": 5},
+        {"metadata": {"name": "x"}, "status": {"addresses": 5}},
+        {"metadata": {"name": "x"}, "status": {"addresses": [5]}},
+        {"metadata": {"name": "x"}, "status": {"addresses": [{"type": "InternalIP"}]}},
+        node("x", "10.244.9.0/24", "no address"),
+        node("x", "10.244.9.0/24", "fd00::9"),
+        node("x", "no network", "10.77.0.19"),
+        {**node("x", None, "10.77.0.19"), "spec": {"podCIDR": 5}},
+        {**node("x", "10.244.9.0/24", "10.77.0.19"), "metadata": {"name": ["x"]}},
+    ],
+)
+def test_a_node_that_says_what_nobody_understands_keeps_no_other_from_its_routes(odd: dict[str, Any]) -> None:
+    peers, wrong = peers_of([odd, node("s1", "10.244.1.0/24", "10.77.0.11")])
+    assert [each.name for each in peers] == ["s1"]
+    assert len(wrong) == 1
+    assert 0 < len(wrong[0]) <= 200
+
+
+def test_nulls_are_what_is_not_there() -> None:
+    assert peers_of([{"metadata": {"name": "x"}, "spec": None, "status": None}]) == ((), ())
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{}", b'{"items": 5}', b'{"items": [5]}', b"[" * 100_000])
+def test_what_is_no_list_of_nodes_is_an_error_and_no_cluster_without_nodes(body: bytes) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        nodes_in(body)
+    assert nodes_in(json.dumps({"items": []}).encode()) == []
