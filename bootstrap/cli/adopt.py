@@ -41,6 +41,7 @@ def adopt(
     Whoever is root on a server can do this. Nothing is changed on any node. Then `clusterup plan` says what is to do.
     """
     from bootstrap.cli.common import person
+    from bootstrap.outside import on_one_line
     from bootstrap.steps import adopt as steps
     from bootstrap.steps.adopt_fetch import fetch
 
@@ -61,7 +62,7 @@ def adopt(
     typer.echo(f"  inventory: {place}")
     typer.echo(f"  kubeconfig: {kubeconfig}")
     if advice := steps.bundle_advice(handover):
-        typer.echo(f"note: {advice}")
+        typer.echo(on_one_line(f"note: {advice}"))
     typer.echo(f"next: clusterup plan {shlex.quote(str(place))}")
 
 

@@ -151,7 +151,7 @@ def _apply(prospect: Prospect, bundle: Bundle, erased: frozenset[str], how: How,
         typer.echo(f"{prospect.node.name} is a server of the cluster {prospect.cluster}")
         typer.echo(f"  kubectl --kubeconfig {shlex.quote(str(intent.kubeconfig))} get nodes")
     if advice := bundle_advice(prospect.found.handover):
-        typer.echo(f"note: {advice}", err=True)
+        typer.echo(on_one_line(f"note: {advice}"), err=True)
     if prepared.world.unreachable:
         raise typer.Exit(3)
 
