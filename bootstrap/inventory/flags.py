@@ -57,7 +57,7 @@ OWN: Mapping[Program, Mapping[str, str]] = {
         **_all(_ADDRESS, "advertise-address"),
         **_all(f"{_OUT}: the cluster's own pods need it", "allow-privileged"),
         **_all(_SAFE, "anonymous-auth", "authentication-config", "authorization-config", "authorization-mode"),
-        **_all(_SAFE, "basic-auth-file", "token-auth-file", "service-account-issuer"),
+        **_all(_SAFE, "basic-auth-file", "token-auth-file"),
         **_all(_PKI, "client-ca-file", "kubelet-client-certificate", "kubelet-client-key", "tls-cert-file"),
         **_all(_PKI, "tls-private-key-file", "proxy-client-cert-file", "proxy-client-key-file"),
         **_all(_PKI, "requestheader-allowed-names", "requestheader-client-ca-file", "service-account-key-file"),
@@ -99,7 +99,7 @@ OWN: Mapping[Program, Mapping[str, str]] = {
     Program.ETCD: {
         **_all(_NAME, "name"),
         **_all(_PLACE, "data-dir", "wal-dir"),
-        **_all(_ADDRESS, "listen-client-urls", "advertise-client-urls", "listen-peer-urls", "listen-metrics-urls"),
+        **_all(_ADDRESS, "listen-client-urls", "advertise-client-urls", "listen-peer-urls"),
         **_all(_ADDRESS, "initial-advertise-peer-urls"),
         **_all(_CLUSTER, "initial-cluster-token"),
         **_all(_QUORUM, "initial-cluster", "initial-cluster-state", "force-new-cluster", "strict-reconfig-check"),
@@ -123,7 +123,6 @@ OWN: Mapping[Program, Mapping[str, str]] = {
         **_all(_PLACE, "root-dir"),
         **_all(_SAFE, "anonymous-auth", "authentication-token-webhook", "authorization-mode"),
         **_all(_PKI, "client-ca-file", "rotate-certificates"),
-        **_all(_SERVICES, "cluster-dns"),
         **_all(_DOMAIN, "cluster-domain"),
     },
 }
@@ -132,13 +131,21 @@ on, and what to do instead of setting them."""
 
 DEFAULTS: Mapping[Program, frozenset[str]] = {
     # What is said here is added to clusterup's own.
-    Program.API_SERVER: frozenset({ADMISSION}),
+    Program.API_SERVER: frozenset({ADMISSION, "service-account-issuer"}),
     Program.CONTROLLER_MANAGER: frozenset({"bind-address"}),
     Program.SCHEDULER: frozenset({"bind-address"}),
     Program.ETCD: frozenset(
-        {"auto-compaction-retention", "snapshot-count", "heartbeat-interval", "election-timeout", "logger", "log-level"}
+        {
+            "auto-compaction-retention",
+            "listen-metrics-urls",
+            "snapshot-count",
+            "heartbeat-interval",
+            "election-timeout",
+            "logger",
+            "log-level",
+        }
     ),
-    Program.KUBELET: frozenset({"runtime-request-timeout"}),
+    Program.KUBELET: frozenset({"runtime-request-timeout", "cluster-dns"}),
 }
 """Flags that clusterup sets and that an inventory may set otherwise."""
 

@@ -91,7 +91,8 @@ def _cards(inventory: Inventory, document: Document) -> Iterator[Problem]:
             place: Place = ("nodes", number, "interfaces", card)
             for index, address in enumerate(interface.addresses):
                 for name, network in _own(inventory):
-                    if address.network.overlaps(network):
+                    # A wide network around it is fine: routes to pods and services are the more exact ones.
+                    if address.ip in network or address.network.subnet_of(network):
                         yield Problem(
                             document.file,
                             *document.at((*place, "addresses", index)),
@@ -116,7 +117,7 @@ def _gateway(node: Node, interface: Interface, place: Place, document: Document)
         return
     if gateway in {address.ip for address in interface.addresses}:
         yield Problem(document.file, *where, f"{said} is the card's own address", _host_of(networks[0], interface))
-    elif not any(gateway in network and is_host_in(gateway, network) for network in networks):
+    elif not interface.dhcp and not any(gateway in net and is_host_in(gateway, net) for net in networks):
         listed = ", ".join(str(network) for network in networks[:3])
         yield Problem(
             document.file, *where, f"{said} is no host of the card's network {listed}", _host_of(networks[0], interface)

@@ -37,6 +37,8 @@ LINK = "/var/lib/extensions/clusterup.raw"
 RELEASE = "/usr/lib/extension-release.d/extension-release.clusterup"
 MERGING = "/run/clusterup/merging"
 BOOTSTRAP = "/var/lib/kubelet/bootstrap-kubelet.conf"
+# A kubelet names its request after this key, and takes what was answered to that: a denial as well.
+PENDING_KEY = "/var/lib/kubelet/pki/kubelet-client.key.tmp"
 CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 MEMBERSHIP = "/etc/clusterup/cluster.json"
 READY_SECONDS = 900.0
@@ -81,6 +83,7 @@ def join(wish: Wish, machine: Machine) -> None:
         if write(machine, kubeconfig):
             # A kubelet that asks with an older token goes on with that, whatever is in the file.
             run("systemctl", "stop", "kubelet.service")
+            machine.place(PENDING_KEY).unlink(missing_ok=True)
     begin(agent.kubelet, machine)
     _wait_until_ready(wish, machine, denied)
     machine.place(BOOTSTRAP).unlink(missing_ok=True)

@@ -25,7 +25,8 @@ CERTIFICATE, KEY = f"{PKI}/apiserver.crt", f"{PKI}/apiserver.key"
 CREDENTIALS = f"/run/credentials/{NAME}"
 # A hundred connections and their TLS take a quarter of it. The page cache of what is read counts too, and gives way.
 MEMORY_MAX = 256 << 20
-TASKS_MAX = 32
+# Servers whose image is older have a thread for each connection; what bounds all of them is the memory.
+TASKS_MAX = 256
 
 
 def artifacts_unit(shape: Shape, pki: tuple[NodeFile, ...], artifacts: Mapping[str, str]) -> Unit:

@@ -24,7 +24,7 @@ from bootstrap.steps.desired import Desired
 from bootstrap.steps.join_tokens import give_token, take_tokens_back
 from bootstrap.steps.layout import NodeFile
 from bootstrap.steps.leave_commands import stop_units
-from bootstrap.steps.node_units import BOOTSTRAP_CONF, CLIENT_CERTIFICATE, KUBELET
+from bootstrap.steps.node_units import BOOTSTRAP_CONF, CLIENT_CERTIFICATE, KUBELET, PENDING_KEY
 from bootstrap.steps.shape import LOCAL_API_PORT
 from bootstrap.steps.units import ensure_units, put_files, would_restart
 from bootstrap.steps.ways import ApiServers, any_api, ask_api
@@ -61,6 +61,7 @@ def join(context: Context, desired: Desired, servers: ApiServers) -> None:
         _take_tokens_back(context, name, servers)
         # One that asks with an older token goes on with that, whatever is in the file.
         context.on(name).check(stop_units([KUBELET]))
+        context.on(name).check(commands.remove_file(PENDING_KEY))
         _give_token(context, desired, servers)
     try:
         ensure_units(context, name, desired.kubelet)

@@ -27,7 +27,7 @@ from bootstrap.steps.join_checks import ADVICE, machine_problems, same_machine, 
 from bootstrap.steps.joining import STEP, Joining, installation_for
 from bootstrap.steps.kube_client import KubeClient, KubeForbidden, KubeUnauthorized
 from bootstrap.steps.leave_commands import stop_units
-from bootstrap.steps.node_units import BOOTSTRAP_CONF, CA, CLIENT_CERTIFICATE, KUBELET
+from bootstrap.steps.node_units import BOOTSTRAP_CONF, CA, CLIENT_CERTIFICATE, KUBELET, PENDING_KEY
 from bootstrap.steps.preflight import preflight
 from bootstrap.steps.shape import LOCAL_API_PORT
 from bootstrap.steps.token_objects import KUBELET_SIGNER
@@ -122,6 +122,7 @@ def join_with_token(context: Context, joining: Joining) -> None:
             if not has_certificate(context, name, joining.cluster.ca_pem):
                 # A kubelet that asks with an older token goes on with that, whatever is in the file.
                 context.on(name).check(stop_units([KUBELET]))
+                context.on(name).check(commands.remove_file(PENDING_KEY))
                 file = bootstrap_file(joining.description.cluster, joining.cluster.ca_pem, joining.token)
                 put_files(context, name, [file])
             begin_units(context, name, units)

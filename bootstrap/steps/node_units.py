@@ -23,6 +23,9 @@ KUBELET_YAML = "/etc/kubernetes/kubelet.yaml"
 KUBELET_CONF = "/var/lib/kubelet/kubelet.conf"
 BOOTSTRAP_CONF = "/var/lib/kubelet/bootstrap-kubelet.conf"
 CLIENT_CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+# The key of a certificate that a kubelet asks for. It names its request after it, and takes what was answered to that:
+# one that was denied keeps it from asking again.
+PENDING_KEY = "/var/lib/kubelet/pki/kubelet-client.key.tmp"
 # What uses the kubelet's certificate would only start and fail until the kubelet has joined.
 UNTIL_JOINED = f"/bin/sh -c 'until [ -s {CLIENT_CERTIFICATE} ]; do sleep 1; done'"
 PROXY_YAML = "/etc/kubernetes/kube-proxy.yaml"

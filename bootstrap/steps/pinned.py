@@ -159,12 +159,13 @@ def _configured(objects: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     text = _data(objects, "ConfigMap/kube-system/kubeadm-config", "ClusterConfiguration")
     try:
         found = yaml.safe_load(text) if text is not None else None
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return {}
     networking = found.get("networking") if isinstance(found, dict) else None
     if not isinstance(networking, dict):
         return {}
-    return {name: str(networking[theirs]) for name, theirs in NETWORKS.items() if networking.get(theirs)}
+    found_there = {name: networking.get(theirs) for name, theirs in NETWORKS.items()}
+    return {name: value for name, value in found_there.items() if isinstance(value, str) and value}
 
 
 def _data(objects: Mapping[str, Mapping[str, Any]], name: str, key: str) -> str | None:

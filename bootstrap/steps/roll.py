@@ -82,10 +82,16 @@ def read_roll(state: ClusterState) -> Roll | None:
 
 
 def _entry(state: ClusterState, name: str, entry: Mapping[str, Any]) -> Node:
+    """A node as it was applied. Where that holds something that inventories may not hold any more, the rest of it: its
+    way in and its role are what is needed of a node that has no entry."""
     from pydantic import ValidationError
 
     try:
         return Node.model_validate(entry)
+    except ValidationError:
+        kept = {key: entry[key] for key in ("name", "role", "address", "ssh", "console", "disk") if key in entry}
+    try:
+        return Node.model_validate(kept)
     except ValidationError as error:
         raise ClusterupError(
             "what was applied from here has something that this clusterup doesn't take",

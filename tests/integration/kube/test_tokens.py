@@ -16,6 +16,7 @@ from bootstrap.pki.token import ca_pin, new_token, parse_token, token_secret
 from bootstrap.steps.join_tokens import give_token, take_tokens_back
 from bootstrap.steps.node_object import SERVER_LABEL
 from bootstrap.steps.objects import base_objects
+from bootstrap.steps.token_objects import token_objects
 from tests.helpers.daemons import wait_for
 from tests.integration.kube.kubelets import comes_up, says
 from tests.integration.kube.operator import Types, refused, types
@@ -48,7 +49,7 @@ def test_a_token_lets_a_node_ask_for_a_certificate_until_it_is_revoked(
     api_server: ApiServer, types: Types, tmp_path: Path
 ) -> None:
     with api_server.client() as client:
-        for manifest in base_objects():
+        for manifest in (*base_objects(), *token_objects(["s1"])):
             client.apply(manifest)
     token = made(types)["token"]
     assert may(api_server, tmp_path, token, "create", "csr") == "yes"

@@ -103,12 +103,21 @@ def test_networks_of_pods_and_services(cluster: dict[str, Any], said: str) -> No
     assert said in "\n".join(problems(lab(cluster=cluster)))
 
 
-def test_a_card_s_network_overlaps_neither_pods_nor_services() -> None:
-    found = problems(lab(address="10.0.0.5", interfaces=[card(addresses=["10.0.0.5/8"])]))
-    assert [said.partition("; ")[0].partition("overlaps ")[2] for said in found] == [
-        "cluster.pod_cidr (10.244.0.0/16)",
-        "cluster.service_cidr (10.96.0.0/16)",
-    ]
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [("10.244.3.5/24", "cluster.pod_cidr (10.244.0.0/16)"), ("10.96.0.9/28", "cluster.service_cidr (10.96.0.0/16)")],
+)
+def test_a_card_s_network_lies_outside_of_pods_and_services(address: str, said: str) -> None:
+    found = problem(lab(address="10.0.0.5", interfaces=[card(addresses=["10.0.0.5/24", address])]))
+    assert found.partition("; ")[0].partition("overlaps ")[2] == said
+
+
+def test_a_wide_network_around_those_of_pods_and_services_is_fine() -> None:
+    assert read(lab(address="10.0.0.5", interfaces=[card(addresses=["10.0.0.5/8"], gateway="10.0.0.1")]))
+
+
+def test_a_gateway_may_lie_in_the_network_that_dhcp_gives_the_card() -> None:
+    assert read(with_card(gateway="198.51.100.1", dhcp=True))
 
 
 def test_a_node_has_one_taint_of_each_key_and_effect() -> None:

@@ -149,3 +149,6 @@ def test_a_kubelet_without_a_certificate_is_started_anew_with_a_token_for_its_no
     join(Context(Tells()), of.nodes[name], ApiServers("lab", ("s1",), of.keys))
     done = [each for each in did if each in ((name, role), "stop kubelet.service", "write files", "start units")]
     assert done == ["stop kubelet.service", (name, role), "write files", "start units"]
+    # The request that it made with an older token goes with its key.
+    stopped = did.index("stop kubelet.service")
+    assert did[stopped : stopped + 3] == ["stop kubelet.service", "remove a file", (name, role)]

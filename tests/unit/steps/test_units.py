@@ -284,7 +284,7 @@ def server_of_artifacts() -> Unit:
 def test_what_listens_to_strangers_is_a_user_of_its_own_with_a_limit_of_memory() -> None:
     lines = text(server_of_artifacts()).splitlines()
     assert {"DynamicUser=yes", "NoNewPrivileges=yes", "CapabilityBoundingSet=", "ProtectSystem=strict"} <= {*lines}
-    assert {f"MemoryMax={256 << 20}", "TasksMax=32"} <= {*lines}
+    assert {f"MemoryMax={256 << 20}", "TasksMax=256"} <= {*lines}
 
 
 def test_what_listens_to_strangers_sees_of_var_what_it_hands_out_and_nothing_else() -> None:
