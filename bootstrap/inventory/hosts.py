@@ -95,25 +95,29 @@ def endpoint(text: str) -> str:
 def certificate_name(text: str) -> str:
     """A name or an address for a certificate, as it is read back out of one."""
     allowed = f"{A_HOST} without scheme, port and blanks, as in api.example.org, or an IPv6 address"
-    if ":" in line(text):
-        try:
-            return str(IPv6Address(text)) if "%" not in text else _refuse(allowed)
-        except ValueError:
-            raise wrong("", allowed) from None
     # A wildcard stands for one part: RFC 6125, section 6.4.3.
-    _host(text.removeprefix("*."), allowed)
-    return text
+    return _ipv6(text, allowed) or _named(text, text.removeprefix("*."), allowed)
 
 
 def time_server(text: str) -> str:
     """A time server."""
     allowed = f"{A_HOST}, as in ntp.example.org"
-    if ":" in line(text):
-        try:
-            return str(IPv6Address(text)) if "%" not in text else _refuse(allowed)
-        except ValueError:
-            raise wrong("", allowed) from None
-    _host(text, allowed)
+    return _ipv6(text, allowed) or _named(text, text, allowed)
+
+
+def _ipv6(text: str, allowed: str) -> str:
+    """The IPv6 address that the text is, as it is written usually; empty where it has no colon."""
+    if ":" not in line(text):
+        return ""
+    try:
+        return str(IPv6Address(text)) if "%" not in text else _refuse(allowed)
+    except ValueError:
+        raise wrong("", allowed) from None
+
+
+def _named(text: str, host: str, allowed: str) -> str:
+    """The text, whose host is a name or an IPv4 address."""
+    _host(host, allowed)
     return text
 
 

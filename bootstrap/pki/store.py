@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from bootstrap.errors import BadUse
 from bootstrap.paths import private_folder
 from bootstrap.pki.x509 import (
     KeyPair,
@@ -135,6 +136,20 @@ def read_if_there(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
+
+
+def read_note(path: Path) -> bytes | None:
+    """The content of a file of the state; None where there is none. Raises BadUse where it can't be read."""
+    try:
+        return read_if_there(path)
+    except OSError as error:
+        raise BadUse(
+            f"{path} can't be read",
+            step="state",
+            tried="read what is kept of the cluster",
+            got=error.strerror or str(error),
+            hint="make the folder and all in it yours; run clusterup as the user who made the cluster",
+        ) from None
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bootstrap.errors import BadUse, Refused
 from bootstrap.locks import waiting_lock
-from bootstrap.pki.store import read_if_there, write_private
+from bootstrap.pki.store import read_if_there, read_note, write_private
 
 # What was made and is being written; gone as soon as all of it has its own name.
 UNFINISHED = ".unfinished.json"
@@ -137,17 +137,7 @@ class Vault:
                 self._before[name] = there
 
     def _on_disk(self, name: str) -> bytes | None:
-        path = self.folder / name
-        try:
-            return read_if_there(path)
-        except OSError as error:
-            raise BadUse(
-                f"{path} can't be read",
-                step="state",
-                tried="read what is kept of the cluster",
-                got=error.strerror or str(error),
-                hint="make the folder and all in it yours; run clusterup as the user who made the cluster",
-            ) from None
+        return read_note(self.folder / name)
 
 
 def set_aside(path: Path) -> None:

@@ -17,12 +17,12 @@ from typing import Any
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.bundle import MANIFEST, Bundle, bundle_of, bundles_dir, load_bundle, manifest_of
 from bootstrap.inventory.model import Inventory
-from bootstrap.pki.store import write_private
+from bootstrap.pki.store import read_note, write_private
 from bootstrap.steps.agent_description import parse_description
 from bootstrap.steps.damage import AS_IT_IS, damaged
 from bootstrap.steps.published import KEY as AGENT_KEY
 from bootstrap.steps.published import NAME as AGENT
-from bootstrap.steps.state import ClusterState, read_note
+from bootstrap.steps.state import ClusterState
 
 STEP = "preflight"
 # Name in an inventory -> the one in kubeadm's configuration.

@@ -19,10 +19,10 @@ from typing import Any
 from bootstrap.errors import ClusterupError
 from bootstrap.inventory.model import Inventory, Node
 from bootstrap.inventory.words import in_words
-from bootstrap.pki.store import read_if_there, write_private
+from bootstrap.pki.store import read_if_there, read_note, write_private
 from bootstrap.steps.damage import damaged
 from bootstrap.steps.drain import Pods
-from bootstrap.steps.state import ClusterState, read_note
+from bootstrap.steps.state import ClusterState
 
 DRAIN_SECONDS = 600.0
 # What the cluster does without it, after {move}.

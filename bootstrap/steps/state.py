@@ -23,7 +23,7 @@ from bootstrap.paths import state_dir
 from bootstrap.pki.encryption import checked_encryption_key, new_encryption_key
 from bootstrap.pki.parts import check_part
 from bootstrap.pki.sshkeys import SshKey, new_ssh_key, public_line
-from bootstrap.pki.store import ClusterPki, kept_pki, made_public, read_if_there, strangers_in, write_private
+from bootstrap.pki.store import ClusterPki, kept_pki, made_public, read_if_there, read_note, strangers_in, write_private
 from bootstrap.pki.vault import UNFINISHED, Vault
 from bootstrap.steps.damage import AS_IT_IS, FROM_A_COPY, FROM_A_SERVER, MADE_ANEW, damaged, lost
 from bootstrap.steps.identity import NodeIdentity, new_id
@@ -324,20 +324,6 @@ class ClusterState:
         # First what says that it must be known.
         self._installed_note(node).unlink(missing_ok=True)
         shutil.rmtree(self.folder / "nodes" / node, ignore_errors=True)
-
-
-def read_note(path: Path) -> bytes | None:
-    """The content of a file of the state; None where there is none. Raises BadUse where it can't be read."""
-    try:
-        return read_if_there(path)
-    except OSError as error:
-        raise BadUse(
-            f"{path} can't be read",
-            step="state",
-            tried="read what is kept of the cluster",
-            got=error.strerror or str(error),
-            hint="make the folder and all in it yours; run clusterup as the user who made the cluster",
-        ) from None
 
 
 def state_folder(cluster: str) -> Path:
