@@ -83,7 +83,8 @@ def test_it_is_installed_and_starts_with_its_configuration(lab: Operator, wire: 
         f"{(wire.there - before) / 1e6:.0f} MB went over the wire\n"
     )
     assert [event["id"] for event in events if event["event"] == "ActionDone"] == [
-        f"{MACHINE}/install.{action}" for action in ("image", "configuration", "boot")
+        "cluster/keys",
+        *(f"{MACHINE}/install.{action}" for action in ("image", "configuration", "boot")),
     ]
     assert "nothing to do" in lab.clusterup("plan", "lab.yaml")
 
