@@ -77,7 +77,7 @@ def trial(tree: Path, live: Artifact) -> tuple[Accel, str]:
         place = qemu.LAB_FOLDER
         argv = [
             *qemu.bare_argv(place, name="kvm-trial", accel=Accel.KVM, memory=TRIAL_MEMORY, cpus=2),
-            *qemu.stick_argv(place, boot_index=1),
+            *qemu.stick_argv(folder, place, boot_index=1),
         ]
         process.start_in(tree, argv, folder=folder, record=folder / RECORD, log=folder / QEMU_LOG)
         try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from bootstrap.lab.disks import drive
 from bootstrap.lab.spec import Accel, Lab, Machine, Reach
 
 # On bubblewrap's own tmpfs: a folder can be made there by a user to whom the tree does not belong.
@@ -35,7 +38,7 @@ ACCELERATION = {
 
 def machine_argv(lab: Lab, machine: Machine) -> list[str]:
     """QEMU's argument vector for a machine of a lab: disk first, then USB stick, never the network."""
-    place = f"{LAB_FOLDER}/{machine.name}"
+    folder, place = lab.folder / machine.name, f"{LAB_FOLDER}/{machine.name}"
     forwards = f"hostfwd=tcp:127.0.0.1:{machine.ssh_port}-:22"
     if machine.api_port is not None:
         forwards += f",hostfwd=tcp:127.0.0.1:{machine.api_port}-:6443"
@@ -43,10 +46,10 @@ def machine_argv(lab: Lab, machine: Machine) -> list[str]:
         *bare_argv(place, name=f"{lab.name}/{machine.name}", accel=lab.accel, memory=lab.memory, cpus=lab.cpus),
         # unsafe: a power cut is the end of QEMU, which the host's memory outlives; waiting for its disk slows etcd.
         "-drive",
-        f"if=none,id=disk,format=raw,cache=unsafe,discard=unmap,detect-zeroes=unmap,file={place}/{DISK}",
+        f"if=none,id=disk,cache=unsafe,discard=unmap,detect-zeroes=unmap,{drive(folder, place, 'disk')}",
         "-device",
         f"virtio-blk-pci,drive=disk,serial={machine.serial},bootindex=1",
-        *stick_argv(place, boot_index=2),
+        *stick_argv(folder, place, boot_index=2),
         *cards_argv(machine, forwards),
         *lab.qemu_options,
     ]
@@ -112,11 +115,13 @@ def bare_argv(place: str, *, name: str, accel: Accel, memory: int, cpus: int) ->
     ]
 
 
-def stick_argv(place: str, *, boot_index: int) -> list[str]:
-    """The USB stick. On a USB 3 controller the firmware reads it 17 s faster than on a USB 2 one."""
+def stick_argv(folder: Path, place: str, *, boot_index: int) -> list[str]:
+    """The USB stick, whose file is in `folder`, which is `place` where QEMU runs.
+
+    On a USB 3 controller the firmware reads it 17 s faster than on a USB 2 one."""
     return [
         "-drive",
-        f"if=none,id=stick,format=raw,file={place}/{STICK}",
+        f"if=none,id=stick,{drive(folder, place, 'stick')}",
         "-device",
         "qemu-xhci",
         "-device",
