@@ -1,4 +1,4 @@
-"""clusterup lab: up, status, console, stop, down."""
+"""clusterup lab: up, status, console, stop, down; those that put labs aside are in `lab_saved`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bootstrap.cli import lab_saved
 from bootstrap.cli.options import Output
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def register(app: typer.Typer) -> None:
     lab.command()(console)
     lab.command()(stop)
     lab.command()(down)
+    lab_saved.register(lab)
     app.add_typer(lab, name="lab")
 
 

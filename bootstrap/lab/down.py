@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from bootstrap.lab.machine import stop_machine
 from bootstrap.lab.network import stop_network
-from bootstrap.lab.spec import Machine, Reach
+from bootstrap.lab.spec import Lab, Machine, Reach
 from bootstrap.lab.store import lab_locked, load_lab, remove_unfinished
 from bootstrap.steps.state import forget_cluster
 from bootstrap.transport.hostkeys import public_key
@@ -36,15 +36,21 @@ def lab_down(name: str, say: Say = _nothing) -> bool:
         lab = load_lab(name)
         if lab is None:
             return False
-        # First, because it refuses while an apply is at work.
-        if forget_cluster(name, {machine.name: _live_key(machine) for machine in lab.machines}):
-            say(f"forgot the cluster {name}: its keys, certificates and pinned host keys")
-        for machine in lab.machines:
-            if stop_machine(lab, machine.name):
-                say(f"{machine.name}: switched off")
-        stop_network(lab)
-        # Renamed first: an end in the middle of removing leaves nothing that looks like a lab.
-        going = lab.folder.with_name(f".{name}.making-removed")
-        lab.folder.rename(going)
-        shutil.rmtree(going)
+        end_lab(lab, say)
     return True
+
+
+def end_lab(lab: Lab, say: Say) -> None:
+    """End the lab's machines and remove it, and what is kept of the cluster that ran on them. The caller holds its
+    lock. Raises as `lab_down`."""
+    # First, because it refuses while an apply is at work.
+    if forget_cluster(lab.name, {machine.name: _live_key(machine) for machine in lab.machines}):
+        say(f"forgot the cluster {lab.name}: its keys, certificates and pinned host keys")
+    for machine in lab.machines:
+        if stop_machine(lab, machine.name):
+            say(f"{machine.name}: switched off")
+    stop_network(lab)
+    # Renamed first: an end in the middle of removing leaves nothing that looks like a lab.
+    going = lab.folder.with_name(f".{lab.name}.making-removed")
+    lab.folder.rename(going)
+    shutil.rmtree(going)

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from bootstrap.errors import ClusterupError, Refused
@@ -34,8 +35,8 @@ def machine_running(lab: Lab, node: str) -> bool:
     return process.recorded(machine_folder(lab, node) / RECORD) is not None
 
 
-def start_machine(lab: Lab, node: str) -> None:
-    """Switch a machine on. One that runs is left alone.
+def start_machine(lab: Lab, node: str, options: Sequence[str] = ()) -> None:
+    """Switch a machine on, with further `options` of QEMU for this once. One that runs is left alone.
 
     Raises Refused where somebody else has one of its ports, ClusterupError where QEMU does not start.
     """
@@ -45,7 +46,7 @@ def start_machine(lab: Lab, node: str) -> None:
     require_ports(lab, lab.machine(node))
     for name in (CONSOLE_SOCKET, WIRE_SOCKET, QMP_SOCKET):
         (folder / name).unlink(missing_ok=True)
-    argv = machine_argv(lab, lab.machine(node))
+    argv = [*machine_argv(lab, lab.machine(node)), *options]
     process.start_in(ready_tree(), argv, folder=lab.folder, record=folder / RECORD, log=folder / QEMU_LOG)
     wait_for_qemu(folder, node)
 

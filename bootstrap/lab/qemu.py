@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bootstrap.lab.disks import drive
+from bootstrap.lab.drives import drive
 from bootstrap.lab.spec import Accel, Lab, Machine, Reach
 
 # On bubblewrap's own tmpfs: a folder can be made there by a user to whom the tree does not belong.

@@ -35,18 +35,7 @@ def load_lab(name: str) -> Lab | None:
     check_name(name)
     folder = labs_dir() / name
     try:
-        data = json.loads((folder / LAB_FILE).read_text())
-        if data.pop("format") != FORMAT:
-            raise ValueError("written by another version")
-        machines = tuple(_machine(machine) for machine in data.pop("machines"))
-        return Lab(
-            folder=folder,
-            machines=machines,
-            accel=Accel(data.pop("accel")),
-            inventory=Path(data.pop("inventory")),
-            qemu_options=tuple(data.pop("qemu_options")),
-            **data,
-        )
+        return lab_of_data(json.loads((folder / LAB_FILE).read_text()), folder)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -59,16 +48,36 @@ def load_lab(name: str) -> Lab | None:
         ) from None
 
 
+def lab_of_data(data: dict[str, Any], folder: Path) -> Lab:
+    """The lab in `folder` that `lab_to_data` made the data of. Raises ValueError, KeyError, TypeError or AttributeError
+    where that is not what it is."""
+    if data["format"] != FORMAT:
+        raise ValueError("written by another version")
+    return Lab(
+        folder=folder,
+        machines=tuple(_machine(machine) for machine in data["machines"]),
+        accel=Accel(data["accel"]),
+        inventory=Path(data["inventory"]),
+        qemu_options=tuple(data["qemu_options"]),
+        **{name: data[name] for name in ("name", "memory", "cpus", "disk", "endpoint_port")},
+    )
+
+
 def _machine(data: dict[str, Any]) -> Machine:
     # Labs of earlier versions were all reached over SSH.
     return Machine(**{**data, "reach": Reach(data.get("reach", Reach.SSH))})
 
 
-def save_lab(lab: Lab, folder: Path) -> None:
-    """Write lab.json into `folder`."""
+def lab_to_data(lab: Lab) -> dict[str, Any]:
+    """What a lab consists of, as it stands in lab.json; not where it is."""
     data = {**asdict(lab), "format": FORMAT, "inventory": str(lab.inventory)}
     del data["folder"]
-    write_whole(folder / LAB_FILE, json.dumps(data, indent=1) + "\n")
+    return data
+
+
+def save_lab(lab: Lab, folder: Path) -> None:
+    """Write lab.json into `folder`."""
+    write_whole(folder / LAB_FILE, json.dumps(lab_to_data(lab), indent=1) + "\n")
 
 
 def known_labs() -> tuple[str, ...]:

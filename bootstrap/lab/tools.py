@@ -7,7 +7,7 @@ from pathlib import Path
 from bootstrap.image.trees import Log, ensure_tree, require_host_tools
 
 SUITE = "trixie"
-PACKAGES = ("haproxy", "ovmf", "qemu-system-x86", "qemu-utils", "vde2")
+PACKAGES = ("haproxy", "ovmf", "qemu-system-x86", "qemu-utils", "vde2", "zstd")
 
 
 def lab_tree(log: Log) -> Path:

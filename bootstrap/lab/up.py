@@ -83,7 +83,7 @@ def started(spec: LabSpec, *, say: Say) -> tuple[Lab, dict[str, int]]:
     else:
         running = _plugged_in(lab, running, say)
     console_from = {machine.name: console_size(lab, machine.name) for machine in lab.machines}
-    _start_network(lab, say)
+    start_network(lab, say)
     for machine in lab.machines:
         if machine.name not in running:
             start_machine(lab, machine.name)
@@ -104,7 +104,8 @@ def _plugged_in(lab: Lab, running: list[str], say: Say) -> list[str]:
     return []
 
 
-def _start_network(lab: Lab, say: Say) -> None:
+def start_network(lab: Lab, say: Say) -> None:
+    """Start what lies between the machines, where it does not run. Raises Refused or ClusterupError."""
     if not switch_running(lab):
         start_switch(lab)
         say("the switch between the machines runs")

@@ -1,0 +1,192 @@
+"""What of a lab's cluster is well, and the clocks of its machines.
+
+Machines that stood still have clocks that stood still: every clock that is read for a date (certificates, leases of the
+API, logs) is behind by as long. What is measured in time that has passed (etcd's elections, leases of etcd) is not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from bootstrap.engine.connections import Connections
+from bootstrap.engine.pool import asking
+from bootstrap.errors import ClusterupError
+from bootstrap.inventory.load import load_inventory
+from bootstrap.inventory.model import Inventory
+from bootstrap.lab.saved import Health
+from bootstrap.steps.etcd_client import EtcdClient
+from bootstrap.steps.join import is_ready
+from bootstrap.steps.kube_client import KubeClient
+from bootstrap.steps.reach import opener
+from bootstrap.steps.state import ClusterState, state_to_look_at
+from bootstrap.steps.ways import OperatorKeys, api_at, etcd_at, load_clients, operator_keys
+from bootstrap.system_errors import as_error
+from bootstrap.transport.base import Command
+
+Say = Callable[[str], None]
+T = TypeVar("T")
+
+# What a restore waits for at most until all is well: emulated machines on a busy host. Seconds.
+TIMEOUT = 600.0
+SAY_EVERY = 20.0
+LOOK_EVERY = 0.5
+# Where kubelets renew what says that they are alive, every ten seconds.
+# Source: https://kubernetes.io/docs/reference/node/node-status/#heartbeats
+HEARTBEATS = "kube-node-lease"
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """The ways into the machines of a lab, and into its cluster where there is one (`keys` is None otherwise)."""
+
+    inventory: Inventory
+    connections: Connections
+    keys: OperatorKeys | None
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        return tuple(node.name for node in self.inventory.servers)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(node.name for node in self.inventory.nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a look found: servers whose etcd member knows a leader, servers whose API server is ready, and for each
+    Ready Node when its kubelet said last that it is alive (None: never). `silent` says why of each that is missing."""
+
+    led: frozenset[str] = frozenset()
+    answering: frozenset[str] = frozenset()
+    ready: Mapping[str, datetime | None] = field(default_factory=dict)
+    silent: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def operator_of(inventory: Path, lab: str) -> Iterator[Operator]:
+    """The ways that the inventory and the kept keys of the lab's cluster give. Raises ClusterupError for an inventory
+    or a state that can't be used."""
+    loaded = load_inventory(inventory)
+    state: ClusterState = state_to_look_at(lab)
+    keys = operator_keys(state) if state.founded else None
+    connections = Connections(opener(loaded, state, None))
+    try:
+        yield Operator(loaded, connections, keys)
+    finally:
+        connections.close_all()
+
+
+def set_clocks(operator: Operator, names: tuple[str, ...]) -> dict[str, ClusterupError]:
+    """Set the clocks of the machines by this machine's; the errors of those where that failed, by name."""
+
+    def one(name: str) -> ClusterupError | None:
+        try:
+            transport = operator.connections.on(name)
+            transport.check(Command.of("set the clock", "date -u -s @{} >/dev/null", f"{time.time():.3f}"))
+        except Exception as error:
+            return as_error(error, node=name, step="lab", tried="set its clock")
+        return None
+
+    with asking(len(names), "clocks") as pool:
+        return {name: error for name, error in zip(names, pool.map(one, names), strict=True) if error}
+
+
+def look(operator: Operator) -> Found:
+    """What of the cluster is well, asked of every server at once. Nothing raises: what does not answer is not well."""
+    keys = operator.keys
+    if keys is None:
+        return Found()
+    load_clients()
+    silent: dict[str, str] = {}
+
+    def etcd(name: str) -> bool:
+        def ask() -> bool:
+            with etcd_at(operator.connections.on(name), keys) as client:
+                return _led(client)
+
+        return _tried(ask, False, name, silent)
+
+    def api(name: str) -> dict[str, datetime | None] | None:
+        def ask() -> dict[str, datetime | None] | None:
+            with api_at(operator.connections.on(name), keys) as client:
+                return _ready(client) if client.says_ready() else None
+
+        return _tried(ask, None, name, silent)
+
+    servers = operator.servers
+    with asking(2 * len(servers), "health") as pool:
+        members, answers = pool.map(etcd, servers), pool.map(api, servers)
+        led = frozenset(name for name, well in zip(servers, members, strict=True) if well)
+        told = {name: answer for name, answer in zip(servers, answers, strict=True) if answer is not None}
+    return Found(led, frozenset(told), next(iter(told.values()), {}), silent)
+
+
+def _led(client: EtcdClient) -> bool:
+    return client.status().leader != 0
+
+
+def _ready(client: KubeClient) -> dict[str, datetime | None]:
+    leases = client.list("Lease", HEARTBEATS)
+    alive = {lease["metadata"]["name"]: _time(lease["spec"].get("renewTime")) for lease in leases}
+    return {
+        node["metadata"]["name"]: alive.get(node["metadata"]["name"]) for node in client.list("Node") if is_ready(node)
+    }
+
+
+def _time(text: str | None) -> datetime | None:
+    with suppress(ValueError, TypeError):
+        return datetime.fromisoformat((text or "").replace("Z", "+00:00")).astimezone(UTC)
+    return None
+
+
+def _tried(ask: Callable[[], T], otherwise: T, name: str, silent: dict[str, str]) -> T:
+    try:
+        return ask()
+    except Exception as error:
+        found = as_error(error, node=name, step="lab")
+        silent[name] = found.got or found.problem
+        return otherwise
+
+
+def missing(wanted: Health, found: Found, since: datetime) -> list[str]:
+    """What of `wanted` is not well (again), for a person. A Node counts when its kubelet told of itself after
+    `since`."""
+    lacking = []
+    if wanted.servers and not found.led >= set(wanted.servers):
+        lacking.append(f"a leader of etcd on {_listed(set(wanted.servers) - found.led)}")
+    if not found.answering >= set(wanted.servers):
+        lacking.append(f"the API server on {_listed(set(wanted.servers) - found.answering)}")
+    alive = {name for name, told in found.ready.items() if told is not None and told >= since}
+    if not alive >= set(wanted.nodes):
+        lacking.append(f"Ready of {_listed(set(wanted.nodes) - alive)}")
+    return lacking
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def wait_until_well(operator: Operator, wanted: Health, *, say: Say, timeout: float = TIMEOUT) -> None:
+    """Return when all is well again that was. Raises ClusterupError that says what is not after `timeout` seconds."""
+    since = datetime.now(UTC)
+    end, told = time.monotonic() + timeout, time.monotonic()
+    while lacking := missing(wanted, found := look(operator), since):
+        if time.monotonic() > end:
+            raise ClusterupError(
+                f"the cluster is not well {timeout:.0f} s after its machines went on",
+                step="lab restore",
+                tried="wait for " + "; ".join(lacking),
+                got="; ".join(f"{name}: {why}" for name, why in sorted(found.silent.items())) or "not yet",
+                hint="the machines go on: look with clusterup status, or restore it again",
+            )
+        if time.monotonic() - told > SAY_EVERY:
+            told = time.monotonic()
+            say(f"waiting for {'; '.join(lacking)}")
+        time.sleep(LOOK_EVERY)

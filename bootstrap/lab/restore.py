@@ -1,0 +1,162 @@
+"""`clusterup lab restore`: a lab as it was when it was saved, running, with its inventory and what is kept of its
+cluster."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from bootstrap.errors import Refused
+from bootstrap.lab import memory
+from bootstrap.lab.disks import LIVE_IMAGE, Shelf, linked, restore_disks
+from bootstrap.lab.down import end_lab
+from bootstrap.lab.health import operator_of, set_clocks, wait_until_well
+from bootstrap.lab.inventory import check_inventory_place, write_inventory
+from bootstrap.lab.machine import require_ports, start_machine, stop_machine
+from bootstrap.lab.network import stop_network
+from bootstrap.lab.qemu import CONSOLE_LOG, VARIABLES
+from bootstrap.lab.saved import CLUSTER, Saved
+from bootstrap.lab.spec import Lab, check_memory
+from bootstrap.lab.store import lab_locked, labs_dir, load_lab, remove_unfinished, save_lab, unfinished_folder
+from bootstrap.lab.tools import lab_tree
+from bootstrap.lab.up import available_memory, check_name_is_free, start_network
+from bootstrap.lab.wait import wait_until_reached
+from bootstrap.paths import private_folder
+from bootstrap.pki.store import write_private
+from bootstrap.steps.kubeconfig import kubeconfig_beside
+from bootstrap.steps.state import state_folder
+
+Say = Callable[[str], None]
+STEP = "lab restore"
+ASIDE = ".before-restore"
+
+
+def lab_restore(saved: Saved, inventory: Path, *, say: Say) -> Lab:
+    """The lab, running, and well where it was: etcd has a leader, every API server answers and every Node is Ready that
+    was. A lab of that name that is there ends, disks and all: the caller has asked.
+
+    The inventory is written to `inventory`; another file that is there is set aside. Raises BadUse, Refused or
+    ClusterupError.
+    """
+    name = saved.lab.name
+    check_inventory_place(inventory, name)
+    with lab_locked(name, f"lab restore {saved.full_name}"):
+        refuse_strange_state(saved)
+        lab = replace(saved.lab, folder=labs_dir() / name, inventory=inventory.absolute())
+        try:
+            making = _made(saved, lab, lab_tree(say))
+            there = load_lab(name)
+            if there is not None:
+                end_lab(there, say)
+            check_name_is_free(name)
+            check_memory(len(saved.running), lab.memory, available_memory())
+            for machine in lab.machines:
+                require_ports(lab, machine)
+            _put_state_back(saved, lab)
+            making.rename(lab.folder)
+        finally:
+            remove_unfinished(name)
+        _write_texts(saved, lab, say)
+        _go_on(saved, lab, say)
+        _wait(saved, lab, say)
+    return lab
+
+
+def _made(saved: Saved, lab: Lab, tree: Path) -> Path:
+    """The lab's folder, complete, under the name of one that is being made."""
+    making = unfinished_folder(lab.name)
+    shutil.copytree(saved.folder / "ssh", making / "ssh")
+    if (saved.folder / LIVE_IMAGE).exists():
+        linked(saved.folder / LIVE_IMAGE, making / LIVE_IMAGE)
+    shelf = Shelf(tree, making, saved.folder)
+    for machine in lab.machines:
+        own, kept = making / machine.name, saved.folder / machine.name
+        own.mkdir(mode=0o700)
+        restore_disks(shelf, machine.name)
+        for part in (VARIABLES, CONSOLE_LOG):
+            if (kept / part).exists():
+                shutil.copy(kept / part, own / part)
+        if machine.name in saved.running:
+            linked(kept / memory.MEMORY, own / memory.MEMORY)
+    save_lab(lab, making)
+    return making
+
+
+def _put_state_back(saved: Saved, lab: Lab) -> None:
+    """What the operator keeps of the lab's cluster. It appears under its name when it is complete."""
+    if (saved.folder / CLUSTER).is_dir():
+        state = state_folder(lab.name)
+        coming = private_folder(state.parent) / f".{lab.name}.restoring"
+        shutil.rmtree(coming, ignore_errors=True)
+        shutil.copytree(saved.folder / CLUSTER, coming)
+        coming.rename(state)
+
+
+def _write_texts(saved: Saved, lab: Lab, say: Say) -> None:
+    """The inventory, and the kubeconfig beside it where there was one. What is there and differs is set aside."""
+    text = saved.inventory.replace(str(saved.lab.folder), str(lab.folder))
+    if _set_aside(lab.inventory, text.encode(), say):
+        write_inventory(lab.inventory, text)
+        say(f"wrote {lab.inventory}")
+    beside = kubeconfig_beside(lab.inventory, lab.name)
+    if saved.kubeconfig and _set_aside(beside, saved.kubeconfig.encode(), say):
+        write_private(beside, saved.kubeconfig.encode())
+        say(f"wrote {beside}")
+
+
+def _set_aside(path: Path, content: bytes, say: Say) -> bool:
+    """Whether `content` is still to be written to `path`; what is there and differs has got another name."""
+    try:
+        if path.read_bytes() == content:
+            return False
+    except FileNotFoundError:
+        return True
+    number, aside = 1, path.with_name(path.name + ASIDE)
+    while aside.exists():
+        number, aside = number + 1, path.with_name(f"{path.name}{ASIDE}.{number + 1}")
+    path.rename(aside)
+    say(f"{path} was another one: it is {aside.name} now")
+    return True
+
+
+def _go_on(saved: Saved, lab: Lab, say: Say) -> None:
+    """Start the machines with the memory that they had; all go on at the same moment, or none does."""
+    try:
+        start_network(lab, say)
+        with ThreadPoolExecutor(max(1, len(saved.running))) as pool:
+            list(pool.map(lambda node: start_machine(lab, node, memory.INCOMING), saved.running))
+            list(pool.map(lambda node: memory.read_memory(lab, node), saved.running))
+        for node in saved.running:
+            memory.resume(lab, node)
+    except BaseException:
+        for machine in lab.machines:
+            stop_machine(lab, machine.name)
+        stop_network(lab)
+        raise
+    say(f"the machines go on: {', '.join(saved.running) or 'none, all were off'}")
+
+
+def _wait(saved: Saved, lab: Lab, say: Say) -> None:
+    """Set the clocks, and wait until what was well is well again."""
+    wait_until_reached(lab, saved.running, {}, say=lambda _: None)
+    with operator_of(lab.inventory, lab.name) as operator:
+        failed = set_clocks(operator, tuple(name for name in operator.names if name in saved.running))
+        for name, error in failed.items():
+            say(f"{name}: its clock is behind, and could not be set: {error.got or error.problem}")
+        if saved.health is not None:
+            wait_until_well(operator, saved.health, say=say)
+
+
+def refuse_strange_state(saved: Saved) -> None:
+    """Raise Refused where there is the state of a cluster of the lab's name, and no lab: it may be one of machines."""
+    if load_lab(saved.lab.name) is None and state_folder(saved.lab.name).exists():
+        raise Refused(
+            f"the lab {saved.lab.name} can't be restored: there is a cluster of that name",
+            step=STEP,
+            tried=f"look for what is kept of a cluster {saved.lab.name}",
+            got=f"{state_folder(saved.lab.name)} is there",
+            hint="remove that folder, if the cluster is gone for good",
+        )
