@@ -59,7 +59,8 @@ def read_memory(lab: Lab, node: str) -> None:
     """Have a QEMU that waits for it (`INCOMING`) take `memory.zst` in the machine's folder; it stands still then.
     Raises ClusterupError where that fails."""
     with qmp(_socket(lab, node), TIMEOUT) as session:
-        session.execute("migrate-incoming", uri=f"exec:zstd -q -d -c {LAB_FOLDER}/{node}/{MEMORY}")
+        uri = f"exec:zstd -q -d -c {LAB_FOLDER}/{node}/{MEMORY}"
+        session.execute("migrate-incoming", uri=uri, **{"exit-on-error": False})
         _require(_ended(session, node), node, "read its memory")
     (machine_folder(lab, node) / MEMORY).unlink()
 
@@ -99,13 +100,32 @@ def _require(found: dict[str, Any], node: str, doing: str) -> None:
 
 def _require_whole(lab: Lab, node: str) -> None:
     """QEMU is content when all went into the pipe: what packs it may still be writing, or may have failed."""
-    list_it = ["zstd", "-q", "-l", f"{LAB_FOLDER}/{node}/{MEMORY}"]
-    argv = bwrap_argv(ready_tree(), list_it, binds={lab.folder: LAB_FOLDER}, environment={})
     until = time.monotonic() + TIMEOUT
-    while (done := subprocess.run(argv, capture_output=True, text=True, check=False)).returncode:
+    while why := _incomplete(machine_folder(lab, node) / MEMORY):
         if time.monotonic() > until:
-            _require({"status": "failed", "error-desc": done.stderr.strip()[-300:]}, node, "write its memory")
+            _require({"status": "failed", "error-desc": why}, node, "write its memory")
         time.sleep(EVERY)
+
+
+def check_memory_file(file: Path, node: str) -> None:
+    """Raise ClusterupError where that is no memory, or not all of it: a QEMU would wait for the rest for ever."""
+    if why := _incomplete(file):
+        raise ClusterupError(
+            "the memory that was saved of it is damaged",
+            node=node,
+            step="lab restore",
+            tried=f"read {file}",
+            got=why,
+            hint="it can't be restored any more: clusterup lab forget it",
+        )
+
+
+def _incomplete(file: Path) -> str:
+    """Why a file is not whole, "" where it is."""
+    argv = ["zstd", "-q", "-l", f"{LAB_FOLDER}/{file.name}"]
+    argv = bwrap_argv(ready_tree(), argv, binds={file.parent: LAB_FOLDER}, environment={})
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    return done.stderr.strip()[-300:] or f"exit status {done.returncode}" if done.returncode else ""
 
 
 def _asked(lab: Lab, node: str, command: str) -> None:

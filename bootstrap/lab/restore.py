@@ -41,32 +41,40 @@ def lab_restore(saved: Saved, inventory: Path, *, say: Say) -> Lab:
     The inventory is written to `inventory`; another file that is there is set aside. Raises BadUse, Refused or
     ClusterupError.
     """
+    with lab_locked(saved.lab.name, f"lab restore {saved.full_name}"):
+        lab = put_back(saved, inventory, say=say)
+        _wait(saved, lab, say)
+    return lab
+
+
+def put_back(saved: Saved, inventory: Path, *, say: Say) -> Lab:
+    """All of `lab_restore` but the lock, which the caller holds, and the waiting."""
     name = saved.lab.name
     check_inventory_place(inventory, name)
-    with lab_locked(name, f"lab restore {saved.full_name}"):
-        refuse_strange_state(saved)
-        lab = replace(saved.lab, folder=labs_dir() / name, inventory=inventory.absolute())
-        try:
-            making = _made(saved, lab, lab_tree(say))
-            there = load_lab(name)
-            if there is not None:
-                end_lab(there, say)
-            check_name_is_free(name)
-            check_memory(len(saved.running), lab.memory, available_memory())
-            for machine in lab.machines:
-                require_ports(lab, machine)
-            _put_state_back(saved, lab)
-            making.rename(lab.folder)
-        finally:
-            remove_unfinished(name)
-        _write_texts(saved, lab, say)
-        _go_on(saved, lab, say)
-        _wait(saved, lab, say)
+    _refuse_strange_state(saved)
+    lab = replace(saved.lab, folder=labs_dir() / name, inventory=inventory.absolute())
+    try:
+        making = _made(saved, lab, lab_tree(say))
+        there = load_lab(name)
+        if there is not None:
+            end_lab(there, say)
+        check_name_is_free(name)
+        check_memory(len(saved.running), lab.memory, available_memory())
+        for machine in lab.machines:
+            require_ports(lab, machine)
+        _put_state_back(saved, lab)
+        making.rename(lab.folder)
+    finally:
+        remove_unfinished(name)
+    _write_texts(saved, lab, say)
+    _go_on(saved, lab, say)
     return lab
 
 
 def _made(saved: Saved, lab: Lab, tree: Path) -> Path:
     """The lab's folder, complete, under the name of one that is being made."""
+    for node in saved.running:
+        memory.check_memory_file(saved.folder / node / memory.MEMORY, node)
     making = unfinished_folder(lab.name)
     shutil.copytree(saved.folder / "ssh", making / "ssh")
     if (saved.folder / LIVE_IMAGE).exists():
@@ -141,8 +149,9 @@ def _go_on(saved: Saved, lab: Lab, say: Say) -> None:
 
 def _wait(saved: Saved, lab: Lab, say: Say) -> None:
     """Set the clocks, and wait until what was well is well again."""
-    wait_until_reached(lab, saved.running, {}, say=lambda _: None)
     with operator_of(lab.inventory, lab.name) as operator:
+        # The others are in the lab and not (yet) in the inventory: nothing more is known of what they run.
+        wait_until_reached(lab, set(saved.running) - set(operator.names), {}, say=lambda _: None)
         failed = set_clocks(operator, tuple(name for name in operator.names if name in saved.running))
         for name, error in failed.items():
             say(f"{name}: its clock is behind, and could not be set: {error.got or error.problem}")
@@ -150,7 +159,7 @@ def _wait(saved: Saved, lab: Lab, say: Say) -> None:
             wait_until_well(operator, saved.health, say=say)
 
 
-def refuse_strange_state(saved: Saved) -> None:
+def _refuse_strange_state(saved: Saved) -> None:
     """Raise Refused where there is the state of a cluster of the lab's name, and no lab: it may be one of machines."""
     if load_lab(saved.lab.name) is None and state_folder(saved.lab.name).exists():
         raise Refused(

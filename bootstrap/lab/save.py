@@ -45,27 +45,37 @@ STEP = "lab save"
 
 
 def lab_save(lab_name: str, name: str, *, say: Say) -> Saved:
-    """Put the lab aside under that name. Its machines stand still meanwhile, and go on afterwards.
+    """Put the lab aside under that name. Its machines stand still meanwhile, and go on afterwards, with clocks that are
+    right.
 
-    Raises BadUse, Refused (while another command is at work on the lab or its cluster, or where the same was saved
-    under that name) or ClusterupError.
+    Raises BadUse, Refused (while another command is at work on the lab or its cluster) or ClusterupError.
     """
     check_saved_name(name)
     with lab_locked(lab_name, f"lab save {name}"), _cluster_locked(lab_name, name):
-        lab = load_lab(lab_name)
-        if lab is None:
-            raise BadUse(f"there is no lab {lab_name}", step=STEP, hint="clusterup lab up makes one")
-        tree = lab_tree(say)
-        saved = _described(lab, name, say)
-        remove_left_over(name)
-        folder = unfinished_saved(saved.full_name)
         try:
-            _written(lab, saved, Shelf(tree, lab.folder, folder), say)
-            write_saved(saved, folder)
-            with waiting_lock(saves_dir() / ".lock"):
-                folder.rename(saved.folder)
+            return put_aside(lab_name, name, say=say)
         finally:
-            remove_left_over(name)
+            lab = load_lab(lab_name)
+            if lab is not None:
+                _set_clocks(lab, say)
+
+
+def put_aside(lab_name: str, name: str, *, say: Say) -> Saved:
+    """All of `lab_save` but the locks, which the caller holds, and the clocks."""
+    lab = load_lab(lab_name)
+    if lab is None:
+        raise BadUse(f"there is no lab {lab_name}", step=STEP, hint="clusterup lab up makes one")
+    tree = lab_tree(say)
+    saved = _described(lab, name, say)
+    remove_left_over(name)
+    folder = unfinished_saved(saved.full_name)
+    try:
+        _written(lab, saved, Shelf(tree, lab.folder, folder), say)
+        write_saved(saved, folder)
+        with waiting_lock(saves_dir() / ".lock"):
+            folder.rename(saved.folder)
+    finally:
+        remove_left_over(name)
     return saved
 
 
@@ -179,7 +189,7 @@ def _written(lab: Lab, saved: Saved, shelf: Shelf, say: Say) -> None:
 
 @contextmanager
 def _standing_still(lab: Lab, running: tuple[str, ...], say: Say) -> Iterator[None]:
-    """The machines stand still, all from the same moment on; afterwards they go on, with clocks that are right."""
+    """The machines stand still, all from the same moment on, and go on afterwards."""
     try:
         for node in running:
             memory.pause(lab, node)
@@ -191,11 +201,11 @@ def _standing_still(lab: Lab, running: tuple[str, ...], say: Say) -> Iterator[No
                 memory.resume(lab, node)
             except (OSError, ClusterupError) as stuck:
                 say(f"{node} does not go on ({stuck}): clusterup lab stop {node}, then clusterup lab up")
-        clocks_set(lab, running, say)
 
 
-def clocks_set(lab: Lab, running: tuple[str, ...], say: Say) -> None:
+def _set_clocks(lab: Lab, say: Say) -> None:
     """Set the clocks of the machines that run and are in the inventory, and say of which that was not possible."""
+    running = {machine.name for machine in lab.machines if machine_running(lab, machine.name)}
     try:
         with operator_of(lab.inventory, lab.name) as operator:
             failed = set_clocks(operator, tuple(name for name in operator.names if name in running))

@@ -1,0 +1,197 @@
+"""A lab is put aside and brought back: real QEMUs, whose machines never boot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bootstrap.errors import BadUse, ClusterupError, Refused
+from bootstrap.image.trees import run_in
+from bootstrap.lab.down import lab_down
+from bootstrap.lab.machine import machine_folder, machine_running, stop_machine
+from bootstrap.lab.qemu import LAB_FOLDER
+from bootstrap.lab.restore import put_back
+from bootstrap.lab.save import put_aside
+from bootstrap.lab.saved import SAVED_FILE, Saved, all_saved, find_saved, forget_saved, saves_dir, too_many
+from bootstrap.lab.spec import Lab
+from bootstrap.lab.store import lab_locked, load_lab
+from bootstrap.lab.tools import ready_tree
+from bootstrap.paths import cache_dir
+from bootstrap.steps.state import state_folder
+from tests.integration.lab.conftest import Bench
+
+NODE = "server-1"
+
+
+@pytest.fixture(autouse=True)
+def _own_shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Saved labs of a folder of their own, with the machine's tools."""
+    trees = cache_dir()
+    own = tmp_path / "cache" / "clusterup"
+    own.mkdir(parents=True)
+    ready_tree()
+    (own / "tree-lab").symlink_to(trees / "tree-lab")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def aside(bench: Bench, name: str = "ready") -> Saved:
+    with lab_locked("bench", "test"):
+        return put_aside("bench", name, say=bench.said.append)
+
+
+def back(bench: Bench, saved: Saved) -> Lab:
+    with lab_locked("bench", "test"):
+        return put_back(saved, bench.folder / "lab.yaml", say=bench.said.append)
+
+
+def writes(path: Path, content: bytes) -> None:
+    with path.open("r+b") as disk:
+        disk.write(content)
+
+
+def begins(lab: Lab, disk: str, count: int) -> bytes:
+    """The first bytes of a disk, through all that is behind it."""
+    folder = machine_folder(lab, NODE)
+    whole = ("qemu-img", "convert", "-U", "-O", "raw", f"{LAB_FOLDER}/{disk}", f"{LAB_FOLDER}/whole.raw")
+    run_in(
+        ready_tree(),
+        whole,
+        log=print,
+        binds={folder.parent / NODE: LAB_FOLDER, folder.parent / "live.raw": "/run/live.raw"},
+    )
+    with (folder / "whole.raw").open("rb") as image:
+        found = image.read(count)
+    (folder / "whole.raw").unlink()
+    return found
+
+
+def test_a_restored_lab_has_the_disks_the_inventory_and_the_keys_that_it_had(bench: Bench) -> None:
+    lab = bench.up()
+    writes(machine_folder(lab, NODE) / "disk.raw", b"before")
+    state = state_folder("bench")
+    state.mkdir(parents=True, mode=0o700)
+    (state / "cluster-id").write_text("0123")
+    inventory, key = lab.inventory.read_bytes(), lab.key_file.read_bytes()
+    saved = aside(bench)
+    writes(machine_folder(lab, NODE) / "disk.raw", b"after!")
+    lab_down("bench")
+    assert not state.exists()
+
+    restored = back(bench, saved)
+    assert [machine_running(restored, machine.name) for machine in restored.machines] == [True, True]
+    assert begins(restored, "disk.qcow2", 6) == b"before"
+    assert begins(restored, "stick.qcow2", 1 << 20)[512:520] == b"EFI PART"
+    assert restored.inventory.read_bytes() == inventory
+    assert restored.key_file.read_bytes() == key
+    assert (state / "cluster-id").read_text() == "0123"
+    assert load_lab("bench") == restored
+
+
+def test_the_machines_of_a_lab_that_is_put_aside_go_on(bench: Bench) -> None:
+    lab = bench.up()
+    saved = aside(bench)
+    assert saved.running == ("server-1", "agent-1")
+    assert all(machine_running(lab, machine.name) for machine in lab.machines)
+    assert list((lab.folder / NODE).glob("memory*")) == []
+    assert saved.size > 0
+    assert saved.folder.stat().st_mode & 0o077 == 0
+
+
+def test_a_machine_that_was_off_is_off_again(bench: Bench) -> None:
+    lab = bench.up()
+    stop_machine(lab, "agent-1")
+    restored = back(bench, aside(bench))
+    assert [machine_running(restored, name) for name in (NODE, "agent-1")] == [True, False]
+
+
+def test_what_happens_to_a_restored_lab_changes_nothing_of_what_is_saved(bench: Bench) -> None:
+    writes(machine_folder(bench.up(), NODE) / "disk.raw", b"before")
+    saved = aside(bench)
+    restored = back(bench, saved)
+    # Another disk is put into the machine.
+    (machine_folder(restored, NODE) / "disk.raw").write_bytes(b"other" * 100)
+    assert begins(back(bench, saved), "disk.qcow2", 6) == b"before"
+
+
+def test_a_restored_lab_can_be_put_aside_again_and_outlives_what_it_came_from(bench: Bench) -> None:
+    writes(machine_folder(bench.up(), NODE) / "disk.raw", b"before")
+    first = aside(bench)
+    back(bench, first)
+    second = aside(bench, "again")
+    forget_saved(first.folder)
+    restored = back(bench, second)
+    assert begins(restored, "disk.qcow2", 6) == b"before"
+    stop_machine(restored, NODE)
+    bench.up()
+    assert machine_running(restored, NODE)
+
+
+def test_an_inventory_that_was_edited_since_is_set_aside(bench: Bench) -> None:
+    lab = bench.up()
+    saved = aside(bench)
+    edited = lab.inventory.read_text() + "# edited\n"
+    lab.inventory.write_text(edited)
+    back(bench, saved)
+    assert lab.inventory.read_text() == saved.inventory
+    assert (lab.inventory.parent / "lab.yaml.before-restore").read_text() == edited
+    assert any("lab.yaml.before-restore" in line for line in bench.said)
+
+
+def test_the_cluster_of_other_machines_is_not_touched(bench: Bench) -> None:
+    bench.up()
+    saved = aside(bench)
+    lab_down("bench")
+    state = state_folder("bench")
+    state.mkdir(parents=True)
+    (state / "cluster-id").write_text("of other machines")
+    with pytest.raises(Refused, match="there is a cluster of that name"):
+        back(bench, saved)
+    assert (state / "cluster-id").read_text() == "of other machines"
+    assert load_lab("bench") is None
+
+
+def test_saved_labs_are_listed_found_by_name_and_forgotten(bench: Bench) -> None:
+    lab = bench.up()
+    first = aside(bench)
+    with pytest.raises(Refused, match="the same lab is saved as ready already"):
+        aside(bench)
+    lab.inventory.write_text(f"{first.inventory}# edited\n")
+    second = aside(bench)
+    assert [saved.full_name for saved in all_saved()] == [second.full_name, first.full_name]
+    assert find_saved("ready") == second
+    assert find_saved(first.full_name) == first
+    assert [saved.full_name for saved in too_many(2, "more")] == [first.full_name]
+    forget_saved(second.folder)
+    assert find_saved("ready") == first
+    with pytest.raises(BadUse, match="no saved lab other"):
+        find_saved("other")
+
+
+def test_a_saved_lab_that_is_damaged_is_named_with_what_to_do(bench: Bench) -> None:
+    bench.up()
+    saved = aside(bench)
+    (saved.folder / SAVED_FILE).write_text(json.dumps({"format": 99}))
+    with pytest.raises(ClusterupError, match="can't be read") as caught:
+        find_saved("ready")
+    assert f"clusterup lab forget {saved.full_name}" in str(caught.value)
+
+
+def test_memory_that_is_damaged_is_seen_before_the_lab_that_is_there_ends(bench: Bench) -> None:
+    lab = bench.up()
+    saved = aside(bench)
+    file = saved.folder / NODE / "memory.zst"
+    for content in (b"no memory", file.read_bytes()[:-5]):
+        file.write_bytes(content)
+        with pytest.raises(ClusterupError, match="the memory that was saved of it is damaged"):
+            back(bench, saved)
+    assert all(machine_running(lab, machine.name) for machine in lab.machines)
+
+
+def test_what_an_interrupted_save_left_goes_with_the_next(bench: Bench) -> None:
+    bench.up()
+    left = saves_dir() / ".making-ready@0123456789abcdef"
+    left.mkdir(parents=True)
+    saved = aside(bench)
+    assert [path.name for path in saves_dir().iterdir() if path.is_dir()] == [saved.full_name]
