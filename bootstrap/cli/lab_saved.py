@@ -43,7 +43,7 @@ def save(
     from bootstrap.lab.saved import check_saved_name, forget_saved, too_many
 
     check_saved_name(name)
-    going = too_many(keep, name)
+    going = too_many(keep)
     if going:
         told = "; ".join(_words(each) for each in going)
         _ask(f"No more than {keep} saved labs are kept. Forget {told}?", yes, "say --yes, or keep more with --keep")
@@ -81,7 +81,9 @@ def restore(
         _ask(f"{question} Go on?", yes, "save it first (clusterup lab save NAME), or say --yes")
     began = time.monotonic()
     lab = lab_restore(found, inventory or found.lab.inventory, say=_say)
-    well = "" if found.health is None else ", and its cluster is healthy"
+    well = "" if found.health is None else ", and what was well of its cluster is well again"
+    if found.was_whole:
+        well = ", and its cluster is healthy"
     _say(f"the lab {lab.name} is back as of {_when(found)}{well}; it took {time.monotonic() - began:.0f} s")
 
 
@@ -111,10 +113,10 @@ def saved(
 
 def forget(name: SavedArgument, yes: YesOption = False) -> None:
     """Remove a saved lab, after a question. Labs that were restored from it go on."""
-    from bootstrap.errors import BadUse
-    from bootstrap.lab.saved import find_saved, forget_saved, read_saved, saved_folders
+    from bootstrap.errors import BadUse, ClusterupError
+    from bootstrap.lab.saved import folders_named, forget_saved, read_saved
 
-    folders = saved_folders(name)
+    folders = folders_named(name)
     if len(folders) > 1:
         raise BadUse(
             f"there are {len(folders)} saved labs of the name {name}",
@@ -122,13 +124,11 @@ def forget(name: SavedArgument, yes: YesOption = False) -> None:
             got=", ".join(folder.name for folder in folders),
             hint="name one of these",
         )
-    if not folders:
-        find_saved(name)
     (folder,) = folders
     try:
         told = _words(read_saved(folder))
-    except Exception as error:
-        told = f"{folder.name}, which can't be read ({on_one_line(str(error))[:200]})"
+    except ClusterupError as error:
+        told = f"{folder.name}, which can't be read ({(error.got or '')[:200]})"
     _ask(f"Forget {told}?", yes, "say --yes")
     forget_saved(folder)
     _say(f"forgot {folder.name}")

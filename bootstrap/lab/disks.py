@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootstrap.errors import ClusterupError
 from bootstrap.image.trees import run_in
 from bootstrap.lab.drives import OVERLAY, SAVED, drive_names, kind_of
 from bootstrap.lab.qemu import LAB_FOLDER
@@ -22,6 +23,7 @@ from bootstrap.lab.stick import copy_image
 SAVES = "/run/saved"
 STICK = "stick"
 LIVE_IMAGE = "live.raw"
+ROOM = "make room in the state and cache folders (XDG_STATE_HOME, XDG_CACHE_HOME), then run it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,11 @@ class Shelf:
     def runs(self, *argv: str) -> None:
         """Run a tool on the files of both. Raises ClusterupError."""
         binds = {self.lab: LAB_FOLDER, self.saved: SAVES}
-        run_in(self.tree, argv, log=lambda _: None, binds=binds, what=f"{argv[0]} {argv[1]}")
+        try:
+            run_in(self.tree, argv, log=lambda _: None, binds=binds, what=f"{argv[0]} {argv[1]}")
+        except ClusterupError as error:
+            error.step, error.hint = "lab", ROOM
+            raise
 
 
 def save_disks(shelf: Shelf, node: str) -> None:

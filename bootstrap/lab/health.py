@@ -7,7 +7,7 @@ API, logs) is behind by as long. What is measured in time that has passed (etcd'
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -83,8 +83,9 @@ def operator_of(inventory: Path, lab: str) -> Iterator[Operator]:
         connections.close_all()
 
 
-def set_clocks(operator: Operator, names: tuple[str, ...]) -> dict[str, ClusterupError]:
-    """Set the clocks of the machines by this machine's; the errors of those where that failed, by name."""
+def set_clocks(operator: Operator, running: Collection[str], say: Say) -> None:
+    """Set the clocks of the machines that run by this machine's, as far as the inventory leads into them, and say of
+    which that was not possible."""
 
     def one(name: str) -> ClusterupError | None:
         try:
@@ -94,8 +95,11 @@ def set_clocks(operator: Operator, names: tuple[str, ...]) -> dict[str, Clusteru
             return as_error(error, node=name, step="lab", tried="set its clock")
         return None
 
+    names = [name for name in operator.names if name in running]
     with asking(len(names), "clocks") as pool:
-        return {name: error for name, error in zip(names, pool.map(one, names), strict=True) if error}
+        for name, error in zip(names, pool.map(one, names), strict=True):
+            if error is not None:
+                say(f"{name}: its clock is behind, and could not be set: {error.got or error.problem}")
 
 
 def look(operator: Operator) -> Found:

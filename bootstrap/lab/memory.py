@@ -12,9 +12,10 @@ from typing import Any
 
 from bootstrap.errors import ClusterupError
 from bootstrap.image.trees import bwrap_argv
+from bootstrap.lab.disks import ROOM
 from bootstrap.lab.machine import machine_folder
 from bootstrap.lab.qemu import LAB_FOLDER, QMP_SOCKET
-from bootstrap.lab.qmp import qmp
+from bootstrap.lab.qmp import Qmp, qmp
 from bootstrap.lab.spec import Lab
 from bootstrap.lab.tools import ready_tree
 
@@ -29,7 +30,8 @@ ENDED = frozenset({"completed", "failed", "cancelled"})
 
 def pause(lab: Lab, node: str) -> None:
     """Have the machine stand still between two instructions. Raises OSError where it does not run."""
-    _asked(lab, node, "stop")
+    with qmp(_socket(lab, node)) as session:
+        session.execute("stop")
 
 
 def resume(lab: Lab, node: str) -> None:
@@ -69,7 +71,7 @@ def read_memory(lab: Lab, node: str) -> None:
 INCOMING = ("-S", "-incoming", "defer")
 
 
-def _ended(session: Any, node: str) -> dict[str, Any]:
+def _ended(session: Qmp, node: str) -> dict[str, Any]:
     """What QEMU says of a transfer that has ended."""
     until = time.monotonic() + TIMEOUT
     while True:
@@ -94,7 +96,7 @@ def _require(found: dict[str, Any], node: str, doing: str) -> None:
             node=node,
             step="lab",
             got=str(found.get("error-desc", found["status"])),
-            hint="make room in the state and cache folders (XDG_STATE_HOME, XDG_CACHE_HOME), then run it again",
+            hint=ROOM,
         )
 
 
@@ -126,11 +128,6 @@ def _incomplete(file: Path) -> str:
     argv = bwrap_argv(ready_tree(), argv, binds={file.parent: LAB_FOLDER}, environment={})
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return done.stderr.strip()[-300:] or f"exit status {done.returncode}" if done.returncode else ""
-
-
-def _asked(lab: Lab, node: str, command: str) -> None:
-    with qmp(_socket(lab, node)) as session:
-        session.execute(command)
 
 
 def _socket(lab: Lab, node: str) -> Path:

@@ -22,7 +22,7 @@ from bootstrap.lab.saved import CLUSTER, Saved
 from bootstrap.lab.spec import Lab, check_memory
 from bootstrap.lab.store import lab_locked, labs_dir, load_lab, remove_unfinished, save_lab, unfinished_folder
 from bootstrap.lab.tools import lab_tree
-from bootstrap.lab.up import available_memory, check_name_is_free, start_network
+from bootstrap.lab.up import available_memory, start_network
 from bootstrap.lab.wait import wait_until_reached
 from bootstrap.paths import private_folder
 from bootstrap.pki.store import write_private
@@ -51,19 +51,21 @@ def put_back(saved: Saved, inventory: Path, *, say: Say) -> Lab:
     """All of `lab_restore` but the lock, which the caller holds, and the waiting."""
     name = saved.lab.name
     check_inventory_place(inventory, name)
-    _refuse_strange_state(saved)
+    there = load_lab(name)
+    if there is None:
+        _require_no_cluster(name)
     lab = replace(saved.lab, folder=labs_dir() / name, inventory=inventory.absolute())
     try:
         making = _made(saved, lab, lab_tree(say))
-        there = load_lab(name)
         if there is not None:
             end_lab(there, say)
-        check_name_is_free(name)
+        _require_no_cluster(name)
         check_memory(len(saved.running), lab.memory, available_memory())
         for machine in lab.machines:
             require_ports(lab, machine)
-        _put_state_back(saved, lab)
+        # The lab first: who is interrupted between the two has one that the next restore ends.
         making.rename(lab.folder)
+        _put_state_back(saved, lab)
     finally:
         remove_unfinished(name)
     _write_texts(saved, lab, say)
@@ -150,22 +152,22 @@ def _go_on(saved: Saved, lab: Lab, say: Say) -> None:
 def _wait(saved: Saved, lab: Lab, say: Say) -> None:
     """Set the clocks, and wait until what was well is well again."""
     with operator_of(lab.inventory, lab.name) as operator:
-        # The others are in the lab and not (yet) in the inventory: nothing more is known of what they run.
-        wait_until_reached(lab, set(saved.running) - set(operator.names), {}, say=lambda _: None)
-        failed = set_clocks(operator, tuple(name for name in operator.names if name in saved.running))
-        for name, error in failed.items():
-            say(f"{name}: its clock is behind, and could not be set: {error.got or error.problem}")
+        # Of those that are no part of a cluster nothing more is known than how they are reached.
+        outside = set(saved.running) - set(operator.names if saved.health is not None else ())
+        wait_until_reached(lab, outside, {}, say=lambda _: None)
+        set_clocks(operator, saved.running, say)
         if saved.health is not None:
             wait_until_well(operator, saved.health, say=say)
 
 
-def _refuse_strange_state(saved: Saved) -> None:
-    """Raise Refused where there is the state of a cluster of the lab's name, and no lab: it may be one of machines."""
-    if load_lab(saved.lab.name) is None and state_folder(saved.lab.name).exists():
+def _require_no_cluster(lab: str) -> None:
+    """Raise Refused where there is the state of a cluster of the lab's name: it may be one of machines."""
+    folder = state_folder(lab)
+    if folder.exists():
         raise Refused(
-            f"the lab {saved.lab.name} can't be restored: there is a cluster of that name",
+            f"the lab {lab} can't be restored: there is a cluster of that name",
             step=STEP,
-            tried=f"look for what is kept of a cluster {saved.lab.name}",
-            got=f"{state_folder(saved.lab.name)} is there",
+            tried=f"look for what is kept of a cluster {lab}",
+            got=f"{folder} is there",
             hint="remove that folder, if the cluster is gone for good",
         )

@@ -76,6 +76,8 @@ def put_aside(lab_name: str, name: str, *, say: Say) -> Saved:
             folder.rename(saved.folder)
     finally:
         remove_left_over(name)
+        for node in saved.running:
+            (lab.folder / node / memory.MEMORY).unlink(missing_ok=True)
     return saved
 
 
@@ -204,13 +206,10 @@ def _standing_still(lab: Lab, running: tuple[str, ...], say: Say) -> Iterator[No
 
 
 def _set_clocks(lab: Lab, say: Say) -> None:
-    """Set the clocks of the machines that run and are in the inventory, and say of which that was not possible."""
+    """Set the clocks of the machines that run; what stands in the way is said."""
     running = {machine.name for machine in lab.machines if machine_running(lab, machine.name)}
     try:
         with operator_of(lab.inventory, lab.name) as operator:
-            failed = set_clocks(operator, tuple(name for name in operator.names if name in running))
+            set_clocks(operator, running, say)
     except ClusterupError as error:
         say(f"the machines' clocks are behind, and can't be set: {error.problem}")
-        return
-    for name, reason in failed.items():
-        say(f"{name}: its clock is behind, and could not be set: {reason.got or reason.problem}")

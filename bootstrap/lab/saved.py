@@ -1,7 +1,8 @@
 """Labs that were put aside: one folder each below the cache folder, readable by its owner alone.
 
 A folder is called NAME@KEY: the name that a person gave, and a key over what is in it (bundle, inventory, clusterup's
-version). `saved.json` says the rest, and is written last: a folder without it is no saved lab.
+version, the moment that the machines' files tell of). `saved.json` says the rest, and is written last: a folder without
+it is no saved lab.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,6 @@ from bootstrap.paths import cache_dir, private_folder
 SAVED_FILE = "saved.json"
 CLUSTER = "cluster"
 FORMAT = 1
-KEEP = 8
 NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,62}[a-z0-9])?")
 
 
@@ -58,11 +58,20 @@ class Saved:
     version: str
     health: Health | None
     inventory: str
-    kubeconfig: str = ""
+    kubeconfig: str = field(default="", repr=False)
 
     @property
     def full_name(self) -> str:
         return f"{self.name}@{self.key}"
+
+    @property
+    def was_whole(self) -> bool:
+        """Whether every server and every machine that ran was well in the cluster."""
+        return (
+            self.health is not None
+            and {machine.name for machine in self.lab.servers} <= set(self.health.servers)
+            and set(self.running) <= set(self.health.nodes)
+        )
 
     @property
     def size(self) -> int:
@@ -149,9 +158,8 @@ def all_saved() -> tuple[Saved, ...]:
     return tuple(sorted(found, key=lambda saved: -saved.time))
 
 
-def find_saved(name: str) -> Saved:
-    """The newest saved lab of that name, or the one of that whole name. Raises BadUse that names those there are,
-    ClusterupError where it can't be read."""
+def folders_named(name: str) -> tuple[Path, ...]:
+    """As `saved_folders`, of that name. Raises BadUse that names those there are where it has none."""
     folders = saved_folders(name)
     if not folders:
         raise BadUse(
@@ -161,7 +169,13 @@ def find_saved(name: str) -> Saved:
             got=", ".join(folder.name for folder in saved_folders()) or "nothing is saved",
             hint="name one of these" if saved_folders() else "clusterup lab save NAME puts the lab aside as it is",
         )
-    return max(map(read_saved, folders), key=lambda saved: saved.time)
+    return folders
+
+
+def find_saved(name: str) -> Saved:
+    """The newest saved lab of that name, or the one of that whole name. Raises BadUse that names those there are,
+    ClusterupError where it can't be read."""
+    return max(map(read_saved, folders_named(name)), key=lambda saved: saved.time)
 
 
 def forget_saved(folder: Path) -> None:
@@ -188,7 +202,6 @@ def unfinished_saved(full_name: str) -> Path:
     return folder
 
 
-def too_many(keep: int, name: str) -> Sequence[Saved]:
-    """The saved labs that have to go, the oldest first, so that with one more of that name `keep` are left."""
-    others = all_saved()
-    return tuple(reversed(others[max(keep - 1, 0) :]))
+def too_many(keep: int) -> Sequence[Saved]:
+    """The saved labs that have to go, the oldest first, so that with one more `keep` (1 at least) are left."""
+    return tuple(reversed(all_saved()[keep - 1 :]))

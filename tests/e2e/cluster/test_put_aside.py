@@ -37,5 +37,7 @@ def test_a_cluster_that_was_put_aside_and_taken_down_is_back_and_healthy_with_wh
 
 
 def apart(cluster: Operator, node: str) -> float:
-    """By how many seconds a node's clock differs from this machine's, the way there included."""
-    return abs(float(cluster.runs_on(node, "date +%s.%N")) - time.time())
+    """By how many seconds a node's clock differs from this machine's, however long the way there takes."""
+    before = time.time()
+    there = float(cluster.runs_on(node, "date +%s.%N"))
+    return max(before - there, there - time.time(), 0.0)

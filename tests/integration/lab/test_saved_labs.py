@@ -162,7 +162,7 @@ def test_saved_labs_are_listed_found_by_name_and_forgotten(bench: Bench) -> None
     assert [saved.full_name for saved in all_saved()] == [second.full_name, first.full_name]
     assert find_saved("ready") == second
     assert find_saved(first.full_name) == first
-    assert [saved.full_name for saved in too_many(2, "more")] == [first.full_name]
+    assert [saved.full_name for saved in too_many(2)] == [first.full_name]
     forget_saved(second.folder)
     assert find_saved("ready") == first
     with pytest.raises(BadUse, match="no saved lab other"):
