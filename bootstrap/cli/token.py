@@ -73,12 +73,13 @@ def create(
     """
     from bootstrap.cli.common import intent_of_made, reachable_client
     from bootstrap.steps.token_ttl import in_words
-    from bootstrap.steps.tokens import create_token, wish_of
+    from bootstrap.steps.tokens import create_token, wait_until_signed, wish_of
 
     wish = wish_of(ttl=ttl, role=role.value, uses=uses, node=node)
     intent = intent_of_made(inventory)
     with reachable_client(intent) as api:
         made = create_token(api, wish, intent)
+        wait_until_signed(api, made.token, lambda text: typer.echo(text, err=True))
     if output is Output.JSON:
         sys.stdout.write(json.dumps(made.as_data(), indent=1) + "\n")
         return

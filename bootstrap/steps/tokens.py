@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bootstrap.engine.patience import TooLate, until
 from bootstrap.errors import BadUse, ClusterupError, Refused
 from bootstrap.inventory.model import Inventory, Role
 from bootstrap.pki.token import (
@@ -27,6 +28,7 @@ from bootstrap.pki.token import (
 )
 from bootstrap.steps.apply import Intent
 from bootstrap.steps.counted_tokens import counted_token_objects, delete_counted_objects
+from bootstrap.steps.discovery import SIGNATURE
 from bootstrap.steps.join import is_ready
 from bootstrap.steps.known_tokens import NODE, USES
 from bootstrap.steps.kube_client import KubeClient
@@ -43,6 +45,10 @@ AGENT_LIFE = timedelta(hours=1)
 # What --uses takes beside a number.
 UNLIMITED = "unlimited"
 _NODE_NAME = re.compile(r"[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?", re.ASCII)
+# A server that held kube-controller-manager's lease and is gone is followed within 15 s and a start of the controllers,
+# which takes a slow machine half a minute: https://pkg.go.dev/k8s.io/client-go/tools/leaderelection
+SIGNED_SECONDS, SIGNED_SOON, SIGNED_EVERY = 120.0, 5.0, 1.0
+LOOK_AT_MANAGER = "does kube-controller-manager run? `journalctl -u kube-controller-manager` on the servers"
 DESCRIPTION = "made by `clusterup token create`"
 
 
@@ -181,6 +187,33 @@ def create_token(api: KubeClient, wish: Wish, intent: Intent) -> Made:
     return Made(
         token, expires, join_url(intent.inventory), pin, wish.role, wish.node, wish.uses, live=is_ready(replaced or {})
     )
+
+
+def wait_until_signed(api: KubeClient, token: Token, say: Callable[[str], None]) -> None:
+    """Wait until the cluster's description is signed with a new token: whoever joins before that is told that the
+    cluster knows no such token. Where that does not come about, `say` gets told what to do; the token stays good. When
+    the wait is ended from outside, as by Ctrl-C, the token is revoked: nobody has seen it yet."""
+
+    def description() -> Mapping[str, Any] | None:
+        return api.get("ConfigMap", "cluster-info", "kube-public")
+
+    def signed() -> bool | None:
+        return True if SIGNATURE.format(token.id) in ((description() or {}).get("data") or {}) else None
+
+    try:
+        if description() is None:
+            raise Refused("the cluster has no description for nodes that join", hint="`clusterup apply` puts it there")
+        try:
+            until(signed, what="the signature", seconds=SIGNED_SOON, every=SIGNED_EVERY)
+        except TooLate:
+            say("waiting for kube-controller-manager: nobody joins with a token before it has signed for it")
+            until(signed, what="the signature", seconds=SIGNED_SECONDS, every=SIGNED_EVERY, hint=LOOK_AT_MANAGER)
+    except ClusterupError as why:
+        say(f"token {token.id} is there, and nobody can join with it yet\n{why}")
+    except BaseException:
+        with suppress(ClusterupError):
+            revoke_token(api, token.id)
+        raise
 
 
 def _agents_node(api: KubeClient, inventory: Inventory, name: str) -> Mapping[str, Any] | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.kube.servers import ApiServer, running_api_server, running_controllers
+from tests.integration.kube.servers import SIGNER, ApiServer, running_api_server, running_controllers
 
 
 @pytest.fixture(scope="session")
@@ -18,4 +18,11 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 @pytest.fixture(scope="module")
 def controllers(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with running_controllers(api_server, tmp_path_factory.mktemp("controllers")):
+        yield
+
+
+@pytest.fixture(scope="module")
+def signer(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What signs for new tokens, and nothing that takes anything away."""
+    with running_controllers(api_server, tmp_path_factory.mktemp("signer"), SIGNER):
         yield

@@ -20,8 +20,13 @@ Types = Callable[..., Any]
 
 
 @pytest.fixture
-def types(api_server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Types:
+def types(api_server: ApiServer, signer: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Types:
     """Runs a command in a folder with an inventory.yaml, whose endpoint is the API server."""
+    return typing(api_server, tmp_path, monkeypatch)
+
+
+def typing(api_server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Types:
+    """As `types`, without controllers."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
     bundle(tmp_path / "bundle")

@@ -94,9 +94,14 @@ def running_api_server(folder: Path) -> Iterator[ApiServer]:
         yield server
 
 
+SIGNER = "bootstrapsigner"
+OF_TOKENS = f"tokencleaner,{SIGNER},csrapproving,csrsigning,garbagecollector"
+
+
 @contextmanager
-def running_controllers(api_server: ApiServer, folder: Path) -> Iterator[None]:
-    """kube-controller-manager, with what tokens and kubelets' certificates need of it, at work."""
+def running_controllers(api_server: ApiServer, folder: Path, controllers: str = OF_TOKENS) -> Iterator[None]:
+    """kube-controller-manager at work: with what tokens and kubelets' certificates need of it, or these `controllers`
+    alone."""
     admin = issue(api_server.pki.ca, common_name="controllers", usage=Usage.CLIENT, organizations=["system:masters"])
     url, pki = f"https://127.0.0.1:{api_server.port}", api_server.pki
     write_kubeconfig(folder / "kubeconfig", client_kubeconfig("lab", url, pki.ca.cert_pem, "controllers", admin))
@@ -108,7 +113,7 @@ def running_controllers(api_server: ApiServer, folder: Path) -> Iterator[None]:
         f"--cert-dir={folder}",
         f"--kubeconfig={folder}/kubeconfig",
         "--leader-elect=false",
-        "--controllers=tokencleaner,bootstrapsigner,csrapproving,csrsigning,garbagecollector",
+        f"--controllers={controllers}",
         f"--cluster-signing-cert-file={api_server.pki_folder}/ca.crt",
         f"--cluster-signing-key-file={api_server.pki_folder}/ca.key",
     ]

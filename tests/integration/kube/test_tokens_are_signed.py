@@ -1,0 +1,111 @@
+"""clusterup token create waits for the signature without which nobody can join: after the server that held
+kube-controller-manager's lease has left, another one takes over only some seconds later."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bootstrap.pki.token import cluster_info, parse_token
+from bootstrap.steps import tokens
+from bootstrap.steps.discovery import ServerUrl, discover
+from tests.helpers.daemons import wait_for
+from tests.integration.kube.operator import Types, typing
+from tests.integration.kube.servers import ApiServer, running_controllers
+
+
+@pytest.fixture
+def unsigned(api_server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Types]:
+    """Types in a cluster that describes itself, and in which no controllers run."""
+    with api_server.client() as client:
+        url = f"https://127.0.0.1:{api_server.port}"
+        client.apply(cluster_info(url, api_server.pki.ca.cert_pem))
+        for manifest in tokens_read_by_anybody():
+            client.apply(manifest)
+    monkeypatch.setattr(tokens, "SIGNED_SOON", 0.0)
+    yield typing(api_server, tmp_path, monkeypatch)
+
+
+def tokens_read_by_anybody() -> list[dict[str, object]]:
+    """What lets a machine that has shown nothing read the description."""
+    role = "kubeadm:bootstrap-signer-clusterinfo"
+    metadata = {"name": role, "namespace": "kube-public"}
+    rbac = "rbac.authorization.k8s.io"
+    rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["cluster-info"], "verbs": ["get"]}
+    anybody = {"apiGroup": rbac, "kind": "User", "name": "system:anonymous"}
+    named = {"apiGroup": rbac, "kind": "Role", "name": role}
+    return [
+        {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": metadata, "rules": [rule]},
+        {
+            "apiVersion": f"{rbac}/v1",
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "roleRef": named,
+            "subjects": [anybody],
+        },
+    ]
+
+
+def tokens_of(api_server: ApiServer) -> set[str]:
+    """The names of the tokens' Secrets that the cluster has."""
+    with api_server.client() as client:
+        found = {each["metadata"]["name"] for each in client.list("Secret", "kube-system")}
+    return {name for name in found if name.startswith("bootstrap-token-")}
+
+
+def test_a_token_is_printed_once_it_can_be_joined_with(
+    api_server: ApiServer, unsigned: Types, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    before, said = tokens_of(api_server), []
+    typed = threading.Thread(target=lambda: said.append(unsigned("token", "create", "-o", "json")))
+    typed.start()
+    wait_for(lambda: bool(tokens_of(api_server) - before), "the token's Secret")
+    with running_controllers(api_server, tmp_path_factory.mktemp("late")):
+        typed.join(120)
+        (result,) = said
+        assert result.exit_code == 0, result.output
+        assert "waiting for kube-controller-manager" in result.stderr
+        made = json.loads(result.stdout)
+        server = ServerUrl("127.0.0.1", api_server.port)
+        discover(server, parse_token(made["token"]), frozenset({made["ca_cert_hash"]}), patience=0.0)
+
+
+def test_a_token_that_nobody_signs_is_printed_with_what_to_look_at(
+    unsigned: Types, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "SIGNED_SECONDS", 0.0)
+    result = unsigned("token", "create", "-o", "json")
+    assert result.exit_code == 0, result.output
+    token_id = json.loads(result.stdout)["token"][:6]
+    assert f"token {token_id} is there, and nobody can join with it yet" in result.stderr
+    assert "journalctl -u kube-controller-manager" in result.stderr
+
+
+def test_a_cluster_without_a_description_is_said_at_once(api_server: ApiServer, unsigned: Types) -> None:
+    with api_server.client() as client:
+        client.delete("ConfigMap", "cluster-info", "kube-public")
+    result = unsigned("token", "create")
+    assert result.exit_code == 0, result.output
+    assert "the cluster has no description for nodes that join" in result.stderr
+
+
+def test_ctrl_c_while_waiting_leaves_no_token_that_nobody_has_seen(api_server: ApiServer, unsigned: Types) -> None:
+    before = tokens_of(api_server)
+    typing_here = threading.get_ident()
+
+    def presses() -> None:
+        wait_for(lambda: bool(tokens_of(api_server) - before), "the token's Secret")
+        signal.pthread_kill(typing_here, signal.SIGINT)
+
+    person = threading.Thread(target=presses)
+    person.start()
+    result = unsigned("token", "create")
+    person.join()
+    assert result.exit_code != 0
+    assert not result.stdout
+    assert tokens_of(api_server) == before
