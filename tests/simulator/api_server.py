@@ -20,7 +20,7 @@ from bootstrap.steps.discovery import CLUSTER_INFO
 from bootstrap.steps.kube_client import KINDS, path_of
 from bootstrap.steps.kubeadm_objects import GET_NODES
 from bootstrap.steps.server_tokens import server_secret_name
-from tests.simulator.kubelet import serving, signed_cluster_info, token_of
+from tests.simulator.kubelet import DESCRIPTION, serving, signed_cluster_info, token_of
 from tests.simulator.objects import Conflict, Name, Object, Objects
 
 if TYPE_CHECKING:
@@ -159,7 +159,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _one(self, objects: Objects, name: Name, body: bytes) -> Answered | None:
         if self.command in ("GET", "DELETE"):
-            there = objects.get(name) if self.command == "GET" else objects.delete(name)
+            if self.command == "DELETE":
+                there = objects.delete(name)
+            elif name == DESCRIPTION:
+                there = signed_cluster_info(objects, self.server.site)
+            else:
+                there = objects.get(name)
             return _failure(404, "not found") if there is None else (200, there)
         return self._changed(objects, name, body) if self.command == "PATCH" else None
 

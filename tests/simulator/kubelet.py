@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 API_SERVER, KUBELET, CONTROLLERS = "kube-apiserver.service", "kubelet.service", "kube-controller-manager.service"
 APPROVES = "clusterup-approver.service"
+DESCRIPTION = ("ConfigMap", "kube-public", "cluster-info")
 # Without them nobody may ask for a certificate, and nobody says yes.
 BINDINGS = ("kubeadm:kubelet-bootstrap", "clusterup:counted-bootstrap", APPROVER)
 # What a Node needs to be Ready.
@@ -130,7 +131,7 @@ def token_of(objects: Objects, token: str, site: Site) -> Object | None:
 
 def signed_cluster_info(objects: Objects, site: Site) -> Object | None:
     """What the cluster tells strangers, signed for each token as its bootstrap signer does."""
-    found = objects.get(("ConfigMap", "kube-public", "cluster-info"))
+    found = objects.get(DESCRIPTION)
     if found is None:
         return None
     for secret in objects.all("Secret", "kube-system"):
