@@ -11,8 +11,9 @@ import yaml
 
 from bootstrap.cli.common import connections_of, intent_of_file
 from bootstrap.engine.events import nobody
+from bootstrap.lab.store import load_lab
 from bootstrap.transport.base import Command
-from tests.e2e.conftest import Operator
+from tests.e2e.operator import Operator
 
 Entry = dict[str, Any]
 
@@ -54,9 +55,10 @@ def from_here(operator: Operator, way: Entry, token: dict[str, Any]) -> list[str
 def boots_a_stick(operator: Operator, way: Entry, token: dict[str, Any], maker: Operator) -> None:
     """The machine of a lab, switched off, gets a new disk and starts from a stick that `maker` makes with the token."""
     folder = operator.state / "clusterup" / "labs" / operator.name / way["name"]
-    size = (folder / "disk.raw").stat().st_size
+    lab = load_lab(operator.name)
+    assert lab is not None
     with (folder / "disk.raw").open("wb") as bare:
-        bare.truncate(size)
+        bare.truncate(lab.disk << 30)
     own = ("--address", way["address"], "--disk", way["disk"], "--out", str(folder / "stick.raw"), *cards_of(way))
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "CLUSTERUP_TOKEN", token["token"])

@@ -1,6 +1,6 @@
 """A machine without a network card is installed over its console alone.
 
-The first of the modules, with a lab of its own. Between clusterup and the machine is a wire of a megabyte a second: the
+With a lab of its own. Between clusterup and the machine is a wire of a megabyte a second: the
 console is one that would carry more.
 """
 
@@ -22,7 +22,9 @@ from bootstrap.steps.console_entry import line_with_shell
 from bootstrap.steps.consoles import console_target
 from bootstrap.transport.serial.root import leave_root_shell
 from bootstrap.transport.serial.shell import Patience
-from tests.e2e.conftest import Operator, lab_of
+from tests.e2e.conftest import lab_of
+from tests.e2e.labs import Labs
+from tests.e2e.operator import Operator
 from tests.helpers.paced_wire import Carried, paced_wire
 
 pytestmark = pytest.mark.e2e
@@ -32,8 +34,8 @@ MEASURED = 4_000_000
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    with lab_of(tmp_path_factory, "wire", "--servers", "1", "--without-card", MACHINE) as operator:
+def lab(labs: Labs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    with lab_of(labs, tmp_path_factory, "wire", "--servers", "1", "--without-card", MACHINE) as operator:
         yield operator
 
 

@@ -8,13 +8,28 @@ import subprocess
 
 import pytest
 
+from bootstrap.lab.drives import kind_of
 from bootstrap.steps.world import World
-from tests.e2e.cluster.conftest import NAME, SERVERS
-from tests.e2e.conftest import Operator
+from tests.e2e.labs import Labs
+from tests.e2e.operator import Operator
+from tests.e2e.shapes import APPLIED, PLAN, SERVERS, THREE_BARE, THREE_SERVERS
 from tests.helpers.daemons import wait_for
 
 pytestmark = pytest.mark.e2e
 IMAGE = "clusterup.local/busybox:1"
+
+
+@pytest.fixture(scope="module")
+def bare_lab(labs: Labs) -> Operator:
+    """Machines with empty disks that run the live environment."""
+    return labs.begins(THREE_BARE, __name__)
+
+
+@pytest.fixture(scope="module")
+def cluster(labs: Labs, bare_lab: Operator) -> Operator:
+    """What `clusterup apply` makes of them, in each run of these tests; all others find it put aside."""
+    labs.grows(THREE_SERVERS)
+    return bare_lab
 
 
 def test_before_anything_is_changed_the_plan_says_what_would_be_done_and_why(bare_lab: Operator) -> None:
@@ -35,15 +50,14 @@ def test_a_dry_run_leaves_bare_disks_as_they_are(bare_lab: Operator) -> None:
 
 def disks(operator: Operator) -> dict[str, tuple[int, int]]:
     """When each machine's disk was written to last, and how much of it is in use: they are empty, and large."""
-    found = {path.parent.name: path.stat() for path in operator.state.glob("clusterup/labs/*/*/disk.raw")}
+    folder = operator.state / "clusterup" / "labs" / operator.name
+    found = {name: (folder / name / f"disk.{kind_of(folder / name, 'disk')}").stat() for name in SERVERS}
     return {name: (disk.st_mtime_ns, disk.st_blocks) for name, disk in found.items()}
 
 
 def test_what_was_done_is_what_the_saved_plan_said(cluster: Operator) -> None:
-    planned = [action["id"] for action in json.loads((cluster.folder / "plan.json").read_text())["actions"]]
-    events = [
-        json.loads(line) for line in (cluster.folder / "applied.jsonl").read_text().splitlines() if line[0] == "{"
-    ]
+    planned = [action["id"] for action in json.loads((cluster.folder / PLAN).read_text())["actions"]]
+    events = [json.loads(line) for line in (cluster.folder / APPLIED).read_text().splitlines() if line[0] == "{"]
     assert sorted(event["id"] for event in events if event["event"] == "ActionDone") == sorted(planned)
     assert [event for event in events if event["event"] in ("ActionFailed", "ActionSkipped")] == []
 
@@ -65,7 +79,7 @@ def test_a_pod_on_each_node_reaches_a_pod_on_each_other_and_the_api(cluster: Ope
 
 
 def test_the_kubeconfig_is_the_owner_s_alone_and_verifies_the_server(cluster: Operator) -> None:
-    kubeconfig = cluster.folder / f"{NAME}.kubeconfig"
+    kubeconfig = cluster.folder / f"{cluster.name}.kubeconfig"
     assert stat.S_IMODE(kubeconfig.stat().st_mode) == 0o600
     assert "insecure-skip-tls-verify" not in kubeconfig.read_text()
     nodes = json.loads(cluster.kubectl("get", "nodes", "-o", "json"))["items"]
@@ -146,7 +160,7 @@ def test_a_pod_s_limits_hold_where_its_processes_are_and_its_groups_go_with_it(c
 
 def test_with_the_leader_of_the_quorum_off_kubectl_answers_and_a_new_pod_runs(cluster: Operator) -> None:
     gone = leader(cluster)
-    cluster.clusterup("lab", "stop", gone, "--name", NAME)
+    cluster.clusterup("lab", "stop", gone, "--name", cluster.name)
     wait_for(lambda: cluster.asks("get", "nodes").returncode == 0, "an answer to kubectl", 300)
     wait_for(lambda: ready_nodes(cluster) == {*SERVERS} - {gone}, f"{gone} to be seen as gone", 600)
     # The taint comes after the condition, and until then the node may be given the new pod.
@@ -171,7 +185,7 @@ def test_a_node_that_is_off_is_named_and_the_rest_goes_on(cluster: Operator) -> 
 
 
 def test_a_node_that_comes_back_is_ready_again_without_an_apply(cluster: Operator) -> None:
-    cluster.clusterup("lab", "up", "--name", NAME, "--inventory", "lab.yaml")
+    cluster.clusterup("lab", "up", "--name", cluster.name, "--inventory", "lab.yaml")
     wait_for(lambda: ready_nodes(cluster) == {*SERVERS}, "every node to be Ready again", 900)
     wait_for(lambda: bool(cluster.status()["healthy"]), "the cluster to be healthy again", 900)
     said = cluster.clusterup("apply", "lab.yaml", "--yes")
@@ -186,7 +200,7 @@ def leader(cluster: Operator) -> str:
 
 
 def running_machines(cluster: Operator) -> set[str]:
-    machines = json.loads(cluster.clusterup("lab", "status", "--name", NAME, "-o", "json"))["machines"]
+    machines = json.loads(cluster.clusterup("lab", "status", "--name", cluster.name, "-o", "json"))["machines"]
     return {machine["name"] for machine in machines if machine["running"]}
 
 
@@ -211,5 +225,5 @@ def ready_nodes(cluster: Operator) -> set[str]:
 def test_the_operator_s_secrets_are_in_no_process_s_arguments(cluster: Operator) -> None:
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert "PRIVATE KEY" not in listed
-    state = cluster.state / "clusterup" / "clusters" / NAME
+    state = cluster.state / "clusterup" / "clusters" / cluster.name
     assert all(stat.S_IMODE(path.stat().st_mode) & 0o077 == 0 for path in (state, state / "pki" / "ca.key"))

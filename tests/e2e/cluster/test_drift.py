@@ -1,7 +1,4 @@
-"""What differs from the inventory is planned, and mended with the restarts that it needs and no others.
-
-After test_cluster, which begins with bare machines: modules run in the order of their names.
-"""
+"""What differs from the inventory is planned, and mended with the restarts that it needs and no others."""
 
 from __future__ import annotations
 
@@ -19,8 +16,8 @@ from bootstrap.steps.etcd_client import NotSettled
 from bootstrap.steps.etcd_units import DATA
 from bootstrap.steps.ways import etcd_at
 from bootstrap.steps.world import World
-from tests.e2e.cluster.conftest import SERVERS
-from tests.e2e.conftest import Operator
+from tests.e2e.operator import Operator
+from tests.e2e.shapes import SERVERS
 from tests.helpers.daemons import wait_for
 
 pytestmark = pytest.mark.e2e

@@ -1,7 +1,4 @@
-"""Operators at once, one who is killed, one who presses Ctrl-C: whoever comes next goes on.
-
-After test_cluster, which begins with bare machines: modules run in the order of their names.
-"""
+"""Operators at once, one who is killed, one who presses Ctrl-C: whoever comes next goes on."""
 
 from __future__ import annotations
 
@@ -16,11 +13,18 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.cluster.conftest import SERVERS
-from tests.e2e.conftest import Operator
+from tests.e2e.labs import Labs
+from tests.e2e.operator import Operator
+from tests.e2e.shapes import SERVERS, THREE_SERVERS
 
 pytestmark = pytest.mark.e2e
 ONE, TWO, THREE = SERVERS
+
+
+@pytest.fixture(scope="module")
+def cluster(labs: Labs) -> Operator:
+    """Three servers, which each test leaves to the next."""
+    return labs.begins(THREE_SERVERS, __name__)
 
 
 def taken_over(cluster: Operator, tmp_path_factory: pytest.TempPathFactory) -> Operator:

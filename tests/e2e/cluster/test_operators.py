@@ -1,7 +1,4 @@
-"""A second operator on a machine of their own takes the cluster over from one of its servers.
-
-After test_cluster, which begins with bare machines: modules run in the order of their names.
-"""
+"""A second operator on a machine of their own takes the cluster over from one of its servers."""
 
 from __future__ import annotations
 
@@ -14,8 +11,8 @@ from bootstrap.cli.common import connections_of, intent_of_file
 from bootstrap.engine.events import nobody
 from bootstrap.steps.handover_file import HANDOVER
 from bootstrap.transport.base import Command
-from tests.e2e.cluster.conftest import SERVERS
-from tests.e2e.conftest import Operator
+from tests.e2e.operator import Operator
+from tests.e2e.shapes import SERVERS
 
 pytestmark = pytest.mark.e2e
 

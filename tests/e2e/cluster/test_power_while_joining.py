@@ -1,4 +1,4 @@
-"""A server that loses its power while it joins etcd: on the cluster of test_cluster."""
+"""A server that loses its power while it joins etcd."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from tests.e2e.cluster.conftest import SERVERS
 from tests.e2e.cluster.test_drift import every_server_votes, remove_member
-from tests.e2e.conftest import Operator
+from tests.e2e.operator import Operator
+from tests.e2e.shapes import SERVERS
 
 pytestmark = pytest.mark.e2e
 THREE = SERVERS[2]

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from tests.e2e.cluster.conftest import SERVERS
-from tests.e2e.conftest import Operator
+from tests.e2e.operator import Operator
+from tests.e2e.shapes import SERVERS
 
 pytestmark = pytest.mark.e2e
 

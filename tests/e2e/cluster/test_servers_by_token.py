@@ -11,17 +11,17 @@ import pytest
 
 from bootstrap.cli.common import intent_of_file
 from tests.e2e.by_token import boots_a_stick, entry, from_here, made, typed_on
-from tests.e2e.cluster.conftest import SERVERS
-from tests.e2e.conftest import Operator
+from tests.e2e.operator import Operator
+from tests.e2e.shapes import SERVERS
 from tests.helpers.daemons import wait_for
 from tests.helpers.writer import lost, writing
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.breaks]
 ONE, TWO, THREE = SERVERS
 SERVER = "node-role.kubernetes.io/control-plane"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def shrinkable(cluster: Operator) -> Iterator[Operator]:
     """From three servers to one and back leads through two."""
     cluster.edits(lambda content: content["cluster"].update(allow_even_servers=True))
@@ -29,7 +29,7 @@ def shrinkable(cluster: Operator) -> Iterator[Operator]:
     yield cluster
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def elsewhere(tmp_path_factory: pytest.TempPathFactory, cluster: Operator) -> Operator:
     """Somebody who has nothing of the cluster."""
     folder = tmp_path_factory.mktemp("elsewhere")

@@ -11,12 +11,19 @@ import yaml
 from bootstrap.inventory.model import CONTROL_PLANE
 from bootstrap.steps.node_units import CLIENT_CERTIFICATE
 from tests.e2e.by_token import entry
-from tests.e2e.conftest import Operator
-from tests.e2e.joining.conftest import AGENT, SERVER
+from tests.e2e.labs import Labs
+from tests.e2e.operator import Operator
+from tests.e2e.shapes import AGENT, SERVER, SERVER_AND_AGENT
 from tests.helpers.daemons import wait_for
 
 pytestmark = pytest.mark.e2e
 MINUTES = 60.0
+
+
+@pytest.fixture(scope="module")
+def grown(labs: Labs) -> Operator:
+    """A server, and an agent that its operator has added to the inventory later; each test leaves them to the next."""
+    return labs.begins(SERVER_AND_AGENT, __name__)
 
 
 def comes_back(grown: Operator, node: dict[str, Any]) -> list[str]:

@@ -18,8 +18,9 @@ from bootstrap.steps.clean_commands import clean
 from bootstrap.steps.install_commands import reboot
 from tests.e2e.by_token import Entry, boots_a_stick, entry, from_here, made
 from tests.e2e.cluster.test_cluster import IMAGE, logs
-from tests.e2e.conftest import Operator
-from tests.e2e.joining.conftest import AGENT, SERVER
+from tests.e2e.labs import Labs
+from tests.e2e.operator import Operator
+from tests.e2e.shapes import AGENT, ONE_SERVER, SERVER
 from tests.helpers.daemons import wait_for
 
 pytestmark = pytest.mark.e2e
@@ -27,13 +28,12 @@ JOINS = AGENT
 
 
 @pytest.fixture(scope="module")
-def small(grown: Operator) -> tuple[Operator, Entry]:
+def small(labs: Labs) -> tuple[Operator, Entry]:
     """A cluster of one server, and how the bare machine is reached that is in its lab and not in its inventory."""
-    if JOINS in grown.readiness():
-        grown.clusterup("remove", JOINS, "lab.yaml", "--wipe", "--yes")
-    grown.clusterup("lab", "up", "--name", grown.name, "--inventory", "machines.yaml")
-    nodes: list[Entry] = yaml.safe_load((grown.folder / "machines.yaml").read_bytes())["nodes"]
-    return grown, next(node for node in nodes if node["name"] == JOINS)
+    operator = labs.begins(ONE_SERVER, __name__)
+    operator.clusterup("lab", "up", "--name", operator.name, "--inventory", "machines.yaml")
+    nodes: list[Entry] = yaml.safe_load((operator.folder / "machines.yaml").read_bytes())["nodes"]
+    return operator, next(node for node in nodes if node["name"] == JOINS)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_the_same_machine_joins_again_by_a_command_on_itself(small: tuple[Operat
 
 def on_the_node(operator: Operator, way: Entry, script: str, typed: str = "") -> str:
     """What a command says that somebody types on the machine, "" where it can't be reached."""
-    kept = operator.state / "clusterup" / "clusters" / "join"
+    kept = operator.state / "clusterup" / "clusters" / ONE_SERVER.lab
     key = (kept / "nodes" / JOINS / "ssh_host_ed25519_key.pub").read_text().strip()
     known = operator.folder / "known_hosts"
     known.write_text(f"[127.0.0.1]:{way['ssh']['port']} {key}\n")

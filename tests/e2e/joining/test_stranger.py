@@ -9,8 +9,8 @@ import pytest
 from bootstrap.lab.spec import NETWORK
 from bootstrap.lab.store import load_lab
 from tests.e2e.by_token import made
-from tests.e2e.conftest import Operator
 from tests.e2e.joining.stock_debian import ADDRESS, NAME, stock_debian
+from tests.e2e.operator import Operator
 from tests.helpers.daemons import wait_for
 
 pytestmark = pytest.mark.e2e
@@ -19,7 +19,8 @@ API = f"{NETWORK}.11:6443"
 STARTED = READY = 900.0
 
 
-def test_a_stock_debian_joins_with_plain_kubeadm_and_becomes_ready(grown: Operator) -> None:
+def test_a_stock_debian_joins_with_plain_kubeadm_and_becomes_ready(server_and_agent: Operator) -> None:
+    grown = server_and_agent
     lab = load_lab(grown.name)
     assert lab is not None
     with stock_debian(lab) as stranger:

@@ -1,18 +1,15 @@
-"""A server and an agent, bare machines: a lab for each module."""
+"""A server and an agent, bare machines."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.e2e.conftest import Operator, lab_of
-
-SERVER, AGENT = "server-1", "agent-1"
+from tests.e2e.labs import Labs
+from tests.e2e.operator import Operator
+from tests.e2e.shapes import TWO_BARE
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    """Machines with empty disks that run the live environment."""
-    with lab_of(tmp_path_factory, "cut", "--servers", "1", "--agents", "1") as operator:
-        yield operator
+def lab(labs: Labs, request: pytest.FixtureRequest) -> Operator:
+    """Machines with empty disks that run the live environment, which each test leaves to the next."""
+    return labs.begins(TWO_BARE, request.node.nodeid)

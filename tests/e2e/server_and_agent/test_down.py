@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from bootstrap.steps.clean_commands import state_of_files
-from tests.e2e.conftest import Operator
-from tests.e2e.server_and_agent.conftest import AGENT, SERVER
+from tests.e2e.operator import Operator
+from tests.e2e.shapes import AGENT, SERVER
 
 pytestmark = pytest.mark.e2e
 NODES = (SERVER, AGENT)

@@ -1,6 +1,6 @@
 """clusterup killed, machines cut from their power, a disk that fills up: the next apply goes on.
 
-A lab of its own, a server and an agent. CLUSTERUP_SEED chooses where clusterup is killed, CLUSTERUP_KILLS how
+CLUSTERUP_SEED chooses where clusterup is killed, CLUSTERUP_KILLS how
 often at most, CLUSTERUP_KILL_SECONDS for how long it goes on.
 """
 
@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Operator
-from tests.e2e.server_and_agent.conftest import AGENT, SERVER
+from tests.e2e.operator import Operator
+from tests.e2e.shapes import AGENT, SERVER
 from tests.helpers.daemons import wait_for
 
 pytestmark = pytest.mark.e2e
@@ -155,8 +155,10 @@ def test_no_machine_was_installed_again_once_it_ran_the_installed_system(lab: Op
         assert not booted or max(written) < min(booted)
 
 
-def test_a_node_with_a_full_disk_is_named_the_others_go_on_and_it_follows_when_there_is_room(lab: Operator) -> None:
-    lab.clusterup("apply", "lab.yaml", "--yes")
+def test_a_node_with_a_full_disk_is_named_the_others_go_on_and_it_follows_when_there_is_room(
+    server_and_agent: Operator,
+) -> None:
+    lab = server_and_agent
     lab.edits(lambda content: content["kubernetes"].update({"kubelet_args": {"v": "1"}}))
     lab.runs_on(AGENT, FILL)
     try:

@@ -1,0 +1,165 @@
+"""The labs of the end-to-end tests, each made once: put aside, found again by the next run, and brought back for each
+scenario, so that none of them waits for machines that boot, and none meets what another one left.
+
+What is saved has a name of its shape and of a key over what a lab is made of. A cluster is brought back to be as the
+inventory says: where clusterup has become one that would change something, it is made anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import bootstrap
+from bootstrap.image.bundle import find_bundle
+from bootstrap.image.cache import content_key
+from bootstrap.locks import waiting_lock
+from bootstrap.paths import cache_dir
+from tests.e2e.operator import Operator
+from tests.helpers.daemons import wait_for
+
+ROOT = Path(bootstrap.__file__).parents[1]
+CONSOLE_SHOWN = 2000
+Grow = Callable[[Operator], None]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is there when a scenario begins. `lab` is the lab's name and `machines` are its options, `grows` makes it of
+    `before`: a lab without that is of bare machines, which run the live environment."""
+
+    name: str
+    lab: str
+    machines: tuple[str, ...]
+    before: Shape | None = None
+    grows: Grow | None = None
+
+
+@dataclass
+class Labs:
+    """The one lab that is there, of all that can be: `folder` is where its operator sits, `shape` what it was when it
+    came, `owner` the module that has it."""
+
+    place: Path
+    folder: Callable[[str], Path]
+    operator: Operator | None = None
+    shape: Shape | None = None
+    owner: str = ""
+    spoilt: bool = False
+    proven: set[str] = field(default_factory=set)
+
+    @property
+    def state(self) -> Path:
+        """Always the same: inventories name the keys of a lab by the whole path, and nodes keep their inventory."""
+        return self.place / "state"
+
+    def begins(self, shape: Shape, owner: str) -> Operator:
+        """A lab of that shape, as it was put aside, for a module whose tests build on each other."""
+        self.ends()
+        operator = self._restored(shape) or self._made(shape)
+        self.operator, self.shape, self.owner, self.spoilt = operator, shape, owner, False
+        return operator
+
+    def shared(self, shape: Shape, owner: str) -> Operator:
+        """As `begins`, or what the module's last test left, where nothing is wrong with that."""
+        if self.operator is not None and not self.spoilt and (self.shape, self.owner) == (shape, owner):
+            return self.operator
+        return self.begins(shape, owner)
+
+    def grows(self, shape: Shape) -> None:
+        """Make the lab that is there one of that shape, and put it aside."""
+        assert self.operator is not None
+        self._grow(self.operator, shape)
+        self.shape = shape
+
+    def ends(self) -> None:
+        """No machine is on any more. What a run left that was killed goes as well."""
+        if self.spoilt and self.operator is not None:
+            say_consoles(self.operator)
+        self.operator = None
+        for path in sorted((self.state / "clusterup" / "labs").glob("[!.]*")):
+            Operator(self.place, self.state, path.name).clusterup("lab", "down", "--name", path.name)
+
+    def _restored(self, shape: Shape) -> Operator | None:
+        """The lab out of what is saved; None where nothing is, or what is does not serve any more."""
+        name = saved_name(shape)
+        operator = Operator(self.folder(shape.name), self.state, shape.lab)
+        if name not in _saved(operator):
+            return None
+        back = operator.runs("lab", "restore", name, "--inventory", "lab.yaml", "--yes")
+        if back.returncode == 0 and (name in self.proven or self._serves(operator, shape)):
+            self.proven.add(name)
+            return operator
+        sys.stdout.write(f"what is saved as {name} does not serve any more: it is made anew\n")
+        self.ends()
+        operator.clusterup("lab", "forget", name, "--yes")
+        return None
+
+    @staticmethod
+    def _serves(operator: Operator, shape: Shape) -> bool:
+        return shape.grows is None or "nothing to do" in operator.runs("plan", "lab.yaml").stdout
+
+    def _made(self, shape: Shape) -> Operator:
+        if shape.before is not None:
+            operator = self._restored(shape.before) or self._made(shape.before)
+        else:
+            operator = Operator(self.folder(shape.name), self.state, shape.lab)
+            operator.clusterup("lab", "up", "--name", shape.lab, *shape.machines, "--inventory", "lab.yaml")
+        self._grow(operator, shape)
+        return operator
+
+    def _grow(self, operator: Operator, shape: Shape) -> None:
+        if shape.grows is not None:
+            shape.grows(operator)
+            wait_for(lambda: bool(operator.status()["healthy"]), "the cluster to be healthy", 600)
+        for name in _saved(operator):
+            # Those of the shape before it, and of clusterups before this one.
+            if name.partition(".")[0] == saved_name(shape).partition(".")[0]:
+                operator.clusterup("lab", "forget", name, "--yes")
+        operator.clusterup("lab", "save", saved_name(shape), "--name", shape.lab, "--keep", "100")
+        self.proven.add(saved_name(shape))
+
+
+@contextmanager
+def labs_of(folder: Callable[[str], Path]) -> Iterator[Labs]:
+    """The labs of one run of the tests; another run waits. `folder` makes an operator's."""
+    place = cache_dir() / "e2e"
+    with waiting_lock(place / ".lock"):
+        labs = Labs(place, folder)
+        before = os.environ.get("XDG_STATE_HOME")
+        os.environ["XDG_STATE_HOME"] = str(labs.state)
+        try:
+            Operator(place, labs.state).clusterup("image", "build")
+            labs.ends()
+            yield labs
+        finally:
+            labs.ends()
+            os.environ.pop("XDG_STATE_HOME")
+            if before is not None:
+                os.environ["XDG_STATE_HOME"] = before
+
+
+def saved_name(shape: Shape) -> str:
+    """What a lab of that shape is saved as: it is another one with another bundle, or where labs are made otherwise."""
+    parts: dict[str, str | Path] = {
+        "bundle": find_bundle(None).version,
+        "machines": json.dumps([shape.lab, *shape.machines]),
+        "labs": ROOT / "bootstrap" / "lab",
+        "templates": ROOT / "templates",
+    }
+    return f"e2e-{shape.name}.{content_key(parts)}"
+
+
+def say_consoles(operator: Operator) -> None:
+    """The last lines of the consoles of the operator's machines."""
+    for log in sorted(operator.state.glob("clusterup/labs/*/*/console.log")):
+        sys.stdout.write(f"--- {log.parent.name}\n{log.read_text(errors='replace')[-CONSOLE_SHOWN:]}\n")
+
+
+def _saved(operator: Operator) -> list[str]:
+    return [str(each["name"]) for each in json.loads(operator.clusterup("lab", "saved", "-o", "json"))]
