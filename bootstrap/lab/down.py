@@ -9,7 +9,7 @@ from bootstrap.lab.machine import stop_machine
 from bootstrap.lab.network import stop_network
 from bootstrap.lab.spec import Lab, Machine, Reach
 from bootstrap.lab.store import lab_locked, load_lab, remove_unfinished
-from bootstrap.steps.state import forget_cluster
+from bootstrap.steps.state import forget_cluster, state_folder
 from bootstrap.transport.hostkeys import public_key
 
 Say = Callable[[str], None]
@@ -46,6 +46,8 @@ def end_lab(lab: Lab, say: Say) -> None:
     # First, because it refuses while an apply is at work.
     if forget_cluster(lab.name, {machine.name: _live_key(machine) for machine in lab.machines}):
         say(f"forgot the cluster {lab.name}: its keys, certificates and pinned host keys")
+    elif (kept := state_folder(lab.name)).is_dir():
+        say(f"{kept} stays: that cluster {lab.name} knows machines that are not the lab's")
     for machine in lab.machines:
         if stop_machine(lab, machine.name):
             say(f"{machine.name}: switched off")

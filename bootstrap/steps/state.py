@@ -333,7 +333,8 @@ def state_folder(cluster: str) -> Path:
 
 def forget_cluster(cluster: str, machines: Mapping[str, str | None]) -> bool:
     """Remove the state of a cluster that ran on `machines` (the public host keys of their live environments, by name,
-    None for one that nobody reached over SSH) and on no other: their end is its end.
+    None for one that nobody reached over SSH) and on no other: their end is its end. A machine that joined by itself
+    has no such key there: it is one of these by its name, where another of the cluster's is one by its key.
 
     False, and nothing is touched, where there is none or where it knows another machine. Raises Refused while
     clusterup is at work on that cluster.
@@ -348,7 +349,9 @@ def forget_cluster(cluster: str, machines: Mapping[str, str | None]) -> bool:
     state = ClusterState(folder)
     with file_lock(state.lock, f"forget the cluster {cluster}"):
         known = state.host_keys.all_pinned()
-        if any(node not in machines or keys.get(LIVE) != machines[node] for node, keys in known.items()):
+        ours = {node for node, keys in known.items() if node in machines and keys.get(LIVE) == machines[node]}
+        by_itself = {node for node, keys in known.items() if node in machines and LIVE not in keys}
+        if known.keys() - ours - (by_itself if ours else set()):
             return False
         folder.rename(going)
         shutil.rmtree(going)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -84,6 +85,8 @@ class Labs:
         self.operator = None
         for path in sorted((self.state / "clusterup" / "labs").glob("[!.]*")):
             Operator(self.place, self.state, path.name).clusterup("lab", "down", "--name", path.name)
+        # A cluster that knows machines beside the lab's is not forgotten with it.
+        shutil.rmtree(self.state / "clusterup" / "clusters", ignore_errors=True)
 
     def _restored(self, shape: Shape) -> Operator | None:
         """The lab out of what is saved; None where nothing is, or what is does not serve any more."""

@@ -32,7 +32,7 @@ from bootstrap.lab.qmp import qmp
 from bootstrap.lab.spec import Lab
 from bootstrap.lab.store import lab_locked, labs_dir, load_lab
 from bootstrap.pki.sshkeys import new_ssh_key
-from bootstrap.steps.state import LIVE, cluster_state
+from bootstrap.steps.state import INSTALLED, LIVE, cluster_state
 from tests.helpers.daemons import wait_for
 from tests.integration.lab.conftest import Bench
 
@@ -155,6 +155,26 @@ def test_down_forgets_the_cluster_that_ran_on_the_machines_and_leaves_the_invent
     assert not state.folder.exists()
     assert (bench.folder / "lab.yaml").exists()
     bench.up()
+
+
+def test_down_forgets_a_cluster_to_which_a_machine_of_the_lab_came_by_itself(bench: Bench) -> None:
+    """A machine that joined by a stick, or by a command on itself, was never reached in its live environment."""
+    lab = bench.up()
+    state = cluster_state("bench")
+    state.host_keys.pin("server-1", LIVE, lab.machine("server-1").host_key)
+    state.host_keys.pin("agent-1", INSTALLED, new_ssh_key().public)
+    assert lab_down("bench")
+    assert not state.folder.exists()
+
+
+def test_down_leaves_a_cluster_alone_that_has_only_names_in_common_with_the_lab_and_says_so(bench: Bench) -> None:
+    bench.up()
+    state = cluster_state("bench")
+    state.host_keys.pin("server-1", INSTALLED, new_ssh_key().public)
+    said: list[str] = []
+    assert lab_down("bench", said.append)
+    assert state.folder.exists()
+    assert any(str(state.folder) in line and "not the lab's" in line for line in said)
 
 
 def test_down_leaves_a_cluster_alone_that_knows_another_machine(bench: Bench) -> None:
