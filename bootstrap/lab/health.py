@@ -1,13 +1,9 @@
-"""What of a lab's cluster is well, and the clocks of its machines.
-
-Machines that stood still have clocks that stood still: every clock that is read for a date (certificates, leases of the
-API, logs) is behind by as long. What is measured in time that has passed (etcd's elections, leases of etcd) is not.
-"""
+"""What of a lab's cluster is well."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,7 +23,6 @@ from bootstrap.steps.reach import opener
 from bootstrap.steps.state import ClusterState, state_to_look_at
 from bootstrap.steps.ways import OperatorKeys, api_at, etcd_at, load_clients, operator_keys
 from bootstrap.system_errors import as_error
-from bootstrap.transport.base import Command
 
 Say = Callable[[str], None]
 T = TypeVar("T")
@@ -81,25 +76,6 @@ def operator_of(inventory: Path, lab: str) -> Iterator[Operator]:
         yield Operator(loaded, connections, keys)
     finally:
         connections.close_all()
-
-
-def set_clocks(operator: Operator, running: Collection[str], say: Say) -> None:
-    """Set the clocks of the machines that run by this machine's, as far as the inventory leads into them, and say of
-    which that was not possible."""
-
-    def one(name: str) -> ClusterupError | None:
-        try:
-            transport = operator.connections.on(name)
-            transport.check(Command.of("set the clock", "date -u -s @{} >/dev/null", f"{time.time():.3f}"))
-        except Exception as error:
-            return as_error(error, node=name, step="lab", tried="set its clock")
-        return None
-
-    names = [name for name in operator.names if name in running]
-    with asking(len(names), "clocks") as pool:
-        for name, error in zip(names, pool.map(one, names), strict=True):
-            if error is not None:
-                say(f"{name}: its clock is behind, and could not be set: {error.got or error.problem}")
 
 
 def look(operator: Operator) -> Found:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from bootstrap.errors import Refused
 from bootstrap.lab import memory
+from bootstrap.lab.clocks import set_clocks
 from bootstrap.lab.disks import LIVE_IMAGE, Shelf, linked, restore_disks
 from bootstrap.lab.down import end_lab
-from bootstrap.lab.health import operator_of, set_clocks, wait_until_well
+from bootstrap.lab.health import operator_of, wait_until_well
 from bootstrap.lab.inventory import check_inventory_place, write_inventory
 from bootstrap.lab.machine import require_ports, start_machine, stop_machine
 from bootstrap.lab.network import stop_network
@@ -155,7 +156,7 @@ def _wait(saved: Saved, lab: Lab, say: Say) -> None:
         # Of those that are no part of a cluster nothing more is known than how they are reached.
         outside = set(saved.running) - set(operator.names if saved.health is not None else ())
         wait_until_reached(lab, outside, {}, say=lambda _: None)
-        set_clocks(operator, saved.running, say)
+        set_clocks(lab, operator, saved.running, say)
         if saved.health is not None:
             wait_until_well(operator, saved.health, say=say)
 

@@ -17,8 +17,9 @@ from bootstrap.errors import BadUse, ClusterupError, Refused
 from bootstrap.image.bundle import Bundle, find_bundle
 from bootstrap.image.cache import content_key
 from bootstrap.lab import memory
+from bootstrap.lab.clocks import set_clocks
 from bootstrap.lab.disks import LIVE_IMAGE, Shelf, linked, save_disks
-from bootstrap.lab.health import look, operator_of, set_clocks
+from bootstrap.lab.health import look, operator_of
 from bootstrap.lab.machine import machine_running
 from bootstrap.lab.qemu import CONSOLE_LOG, VARIABLES
 from bootstrap.lab.saved import (
@@ -210,6 +211,6 @@ def _set_clocks(lab: Lab, say: Say) -> None:
     running = {machine.name for machine in lab.machines if machine_running(lab, machine.name)}
     try:
         with operator_of(lab.inventory, lab.name) as operator:
-            set_clocks(operator, running, say)
+            set_clocks(lab, operator, running, say)
     except ClusterupError as error:
         say(f"the machines' clocks are behind, and can't be set: {error.problem}")

@@ -1,0 +1,83 @@
+"""The clocks of a lab's machines that stood still.
+
+Every clock that is read for a date (certificates, leases of the API, logs) is behind by as long as the machines stood
+still. What is measured in time that has passed (etcd's elections, leases of etcd) is not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
+
+from bootstrap.engine.pool import asking
+from bootstrap.errors import ClusterupError
+from bootstrap.inventory.load import parse_inventory
+from bootstrap.inventory.model import Inventory
+from bootstrap.lab.health import Operator
+from bootstrap.lab.inventory import inventory_text
+from bootstrap.lab.spec import Lab, Reach
+from bootstrap.steps.console_entry import over_console
+from bootstrap.steps.consoles import console_target
+from bootstrap.steps.reach import opener
+from bootstrap.steps.state import state_to_look_at
+from bootstrap.system_errors import as_error
+from bootstrap.transport.base import Command, Transport
+from bootstrap.transport.serial.shell import Patience
+
+Say = Callable[[str], None]
+# A shell on the console of a machine that runs answers at once; emulated ones take some seconds. Seconds of silence.
+QUICK = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """The ways into the machines of a lab: what the operator has, and `made`, the inventory as `lab up` writes it."""
+
+    lab: Lab
+    operator: Operator
+    made: Inventory
+
+    def into(self, name: str) -> Iterator[Callable[[str], AbstractContextManager[Transport]]]:
+        """What enters a machine, in the order in which it is tried."""
+        machine = self.lab.machine(name)
+        # Nothing is installed before there is a cluster, and what has no network is not waited for.
+        if name in self.operator.names and (machine.reach is Reach.SSH or self.operator.keys is not None):
+            yield lambda node: nullcontext(self.operator.connections.on(node))
+        if machine.reach is Reach.SSH:
+            yield lambda node: closing(opener(self.made, state_to_look_at(self.lab.name), None)(node))
+        else:
+            yield self._over_its_console
+
+    def _over_its_console(self, name: str) -> AbstractContextManager[Transport]:
+        node = self.made.node(name)
+        target = console_target(node, self.lab.name)
+        assert target is not None
+        return closing(over_console(node, target, Patience(silent=QUICK)))
+
+
+def set_clocks(lab: Lab, operator: Operator, running: Collection[str], say: Say) -> None:
+    """Set the clocks of the lab's machines that run by this machine's, and say of which that was not possible.
+
+    A machine of the inventory is entered as the inventory says; one that is bare, and not in it or reached over nothing
+    but its console, as `lab up` made it: no network is given to it.
+    """
+    ways = Ways(lab, operator, parse_inventory(lab.inventory, inventory_text(lab, None, 0).encode()))
+
+    def one(name: str) -> ClusterupError | None:
+        tried: ClusterupError | None = None
+        for enter in ways.into(name):
+            try:
+                with enter(name) as transport:
+                    transport.check(Command.of("set the clock", "date -u -s @{} >/dev/null", f"{time.time():.3f}"))
+                return None
+            except Exception as error:
+                tried = as_error(error, node=name, step="lab", tried="set its clock")
+        return tried
+
+    names = [machine.name for machine in lab.machines if machine.name in running]
+    with asking(len(names), "clocks") as pool:
+        for name, error in zip(names, pool.map(one, names), strict=True):
+            if error is not None:
+                say(f"{name}: its clock is behind, and could not be set: {error.got or error.problem}")
