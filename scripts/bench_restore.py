@@ -41,7 +41,10 @@ def main() -> int:
     parser.add_argument("--inventory", type=Path, default=Path("lab.yaml"), help="of that lab")
     options = parser.parse_args()
     if options.lab is not None:
-        report([one_round(options.lab, options.inventory, number) for number in range(options.times)])
+        rounds = [one_round(options.lab, options.inventory.absolute(), number) for number in range(options.times)]
+        names = [f"{WRITTEN}-{os.getpid()}-{number}" for number in range(options.times)]
+        kubectl(options.lab, options.inventory, "delete", "configmap", *names)
+        report(rounds)
         return 0
     with made() as inventory:
         report([one_round(NAME, inventory, number) for number in range(options.times)])
@@ -66,23 +69,23 @@ def made() -> Iterator[Path]:
 def one_round(lab: str, inventory: Path, number: int) -> Round:
     """Write, save, take down, restore, read. Raises SystemExit where what was written is not there."""
     kubeconfig = kubeconfig_beside(inventory, lab).read_bytes()
-    kubectl(lab, inventory, "create", "configmap", f"{WRITTEN}-{number}", f"--from-literal=written={number}")
+    written = f"{WRITTEN}-{os.getpid()}"
+    kubectl(lab, inventory, "create", "configmap", f"{written}-{number}", f"--from-literal=written={number}")
+    # What was saved is forgotten when it is back, and not before: until then it is all that there is of the lab.
     saved = f"{NAME}-{os.getpid()}-{number}"
     save = timed("lab", "save", saved, "--name", lab, "--keep", "1000")
-    try:
-        (size,) = [each["size"] for each in json.loads(said("lab", "saved", "-o", "json")) if each["name"] == saved]
-        clusterup("lab", "down", "--name", lab)
-        if load_lab(lab) is not None:
-            raise SystemExit(f"the lab {lab} is still there")
-        restore = timed("lab", "restore", saved, "--inventory", str(inventory))
-    finally:
-        clusterup("lab", "forget", saved, "--yes")
+    (size,) = [each["size"] for each in json.loads(said("lab", "saved", "-o", "json")) if each["name"] == saved]
+    clusterup("lab", "down", "--name", lab)
+    if load_lab(lab) is not None:
+        raise SystemExit(f"the lab {lab} is still there")
+    restore = timed("lab", "restore", saved, "--inventory", str(inventory))
     if kubeconfig_beside(inventory, lab).read_bytes() != kubeconfig:
         raise SystemExit("the kubeconfig is another one")
-    names = [f"{WRITTEN}-{each}" for each in range(number + 1)]
+    names = [f"{written}-{each}" for each in range(number + 1)]
     read = kubectl(lab, inventory, "get", "configmap", *names, "-o", "jsonpath={.items[*].data.written}{.data.written}")
     if read.split() != [str(each) for each in range(number + 1)]:
         raise SystemExit(f"what was written is not there: {read!r}")
+    clusterup("lab", "forget", saved, "--yes")
     found = Round(save, restore, size)
     print(
         f"{number + 1:3}  saved in {save:5.1f} s, {size / 1e9:.1f} GB; healthy again after {restore:5.1f} s", flush=True
@@ -121,7 +124,7 @@ def kubectl(lab: str, inventory: Path, *arguments: str) -> str:
     """kubectl with the lab's kubeconfig; it has to succeed."""
     tool = said("image", "path", "tool/kubectl").strip()
     command = [tool, "--kubeconfig", str(kubeconfig_beside(inventory, lab)), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def program() -> str:

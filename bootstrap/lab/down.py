@@ -47,7 +47,7 @@ def end_lab(lab: Lab, say: Say) -> None:
     if forget_cluster(lab.name, {machine.name: _live_key(machine) for machine in lab.machines}):
         say(f"forgot the cluster {lab.name}: its keys, certificates and pinned host keys")
     elif (kept := state_folder(lab.name)).is_dir():
-        say(f"{kept} stays: that cluster {lab.name} knows machines that are not the lab's")
+        say(f"{kept} stays: not all machines of that cluster {lab.name} can be told to be the lab's")
     for machine in lab.machines:
         if stop_machine(lab, machine.name):
             say(f"{machine.name}: switched off")

@@ -349,9 +349,13 @@ def forget_cluster(cluster: str, machines: Mapping[str, str | None]) -> bool:
     state = ClusterState(folder)
     with file_lock(state.lock, f"forget the cluster {cluster}"):
         known = state.host_keys.all_pinned()
-        ours = {node for node, keys in known.items() if node in machines and keys.get(LIVE) == machines[node]}
-        by_itself = {node for node, keys in known.items() if node in machines and LIVE not in keys}
-        if known.keys() - ours - (by_itself if ours else set()):
+        by_key = {node for node, keys in known.items() if LIVE in keys and keys[LIVE] == machines.get(node)}
+        by_name = {
+            node
+            for node, keys in known.items()
+            if LIVE not in keys and node in machines and (by_key or machines[node] is None)
+        }
+        if known.keys() - by_key - by_name:
             return False
         folder.rename(going)
         shutil.rmtree(going)

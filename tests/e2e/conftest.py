@@ -6,38 +6,44 @@ other, once; else again after each test that fails or is marked `breaks`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from tests.e2e.labs import Labs, Shape, labs_of, say_consoles
+from tests.e2e.labs import Labs, Shape, consoles, labs_of
 from tests.e2e.operator import Operator
 from tests.e2e.shapes import SERVER_AND_AGENT
 
-FAILED = pytest.StashKey[bool]()
+LABS = pytest.StashKey[Labs]()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Remember which tests fail: nobody else meets the lab as they leave it."""
+    """Nobody else meets the lab as a test leaves it that fails, in whatever phase. What its machines said last is
+    shown."""
     report = yield
-    if report.failed:
-        item.stash[FAILED] = True
+    labs = item.session.stash.get(LABS, None)
+    if report.failed and labs is not None:
+        labs.spoilt = True
+        if labs.operator is not None:
+            report.sections.append(("Consoles", consoles(labs.operator)))
     return report
 
 
 @pytest.fixture(scope="session")
-def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labs]:
+def labs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labs]:
     """All labs that are put aside."""
     with labs_of(tmp_path_factory.mktemp) as found:
+        request.session.stash[LABS] = found
         yield found
 
 
 def shared(labs: Labs, shape: Shape, request: pytest.FixtureRequest) -> Iterator[Operator]:
     """A lab of that shape for one test: as the module's test before left it, unless that failed or breaks things."""
     yield labs.shared(shape, str(request.path))
-    labs.spoilt = FAILED in request.node.stash or request.node.get_closest_marker("breaks") is not None
+    labs.spoilt = labs.spoilt or request.node.get_closest_marker("breaks") is not None
 
 
 @pytest.fixture
@@ -58,5 +64,5 @@ def lab_of(labs: Labs, factory: pytest.TempPathFactory, name: str, *counts: str)
             operator.clusterup("lab", "up", "--name", operator.name, *counts, "--inventory", "lab.yaml")
             yield operator
         finally:
-            say_consoles(operator)
+            sys.stdout.write(consoles(operator))
             operator.runs("lab", "down", "--name", operator.name)

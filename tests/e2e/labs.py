@@ -10,17 +10,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import bootstrap
+from bootstrap.engine.lock import file_lock
 from bootstrap.image.bundle import find_bundle
 from bootstrap.image.cache import content_key
-from bootstrap.locks import waiting_lock
-from bootstrap.paths import cache_dir
+from bootstrap.lab.saved import saves_dir
+from bootstrap.paths import cache_dir, private_folder
 from tests.e2e.operator import Operator
 from tests.helpers.daemons import wait_for
 
@@ -62,9 +63,9 @@ class Labs:
     def begins(self, shape: Shape, owner: str) -> Operator:
         """A lab of that shape, as it was put aside, for a module whose tests build on each other."""
         self.ends()
-        operator = self._restored(shape) or self._made(shape)
-        self.operator, self.shape, self.owner, self.spoilt = operator, shape, owner, False
-        return operator
+        self.operator = self._restored(shape) or self._made(shape)
+        self.shape, self.owner, self.spoilt = shape, owner, False
+        return self.operator
 
     def shared(self, shape: Shape, owner: str) -> Operator:
         """As `begins`, or what the module's last test left, where nothing is wrong with that."""
@@ -80,38 +81,45 @@ class Labs:
 
     def ends(self) -> None:
         """No machine is on any more. What a run left that was killed goes as well."""
-        if self.spoilt and self.operator is not None:
-            say_consoles(self.operator)
         self.operator = None
         for path in sorted((self.state / "clusterup" / "labs").glob("[!.]*")):
             Operator(self.place, self.state, path.name).clusterup("lab", "down", "--name", path.name)
         # A cluster that knows machines beside the lab's is not forgotten with it.
         shutil.rmtree(self.state / "clusterup" / "clusters", ignore_errors=True)
 
+    def forgets_what_a_test_left(self) -> None:
+        """A test that was killed has not forgotten what it saved itself; shapes have a dot in their names."""
+        for path in saves_dir().glob("e2e-*@*"):
+            if "." not in path.name:
+                Operator(self.place, self.state).clusterup("lab", "forget", path.name, "--yes")
+
     def _restored(self, shape: Shape) -> Operator | None:
         """The lab out of what is saved; None where nothing is, or what is does not serve any more."""
         name = saved_name(shape)
-        operator = Operator(self.folder(shape.name), self.state, shape.lab)
+        operator = self.operator = Operator(self.folder(shape.name), self.state, shape.lab)
         if name not in _saved(operator):
             return None
         back = operator.runs("lab", "restore", name, "--inventory", "lab.yaml", "--yes")
         if back.returncode == 0 and (name in self.proven or self._serves(operator, shape)):
             self.proven.add(name)
             return operator
-        sys.stdout.write(f"what is saved as {name} does not serve any more: it is made anew\n")
+        warnings.warn(f"what is saved as {name} does not serve any more, and is made anew: {back.stderr}", stacklevel=1)
         self.ends()
         operator.clusterup("lab", "forget", name, "--yes")
         return None
 
     @staticmethod
     def _serves(operator: Operator, shape: Shape) -> bool:
-        return shape.grows is None or "nothing to do" in operator.runs("plan", "lab.yaml").stdout
+        if shape.grows is None:
+            return True
+        planned = operator.runs("plan", "lab.yaml")
+        return planned.returncode == 0 and "nothing to do" in planned.stdout
 
     def _made(self, shape: Shape) -> Operator:
         if shape.before is not None:
             operator = self._restored(shape.before) or self._made(shape.before)
         else:
-            operator = Operator(self.folder(shape.name), self.state, shape.lab)
+            operator = self.operator = Operator(self.folder(shape.name), self.state, shape.lab)
             operator.clusterup("lab", "up", "--name", shape.lab, *shape.machines, "--inventory", "lab.yaml")
         self._grow(operator, shape)
         return operator
@@ -130,38 +138,43 @@ class Labs:
 
 @contextmanager
 def labs_of(folder: Callable[[str], Path]) -> Iterator[Labs]:
-    """The labs of one run of the tests; another run waits. `folder` makes an operator's."""
-    place = cache_dir() / "e2e"
-    with waiting_lock(place / ".lock"):
+    """The labs of one run of the tests; another run is refused. `folder` makes an operator's."""
+    place = private_folder(cache_dir() / "e2e")
+    with file_lock(place / "lock", "the end-to-end tests"):
         labs = Labs(place, folder)
         before = os.environ.get("XDG_STATE_HOME")
         os.environ["XDG_STATE_HOME"] = str(labs.state)
         try:
             Operator(place, labs.state).clusterup("image", "build")
             labs.ends()
+            labs.forgets_what_a_test_left()
             yield labs
         finally:
-            labs.ends()
-            os.environ.pop("XDG_STATE_HOME")
-            if before is not None:
-                os.environ["XDG_STATE_HOME"] = before
+            try:
+                labs.ends()
+            finally:
+                os.environ.pop("XDG_STATE_HOME")
+                if before is not None:
+                    os.environ["XDG_STATE_HOME"] = before
 
 
 def saved_name(shape: Shape) -> str:
     """What a lab of that shape is saved as: it is another one with another bundle, or where labs are made otherwise."""
+    # What a lab's machines are, what stands in the inventory, and how it grows: other code makes no other lab.
+    made_by = ("inventory", "memory", "qemu", "spec", "stick")
     parts: dict[str, str | Path] = {
         "bundle": find_bundle(None).version,
         "machines": json.dumps([shape.lab, *shape.machines]),
-        "labs": ROOT / "bootstrap" / "lab",
-        "templates": ROOT / "templates",
+        "shapes": ROOT / "tests" / "e2e" / "shapes.py",
+        **{name: ROOT / "bootstrap" / "lab" / f"{name}.py" for name in made_by},
     }
     return f"e2e-{shape.name}.{content_key(parts)}"
 
 
-def say_consoles(operator: Operator) -> None:
+def consoles(operator: Operator) -> str:
     """The last lines of the consoles of the operator's machines."""
-    for log in sorted(operator.state.glob("clusterup/labs/*/*/console.log")):
-        sys.stdout.write(f"--- {log.parent.name}\n{log.read_text(errors='replace')[-CONSOLE_SHOWN:]}\n")
+    logs = sorted(operator.state.glob("clusterup/labs/*/*/console.log"))
+    return "".join(f"--- {log.parent.name}\n{log.read_text(errors='replace')[-CONSOLE_SHOWN:]}\n" for log in logs)
 
 
 def _saved(operator: Operator) -> list[str]:

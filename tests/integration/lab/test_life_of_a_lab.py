@@ -167,6 +167,15 @@ def test_down_forgets_a_cluster_to_which_a_machine_of_the_lab_came_by_itself(ben
     assert not state.folder.exists()
 
 
+def test_a_machine_without_a_card_is_no_proof_that_the_others_are_the_lab_s(bench: Bench) -> None:
+    bench.up(replace(bench.spec, without_card=("server-1",)))
+    state = cluster_state("bench")
+    state.host_keys.pin("server-1", INSTALLED, new_ssh_key().public)
+    state.host_keys.pin("agent-1", INSTALLED, new_ssh_key().public)
+    assert lab_down("bench")
+    assert state.folder.exists()
+
+
 def test_down_leaves_a_cluster_alone_that_has_only_names_in_common_with_the_lab_and_says_so(bench: Bench) -> None:
     bench.up()
     state = cluster_state("bench")
@@ -174,7 +183,7 @@ def test_down_leaves_a_cluster_alone_that_has_only_names_in_common_with_the_lab_
     said: list[str] = []
     assert lab_down("bench", said.append)
     assert state.folder.exists()
-    assert any(str(state.folder) in line and "not the lab's" in line for line in said)
+    assert any(str(state.folder) in line and "can be told to be the lab's" in line for line in said)
 
 
 def test_down_leaves_a_cluster_alone_that_knows_another_machine(bench: Bench) -> None:
