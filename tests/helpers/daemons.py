@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import os
+import random
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle, islice
 from pathlib import Path
+
+# Below the range from which the kernel gives ports to outgoing connections: one of those may be taken again before a
+# daemon listens on it. Each process of a run (-n) has ports of its own.
+FIRST_PORT, PORTS_EACH, PROCESSES = 12000, 1000, 8
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listens on now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in sockets]
-    finally:
-        for sock in sockets:
-            sock.close()
+    """Ports of 127.0.0.1 that nobody listens on now, and that were given to nobody for as long as there are others."""
+    return list(islice((port for port in _PORTS if _is_free(port)), count))
+
+
+def _own_ports() -> list[int]:
+    """The ports of this process, begun anywhere: a run before this one may still have some."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % PROCESSES
+    first = FIRST_PORT + worker * PORTS_EACH
+    begin = random.SystemRandom().randrange(PORTS_EACH)
+    return [first + (begin + number) % PORTS_EACH for number in range(PORTS_EACH)]
+
+
+_PORTS = cycle(_own_ports())
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
