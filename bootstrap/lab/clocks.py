@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
 
 from bootstrap.engine.pool import asking
 from bootstrap.errors import ClusterupError
@@ -31,45 +30,19 @@ Say = Callable[[str], None]
 QUICK = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ways:
-    """The ways into the machines of a lab: what the operator has, and `made`, the inventory as `lab up` writes it."""
-
-    lab: Lab
-    operator: Operator
-    made: Inventory
-
-    def into(self, name: str) -> Iterator[Callable[[str], AbstractContextManager[Transport]]]:
-        """What enters a machine, in the order in which it is tried."""
-        machine = self.lab.machine(name)
-        # Nothing is installed before there is a cluster, and what has no network is not waited for.
-        if name in self.operator.names and (machine.reach is Reach.SSH or self.operator.keys is not None):
-            yield lambda node: nullcontext(self.operator.connections.on(node))
-        if machine.reach is Reach.SSH:
-            yield lambda node: closing(opener(self.made, state_to_look_at(self.lab.name), None)(node))
-        else:
-            yield self._over_its_console
-
-    def _over_its_console(self, name: str) -> AbstractContextManager[Transport]:
-        node = self.made.node(name)
-        target = console_target(node, self.lab.name)
-        assert target is not None
-        return closing(over_console(node, target, Patience(silent=QUICK)))
-
-
 def set_clocks(lab: Lab, operator: Operator, running: Collection[str], say: Say) -> None:
     """Set the clocks of the lab's machines that run by this machine's, and say of which that was not possible.
 
     A machine of the inventory is entered as the inventory says; one that is bare, and not in it or reached over nothing
     but its console, as `lab up` made it: no network is given to it.
     """
-    ways = Ways(lab, operator, parse_inventory(lab.inventory, inventory_text(lab, None, 0).encode()))
+    made = parse_inventory(lab.inventory, inventory_text(lab, None, 0).encode())
 
     def one(name: str) -> ClusterupError | None:
         tried: ClusterupError | None = None
-        for enter in ways.into(name):
+        for enter in _ways(lab, operator, made, name):
             try:
-                with enter(name) as transport:
+                with enter() as transport:
                     transport.check(Command.of("set the clock", "date -u -s @{} >/dev/null", f"{time.time():.3f}"))
                 return None
             except Exception as error:
@@ -81,3 +54,18 @@ def set_clocks(lab: Lab, operator: Operator, running: Collection[str], say: Say)
         for name, error in zip(names, pool.map(one, names), strict=True):
             if error is not None:
                 say(f"{name}: its clock is behind, and could not be set: {error.got or error.problem}")
+
+
+def _ways(
+    lab: Lab, operator: Operator, made: Inventory, name: str
+) -> Iterator[Callable[[], AbstractContextManager[Transport]]]:
+    """What enters a machine, in the order in which it is tried: what the operator has, then what `made` says, the
+    inventory as `lab up` writes it."""
+    reach, node = lab.machine(name).reach, made.node(name)
+    # Nothing is installed before there is a cluster, and what has no network is not waited for.
+    if name in operator.names and (reach is Reach.SSH or operator.keys is not None):
+        yield lambda: nullcontext(operator.connections.on(name))
+    if reach is Reach.SSH:
+        yield lambda: closing(opener(made, state_to_look_at(lab.name), None)(name))
+    elif (console := console_target(node, lab.name)) is not None:
+        yield lambda: closing(over_console(node, console, Patience(silent=QUICK)))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import random
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle, islice
 from pathlib import Path
+
+from bootstrap.lab.machine import port_is_free
 
 # Below the range from which the kernel gives ports to outgoing connections: one of those may be taken again before a
 # daemon listens on it. Each process of a run (-n) has ports of its own.
@@ -19,7 +20,7 @@ FIRST_PORT, PORTS_EACH, PROCESSES = 12000, 1000, 8
 
 def free_ports(count: int) -> list[int]:
     """Ports of 127.0.0.1 that nobody listens on now, and that were given to nobody for as long as there are others."""
-    return list(islice((port for port in _PORTS if _is_free(port)), count))
+    return list(islice(filter(port_is_free, _PORTS), count))
 
 
 def _own_ports() -> list[int]:
@@ -31,15 +32,6 @@ def _own_ports() -> list[int]:
 
 
 _PORTS = cycle(_own_ports())
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:

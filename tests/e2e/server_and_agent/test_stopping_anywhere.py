@@ -1,7 +1,7 @@
 """clusterup killed, machines cut from their power, a disk that fills up: the next apply goes on.
 
-CLUSTERUP_SEED chooses where clusterup is killed, CLUSTERUP_KILLS how
-often at most, CLUSTERUP_KILL_SECONDS for how long it goes on.
+CLUSTERUP_SEED chooses where clusterup is killed, CLUSTERUP_KILLS how often at most, CLUSTERUP_KILL_SECONDS for how long
+it goes on.
 """
 
 from __future__ import annotations

@@ -6,49 +6,30 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from bootstrap.pki.token import cluster_info, parse_token
+from bootstrap.inventory.load import load_inventory
+from bootstrap.pki.token import parse_token
 from bootstrap.steps import tokens
 from bootstrap.steps.discovery import ServerUrl, discover
+from bootstrap.steps.objects import cluster_objects
 from tests.helpers.daemons import wait_for
 from tests.integration.kube.operator import Types, typing
 from tests.integration.kube.servers import ApiServer, running_controllers
 
 
 @pytest.fixture
-def unsigned(api_server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Types]:
-    """Types in a cluster that describes itself, and in which no controllers run."""
+def unsigned(api_server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Types:
+    """Types in a cluster that describes itself to everybody, and in which no controllers run."""
+    types = typing(api_server, tmp_path, monkeypatch)
+    url, inventory = f"https://127.0.0.1:{api_server.port}", load_inventory(tmp_path / "inventory.yaml")
     with api_server.client() as client:
-        url = f"https://127.0.0.1:{api_server.port}"
-        client.apply(cluster_info(url, api_server.pki.ca.cert_pem))
-        for manifest in tokens_read_by_anybody():
+        for manifest in cluster_objects(url, api_server.pki.ca.cert_pem, inventory, "1.20.2"):
             client.apply(manifest)
     monkeypatch.setattr(tokens, "SIGNED_SOON", 0.0)
-    yield typing(api_server, tmp_path, monkeypatch)
-
-
-def tokens_read_by_anybody() -> list[dict[str, object]]:
-    """What lets a machine that has shown nothing read the description."""
-    role = "kubeadm:bootstrap-signer-clusterinfo"
-    metadata = {"name": role, "namespace": "kube-public"}
-    rbac = "rbac.authorization.k8s.io"
-    rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["cluster-info"], "verbs": ["get"]}
-    anybody = {"apiGroup": rbac, "kind": "User", "name": "system:anonymous"}
-    named = {"apiGroup": rbac, "kind": "Role", "name": role}
-    return [
-        {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": metadata, "rules": [rule]},
-        {
-            "apiVersion": f"{rbac}/v1",
-            "kind": "RoleBinding",
-            "metadata": metadata,
-            "roleRef": named,
-            "subjects": [anybody],
-        },
-    ]
+    return types
 
 
 def tokens_of(api_server: ApiServer) -> set[str]:
