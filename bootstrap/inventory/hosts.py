@@ -77,6 +77,13 @@ def network(value: object) -> IPv4Network:
     return found
 
 
+def routed_network(value: object) -> IPv4Network:
+    """A network that a card's route leads to."""
+    if value == "0.0.0.0/0":
+        raise wrong("it is the default route, which the card's gateway says", A_NETWORK)
+    return network(value)
+
+
 def endpoint(text: str) -> str:
     """host or host:port, as `bootstrap.steps.shape.endpoint_of` takes it apart."""
     allowed = f"{A_HOST}, perhaps with a port, as in api.example.org:6443"

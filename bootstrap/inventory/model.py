@@ -34,6 +34,7 @@ NodeAddress = Annotated[IPv4Address, BeforeValidator(hosts.node_address)]
 Address = Annotated[IPv4Address, BeforeValidator(hosts.address)]
 CardAddress = Annotated[IPv4Interface, BeforeValidator(hosts.card_address)]
 Network = Annotated[IPv4Network, BeforeValidator(hosts.network)]
+RoutedNetwork = Annotated[IPv4Network, BeforeValidator(hosts.routed_network)]
 Mac = Annotated[str, AfterValidator(values.mac), _AS_MAC]
 Port = Annotated[int, AfterValidator(values.port), _AS_PORT]
 Seconds = Annotated[int, Field(strict=True)]
@@ -264,6 +265,13 @@ class Taint(Strict):
 SERVER_TAINT = Taint(key=CONTROL_PLANE, effect="NoSchedule")
 
 
+class CardRoute(Strict):
+    """A network that is reached through a router in the card's own network."""
+
+    to: RoutedNetwork = Field(description="Network behind the router.", examples=["198.51.100.0/24"])
+    via: Address = Field(description="Address of the router, in the card's own network.", examples=["192.0.2.254"])
+
+
 class Interface(Strict):
     """A network card of the installed system, named by its hardware address."""
 
@@ -273,6 +281,11 @@ class Interface(Strict):
     )
     dhcp: YesOrNo = Field(default=False, description="Take an address by DHCP as well.")
     gateway: Address | None = Field(default=None, description="Default route.", examples=["192.0.2.1"])
+    routes: tuple[CardRoute, ...] = Field(
+        default=(),
+        description="Networks that other routers than the gateway lead to.",
+        examples=[[{"to": "198.51.100.0/24", "via": "192.0.2.254"}]],
+    )
     dns: tuple[Address, ...] = Field(default=(), description="Name servers.", examples=[["192.0.2.1"]])
 
 

@@ -99,25 +99,55 @@ def _cards(inventory: Inventory, document: Document) -> Iterator[Problem]:
                             f"the network {address.network} of {node.name}'s card overlaps cluster.{name} ({network})",
                             f"another cluster.{name}: what is in both is reached on one of them alone",
                         )
-            yield from _gateway(node, interface, place, document)
+            if interface.gateway is not None:
+                said = f"{node.name}'s gateway {interface.gateway}"
+                yield from _router(interface.gateway, said, interface, (*place, "gateway"), document)
+        yield from _routes(inventory, node, ("nodes", number), document)
 
 
-def _gateway(node: Node, interface: Interface, place: Place, document: Document) -> Iterator[Problem]:
-    gateway = interface.gateway
-    if gateway is None:
-        return
+def _routes(inventory: Inventory, node: Node, place: Place, document: Document) -> Iterator[Problem]:
+    first: dict[IPv4Network, Place] = {}
+    for card, interface in enumerate(node.interfaces):
+        for index, route in enumerate(interface.routes):
+            own: Place = (*place, "interfaces", card, "routes", index)
+            said = f"{node.name}'s route to {route.to} through {route.via}"
+            yield from _router(route.via, said, interface, (*own, "via"), document)
+            at = document.at((*own, "to"))
+            if route.to in first:
+                line = document.at((*first[route.to], "to"))[0]
+                yield Problem(
+                    document.file, *at, f"{node.name} has two routes to {route.to} (first in line {line})", "one"
+                )
+            first.setdefault(route.to, own)
+            if route.to in {address.network for address in interface.addresses}:
+                yield Problem(
+                    document.file, *at, f"{said} leads to the card's own network", "a network behind a router"
+                )
+            for name, network in _own(inventory):
+                if route.to.subnet_of(network):
+                    yield Problem(
+                        document.file,
+                        *at,
+                        f"{said} takes addresses of cluster.{name} ({network})",
+                        "a network outside of pods' and services' networks, or a wide one around them",
+                    )
+
+
+def _router(
+    router: IPv4Address, said: str, interface: Interface, place: Place, document: Document
+) -> Iterator[Problem]:
+    """What keeps the card from reaching a router, which is its gateway or that of one of its routes."""
     networks = [address.network for address in interface.addresses]
-    where = document.at((*place, "gateway"))
-    said = f"{node.name}'s gateway {gateway}"
+    where = document.at(place)
     if not networks:
         if not interface.dhcp:
             yield Problem(
                 document.file, *where, f"{said} is that of a card without an address", "addresses, or dhcp: true"
             )
         return
-    if gateway in {address.ip for address in interface.addresses}:
+    if router in {address.ip for address in interface.addresses}:
         yield Problem(document.file, *where, f"{said} is the card's own address", _host_of(networks[0], interface))
-    elif not interface.dhcp and not any(gateway in net and is_host_in(gateway, net) for net in networks):
+    elif not interface.dhcp and not any(router in net and is_host_in(router, net) for net in networks):
         listed = ", ".join(str(network) for network in networks[:3])
         yield Problem(
             document.file, *where, f"{said} is no host of the card's network {listed}", _host_of(networks[0], interface)

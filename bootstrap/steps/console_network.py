@@ -71,4 +71,6 @@ def _card(interface: Interface) -> str:
     content = render("node/card.network.j2", interface=interface).decode()
     words = [interface.mac.lower(), "yes" if interface.dhcp else "no", str(interface.gateway or ""), content]
     words += [str(address) for address in interface.addresses]
-    return Command.of("", "card " + " ".join("{}" for _ in words) + "\n", *words).script
+    lines = [("card", *words)]
+    lines += [("route", interface.mac.lower(), str(route.to), str(route.via)) for route in interface.routes]
+    return "".join(Command.of("", " ".join("{}" for _ in line) + "\n", *line).script for line in lines)

@@ -39,6 +39,10 @@ card() {
     fi
     [ "$dhcp" = no ] || waiting="$waiting $name"
 }
+# route MAC NETWORK ROUTER: have the card, which was set up, reach a network through a router. networkd was told already.
+route() {
+    networkd || ip route replace "$2" via "$3" dev "$(card_named "$1")"
+}
 # every_card CONTENT: an address by DHCP on each wired card, where the inventory says nothing of cards.
 every_card() {
     if networkd; then

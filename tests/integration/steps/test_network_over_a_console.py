@@ -11,13 +11,13 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
 import pytest
 
 from bootstrap.errors import ClusterupError
-from bootstrap.inventory.model import Console, Interface, Inventory, Ssh
+from bootstrap.inventory.model import CardRoute, Console, Interface, Inventory, Ssh
 from bootstrap.pki.sshkeys import new_ssh_key
 from bootstrap.steps import console_entry
 from bootstrap.steps.console_entry import with_consoles
@@ -117,6 +117,14 @@ def test_it_is_entered_over_ssh_with_the_host_key_that_its_console_named(site: S
     assert "s1: not over SSH" in site.said[0]
     assert "has its network (wire0 198.18.71.2/30); its host key is known from its console" in site.said[1]
     assert set(site.state.host_keys.pinned("s1")) == {LIVE}
+
+
+def test_networks_behind_routers_are_reached_as_the_inventory_says(site: Site) -> None:
+    route = CardRoute(to=IPv4Network("198.18.80.0/24"), via=IPv4Address("198.18.71.1"))
+    assert site.open(static(routes=(route,))) == "root over SSH"
+    inside = ["ip", "-netns", NAMESPACE, "route", "show", "198.18.80.0/24"]
+    shown = subprocess.run(inside, capture_output=True, text=True, check=True).stdout
+    assert shown.strip() == "198.18.80.0/24 via 198.18.71.1 dev wire0"
 
 
 def test_the_second_time_the_console_is_not_needed(site: Site) -> None:

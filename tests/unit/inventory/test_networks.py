@@ -43,6 +43,47 @@ def test_a_gateway_without_an_address_leads_nowhere() -> None:
     assert read(lab(interfaces=[{"mac": MAC, "gateway": "192.0.2.1", "dhcp": True}]))
 
 
+def routes(*pairs: tuple[str, str], **more: Any) -> dict[str, Any]:
+    return with_card(routes=[{"to": to, "via": via} for to, via in pairs], **more)
+
+
+def test_routes_lead_through_other_routers_than_the_gateway() -> None:
+    document = routes(("198.51.100.0/24", "192.0.2.254"), ("10.0.0.0/8", "192.0.2.253"), gateway="192.0.2.1")
+    found = read(document).inventory.nodes[0].interfaces[0].routes
+    assert [(str(route.to), str(route.via)) for route in found] == [
+        ("198.51.100.0/24", "192.0.2.254"),
+        ("10.0.0.0/8", "192.0.2.253"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("to", "via", "said"),
+    [
+        ("198.51.100.0/24", "192.0.2.11", "through 192.0.2.11 is the card's own address"),
+        ("198.51.100.0/24", "203.0.113.1", "through 203.0.113.1 is no host of the card's network 192.0.2.0/24"),
+        ("198.51.100.0/24", "192.0.2.255", "is no host of the card's network"),
+        ("198.51.100.1/24", "192.0.2.254", "it has host bits set; allowed: an IPv4 network"),
+        ("0.0.0.0/0", "192.0.2.254", "it is the default route, which the card's gateway says"),
+        ("192.0.2.0/24", "192.0.2.254", "leads to the card's own network"),
+        ("10.244.3.0/24", "192.0.2.254", "takes addresses of cluster.pod_cidr (10.244.0.0/16)"),
+        ("10.96.0.0/16", "192.0.2.254", "takes addresses of cluster.service_cidr"),
+    ],
+)
+def test_a_route_that_leads_nowhere_or_takes_what_is_the_clusters_is_refused(to: str, via: str, said: str) -> None:
+    assert said in problem(routes((to, via)))
+
+
+def test_a_network_is_reached_over_one_route() -> None:
+    twice = [("198.51.100.0/24", "192.0.2.254"), ("198.51.100.0/24", "192.0.2.253")]
+    assert "server-1 has two routes to 198.51.100.0/24 (first in line 1)" in problem(routes(*twice))
+
+
+def test_a_card_without_an_address_reaches_no_router() -> None:
+    alone = {"mac": MAC, "routes": [{"to": "198.51.100.0/24", "via": "192.0.2.254"}]}
+    assert "is that of a card without an address" in problem(lab(interfaces=[alone]))
+    assert read(lab(interfaces=[{**alone, "dhcp": True}]))
+
+
 @pytest.mark.parametrize(
     ("address", "said"),
     [

@@ -338,7 +338,12 @@ def full_of(text: str) -> dict[str, Any]:
                 "ssh_authorized_keys": [f"{KEY} {text}"],
                 **{name: [text] for name in ("ntp", "dns", "modules")},
                 "sysctls": {"vm.x": text},
-                "interfaces": [{"mac": text, "addresses": [text], "gateway": text, "dns": [text]}],
+                "interfaces": [
+                    {
+                        **{"mac": text, "gateway": text},
+                        **{"addresses": [text], "dns": [text], "routes": [{"to": text, "via": text}]},
+                    }
+                ],
             }
         ],
     }

@@ -66,6 +66,19 @@ def test_a_card_with_a_static_address_asks_nobody(tmp_path: Path) -> None:
     assert "systemd/network/20-wired.network" not in etc
 
 
+def test_a_card_reaches_networks_behind_routers(tmp_path: Path) -> None:
+    card = {"mac": "52:54:00:aa:00:01", "addresses": ["10.0.0.1/24"]}
+    routes = [{"to": "10.0.0.0/8", "via": "10.0.0.253"}, {"to": "192.0.2.0/24", "via": "10.0.0.252"}]
+    name = "systemd/network/10-525400aa0001.network"
+    plain = files(tmp_path, interfaces=[card])[name][0]
+    text = files(tmp_path, interfaces=[{**card, "routes": routes}])[name][0]
+    assert text == (
+        f"{plain}\n[Route]\nDestination=10.0.0.0/8\nGateway=10.0.0.253\n"
+        "\n[Route]\nDestination=192.0.2.0/24\nGateway=10.0.0.252\n"
+    )
+    assert "Route" not in plain
+
+
 def test_only_root_reads_the_host_key(tmp_path: Path) -> None:
     text, mode = files(tmp_path)["ssh/ssh_host_ed25519_key"]
     assert "OPENSSH PRIVATE KEY" in text
