@@ -15,7 +15,7 @@ from bootstrap.cli import lab_saved
 from bootstrap.cli.options import Output
 
 if TYPE_CHECKING:
-    from bootstrap.lab.spec import Lab, LabSpec
+    from bootstrap.lab.spec import Lab
 
 
 class Acceleration(StrEnum):
@@ -50,7 +50,12 @@ def up(
     servers: Annotated[int | None, typer.Option(help="Machines for servers. Default: 3.", show_default=False)] = None,
     agents: Annotated[int | None, typer.Option(help="Machines for agents. Default: 0.", show_default=False)] = None,
     memory: Annotated[
-        int | None, typer.Option(help="Memory of each machine in MiB. Default: 2048.", show_default=False)
+        list[str] | None,
+        typer.Option(
+            metavar="[NODE=]MIB",
+            help="Memory in MiB, of every machine or of one (server-1=1024). Repeatable. Default: 2048.",
+            show_default=False,
+        ),
     ] = None,
     cpus: Annotated[
         int | None,
@@ -59,6 +64,33 @@ def up(
     disk: Annotated[
         int | None,
         typer.Option(help="Disk of each machine in GiB; takes what is written to it. Default: 8.", show_default=False),
+    ] = None,
+    second_disk: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NODE=]GIB",
+            help="A second, empty disk of that many GiB, for every machine or for one (server-1=4). Repeatable. "
+            "Default: none.",
+            show_default=False,
+        ),
+    ] = None,
+    segments: Annotated[
+        int | None,
+        typer.Option(
+            help="Networks that the machines of each role are spread over in turn, with a router between them: 1 to 4. "
+            "Default: 1.",
+            show_default=False,
+        ),
+    ] = None,
+    on: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NODE=SEGMENT", help="A machine's segment, where it is another one. Repeatable.", show_default=False
+        ),
+    ] = None,
+    registry: Annotated[
+        bool | None,
+        typer.Option("--registry", help="A registry for container images that all machines reach.", show_default=False),
     ] = None,
     by_console: Annotated[
         list[str] | None,
@@ -87,17 +119,32 @@ def up(
     It waits until every machine can be reached; then `clusterup apply` makes a cluster of them. Run it again
     to start what does not run; disks are kept. An existing lab keeps its shape: options can be left out.
     """
-    from bootstrap.lab.up import lab_up
+    import os
 
-    spec = _spec(
-        {"servers": servers, "agents": agents, "memory": memory, "cpus": cpus, "disk": disk},
-        by_console=by_console,
-        without_card=without_card,
+    from bootstrap.lab.registry import registry_lines
+    from bootstrap.lab.spec import Accel
+    from bootstrap.lab.store import load_lab
+    from bootstrap.lab.up import lab_up
+    from bootstrap.lab.wishes import Wishes, spec_of
+
+    wishes = Wishes(
         name=name,
         inventory=inventory,
         bundle=bundle,
-        accel=accel,
+        accel=Accel(accel.value),
+        servers=servers,
+        agents=agents,
+        cpus=cpus,
+        disk=disk,
+        memory=memory,
+        second_disk=second_disk,
+        segments=segments,
+        on=on,
+        registry=registry,
+        by_console=by_console,
+        without_card=without_card,
     )
+    spec = spec_of(wishes, load_lab(name), os.cpu_count() or 1)
     made = lab_up(spec, say=typer.echo)
     named = "" if name == "lab" else f" --name {name}"
     commands = (
@@ -110,6 +157,8 @@ def up(
     width = max(len(command) for command, _ in commands)
     for command, what in commands:
         typer.echo(f"  {command.ljust(width)}   # {what}")
+    if made.registry_port is not None:
+        typer.echo("\n" + "\n".join(registry_lines(made.registry_port)))
 
 
 def status(
@@ -165,44 +214,6 @@ def down(name: NameOption = "lab") -> None:
         typer.echo(f"the lab {name} is gone")
     else:
         typer.echo(f"there is no lab {name}")
-
-
-def _spec(
-    asked: dict[str, int | None],
-    *,
-    by_console: list[str] | None,
-    without_card: list[str] | None,
-    name: str,
-    inventory: Path,
-    bundle: str | None,
-    accel: Acceleration,
-) -> LabSpec:
-    """What was asked for; what was not asked for is as in the lab that is there, or the default."""
-    import os
-    from dataclasses import replace
-
-    from bootstrap.lab.spec import Accel, LabSpec, Reach, fitting_cpus
-    from bootstrap.lab.store import load_lab
-
-    spec = LabSpec(name=name, inventory=inventory, bundle=bundle, accel=Accel(accel.value))
-    there = load_lab(name)
-    if there is not None:
-        spec = replace(
-            spec,
-            servers=len(there.servers),
-            agents=len(there.agents),
-            memory=there.memory,
-            cpus=there.cpus,
-            disk=there.disk,
-            by_console=tuple(each.name for each in there.machines if each.reach is Reach.CONSOLE),
-            without_card=tuple(each.name for each in there.machines if each.reach is Reach.NO_CARD),
-        )
-    ways = {"by_console": by_console, "without_card": without_card}
-    spec = replace(spec, **{key: tuple(value) for key, value in ways.items() if value is not None})  # type: ignore[arg-type]
-    spec = replace(spec, **{key: value for key, value in asked.items() if value is not None})  # type: ignore[arg-type]
-    if there is None and asked["cpus"] is None:
-        spec = replace(spec, cpus=fitting_cpus(spec.servers + spec.agents, os.cpu_count() or 1))
-    return spec
 
 
 def _existing(name: str) -> Lab:

@@ -11,8 +11,9 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Sequence
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from bootstrap.transport.serial.readable import last_lines
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # A killed process that was busy in the kernel takes a moment; seconds.
 END_TIMEOUT = 30.0
+START_TIMEOUT = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,11 @@ def recorded(record: Path) -> Identity | None:
     return identity if identity_of(identity.pid) == identity else None
 
 
-def start_in(tree: Path, argv: Sequence[str], *, folder: Path, record: Path, log: Path) -> Identity:
-    """Start a program inside `tree`, with `folder` at /run/lab, for as long as it wants to run.
+def start_in(
+    tree: Path, argv: Sequence[str], *, folder: Path, record: Path, log: Path, options: Sequence[str] = ()
+) -> Identity:
+    """Start a program inside `tree`, with `folder` at /run/lab, for as long as it wants to run. `options` are more
+    options of bubblewrap, as in --unshare-net; with --unshare-pid, the process that is known takes all others with it.
 
     Its output is added to `log`, and who it is written to `record` before anything else is done. Its standard
     input never ends. Raises ClusterupError when it could not be started at all.
@@ -68,7 +73,11 @@ def start_in(tree: Path, argv: Sequence[str], *, folder: Path, record: Path, log
         with log.open("ab") as output:
             process = subprocess.Popen(
                 bwrap_argv(
-                    tree, argv, binds={folder: LAB_FOLDER}, environment={}, options=("--info-fd", str(info_end))
+                    tree,
+                    argv,
+                    binds={folder: LAB_FOLDER},
+                    environment={},
+                    options=("--info-fd", str(info_end), *options),
                 ),
                 stdin=silence,
                 stdout=output,
@@ -116,41 +125,77 @@ def did_not_start(program: str, log: Path) -> ClusterupError:
     )
 
 
+def wait_ready(what: str, folder: Path, record: str, log: str, ready: Callable[[], bool]) -> None:
+    """Return when the program `what`, started a moment ago, is `ready`. `record` and `log` are names in `folder`.
+
+    Raises ClusterupError with its last words where it ended, or is not ready after START_TIMEOUT.
+    """
+    until = time.monotonic() + START_TIMEOUT
+    while not ready():
+        if recorded(folder / record) is None or time.monotonic() > until:
+            raise did_not_start(what, folder / log)
+        time.sleep(0.02)
+
+
 def end(record: Path, how: signal.Signals) -> bool:
     """End the process that `record` names, and wait until it is gone. False where it did not run.
 
     Raises ClusterupError where it does not go.
     """
     identity = recorded(record)
-    if identity is None:
+    handle = None if identity is None else _handle(identity)
+    if identity is None or handle is None:
         record.unlink(missing_ok=True)
         return False
     try:
-        handle = os.pidfd_open(identity.pid)
-    except ProcessLookupError:
-        record.unlink(missing_ok=True)
-        return False
-    try:
-        # The handle is of whoever has the number now: it is asked once more who that is, and then can't change.
-        if identity_of(identity.pid) == identity:
-            for signal_number in (how, signal.SIGKILL):
-                with suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(handle, signal_number)
-                if select.select([handle], [], [], END_TIMEOUT)[0]:
-                    break
-            else:
-                raise ClusterupError(
-                    f"process {identity.pid} does not end",
-                    step="lab",
-                    tried="SIGKILL",
-                    got=f"still there after {END_TIMEOUT:.0f} s",
-                    hint="it is stuck in the kernel; look at it with: ps -o pid,stat,wchan,args -p "
-                    + str(identity.pid),
-                )
+        for signal_number in (how, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal_number)
+            if select.select([handle], [], [], END_TIMEOUT)[0]:
+                break
+        else:
+            raise ClusterupError(
+                f"process {identity.pid} does not end",
+                step="lab",
+                tried="SIGKILL",
+                got=f"still there after {END_TIMEOUT:.0f} s",
+                hint=f"it is stuck in the kernel; look at it with: ps -o pid,stat,wchan,args -p {identity.pid}",
+            )
     finally:
         os.close(handle)
     record.unlink(missing_ok=True)
     return True
+
+
+@contextmanager
+def standing_still(record: Path) -> Iterator[None]:
+    """The process that `record` names does nothing meanwhile, and goes on afterwards. Nothing where it does not run."""
+    identity = recorded(record)
+    handle = None if identity is None else _handle(identity)
+    if handle is None:
+        yield
+        return
+    try:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(handle, signal.SIGSTOP)
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(handle, signal.SIGCONT)
+        os.close(handle)
+
+
+def _handle(identity: Identity) -> int | None:
+    """A handle of a process, which the caller closes; None where it has ended."""
+    try:
+        handle = os.pidfd_open(identity.pid)
+    except ProcessLookupError:
+        return None
+    # It is of whoever has the number now: it is asked once more who that is, and then can't change.
+    if identity_of(identity.pid) == identity:
+        return handle
+    os.close(handle)
+    return None
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -12,6 +12,7 @@ LAB_FOLDER = "/run/lab"
 FIRMWARE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
 FIRMWARE_VARIABLES = "usr/share/OVMF/OVMF_VARS_4M.fd"
 DISK = "disk.raw"
+SECOND_DISK = "disk2.raw"
 STICK = "stick.raw"
 VARIABLES = "firmware.fd"
 CONSOLE_SOCKET = "console.sock"
@@ -43,16 +44,34 @@ def machine_argv(lab: Lab, machine: Machine) -> list[str]:
     if machine.api_port is not None:
         forwards += f",hostfwd=tcp:127.0.0.1:{machine.api_port}-:6443"
     return [
-        *bare_argv(place, name=f"{lab.name}/{machine.name}", accel=lab.accel, memory=lab.memory, cpus=lab.cpus),
+        *bare_argv(place, name=f"{lab.name}/{machine.name}", accel=lab.accel, memory=machine.memory, cpus=lab.cpus),
         # unsafe: a power cut is the end of QEMU, which the host's memory outlives; waiting for its disk slows etcd.
         "-drive",
         f"if=none,id=disk,cache=unsafe,discard=unmap,detect-zeroes=unmap,{drive(folder, place, 'disk')}",
         "-device",
         f"virtio-blk-pci,drive=disk,serial={machine.serial},bootindex=1",
+        *second_disk_argv(folder, place, machine),
         *stick_argv(folder, place, boot_index=2),
         *cards_argv(machine, forwards),
         *lab.qemu_options,
     ]
+
+
+def second_disk_argv(folder: Path, place: str, machine: Machine) -> list[str]:
+    """The machine's second disk, where it has one. Without a boot index the firmware does not try it."""
+    if not machine.second_disk:
+        return []
+    return [
+        "-drive",
+        f"if=none,id=disk2,cache=unsafe,discard=unmap,detect-zeroes=unmap,{drive(folder, place, 'disk2')}",
+        "-device",
+        f"virtio-blk-pci,drive=disk2,serial={machine.second_serial}",
+    ]
+
+
+def switch_folder(segment: int) -> str:
+    """The folder of a segment's switch in the lab's folder."""
+    return "switch" if segment == 1 else f"switch-{segment}"
 
 
 def cards_argv(machine: Machine, forwards: str) -> list[str]:
@@ -71,7 +90,7 @@ def cards_argv(machine: Machine, forwards: str) -> list[str]:
     return [
         # An option ROM would offer the network to the firmware; without it, and without a boot index, it is not tried.
         "-netdev",
-        f"vde,id=private,sock={LAB_FOLDER}/switch",
+        f"vde,id=private,sock={LAB_FOLDER}/{switch_folder(machine.segment)}",
         "-device",
         f"virtio-net-pci,netdev=private,mac={machine.private_mac},romfile=",
         # restrict: nothing out of the guest reaches the operator's machine or its network; forwarded ports still work.

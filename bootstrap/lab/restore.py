@@ -17,13 +17,14 @@ from bootstrap.lab.down import end_lab
 from bootstrap.lab.health import operator_of, wait_until_well
 from bootstrap.lab.inventory import check_inventory_place, write_inventory
 from bootstrap.lab.machine import require_ports, start_machine, stop_machine
-from bootstrap.lab.network import stop_network
+from bootstrap.lab.network import start_network, stop_network
 from bootstrap.lab.qemu import CONSOLE_LOG, VARIABLES
+from bootstrap.lab.registry import copy_images
 from bootstrap.lab.saved import CLUSTER, Saved
 from bootstrap.lab.spec import Lab, check_memory
 from bootstrap.lab.store import lab_locked, labs_dir, load_lab, remove_unfinished, save_lab, unfinished_folder
 from bootstrap.lab.tools import lab_tree
-from bootstrap.lab.up import available_memory, start_network
+from bootstrap.lab.up import available_memory
 from bootstrap.lab.wait import wait_until_reached
 from bootstrap.paths import private_folder
 from bootstrap.pki.store import write_private
@@ -61,7 +62,7 @@ def put_back(saved: Saved, inventory: Path, *, say: Say) -> Lab:
         if there is not None:
             end_lab(there, say)
         _require_no_cluster(name)
-        check_memory(len(saved.running), lab.memory, available_memory())
+        check_memory([lab.machine(node).memory for node in saved.running], available_memory())
         for machine in lab.machines:
             require_ports(lab, machine)
         # The lab first: who is interrupted between the two has one that the next restore ends.
@@ -92,6 +93,7 @@ def _made(saved: Saved, lab: Lab, tree: Path) -> Path:
                 shutil.copy(kept / part, own / part)
         if machine.name in saved.running:
             linked(kept / memory.MEMORY, own / memory.MEMORY)
+    copy_images(saved.folder, making)
     save_lab(lab, making)
     return making
 

@@ -22,6 +22,7 @@ from bootstrap.lab.disks import LIVE_IMAGE, Shelf, linked, save_disks
 from bootstrap.lab.health import look, operator_of
 from bootstrap.lab.machine import machine_running
 from bootstrap.lab.qemu import CONSOLE_LOG, VARIABLES
+from bootstrap.lab.registry import copy_images, image_files, registry_standing_still
 from bootstrap.lab.saved import (
     CLUSTER,
     Health,
@@ -135,11 +136,11 @@ def _described(lab: Lab, name: str, say: Say) -> Saved:
 
 
 def _machines_now(lab: Lab) -> str:
-    """What tells this moment of the lab from another: its disks' last changes."""
+    """What tells this moment of the lab from another: the last changes of its disks, and of its registry's images."""
     found = hashlib.sha256()
-    for machine in lab.machines:
-        for path in sorted((lab.folder / machine.name).iterdir()):
-            found.update(f"{machine.name}/{path.name} {path.stat().st_mtime_ns}\n".encode())
+    files = [path for machine in lab.machines for path in sorted((lab.folder / machine.name).iterdir())]
+    for path in (*files, *image_files(lab.folder)):
+        found.update(f"{path.relative_to(lab.folder)} {path.stat().st_mtime_ns}\n".encode())
     return found.hexdigest()
 
 
@@ -180,6 +181,8 @@ def _written(lab: Lab, saved: Saved, shelf: Shelf, say: Say) -> None:
             say("their memory is written")
             list(pool.map(lambda machine: save_disks(shelf, machine.name), lab.machines))
             say("their disks are written")
+        with registry_standing_still(lab):
+            copy_images(lab.folder, shelf.saved)
         for machine in lab.machines:
             for part in (VARIABLES, CONSOLE_LOG):
                 with suppress(FileNotFoundError):

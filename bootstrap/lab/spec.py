@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import accumulate
 from pathlib import Path
 
 from bootstrap.errors import BadUse, Refused
 
 NETWORK = "10.77.0"
 PREFIX_LENGTH = 24
+MAX_SEGMENTS = 4
+# Around all segments' networks, in each of which the router has the first address and, in the first, the registry the
+# second.
+ALL_SEGMENTS = "10.77.0.0/16"
+ROUTER = 1
+REGISTRY_ADDRESS = f"{NETWORK}.2"
+REGISTRY_PORT = 5000
 MAX_SERVERS = 9
 MAX_AGENTS = 30
-# virtio-blk cuts a serial number after 20 characters.
+# virtio-blk cuts a serial number after 20 characters; with a name as above there is room for a second disk's "-2".
 SERIAL_LENGTH = 20
+# In MiB, and in GiB.
+MEMORY_LIMITS = (64, 1 << 20)
+SECOND_DISK_LIMITS = (0, 1024)
 # Translated code, devices and page tables of one emulated machine, in MiB.
 QEMU_OWN = 200
 
@@ -49,8 +61,10 @@ class Reach(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LabSpec:
-    """What a person asks for. `memory` in MiB and `cpus` are those of each machine, `disk` its size in GiB.
+    """What a person asks for. `memory` in MiB and `cpus` are those of each machine, `disk` and `second_disk` (0: none)
+    its disks' sizes in GiB; `memory_of` and `second_disk_of` have those of machines that get others, by name.
 
+    The machines of each role go round the `segments` of the network, but for those that `on` names with another one.
     `by_console` and `without_card` name machines (see `Reach`). `bundle` is a bundle's folder (default: the newest).
     `qemu_options` go to the end of every QEMU's arguments.
     """
@@ -67,6 +81,30 @@ class LabSpec:
     qemu_options: tuple[str, ...] = ()
     by_console: tuple[str, ...] = ()
     without_card: tuple[str, ...] = ()
+    memory_of: tuple[tuple[str, int], ...] = ()
+    second_disk: int = 0
+    second_disk_of: tuple[tuple[str, int], ...] = ()
+    segments: int = 1
+    on: tuple[tuple[str, int], ...] = ()
+    registry: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its machines."""
+        return tuple(name for _, name, _ in planned_names(self))
+
+    def memory_for(self, name: str) -> int:
+        """The memory of the machine of that name, in MiB."""
+        return dict(self.memory_of).get(name, self.memory)
+
+    def second_disk_for(self, name: str) -> int:
+        """The size of that machine's second disk in GiB, 0 where it has none."""
+        return dict(self.second_disk_of).get(name, self.second_disk)
+
+    def segment_for(self, name: str) -> int:
+        """The segment of that machine, from 1 on."""
+        number = int(name.rpartition("-")[2])
+        return dict(self.on).get(name, (number - 1) % self.segments + 1)
 
     def reach(self, name: str) -> Reach:
         """How the machine of that name is reached."""
@@ -86,8 +124,10 @@ def fitting_cpus(machines: int, host: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A machine of a lab. `ssh_port` and `api_port` (servers only) are ports of 127.0.0.1.
+    """A machine of a lab. `ssh_port` and `api_port` (servers only) are ports of 127.0.0.1; `memory` in MiB, and
+    `second_disk` the size of a second disk in GiB, 0 where there is none.
 
+    `segment` is where its card is plugged in, from 1 on; `router` the address there that leads to the other ones.
     `private_mac` is the card on the switch between the machines, `access_mac` the one that the ports lead to.
     `host_key` is the public SSH host key of its live environment.
     """
@@ -101,7 +141,16 @@ class Machine:
     ssh_port: int
     api_port: int | None
     host_key: str
+    memory: int
     reach: Reach = Reach.SSH
+    second_disk: int = 0
+    segment: int = 1
+    router: str | None = None
+
+    @property
+    def second_serial(self) -> str:
+        """The serial number of its second disk."""
+        return f"{self.serial[: SERIAL_LENGTH - 2]}-2"
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -113,20 +162,31 @@ class Machine:
 class Lab:
     """A lab that exists, in `folder`.
 
-    `memory` in MiB and `cpus` are those of each machine, `disk` its size in GiB; `endpoint_port` is where the
-    load balancer in front of the API servers listens on 127.0.0.1.
+    `cpus` are those of each machine, `disk` the size of its first disk in GiB. `endpoint_port` is where the load
+    balancer in front of the API servers listens on 127.0.0.1, `registry_port` where it leads to the registry.
     """
 
     name: str
     folder: Path
     machines: tuple[Machine, ...]
-    memory: int
     cpus: int
     disk: int
     accel: Accel
     endpoint_port: int
     inventory: Path
     qemu_options: tuple[str, ...] = ()
+    segments: int = 1
+    registry_port: int | None = None
+
+    @property
+    def segment_numbers(self) -> range:
+        """Its segments, from 1 on."""
+        return range(1, self.segments + 1)
+
+    @property
+    def has_router(self) -> bool:
+        """Whether something has to lead from one segment to another, or to the registry."""
+        return self.segments > 1 or self.registry_port is not None
 
     @property
     def servers(self) -> tuple[Machine, ...]:
@@ -156,10 +216,32 @@ class Lab:
     @property
     def words(self) -> str:
         """What it consists of, as in "3 servers, 1 agent; each 2048 MiB, 2 CPUs, a disk of 8 GiB"."""
-        return (
-            f"{counted(len(self.servers), 'server')}, {counted(len(self.agents), 'agent')}; "
-            f"each {self.memory} MiB, {counted(self.cpus, 'CPU')}, a disk of {self.disk} GiB"
-        )
+        memories = _by_value((machine.name, machine.memory) for machine in self.machines)
+        seconds = _by_value((machine.name, machine.second_disk) for machine in self.machines)
+        each = [counted(self.cpus, "CPU"), f"a disk of {self.disk} GiB"]
+        others = []
+        if len(memories) == 1:
+            each.insert(0, f"{self.machines[0].memory} MiB")
+        else:
+            others += [f"{value} MiB: {names}" for value, names in memories.items()]
+        if len(seconds) > 1:
+            others += [f"a second disk of {value} GiB: {names}" for value, names in seconds.items() if value]
+        elif self.machines[0].second_disk:
+            each.append(f"a second one of {self.machines[0].second_disk} GiB")
+        if self.segments > 1:
+            others.append(f"{self.segments} segments with a router")
+        if self.registry_port is not None:
+            others.append("a registry")
+        roles = f"{counted(len(self.servers), 'server')}, {counted(len(self.agents), 'agent')}"
+        return "; ".join([roles, f"each {', '.join(each)}", *others])
+
+
+def _by_value(values: Iterable[tuple[str, int]]) -> dict[int, str]:
+    """Which machines have each of the values, as in {1024: "agent-1, agent-2"}."""
+    found: dict[int, list[str]] = {}
+    for name, value in values:
+        found.setdefault(value, []).append(name)
+    return {value: ", ".join(found[value]) for value in sorted(found)}
 
 
 def counted(count: int, noun: str) -> str:
@@ -170,60 +252,47 @@ def counted(count: int, noun: str) -> str:
 def check_spec(spec: LabSpec) -> None:
     """Raise BadUse where no lab can be made of `spec`."""
     check_name(spec.name)
-    limits = (
+    limits = [
         ("--servers", spec.servers, 1, MAX_SERVERS),
         ("--agents", spec.agents, 0, MAX_AGENTS),
-        ("--memory", spec.memory, 64, 1 << 20),
         ("--cpus", spec.cpus, 1, 64),
         ("--disk", spec.disk, 1, 1024),
-    )
+        ("--segments", spec.segments, 1, MAX_SEGMENTS),
+        ("--memory", spec.memory, *MEMORY_LIMITS),
+        ("--second-disk", spec.second_disk, *SECOND_DISK_LIMITS),
+    ]
+    limits += [(f"--memory {name} =", value, *MEMORY_LIMITS) for name, value in spec.memory_of]
+    limits += [(f"--second-disk {name} =", value, *SECOND_DISK_LIMITS) for name, value in spec.second_disk_of]
+    limits += [(f"--on {name} =", value, 1, spec.segments) for name, value in spec.on]
     for option, value, least, most in limits:
         if not least <= value <= most:
-            raise _bad(f"{option} {value}", f"{least} to {most}")
-    names = [name for _, name, _ in _names(spec)]
-    for option, chosen in (("--by-console", spec.by_console), ("--without-card", spec.without_card)):
+            raise bad_option(f"{option} {value}".replace(" = ", "="), f"{least} to {most}")
+    named = {
+        "--by-console": spec.by_console,
+        "--without-card": spec.without_card,
+        "--memory": [name for name, _ in spec.memory_of],
+        "--second-disk": [name for name, _ in spec.second_disk_of],
+        "--on": [name for name, _ in spec.on],
+    }
+    for option, chosen in named.items():
         for name in chosen:
-            if name not in names:
-                raise _bad(f"{option} {name} is none of its machines", ", ".join(names))
+            if name not in spec.names:
+                raise bad_option(f"{option} {name} is none of its machines", ", ".join(spec.names))
 
 
 def check_name(name: str) -> None:
     """Raise BadUse where no lab can have that name: it becomes a folder's and a cluster's."""
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?", name):
-        raise _bad(f"{name!r} can't be the name of a lab", "small letters, digits and dashes, 40 at most")
+        raise bad_option(f"{name!r} can't be the name of a lab", "small letters, digits and dashes, 40 at most")
 
 
-def _bad(problem: str, allowed: str) -> BadUse:
+def bad_option(problem: str, allowed: str) -> BadUse:
+    """What is said of an option of `lab up` that no lab can be made with."""
     return BadUse(problem, step="lab", tried="read the command line", hint=f"allowed: {allowed}")
 
 
-def ports_needed(spec: LabSpec) -> int:
-    """How many ports of 127.0.0.1 the lab takes."""
-    return 2 * spec.servers + spec.agents + 1
-
-
-def planned_machines(spec: LabSpec, ports: Sequence[int], host_keys: Sequence[str]) -> tuple[Machine, ...]:
-    """The machines of a lab, with `ports` given out in order and a public host key each."""
-    left = iter(ports)
-    keys = iter(host_keys)
-    return tuple(
-        Machine(
-            name=name,
-            role=role,
-            address=f"{NETWORK}.{last}",
-            serial=f"lab-{name}"[:SERIAL_LENGTH],
-            private_mac=hardware_address(spec.name, name, "private"),
-            access_mac=hardware_address(spec.name, name, "access"),
-            ssh_port=next(left),
-            api_port=next(left) if role == "server" else None,
-            host_key=next(keys),
-            reach=spec.reach(name),
-        )
-        for role, name, last in _names(spec)
-    )
-
-
-def _names(spec: LabSpec) -> Iterator[tuple[str, str, int]]:
+def planned_names(spec: LabSpec) -> Iterator[tuple[str, str, int]]:
+    """Role and name of each machine, and the last byte of its address."""
     for number in range(1, spec.servers + 1):
         yield "server", f"server-{number}", 10 + number
     for number in range(1, spec.agents + 1):
@@ -241,41 +310,62 @@ def check_same(lab: Lab, spec: LabSpec) -> None:
     there = {
         "--servers": len(lab.servers),
         "--agents": len(lab.agents),
-        "--memory": lab.memory,
         "--cpus": lab.cpus,
         "--disk": lab.disk,
+        "--segments": lab.segments,
     }
     asked = {
         "--servers": spec.servers,
         "--agents": spec.agents,
-        "--memory": spec.memory,
         "--cpus": spec.cpus,
         "--disk": spec.disk,
+        "--segments": spec.segments,
     }
     differing = [f"{option} {asked[option]}" for option in there if asked[option] != there[option]]
-    differing += [
-        f"{machine.name} by another way" for machine in lab.machines if machine.reach != spec.reach(machine.name)
-    ]
+    if spec.registry != (lab.registry_port is not None):
+        differing.append("--registry" if spec.registry else "no --registry")
+    for machine in lab.machines:
+        differing += _differing(machine, spec)
     if differing:
         raise Refused(
             f"there is a lab {lab.name} already, and it is another one",
             step="lab up",
-            tried=" ".join(differing),
+            tried=" ".join(dict.fromkeys(differing)),
             got=f"the lab {lab.name} has {lab.words}",
             hint=f"leave the options out to start it as it is, end it first (clusterup lab down --name {lab.name}), "
             "or give the new one another --name",
         )
 
 
-def check_memory(starting: int, each: int, available: int) -> None:
-    """Raise Refused where `starting` machines of `each` MiB don't fit into `available` MiB."""
-    with_qemu = each + QEMU_OWN
-    if starting * with_qemu > available:
-        raise Refused(
-            f"there is too little memory for {counted(starting, 'machine')} of {each} MiB",
-            step="lab up",
-            tried=f"{starting} x ({each} + {QEMU_OWN} for QEMU itself) = {starting * with_qemu} MiB",
-            got=f"{available} MiB available",
-            hint=f"{counted(max(available // with_qemu, 0), 'machine')} would fit; start fewer (--servers, --agents), "
-            f"or smaller ones (--memory {max(available // starting - QEMU_OWN, 0)})",
-        )
+def _differing(machine: Machine, spec: LabSpec) -> Iterator[str]:
+    """What `spec` asks for that this machine is not."""
+    name = machine.name
+    memory, second_disk = spec.memory_for(name), spec.second_disk_for(name)
+    if memory != machine.memory:
+        yield f"--memory {name}={memory}" if spec.memory_of else f"--memory {memory}"
+    if second_disk != machine.second_disk:
+        yield f"--second-disk {name}={second_disk}" if spec.second_disk_of else f"--second-disk {second_disk}"
+    if spec.segment_for(name) != machine.segment:
+        yield f"--on {name}={spec.segment_for(name)}"
+    if spec.reach(name) != machine.reach:
+        yield f"{name} by another way"
+
+
+def check_memory(starting: Sequence[int], available: int) -> None:
+    """Raise Refused where machines of these sizes, in MiB, don't fit into `available` MiB together."""
+    count = len(starting)
+    needed = sum(starting) + count * QEMU_OWN
+    if needed <= available:
+        return
+    each_size = " and ".join(str(size) for size in sorted(set(starting)))
+    sizes = " + ".join(f"{number} x {size}" for size, number in sorted(Counter(starting).items()))
+    together = accumulate(size + QEMU_OWN for size in sorted(starting))
+    fitting = sum(each <= available for each in together)
+    raise Refused(
+        f"there is too little memory for {counted(count, 'machine')} of {each_size} MiB",
+        step="lab up",
+        tried=f"{sizes} + {count} x {QEMU_OWN} for QEMU itself = {needed} MiB",
+        got=f"{available} MiB available",
+        hint=f"{counted(fitting, 'machine')} would fit; start fewer (--servers, --agents), "
+        f"or smaller ones (--memory {max(available // count - QEMU_OWN, 0)})",
+    )

@@ -11,8 +11,8 @@ from pathlib import Path
 from bootstrap.errors import ClusterupError
 from bootstrap.image.bundle import Artifact
 from bootstrap.image.configuration import LABEL, EtcFile, configuration_image
-from bootstrap.inventory.model import Interface
-from bootstrap.lab.spec import PREFIX_LENGTH, Machine, Reach
+from bootstrap.inventory.model import CardRoute, Interface
+from bootstrap.lab.spec import ALL_SEGMENTS, PREFIX_LENGTH, Machine, Reach
 from bootstrap.pki.sshkeys import SshKey
 from bootstrap.steps.render import render
 
@@ -21,9 +21,12 @@ UNMANAGED = b"[Match]\nType=ether\n\n[Link]\nUnmanaged=yes\n"
 
 
 def cards(machine: Machine) -> tuple[Interface, Interface]:
-    """The machine's network cards: a fixed address between the machines, DHCP where the ports lead to."""
+    """The machine's network cards: a fixed address between the machines, with a way to those behind the router where
+    there is one, and DHCP where the ports lead to."""
+    routes = (CardRoute.model_validate({"to": ALL_SEGMENTS, "via": machine.router}),) if machine.router else ()
+    address = IPv4Interface(f"{machine.address}/{PREFIX_LENGTH}")
     return (
-        Interface(mac=machine.private_mac, addresses=(IPv4Interface(f"{machine.address}/{PREFIX_LENGTH}"),)),
+        Interface(mac=machine.private_mac, addresses=(address,), routes=routes),
         Interface(mac=machine.access_mac, dhcp=True),
     )
 

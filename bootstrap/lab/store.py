@@ -55,17 +55,20 @@ def lab_of_data(data: dict[str, Any], folder: Path) -> Lab:
         raise ValueError("written by another version")
     return Lab(
         folder=folder,
-        machines=tuple(_machine(machine) for machine in data["machines"]),
+        machines=tuple(_machine(machine, data) for machine in data["machines"]),
         accel=Accel(data["accel"]),
         inventory=Path(data["inventory"]),
         qemu_options=tuple(data["qemu_options"]),
-        **{name: data[name] for name in ("name", "memory", "cpus", "disk", "endpoint_port")},
+        segments=data.get("segments", 1),
+        registry_port=data.get("registry_port"),
+        **{name: data[name] for name in ("name", "cpus", "disk", "endpoint_port")},
     )
 
 
-def _machine(data: dict[str, Any]) -> Machine:
-    # Labs of earlier versions were all reached over SSH.
-    return Machine(**{**data, "reach": Reach(data.get("reach", Reach.SSH))})
+def _machine(data: dict[str, Any], lab: dict[str, Any]) -> Machine:
+    # In labs of earlier versions all machines were reached over SSH and had the same memory, which was the lab's.
+    memory = data["memory"] if "memory" in data else lab["memory"]
+    return Machine(**{**data, "memory": memory, "reach": Reach(data.get("reach", Reach.SSH))})
 
 
 def lab_to_data(lab: Lab) -> dict[str, Any]:
@@ -94,7 +97,7 @@ def remembered_ports() -> frozenset[int]:
         except ClusterupError:
             continue
         if lab is not None:
-            ports.add(lab.endpoint_port)
+            ports.update(port for port in (lab.endpoint_port, lab.registry_port) if port is not None)
             ports.update(port for machine in lab.machines for port in machine.ports)
     return frozenset(ports)
 

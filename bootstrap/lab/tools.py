@@ -1,4 +1,4 @@
-"""The programs of a lab: QEMU, its firmware, the switch and the load balancer, out of a tools tree."""
+"""The programs of a lab: QEMU, its firmware, switches, router, load balancer and registry, out of a tools tree."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 from bootstrap.image.trees import Log, ensure_tree, require_host_tools
 
 SUITE = "trixie"
-PACKAGES = ("haproxy", "ovmf", "qemu-system-x86", "qemu-utils", "vde2", "zstd")
+PACKAGES = ("docker-registry", "haproxy", "iproute2", "ovmf", "qemu-system-x86", "qemu-utils", "vde2", "zstd")
 
 
 def lab_tree(log: Log) -> Path:
-    """The tools tree, made at the first call (half a minute, 300 MB). Raises ClusterupError."""
+    """The tools tree, made at the first call (half a minute, 350 MB). Raises ClusterupError."""
     require_host_tools("bwrap", "mformat")
     return ensure_tree("lab", SUITE, PACKAGES, log=log)
 

@@ -15,17 +15,9 @@ from bootstrap.lab import qemu
 from bootstrap.lab.accel import accelerator
 from bootstrap.lab.inventory import check_inventory_place, inventory_text, write_inventory
 from bootstrap.lab.machine import console_size, machine_running, port_is_free, start_machine, stop_machine
-from bootstrap.lab.network import balancer_running, start_balancer, start_switch, switch_running
-from bootstrap.lab.spec import (
-    Lab,
-    LabSpec,
-    check_memory,
-    check_same,
-    check_spec,
-    counted,
-    planned_machines,
-    ports_needed,
-)
+from bootstrap.lab.network import network_running, start_network, switch_running
+from bootstrap.lab.plan import planned_lab, ports_needed
+from bootstrap.lab.spec import Lab, LabSpec, check_memory, check_same, check_spec, counted
 from bootstrap.lab.stick import live_etc, write_stick
 from bootstrap.lab.store import (
     lab_locked,
@@ -71,14 +63,13 @@ def started(spec: LabSpec, *, say: Say) -> tuple[Lab, dict[str, int]]:
     check_inventory_place(inventory, spec.name)
     if there is not None:
         check_same(there, spec)
-    count = len(there.machines) if there else spec.servers + spec.agents
     running = [machine.name for machine in there.machines if machine_running(there, machine.name)] if there else []
-    check_memory(count - len(running), spec.memory, available_memory())
+    check_memory([spec.memory_for(name) for name in spec.names if name not in running], available_memory())
     lab = there or _made(spec, say)
     if there is None or not inventory.exists():
         write_inventory(inventory, inventory_text(lab, spec.bundle, find_bundle(spec.bundle).kubernetes_minor))
         say(f"wrote {spec.inventory}")
-    if len(running) == count and switch_running(lab) and balancer_running(lab):
+    if len(running) == len(lab.machines) and network_running(lab):
         say(f"the lab {lab.name} is already up: {lab.words}")
     else:
         running = _plugged_in(lab, running, say)
@@ -94,24 +85,16 @@ def started(spec: LabSpec, *, say: Say) -> tuple[Lab, dict[str, int]]:
 
 
 def _plugged_in(lab: Lab, running: list[str], say: Say) -> list[str]:
-    """The running machines that are still connected to the switch; the others are switched off."""
-    if switch_running(lab):
-        return running
+    """The running machines that are still connected to their switches; the others are switched off."""
+    connected = []
     for name in running:
+        if switch_running(lab, lab.machine(name).segment):
+            connected.append(name)
+            continue
         # QEMU does not connect to a switch a second time.
         stop_machine(lab, name)
         say(f"{name}: switched off, because the switch between the machines had ended")
-    return []
-
-
-def start_network(lab: Lab, say: Say) -> None:
-    """Start what lies between the machines, where it does not run. Raises Refused or ClusterupError."""
-    if not switch_running(lab):
-        start_switch(lab)
-        say("the switch between the machines runs")
-    if not balancer_running(lab):
-        start_balancer(lab)
-        say(f"the load balancer in front of the API servers listens on 127.0.0.1:{lab.endpoint_port}")
+    return connected
 
 
 def check_name_is_free(name: str) -> None:
@@ -135,30 +118,19 @@ def _made(spec: LabSpec, say: Say) -> Lab:
     verify_bundle(bundle, [LIVE])
     tree = lab_tree(say)
     accel = accelerator(spec.accel, tree, live, say)
-    host_keys = [new_ssh_key() for _ in range(spec.servers + spec.agents)]
+    host_keys = [new_ssh_key() for _ in spec.names]
     ports = free_ports(ports_needed(spec))
-    machines = planned_machines(spec, ports[1:], [key.public for key in host_keys])
+    lab = planned_lab(spec, labs_dir() / spec.name, accel, ports, [key.public for key in host_keys])
     say(f"making the lab {spec.name}")
-    lab = Lab(
-        name=spec.name,
-        folder=labs_dir() / spec.name,
-        machines=machines,
-        memory=spec.memory,
-        cpus=spec.cpus,
-        disk=spec.disk,
-        accel=accel,
-        endpoint_port=ports[0],
-        inventory=spec.inventory.absolute(),
-        qemu_options=spec.qemu_options,
-    )
     try:
         making = replace(lab, folder=unfinished_folder(spec.name))
         operator = kept_ssh_key(making.key_file)
-        for machine, host_key in zip(machines, host_keys, strict=True):
+        for machine, host_key in zip(lab.machines, host_keys, strict=True):
             folder = making.folder / machine.name
             folder.mkdir(mode=0o700)
-            with (folder / qemu.DISK).open("wb") as disk:
-                disk.truncate(spec.disk << 30)
+            _empty_disk(folder / qemu.DISK, spec.disk)
+            if machine.second_disk:
+                _empty_disk(folder / qemu.SECOND_DISK, machine.second_disk)
             shutil.copyfile(tree / qemu.FIRMWARE_VARIABLES, folder / qemu.VARIABLES)
             write_stick(live, folder / qemu.STICK, live_etc(machine, host_key, [operator.public]))
         save_lab(lab, making.folder)
@@ -166,6 +138,12 @@ def _made(spec: LabSpec, say: Say) -> Lab:
     finally:
         remove_unfinished(spec.name)
     return lab
+
+
+def _empty_disk(file: Path, size: int) -> None:
+    """A disk of `size` GiB that takes no room yet."""
+    with file.open("wb") as disk:
+        disk.truncate(size << 30)
 
 
 def free_ports(count: int) -> list[int]:

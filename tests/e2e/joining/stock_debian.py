@@ -81,6 +81,7 @@ def stock_debian(lab: Lab) -> Iterator[StockDebian]:
         ssh_port=ssh_port,
         api_port=None,
         host_key="",
+        memory=MEMORY,
     )
     try:
         host_key, key = new_ssh_key(), new_ssh_key()

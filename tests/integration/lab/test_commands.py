@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bootstrap.lab.machine import machine_running
+from bootstrap.lab.process import identity_of, recorded
 from tests.integration.lab.conftest import Bench
 
 
@@ -95,6 +97,62 @@ def test_status_shows_what_runs_and_what_does_not(bench: Bench) -> None:
     assert server[1:4] == ["running", "10.77.0.11", str(lab.machine("server-1").ssh_port)]
     (agent,) = [line.split() for line in lines if line.startswith("agent-1")]
     assert agent[1] == "off"
+
+
+def test_a_shape_is_kept_shown_and_ended(tmp_path: Path, bench: Bench) -> None:
+    machines = (
+        "--servers",
+        "1",
+        "--agents",
+        "1",
+        "--memory",
+        "64",
+        "--memory",
+        "agent-1=80",
+        "--cpus",
+        "1",
+        "--disk",
+        "1",
+    )
+    shape = ("--second-disk", "server-1=2", "--segments", "2", "--on", "agent-1=2", "--registry")
+    spec = replace(
+        bench.spec,
+        memory_of=(("agent-1", 80),),
+        second_disk_of=(("server-1", 2),),
+        segments=2,
+        on=(("agent-1", 2),),
+        registry=True,
+    )
+    lab = bench.up(spec)
+    assert "the router runs" in bench.said
+    assert "the registry runs" in bench.said
+    # What would wait for guests is refused before that where the shape is another one, and only there.
+    other = clusterup(tmp_path, "lab", "up", "--name", "bench", *machines, *shape[:-1], "--on", "server-1=2")
+    assert other.returncode == 4
+    assert "--on server-1=2" in other.stderr
+    status = clusterup(tmp_path, "lab", "status", "--name", "bench", "-o", "json")
+    data = json.loads(status.stdout)
+    assert (data["switch_running"], data["router_running"], data["registry"]["running"]) == (True, True, True)
+    assert [machine["memory_mib"] for machine in data["machines"]] == [64, 80]
+    assert "2 segments with a router; a registry" in clusterup(tmp_path, "lab", "status", "--name", "bench").stdout
+    records = sorted(lab.folder.glob("*.process.json"))
+    assert [record.name.partition(".")[0] for record in records] == [
+        *("haproxy", "registry", "router"),
+        *("switch-2", "switch"),
+    ]
+    processes = [recorded(record) for record in records]
+    assert clusterup(tmp_path, "lab", "down", "--name", "bench").returncode == 0
+    assert [identity_of(process.pid) for process in processes if process] == [None] * 5
+    assert not lab.folder.exists()
+
+
+@pytest.mark.parametrize("shape", [("--memory", "much"), ("--second-disk", "server-9=1"), ("--on", "server-1")])
+def test_a_shape_that_cannot_be_read_is_bad_use(tmp_path: Path, small_bundle: Path, shape: tuple[str, str]) -> None:
+    done = clusterup(tmp_path, "lab", "up", "--bundle", str(small_bundle), *shape)
+    assert done.returncode == 2
+    assert " ".join(shape) in done.stderr or "server-9" in done.stderr
+    assert "allowed:" in done.stderr
+    assert not (tmp_path / "lab.yaml").exists()
 
 
 def test_console_into_a_pipe_prints_the_last_lines(bench: Bench) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
 from bootstrap.errors import BadUse, ClusterupError, Refused
 from bootstrap.image.trees import run_in
 from bootstrap.lab.down import lab_down
 from bootstrap.lab.machine import machine_folder, machine_running, stop_machine
+from bootstrap.lab.network import network_running
 from bootstrap.lab.qemu import LAB_FOLDER
 from bootstrap.lab.restore import put_back
 from bootstrap.lab.save import put_aside
@@ -21,6 +24,7 @@ from bootstrap.lab.tools import ready_tree
 from bootstrap.paths import cache_dir
 from bootstrap.steps.state import state_folder
 from tests.integration.lab.conftest import Bench
+from tests.integration.lab.test_registry import digest, push
 
 NODE = "server-1"
 
@@ -104,6 +108,33 @@ def test_a_machine_that_was_off_is_off_again(bench: Bench) -> None:
     stop_machine(lab, "agent-1")
     restored = back(bench, aside(bench))
     assert [machine_running(restored, name) for name in (NODE, "agent-1")] == [True, False]
+
+
+def test_machines_of_another_shape_come_back_with_it_and_with_their_second_disks(bench: Bench) -> None:
+    spec = replace(bench.spec, memory_of=(("agent-1", 96),), second_disk_of=((NODE, 1),))
+    writes(machine_folder(bench.up(spec), NODE) / "disk2.raw", b"second")
+    restored = back(bench, aside(bench))
+    assert [machine_running(restored, machine.name) for machine in restored.machines] == [True, True]
+    assert [(machine.memory, machine.second_disk) for machine in restored.machines] == [(64, 1), (96, 0)]
+    assert begins(restored, "disk2.qcow2", 6) == b"second"
+
+
+def test_a_restored_registry_runs_and_has_the_images_that_it_had(bench: Bench) -> None:
+    lab = bench.up(replace(bench.spec, registry=True))
+    assert lab.registry_port is not None
+    push(lab.registry_port, "one", "1.0", b"before")
+    saved = aside(bench)
+    push(lab.registry_port, "one", "2.0", b"after!")
+    # With other images it is not the same lab any more, though nothing happened on its machines.
+    assert aside(bench).key != saved.key
+
+    restored = back(bench, saved)
+    assert restored.registry_port == lab.registry_port
+    assert network_running(restored)
+    assert (restored.folder / "registry").stat().st_mode & 0o077 == 0
+    with httpx.Client(base_url=f"http://127.0.0.1:{restored.registry_port}", timeout=60, trust_env=False) as client:
+        assert client.get("/v2/one/tags/list").raise_for_status().json() == {"name": "one", "tags": ["1.0"]}
+        assert client.get(f"/v2/one/blobs/{digest(b'before')}").raise_for_status().content == b"before"
 
 
 def test_what_happens_to_a_restored_lab_changes_nothing_of_what_is_saved(bench: Bench) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.lab.process import Identity, end, identity_of, recorded
+from bootstrap.lab.process import Identity, end, identity_of, recorded, standing_still
+from tests.helpers.daemons import wait_for
 
 
 @pytest.fixture
@@ -25,6 +26,11 @@ def stranger() -> Iterator[subprocess.Popen[bytes]]:
 def record(path: Path, identity: Identity) -> Path:
     path.write_text(json.dumps(asdict(identity)))
     return path
+
+
+def state(pid: int) -> str:
+    """As in proc(5): S sleeps, T stands still."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
 
 
 def known(pid: int) -> Identity:
@@ -42,12 +48,36 @@ def test_a_running_process_is_found_and_ended(tmp_path: Path, stranger: subproce
     assert not end(file, signal.SIGTERM)
 
 
+def test_a_process_stands_still_and_goes_on_whatever_happens_meanwhile(
+    tmp_path: Path, stranger: subprocess.Popen[bytes]
+) -> None:
+    file = record(tmp_path / "r", known(stranger.pid))
+    with pytest.raises(OSError, match="no room"), standing_still(file):
+        wait_for(lambda: state(stranger.pid) == "T", "it to stand still")
+        assert recorded(file) == known(stranger.pid)
+        raise OSError("no room")
+    wait_for(lambda: state(stranger.pid) == "S", "it to go on")
+
+
+def test_a_process_that_ends_while_it_stands_still_is_no_harm(
+    tmp_path: Path, stranger: subprocess.Popen[bytes]
+) -> None:
+    file = record(tmp_path / "r", known(stranger.pid))
+    with standing_still(file):
+        stranger.kill()
+        stranger.wait()
+    with standing_still(file):
+        assert recorded(file) is None
+
+
 @pytest.mark.parametrize("changed", [{"started": 1}, {"boot": "another"}])
 def test_a_number_that_was_given_out_again_is_not_ours_and_not_ended(
     tmp_path: Path, stranger: subprocess.Popen[bytes], changed: dict[str, object]
 ) -> None:
     file = record(tmp_path / "r", replace(known(stranger.pid), **changed))  # type: ignore[arg-type]
     assert recorded(file) is None
+    with standing_still(file):
+        assert state(stranger.pid) != "T"
     assert not end(file, signal.SIGKILL)
     assert stranger.poll() is None
 

@@ -82,9 +82,9 @@ def test_another_shape_than_the_existing_labs_is_refused_and_the_existing_one_de
 
 
 def test_too_little_memory_is_refused_with_numbers_and_what_fits() -> None:
-    check_memory(3, 2048, 3 * (2048 + 200))
+    check_memory([2048] * 3, 3 * (2048 + 200))
     with pytest.raises(Refused) as raised:
-        check_memory(3, 2048, 3 * (2048 + 200) - 1)
+        check_memory([2048] * 3, 3 * (2048 + 200) - 1)
     text = str(raised.value)
     assert "6744 MiB" in text
     assert "6743 MiB available" in text
@@ -93,7 +93,7 @@ def test_too_little_memory_is_refused_with_numbers_and_what_fits() -> None:
 
 
 def test_no_machine_to_start_needs_no_memory() -> None:
-    check_memory(0, 2048, 0)
+    check_memory([], 0)
 
 
 @pytest.mark.parametrize(("machines", "host", "cpus"), [(1, 2, 2), (3, 2, 1), (3, 6, 2), (4, 8, 2), (1, 1, 1)])
