@@ -20,6 +20,7 @@ from bootstrap.lab.machine import require_ports, start_machine, stop_machine
 from bootstrap.lab.network import start_network, stop_network
 from bootstrap.lab.qemu import CONSOLE_LOG, VARIABLES
 from bootstrap.lab.registry import copy_images
+from bootstrap.lab.router import TUN, require_tun
 from bootstrap.lab.saved import CLUSTER, Saved
 from bootstrap.lab.spec import Lab, check_memory
 from bootstrap.lab.store import lab_locked, labs_dir, load_lab, remove_unfinished, save_lab, unfinished_folder
@@ -57,6 +58,8 @@ def put_back(saved: Saved, inventory: Path, *, say: Say) -> Lab:
     if there is None:
         _require_no_cluster(name)
     lab = replace(saved.lab, folder=labs_dir() / name, inventory=inventory.absolute())
+    if lab.has_router:
+        require_tun(TUN)
     try:
         making = _made(saved, lab, lab_tree(say))
         if there is not None:

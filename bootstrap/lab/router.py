@@ -43,7 +43,6 @@ def start_router(lab: Lab) -> None:
     """
     if router_running(lab):
         return
-    require_tun(TUN)
     for leftover in (ROUTER_READY, ROUTER_CONFIGURATION):
         (lab.folder / leftover).unlink(missing_ok=True)
     (lab.folder / ROUTER_SCRIPT).write_bytes((templates_dir() / "lab" / ROUTER_SCRIPT).read_bytes())
@@ -98,7 +97,7 @@ def require_tun(device: Path) -> None:
         return
     raise ClusterupError(
         "the router between the segments, and to the registry, can't be made here",
-        step="lab up",
+        step="lab",
         tried=f"open {device} for reading and writing",
         got="you may not" if device.exists() else "there is no such device",
         hint=f"as root: modprobe tun; chmod 0666 {device} (every distribution has it so); or make a lab without "

@@ -89,6 +89,11 @@ class LabSpec:
     registry: bool = False
 
     @property
+    def has_router(self) -> bool:
+        """Whether something has to lead from one segment to another, or to the registry."""
+        return self.segments > 1 or self.registry
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of its machines."""
         return tuple(name for _, name, _ in planned_names(self))

@@ -17,6 +17,7 @@ from bootstrap.lab.inventory import check_inventory_place, inventory_text, write
 from bootstrap.lab.machine import console_size, machine_running, port_is_free, start_machine, stop_machine
 from bootstrap.lab.network import network_running, start_network, switch_running
 from bootstrap.lab.plan import planned_lab, ports_needed
+from bootstrap.lab.router import TUN, require_tun
 from bootstrap.lab.spec import Lab, LabSpec, check_memory, check_same, check_spec, counted
 from bootstrap.lab.stick import live_etc, write_stick
 from bootstrap.lab.store import (
@@ -65,6 +66,8 @@ def started(spec: LabSpec, *, say: Say) -> tuple[Lab, dict[str, int]]:
         check_same(there, spec)
     running = [machine.name for machine in there.machines if machine_running(there, machine.name)] if there else []
     check_memory([spec.memory_for(name) for name in spec.names if name not in running], available_memory())
+    if spec.has_router:
+        require_tun(TUN)
     lab = there or _made(spec, say)
     if there is None or not inventory.exists():
         write_inventory(inventory, inventory_text(lab, spec.bundle, find_bundle(spec.bundle).kubernetes_minor))

@@ -6,10 +6,14 @@ import os
 import signal
 from dataclasses import replace
 
+import pytest
+
+from bootstrap.errors import ClusterupError
+from bootstrap.lab import up
 from bootstrap.lab.network import network_running
 from bootstrap.lab.process import identity_of, recorded
 from bootstrap.lab.qmp import qmp
-from bootstrap.lab.store import remembered_ports
+from bootstrap.lab.store import load_lab, remembered_ports
 from tests.helpers.daemons import wait_for
 from tests.integration.lab.conftest import Bench
 from tests.integration.lab.test_life_of_a_lab import pid
@@ -51,6 +55,18 @@ def test_a_machine_is_plugged_in_again_only_where_its_own_switch_ended(bench: Be
         "agent-1: switched off, because the switch between the machines had ended",
         "agent-1: switched on",
     ]
+
+
+@pytest.mark.parametrize("shape", [{"segments": 2}, {"registry": True}])
+def test_without_tap_devices_nothing_is_made(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, shape: dict[str, bool]
+) -> None:
+    monkeypatch.setattr(up, "TUN", bench.folder / "tun")
+    with pytest.raises(ClusterupError, match="can't be made here"):
+        bench.up(replace(bench.spec, **shape))  # type: ignore[arg-type]
+    assert load_lab("bench") is None
+    assert not (bench.folder / "lab.yaml").exists()
+    bench.up()
 
 
 def test_the_ports_of_a_registry_are_kept_off_by_new_labs(bench: Bench) -> None:

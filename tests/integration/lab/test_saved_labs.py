@@ -11,6 +11,7 @@ import pytest
 
 from bootstrap.errors import BadUse, ClusterupError, Refused
 from bootstrap.image.trees import run_in
+from bootstrap.lab import restore
 from bootstrap.lab.down import lab_down
 from bootstrap.lab.machine import machine_folder, machine_running, stop_machine
 from bootstrap.lab.network import network_running
@@ -218,6 +219,16 @@ def test_memory_that_is_damaged_is_seen_before_the_lab_that_is_there_ends(bench:
         with pytest.raises(ClusterupError, match="the memory that was saved of it is damaged"):
             back(bench, saved)
     assert all(machine_running(lab, machine.name) for machine in lab.machines)
+
+
+def test_without_tap_devices_the_lab_that_is_there_goes_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = bench.up(replace(bench.spec, segments=2))
+    saved = aside(bench)
+    monkeypatch.setattr(restore, "TUN", bench.folder / "tun")
+    with pytest.raises(ClusterupError, match="can't be made here"):
+        back(bench, saved)
+    assert all(machine_running(lab, machine.name) for machine in lab.machines)
+    assert network_running(lab)
 
 
 def test_what_an_interrupted_save_left_goes_with_the_next(bench: Bench) -> None:
