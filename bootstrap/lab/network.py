@@ -138,13 +138,18 @@ def start_balancer(lab: Lab) -> None:
     """
     if balancer_running(lab):
         return
+    require_network_ports(lab)
+    (lab.folder / BALANCER_CONFIGURATION).write_text(balancer_configuration(lab))
+    argv = ["haproxy", "-db", "-f", f"{LAB_FOLDER}/{BALANCER_CONFIGURATION}"]
+    _start(lab, argv, BALANCER_RECORD, BALANCER_LOG, lambda: answers(lab.endpoint_port))
+
+
+def require_network_ports(lab: Lab) -> None:
+    """Raise Refused where somebody else listens on a port that the load balancer needs."""
     uses = {lab.endpoint_port: "the load balancer in front of the API servers", lab.registry_port: "the registry"}
     for port, use in uses.items():
         if port is not None and not port_is_free(port):
             raise port_taken(lab, port, use)
-    (lab.folder / BALANCER_CONFIGURATION).write_text(balancer_configuration(lab))
-    argv = ["haproxy", "-db", "-f", f"{LAB_FOLDER}/{BALANCER_CONFIGURATION}"]
-    _start(lab, argv, BALANCER_RECORD, BALANCER_LOG, lambda: answers(lab.endpoint_port))
 
 
 def _start(lab: Lab, argv: list[str], record: str, log: str, ready: Callable[[], bool]) -> None:

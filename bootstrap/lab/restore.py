@@ -17,7 +17,7 @@ from bootstrap.lab.down import end_lab
 from bootstrap.lab.health import operator_of, wait_until_well
 from bootstrap.lab.inventory import check_inventory_place, write_inventory
 from bootstrap.lab.machine import require_ports, start_machine, stop_machine
-from bootstrap.lab.network import start_network, stop_network
+from bootstrap.lab.network import require_network_ports, start_network, stop_network
 from bootstrap.lab.qemu import CONSOLE_LOG, VARIABLES
 from bootstrap.lab.registry import copy_images
 from bootstrap.lab.router import TUN, require_tun
@@ -66,6 +66,7 @@ def put_back(saved: Saved, inventory: Path, *, say: Say) -> Lab:
             end_lab(there, say)
         _require_no_cluster(name)
         check_memory([lab.machine(node).memory for node in saved.running], available_memory())
+        require_network_ports(lab)
         for machine in lab.machines:
             require_ports(lab, machine)
         # The lab first: who is interrupted between the two has one that the next restore ends.

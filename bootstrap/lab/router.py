@@ -17,7 +17,7 @@ from bootstrap.lab import process
 from bootstrap.lab.plan import address_in
 from bootstrap.lab.qemu import LAB_FOLDER, switch_folder
 from bootstrap.lab.registry import REGISTRY_SOCKET
-from bootstrap.lab.spec import PREFIX_LENGTH, REGISTRY_ADDRESS, REGISTRY_PORT, ROUTER, Lab
+from bootstrap.lab.spec import PREFIX_LENGTH, REGISTRY_ADDRESS, REGISTRY_PORT, ROUTER, Lab, hardware_address
 from bootstrap.lab.tools import ready_tree
 from bootstrap.paths import templates_dir
 
@@ -67,8 +67,12 @@ def stop_router(lab: Lab) -> bool:
 
 def router_argv(lab: Lab) -> list[str]:
     """What runs in the router's namespace: templates/lab/router.sh."""
-    cards = [f"{switch_folder(each)}={address_in(each, ROUTER)}/{PREFIX_LENGTH}" for each in lab.segment_numbers]
-    return ["bash", f"{LAB_FOLDER}/{ROUTER_SCRIPT}", *cards]
+    return ["bash", f"{LAB_FOLDER}/{ROUTER_SCRIPT}", *(_card(lab.name, segment) for segment in lab.segment_numbers)]
+
+
+def _card(lab: str, segment: int) -> str:
+    switch = switch_folder(segment)
+    return f"{switch}={address_in(segment, ROUTER)}/{PREFIX_LENGTH}={hardware_address(lab, 'router', switch)}"
 
 
 def way_to_registry() -> str:

@@ -97,6 +97,7 @@ def test_a_router_that_ended_is_started_again_and_machines_go_on(lab: Lab) -> No
         assert process is not None
         ended(process.pid)
         assert not router_running(lab)
+        # It is where they know it to be, for as long as they don't ask again.
         said: list[str] = []
         start_network(lab, said.append)
         assert said == ["the router runs"]
@@ -150,7 +151,8 @@ def test_a_router_that_does_not_start_is_reported_in_its_own_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab = made(tmp_path, LabSpec(servers=1, segments=2))
-    monkeypatch.setattr(router, "router_argv", lambda _: ["bash", "/run/lab/router.sh", "nowhere=10.77.0.1/24"])
+    nowhere = "nowhere=10.77.0.1/24=52:54:00:00:00:01"
+    monkeypatch.setattr(router, "router_argv", lambda _: ["bash", "/run/lab/router.sh", nowhere])
     try:
         with pytest.raises(ClusterupError, match="the router did not start") as raised:
             start_network(lab, print)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -229,6 +230,18 @@ def test_without_tap_devices_the_lab_that_is_there_goes_on(bench: Bench, monkeyp
         back(bench, saved)
     assert all(machine_running(lab, machine.name) for machine in lab.machines)
     assert network_running(lab)
+
+
+def test_where_somebody_has_the_port_of_its_balancer_nothing_is_brought_back(bench: Bench) -> None:
+    lab = bench.up()
+    saved = aside(bench)
+    lab_down("bench")
+    with socket.create_server(("127.0.0.1", lab.endpoint_port)):
+        with pytest.raises(Refused, match=f"port {lab.endpoint_port} of 127.0.0.1 is taken, and the load balancer"):
+            back(bench, saved)
+        assert load_lab("bench") is None
+        assert not machine_folder(lab, NODE).exists()
+    assert network_running(back(bench, saved))
 
 
 def test_what_an_interrupted_save_left_goes_with_the_next(bench: Bench) -> None:

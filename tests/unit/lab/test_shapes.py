@@ -260,7 +260,15 @@ def test_memory_is_that_of_the_machines_that_start() -> None:
 
 def test_the_router_has_a_card_on_each_switch(tmp_path: Path) -> None:
     lab = paper_lab(tmp_path, LabSpec(segments=3))
-    assert router_argv(lab)[2:] == ["switch=10.77.0.1/24", "switch-2=10.77.1.1/24", "switch-3=10.77.2.1/24"]
+    cards = [argument.split("=") for argument in router_argv(lab)[2:]]
+    assert [(switch, address) for switch, address, _ in cards] == [
+        ("switch", "10.77.0.1/24"),
+        ("switch-2", "10.77.1.1/24"),
+        ("switch-3", "10.77.2.1/24"),
+    ]
+    # Machines that go on find the router of after a restart where the one of before was.
+    assert cards == [argument.split("=") for argument in router_argv(lab)[2:]]
+    assert len({hardware for _, _, hardware in cards}) == 3
 
 
 def test_a_port_of_the_operators_and_an_address_of_the_machines_lead_to_the_registry(tmp_path: Path) -> None:
