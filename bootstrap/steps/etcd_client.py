@@ -19,6 +19,9 @@ from bootstrap.errors import ClusterupError
 from bootstrap.pki.x509 import KeyPair
 from bootstrap.steps.etcd_messages import message_classes
 
+# gRPC takes a proxy out of the environment, even for what a tunnel brings to loopback: members are no one's but ours.
+CHANNEL_OPTIONS = (("grpc.enable_http_proxy", 0),)
+
 
 class EtcdError(ClusterupError):
     """etcd can't be reached or refused what was asked."""
@@ -117,7 +120,7 @@ class EtcdClient:
         import etcd3
 
         # The library reckons by the wall clock how long a member is left alone that failed: never, whatever clocks do.
-        endpoint = etcd3.Endpoint(*self._place, creds=self._credentials, time_retry=-math.inf)
+        endpoint = etcd3.Endpoint(*self._place, creds=self._credentials, time_retry=-math.inf, opts=CHANNEL_OPTIONS)
         client = etcd3.MultiEndpointEtcd3Client(endpoints=[endpoint], timeout=self._timeout)
         self._opened.callback(client.close)
         return client
@@ -127,7 +130,7 @@ class EtcdClient:
         """For members and their states, which the library does not know enough of."""
         import grpc
 
-        channel = grpc.secure_channel(self._where, self._credentials)
+        channel = grpc.secure_channel(self._where, self._credentials, options=CHANNEL_OPTIONS)
         self._opened.callback(channel.close)
         return channel
 
