@@ -12,6 +12,7 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
+from bootstrap.inherited import settle
 from bootstrap.outside import guard_streams
 
 GARBAGE_AFTER = 50_000
@@ -20,6 +21,7 @@ INTERRUPTED = "interrupted: run the same command again, it goes on from what is 
 
 def start() -> None:
     """Run the command line, as `bootstrap.cli.main.main` does."""
+    settle()
     # What a command makes it keeps to its end: looking for garbage as often as Python does finds none.
     gc.set_threshold(GARBAGE_AFTER)
     # No plug-in of another package has a word in how an inventory is read, and looking for one takes time.

@@ -140,9 +140,6 @@ def _prepare(work: Path, definitions: Path, agent: Path) -> None:
     """Fill the work folder: a copy of the definitions with the node's agent and the list of APT sources."""
     project = work / "project"
     shutil.copytree(definitions, project)
-    # Git keeps only the execute bit, and an operator's umask must not reach the image.
-    for path in [project, *project.rglob("*")]:
-        path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
     shutil.copytree(
         agent,
         project / "mkosi.extra/usr/lib/clusterup/node",
@@ -151,6 +148,9 @@ def _prepare(work: Path, definitions: Path, agent: Path) -> None:
     sources = project / "mkosi.sandbox/etc/apt/sources.list.d/mkosi.sources"
     sources.parent.mkdir(parents=True)
     sources.write_text(apt_sources(debian_mirror(), security_mirror()))
+    # Git keeps only the execute bit, and an operator's umask must not reach the image.
+    for path in [project, *project.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
     (work / "out").mkdir()
     (work / "workspace").mkdir()
 

@@ -19,6 +19,7 @@ from bootstrap.image.cache import cached, content_key
 Log = Callable[[str], None]
 # Before what a tool says, so that its lines can be told from clusterup's own.
 TOOL_SAYS = "  | "
+UMASK = 0o022
 
 MIRROR_FORMAT = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(CREATED_BY)"
 
@@ -130,13 +131,20 @@ def run_in(
 
 
 def run(argv: Sequence[str], *, what: str, log: Log) -> str:
-    """Run a program on the host, its output logged line by line and returned.
+    """Run a program on the host, its output logged line by line and returned. What it makes, others may read: trees
+    and images are for whoever uses the machine that they become.
 
     Raises ClusterupError with the last lines when it ends with another status than 0.
     """
     lines: list[str] = []
     with subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        umask=UMASK,
     ) as process:
         try:
             for line in process.stdout or ():

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import termios
 import tty
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from bootstrap.transport.serial.descriptor import DescriptorLine
@@ -22,6 +22,8 @@ SOON = 0.3
 """Seconds within which a program that can't do its work usually has ended."""
 ENDING = 3.0
 """Seconds a program gets to end after each way of asking it to."""
+ASKING = (signal.SIGHUP, signal.SIGTERM)
+"""How a program is asked to end, in this order, before it is made to."""
 KEPT = 4096
 COLUMNS = 80
 ROWS = 24
@@ -110,7 +112,7 @@ class _Program:
 
     def close(self) -> None:
         self._close()
-        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGKILL):
+        for number in (*ASKING, signal.SIGKILL):
             if self.process.poll() is not None:
                 return
             try:
@@ -130,7 +132,7 @@ def _on_terminal(target: ConsoleTarget) -> ProgramLine:
         # virsh and its like insist on a controlling terminal, and Python can't make one in a process with threads.
         setsid = ("setsid", "--ctty") if shutil.which("setsid") else ()
         process = subprocess.Popen(
-            [*setsid, *target.carrier.argv],
+            [*setsid, *_heeding(target.carrier.argv)],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -146,7 +148,7 @@ def _on_terminal(target: ConsoleTarget) -> ProgramLine:
 
 def _with_pipes(target: ConsoleTarget) -> ProgramLine:
     process = subprocess.Popen(
-        target.carrier.argv,
+        _heeding(target.carrier.argv),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -162,6 +164,20 @@ def _with_pipes(target: ConsoleTarget) -> ProgramLine:
         source.close()
 
     return ProgramLine(target, (source.fileno(), sink.fileno()), process, close)
+
+
+def _heeding(argv: Sequence[str]) -> list[str]:
+    """The program as it is started to end when it is asked to: what ignores a hang-up (nohup) starts others that do.
+    Where this machine's env(1) can't change that, the program ends only when it is made to."""
+    ignored = [number.name.removeprefix("SIG") for number in ASKING if signal.getsignal(number) is signal.SIG_IGN]
+    if not ignored:
+        return list(argv)
+    env = ["env", f"--default-signal={','.join(ignored)}"]
+    try:
+        able = subprocess.run([*env, "true"], check=False, capture_output=True).returncode == 0
+    except OSError:
+        able = False
+    return [*env, *argv] if able else list(argv)
 
 
 def _rest(source: int) -> bytes:

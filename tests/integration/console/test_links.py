@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -302,6 +304,22 @@ def test_a_program_and_what_it_started_end_with_the_line(opened: Open) -> None:
     child = int(comes(line, 2).split()[0])
     line.close()
     wait_for(lambda: not Path(f"/proc/{child}/cmdline").exists() or not Path(f"/proc/{child}/cmdline").read_bytes(), "")
+
+
+@pytest.mark.parametrize("scheme", ["command", "pipe"])
+def test_a_program_ends_when_it_is_asked_to_though_clusterup_outlives_a_hang_up(
+    opened: Open, scheme: str, tmp_path: Path
+) -> None:
+    says = "trap 'echo asked >asked; exit' HUP; echo ready; sleep 1000 & wait"
+    (tmp_path / "says").write_text(f"cd {shlex.quote(str(tmp_path))}; {says}")
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        line = opened(f"{scheme}: sh {shlex.quote(str(tmp_path / 'says'))}")
+        comes(line, 6)
+        line.close()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (tmp_path / "asked").read_text() == "asked\n"
 
 
 def test_a_program_that_does_not_exist() -> None:
