@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-# A shell that runs the tests in the background has them ignore Ctrl-C, and so would all that they start.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+pytest_plugins = ["tests.inherited"]
 
 # Modules that can't run beside each other: these make users of this machine, whose files one program at a time may
 # write, or compare what is in its /etc before and after; those look at what far sides leave in /run.

@@ -120,15 +120,6 @@ def test_a_word_for_printf_means_nothing_to_a_shell(data: bytes) -> None:
     assert word == NOTHING or not set(word) & set(b" \t\n;&|<>()$`'\"*?[]#~=%!{}-")
 
 
-@pytest.mark.parametrize("shell", [["dash"], ["bash"], ["busybox", "sh"]], ids=lambda argv: argv[0])
-@given(data=st.binary(max_size=200))
-@settings(max_examples=25, deadline=None)
-def test_printf_of_every_shell_reads_a_word(shell: list[str], data: bytes) -> None:
-    script = 'IFS= read -r word; printf "$word"'
-    ran = subprocess.run([*shell, "-c", script], input=printf_word(data) + b"\n", capture_output=True, check=True)
-    assert ran.stdout == data
-
-
 @given(data=st.binary(max_size=400))
 @settings(max_examples=25, deadline=None)
 def test_sums_are_those_of_the_programs(data: bytes) -> None:
