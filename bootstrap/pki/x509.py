@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 # A node whose clock is a little behind must not refuse a certificate that was made just now.
 BACKDATED = timedelta(hours=1)
+# The public halves (PEM) of private keys by the SHA-256 of these (PEM), which are not kept longer for it.
+_PUBLIC_HALVES: dict[bytes, bytes] = {}
+MOST_HALVES = 1024
 
 
 class Usage(Enum):
@@ -157,8 +160,14 @@ def public_half(key_pem: bytes) -> bytes:
     """The public key (PEM) of a private one. Raises ValueError where that is none."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-    key = load_pem_private_key(key_pem, None).public_key()
-    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    # Reading a key proves it first, which takes milliseconds, and a command looks at each of its keys many times.
+    known_by = hashlib.sha256(key_pem).digest()
+    if known_by not in _PUBLIC_HALVES:
+        key = load_pem_private_key(key_pem, None).public_key()
+        if len(_PUBLIC_HALVES) >= MOST_HALVES:
+            _PUBLIC_HALVES.clear()
+        _PUBLIC_HALVES[known_by] = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return _PUBLIC_HALVES[known_by]
 
 
 def is_private_key(pem: bytes) -> bool:
