@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from bootstrap.cli.main import app
 from bootstrap.errors import ClusterupError
 from bootstrap.system_errors import in_words
+from tests.helpers.typed import typed
 from tests.simulator.cluster import SimulatedCluster
 
 INVENTORY = "fleet.yaml"
@@ -50,7 +50,7 @@ def code_of(result: Result) -> int:
 
 
 def types(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments))
+    return typed(*arguments)
 
 
 def tree(folder: Path) -> Mapping[str, tuple[Any, ...]]:

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from bootstrap.cli.main import app
 from bootstrap.errors import ClusterupError
+from tests.helpers.typed import typed
 from tests.integration.kube.servers import ApiServer
 from tests.unit.steps.worlds import bundle
 
@@ -37,7 +36,7 @@ def typing(api_server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "nodes": [{"name": "s1", "role": "server", "address": "10.77.0.11", "disk": "/dev/vda"}],
     }
     (tmp_path / "inventory.yaml").write_text(json.dumps(document))
-    return lambda *arguments: CliRunner().invoke(app, list(arguments))
+    return typed
 
 
 def refused(result: Any) -> ClusterupError:

@@ -11,10 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from typer.testing import CliRunner
 
 from bootstrap.cli.common import intent_of_file
-from bootstrap.cli.main import app
 from bootstrap.engine.lock import file_lock
 from bootstrap.errors import BadUse, ClusterupError
 from bootstrap.pki.kubeconfig import write_kubeconfig
@@ -23,6 +21,7 @@ from bootstrap.steps.cluster_lock import KEY
 from bootstrap.steps.etcd_client import Entry, Lease
 from bootstrap.steps.kubeconfig import admin_kubeconfig
 from bootstrap.steps.world import UnitFacts, World
+from tests.helpers.typed import typed
 from tests.unit.steps.worlds import bundle, finished_world, keeping
 
 Types = Callable[..., Any]
@@ -95,7 +94,7 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paper:
 
 @pytest.fixture
 def types() -> Types:
-    return lambda *arguments: CliRunner().invoke(app, list(arguments))
+    return typed
 
 
 def test_the_exit_code_says_whether_there_is_something_to_do(paper: Paper, types: Types) -> None:

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from bootstrap.cli.common import intent_of_file
-from bootstrap.cli.main import app
 from bootstrap.engine.plan import Plan
 from bootstrap.engine.run import Brakes, Outcome, Report, State
 from bootstrap.errors import BadUse, ClusterupError, Refused
@@ -23,6 +21,7 @@ from bootstrap.steps.drain import Pods
 from bootstrap.steps.kubeconfig import admin_kubeconfig
 from bootstrap.steps.roll import Disk, Manner, note_applied, read_roll
 from bootstrap.steps.world import World
+from tests.helpers.typed import typed
 from tests.unit.steps.worlds import bundle, finished_world, keeping
 
 Types = Callable[..., Any]
@@ -128,7 +127,7 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paper:
 
 @pytest.fixture
 def types() -> Types:
-    return lambda *arguments: CliRunner().invoke(app, list(arguments))
+    return typed
 
 
 def test_its_entry_leaves_the_inventory_and_the_node_the_cluster(paper: Paper, types: Types) -> None:

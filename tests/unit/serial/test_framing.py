@@ -6,7 +6,6 @@ import base64
 import subprocess
 from itertools import pairwise
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
