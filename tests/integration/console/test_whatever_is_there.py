@@ -16,7 +16,7 @@ from bootstrap.transport.serial.root import enter_root_shell, leave_root_shell
 from bootstrap.transport.serial.shell import Patience
 from bootstrap.transport.serial.talk import Talk
 from tests.helpers.daemons import wait_for
-from tests.integration.console.conftest import Account, target_of
+from tests.integration.console.conftest import target_of
 from tests.integration.console.machine import Machine, shows
 
 SOON = Patience(silent=20.0, total=120.0)
@@ -123,43 +123,10 @@ def test_a_screen_full_of_escape_codes(machine: Machine, line: DescriptorLine) -
     assert becomes_root(line)
 
 
-def test_the_shell_of_somebody_who_may_not_become_root_is_logged_out(machine: Machine, rooted: Account) -> None:
-    machine.lets_log_in()
-    nobody = machine.line(TARGET)
-    shows(nobody, lambda seen: b"login: " in seen)
-    types(nobody, f"{rooted.name}\r", "assword: ")
-    types(nobody, f"{rooted.password}\r", "#")
-    types(nobody, "exec setpriv --reuid=65534 --regid=65534 --clear-groups bash --norc -i\r", "$ ")
-    target = target_of(rooted)
-    enter_root_shell(nobody, target, SOON)
-    assert Talk(nobody, target).prove("$(id -u)") == "0"
-    assert not any("--norc" in command for command in machine.processes())
-
-
 def test_a_shell_that_came_over_ssh_is_another_machines(machine: Machine, line: DescriptorLine) -> None:
     types(line, "SSH_CONNECTION='192.0.2.1 40000 192.0.2.9 22' PS1='elsewhere# ' bash --norc -i\r", "elsewhere# ")
     assert becomes_root(line)
     assert not any(command == "bash --norc -i" for command in machine.processes())
-
-
-def test_firmware_and_kernel_are_waited_for(machine: Machine, rooted: Account) -> None:
-    target = target_of(rooted)
-    line = machine.line(target)
-    machine.says(b"U-Boot 2023.01\r\nHit any key to stop autoboot:  2 \r\n")
-    machine.says(b"[    0.000000] Linux version 6.1.0\r\n[  OK  ] Reached target getty.target.\r\n")
-    typed_before_getty: list[bytes] = []
-
-    def boots() -> None:
-        wait_for(lambda: True, "a moment")
-        typed_before_getty.append(machine.typed)
-        machine.lets_log_in()
-
-    booting = threading.Timer(2.0, boots)
-    booting.start()
-    enter_root_shell(line, target, SOON)
-    booting.join()
-    assert typed_before_getty == [b""]
-    assert Talk(line, target).prove("$(id -u)") == "0"
 
 
 @contextmanager
