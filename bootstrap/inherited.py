@@ -18,16 +18,19 @@ UTF_8 = ("C.UTF-8", "en_US.UTF-8")
 # SIGTERM keeps programs running that were told to end. Both go on to what is started.
 NEVER_IGNORED = (signal.SIGCHLD, signal.SIGTERM)
 OWNER = 0o700
+# A cache that others may write to runs their programs.
+OTHERS_WRITE = 0o022
 
 
 def settle() -> None:
     """Put this process, and so what it starts, into a state that commands can rely on: no signal is blocked, programs
-    that end are noticed, its owner can read what is written, and text in files is UTF-8."""
+    that end are noticed, what is written can be read by its owner and changed by nobody else, and text in files is
+    UTF-8."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in NEVER_IGNORED:
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
-    os.umask(os.umask(0o077) & ~OWNER)
+    os.umask(os.umask(0o077) & ~OWNER | OTHERS_WRITE)
     _read_text_as_utf_8()
 
 

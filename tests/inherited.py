@@ -9,6 +9,7 @@ comes before anything is collected, in each process of a run.
 from __future__ import annotations
 
 import atexit
+import fcntl
 import locale
 import os
 import pwd
@@ -43,6 +44,7 @@ IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
 # Tests put Unix sockets up to 80 letters further down, and a path to one has 107 letters at most (unix(7)).
 LONGEST_TMPDIR = 16
 FILES = 4096
+PREFIX, STAY = "cu", 2
 OWN = "CLUSTERUP_TEST_RUN"
 WORKER = "PYTEST_XDIST_WORKER"
 
@@ -128,10 +130,32 @@ def own_folder(inherited: Mapping[str, str]) -> Path:
     folder that pytest shares between runs to the users whom tests make. It is in TMPDIR, where sockets can be."""
     place = inherited.get("TMPDIR", "")
     fits = 0 < len(place) <= LONGEST_TMPDIR and os.access(place, os.W_OK | os.X_OK)
-    folder = Path(tempfile.mkdtemp(prefix="cu", dir=Path(place).resolve() if fits else "/tmp"))
+    where = Path(place).resolve() if fits else Path("/tmp")
+    remove_all_but_the_last(where)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=where))
     folder.chmod(0o755)
     (folder / "home").mkdir(mode=0o700)
+    # For as long as this process is there. What it starts does not have it.
+    fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_SH)
     return folder
+
+
+def remove_all_but_the_last(where: Path) -> None:
+    """What earlier runs of this user left that failed or were killed; the last two stay, and those under way."""
+    own = [
+        (stat.st_mtime, path)
+        for path in where.glob(f"{PREFIX}*")
+        if (path / "home").is_dir() and (stat := path.stat()).st_uid == os.getuid()
+    ]
+    for _, path in sorted(own)[:-STAY]:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(handle)
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def pytest_sessionfinish(exitstatus: int) -> None:

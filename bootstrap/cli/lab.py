@@ -85,12 +85,18 @@ def up(
     on: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NODE=SEGMENT", help="A machine's segment, where it is another one. Repeatable.", show_default=False
+            metavar="NODE=SEGMENT",
+            help="Puts a machine on another segment than its turn gives. Repeatable.",
+            show_default=False,
         ),
     ] = None,
     registry: Annotated[
         bool | None,
-        typer.Option("--registry", help="A registry for container images that all machines reach.", show_default=False),
+        typer.Option(
+            "--registry",
+            help="A registry for container images. Machines with a network card reach it.",
+            show_default=False,
+        ),
     ] = None,
     by_console: Annotated[
         list[str] | None,
@@ -157,6 +163,8 @@ def up(
     width = max(len(command) for command, _ in commands)
     for command, what in commands:
         typer.echo(f"  {command.ljust(width)}   # {what}")
+    if made.segments > 1:
+        typer.echo("\nPods on different segments don't reach each other yet: the router knows nothing of pods.")
     if made.registry_port is not None:
         typer.echo("\n" + "\n".join(registry_lines(made.registry_port)))
 

@@ -21,13 +21,14 @@ INTERRUPTED = "interrupted: run the same command again, it goes on from what is 
 
 def start() -> None:
     """Run the command line, as `bootstrap.cli.main.main` does."""
-    settle()
     # What a command makes it keeps to its end: looking for garbage as often as Python does finds none.
     gc.set_threshold(GARBAGE_AFTER)
     # No plug-in of another package has a word in how an inventory is read, and looking for one takes time.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     guard_streams()
     try:
+        # A Ctrl-C that was blocked comes now.
+        settle()
         from bootstrap.cli.main import main
 
         main()

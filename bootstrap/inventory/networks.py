@@ -107,6 +107,7 @@ def _cards(inventory: Inventory, document: Document) -> Iterator[Problem]:
 
 def _routes(inventory: Inventory, node: Node, place: Place, document: Document) -> Iterator[Problem]:
     first: dict[IPv4Network, Place] = {}
+    own_networks = {address.network for interface in node.interfaces for address in interface.addresses}
     for card, interface in enumerate(node.interfaces):
         for index, route in enumerate(interface.routes):
             own: Place = (*place, "interfaces", card, "routes", index)
@@ -119,9 +120,9 @@ def _routes(inventory: Inventory, node: Node, place: Place, document: Document) 
                     document.file, *at, f"{node.name} has two routes to {route.to} (first in line {line})", "one"
                 )
             first.setdefault(route.to, own)
-            if route.to in {address.network for address in interface.addresses}:
+            if route.to in own_networks:
                 yield Problem(
-                    document.file, *at, f"{said} leads to the card's own network", "a network behind a router"
+                    document.file, *at, f"{said} leads to a network of its own cards", "a network behind a router"
                 )
             for name, network in _own(inventory):
                 if route.to.subnet_of(network):

@@ -132,11 +132,11 @@ def answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def require_ports(lab: Lab, machine: Machine) -> None:
-    """Raise Refused where somebody else listens on a port that the machine needs."""
+def require_ports(lab: Lab, machine: Machine, own: frozenset[int] = frozenset()) -> None:
+    """Raise Refused where somebody else listens on a port that the machine needs, but for `own` ports."""
     uses = {machine.ssh_port: "SSH", machine.api_port: "API server"}
     for port in machine.ports:
-        if not port_is_free(port):
+        if port not in own and not port_is_free(port):
             raise port_taken(lab, port, f"{machine.name}'s {uses[port]}")
 
 
@@ -147,6 +147,6 @@ def port_taken(lab: Lab, port: int, use: str) -> Refused:
         step="lab",
         tried="listen on it",
         got="another program listens there",
-        hint=f"end that program (ss -ltnp 'sport = :{port}' names it), or make the lab anew, with other ports: "
-        f"clusterup lab down --name {lab.name}, then clusterup lab up",
+        hint=f"end that program (ss -ltnp 'sport = :{port}' names it). A lab keeps its ports: another one gets others, "
+        f"after clusterup lab down --name {lab.name}",
     )

@@ -26,6 +26,8 @@ TIMEOUT = 900.0
 BANDWIDTH = 1 << 40
 EVERY = 0.05
 ENDED = frozenset({"completed", "failed", "cancelled"})
+# RunState of the QMP reference: told to stop, while its memory is written, and after that.
+STILL = frozenset({"paused", "finish-migrate", "postmigrate"})
 
 
 def pause(lab: Lab, node: str) -> None:
@@ -42,6 +44,22 @@ def resume(lab: Lab, node: str) -> None:
             session.execute("migrate_cancel")
             _ended(session, node)
         session.execute("cont")
+
+
+def stands_still(lab: Lab, node: str) -> bool:
+    """Whether a machine is paused that runs otherwise. Raises OSError where its QEMU ended."""
+    return _status(lab, node) in STILL
+
+
+def waits_for_memory(lab: Lab, node: str) -> bool:
+    """Whether a machine was started to take the memory of another one and has not got it. Raises OSError where its QEMU
+    ended."""
+    return _status(lab, node) == "inmigrate"
+
+
+def _status(lab: Lab, node: str) -> str:
+    with qmp(_socket(lab, node)) as session:
+        return str(session.execute("query-status")["status"])
 
 
 def write_memory(lab: Lab, node: str) -> Path:

@@ -74,9 +74,11 @@ def start_network(lab: Lab, say: Say) -> None:
             stop_router(lab)
             start_switch(lab, segment)
             say("the switch between the machines runs" + (f" ({network_of(segment)})" if lab.segments > 1 else ""))
-    if lab.registry_port is not None and not registry_running(lab):
+    if lab.registry_port is not None:
+        before = registry_running(lab)
         start_registry(lab)
-        say("the registry runs")
+        if not before:
+            say("the registry runs")
     if lab.has_router and not router_running(lab):
         start_router(lab)
         say("the router runs")
@@ -144,11 +146,11 @@ def start_balancer(lab: Lab) -> None:
     _start(lab, argv, BALANCER_RECORD, BALANCER_LOG, lambda: answers(lab.endpoint_port))
 
 
-def require_network_ports(lab: Lab) -> None:
-    """Raise Refused where somebody else listens on a port that the load balancer needs."""
+def require_network_ports(lab: Lab, own: frozenset[int] = frozenset()) -> None:
+    """Raise Refused where somebody else listens on a port that the load balancer needs, but for `own` ports."""
     uses = {lab.endpoint_port: "the load balancer in front of the API servers", lab.registry_port: "the registry"}
     for port, use in uses.items():
-        if port is not None and not port_is_free(port):
+        if port is not None and port not in own and not port_is_free(port):
             raise port_taken(lab, port, use)
 
 

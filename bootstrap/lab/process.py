@@ -118,10 +118,14 @@ def _child_pid(info: int) -> int | None:
     return int(json.loads(said)["child-pid"])
 
 
-def did_not_start(program: str, log: Path) -> ClusterupError:
+def did_not_start(program: str, log: Path, tried: str = "") -> ClusterupError:
     """The failure of a program of ours, with the last lines that it wrote."""
     return ClusterupError(
-        f"{program} did not start", step="lab", tried=program, got=last_lines(log, 6) or "no word", hint=f"see {log}"
+        f"{program} did not start",
+        step="lab",
+        tried=tried or f"start {program}",
+        got=last_lines(log, 6) or "no word",
+        hint=f"see {log}",
     )
 
 
@@ -132,8 +136,12 @@ def wait_ready(what: str, folder: Path, record: str, log: str, ready: Callable[[
     """
     until = time.monotonic() + START_TIMEOUT
     while not ready():
-        if recorded(folder / record) is None or time.monotonic() > until:
+        if recorded(folder / record) is None:
             raise did_not_start(what, folder / log)
+        if time.monotonic() > until:
+            # Half of it is not taken for all of it by the next command.
+            end(folder / record, signal.SIGKILL)
+            raise did_not_start(what, folder / log, f"wait for {what} to be ready, {START_TIMEOUT:.0f} s")
         time.sleep(0.02)
 
 
@@ -183,6 +191,17 @@ def standing_still(record: Path) -> Iterator[None]:
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(handle, signal.SIGCONT)
         os.close(handle)
+
+
+def go_on(record: Path) -> None:
+    """Have the process that `record` names go on where it stands still. Nothing where it does not run."""
+    identity = recorded(record)
+    handle = None if identity is None else _handle(identity)
+    if handle is None:
+        return
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(handle, signal.SIGCONT)
+    os.close(handle)
 
 
 def _handle(identity: Identity) -> int | None:

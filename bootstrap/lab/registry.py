@@ -7,11 +7,12 @@ as one likes. Source: https://distribution.github.io/distribution/about/configur
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import signal
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from bootstrap.errors import ClusterupError
@@ -26,9 +27,11 @@ REGISTRY_LOG = "registry.log"
 REGISTRY_CONFIGURATION = "registry.json"
 REGISTRY_SOCKET = "registry.sock"
 IMAGES = "registry"
-# Where it keeps what is being pushed. Nobody can go on with that at another registry, not even at the same one once it
+# Where it keeps what is being pushed. No one can go on with that at another registry, not even at the same one once it
 # was started again.
 UPLOADS = "_uploads"
+# The file of a blob, below blobs/sha256/.
+LAYER = "data"
 
 
 def registry_configuration() -> str:
@@ -61,6 +64,8 @@ def registry_running(lab: Lab) -> bool:
 def start_registry(lab: Lab) -> None:
     """Start the registry where it does not run. Raises ClusterupError when it does not start."""
     if registry_running(lab):
+        # A save that was killed left it standing still.
+        process.go_on(lab.folder / REGISTRY_RECORD)
         return
     socket = lab.folder / REGISTRY_SOCKET
     socket.unlink(missing_ok=True)
@@ -100,17 +105,27 @@ def copy_images(source: Path, target: Path) -> None:
     if not (source / IMAGES).is_dir():
         return
     try:
-        shutil.copytree(source / IMAGES, target / IMAGES, ignore=shutil.ignore_patterns(UPLOADS))
+        shutil.copytree(source / IMAGES, target / IMAGES, ignore=shutil.ignore_patterns(UPLOADS), copy_function=_copied)
     except shutil.Error as error:
         # One for each file, which may be thousands.
         (_, _, why), *_ = error.args[0]
+        full = any(os.strerror(number) in str(why) for number in (errno.ENOSPC, errno.EDQUOT))
         raise ClusterupError(
             "the images of the lab's registry can't be copied",
             step="lab",
             tried=f"copy {source / IMAGES} to {target / IMAGES}",
             got=str(why),
-            hint=ROOM,
+            hint=ROOM if full else "run it again when that is mended",
         ) from None
+
+
+def _copied(source: str, target: str) -> None:
+    """A file of the registry's. A layer's content never changes under its name: it takes neither time nor room."""
+    if Path(source).name == LAYER:
+        with suppress(OSError):
+            os.link(source, target)
+            return
+    shutil.copy2(source, target)
 
 
 def registry_standing_still(lab: Lab) -> AbstractContextManager[None]:

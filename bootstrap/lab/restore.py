@@ -16,7 +16,7 @@ from bootstrap.lab.disks import LIVE_IMAGE, Shelf, linked, restore_disks
 from bootstrap.lab.down import end_lab
 from bootstrap.lab.health import operator_of, wait_until_well
 from bootstrap.lab.inventory import check_inventory_place, write_inventory
-from bootstrap.lab.machine import require_ports, start_machine, stop_machine
+from bootstrap.lab.machine import machine_running, require_ports, start_machine, stop_machine
 from bootstrap.lab.network import require_network_ports, start_network, stop_network
 from bootstrap.lab.qemu import CONSOLE_LOG, VARIABLES
 from bootstrap.lab.registry import copy_images
@@ -62,13 +62,15 @@ def put_back(saved: Saved, inventory: Path, *, say: Say) -> Lab:
         require_tun(TUN)
     try:
         making = _made(saved, lab, lab_tree(say))
+        sizes = [lab.machine(node).memory for node in saved.running]
         if there is not None:
+            # What is seen before the lab ends that is there does not end it.
+            check_memory(sizes, available_memory() + _running_memory(there), STEP)
+            _require_ports(lab, there.ports)
             end_lab(there, say)
         _require_no_cluster(name)
-        check_memory([lab.machine(node).memory for node in saved.running], available_memory())
-        require_network_ports(lab)
-        for machine in lab.machines:
-            require_ports(lab, machine)
+        check_memory(sizes, available_memory(), STEP)
+        _require_ports(lab, frozenset())
         # The lab first: who is interrupted between the two has one that the next restore ends.
         making.rename(lab.folder)
         _put_state_back(saved, lab)
@@ -77,6 +79,18 @@ def put_back(saved: Saved, inventory: Path, *, say: Say) -> Lab:
     _write_texts(saved, lab, say)
     _go_on(saved, lab, say)
     return lab
+
+
+def _running_memory(lab: Lab) -> int:
+    """What its machines give back when they end, in MiB, and may be less."""
+    return sum(machine.memory for machine in lab.machines if machine_running(lab, machine.name))
+
+
+def _require_ports(lab: Lab, own: frozenset[int]) -> None:
+    """Raise Refused where somebody else has a port of the lab's. `own` are those of the lab that ends first."""
+    require_network_ports(lab, own)
+    for machine in lab.machines:
+        require_ports(lab, machine, own)
 
 
 def _made(saved: Saved, lab: Lab, tree: Path) -> Path:

@@ -2,7 +2,8 @@
 
 It is Linux' own: a network namespace that forwards, with a tap device on each segment's switch (vde_plug2tap). Making
 one takes no root, only what the tools tree is entered with anyway (user namespaces), and /dev/net/tun, which every
-distribution lets everybody open. A namespace of processes holds it together: the first one takes the others with it.
+distribution lets everybody open. A namespace of processes holds it together: its first one is the script, which ends
+when anything in it ends, and takes the others with it.
 Source: https://docs.kernel.org/networking/tuntap.html, user_namespaces(7), vde_plug2tap(1)
 """
 
@@ -28,7 +29,18 @@ ROUTER_SCRIPT = "router.sh"
 ROUTER_CONFIGURATION = "router.cfg"
 TUN = Path("/dev/net/tun")
 # As root in the namespaces, whoever that is outside of them.
-NAMESPACES = ("--unshare-user", "--uid", "0", "--gid", "0", "--unshare-net", "--unshare-pid", "--cap-add", "ALL")
+NAMESPACES = (
+    "--unshare-user",
+    "--uid",
+    "0",
+    "--gid",
+    "0",
+    "--unshare-net",
+    "--unshare-pid",
+    "--as-pid-1",
+    "--cap-add",
+    "ALL",
+)
 
 
 def router_running(lab: Lab) -> bool:
@@ -97,13 +109,14 @@ listen registry
 
 def require_tun(device: Path) -> None:
     """Raise ClusterupError where no tap devices can be made with `device`."""
-    if os.access(device, os.R_OK | os.W_OK):
-        return
-    raise ClusterupError(
-        "the router between the segments, and to the registry, can't be made here",
-        step="lab",
-        tried=f"open {device} for reading and writing",
-        got="you may not" if device.exists() else "there is no such device",
-        hint=f"as root: modprobe tun; chmod 0666 {device} (every distribution has it so); or make a lab without "
-        "--segments and --registry",
-    )
+    try:
+        os.close(os.open(device, os.O_RDWR))
+    except OSError as error:
+        raise ClusterupError(
+            "the router between the segments, and to the registry, can't be made here",
+            step="lab",
+            tried=f"open {device} for reading and writing",
+            got=error.strerror or str(error),
+            hint=f"as root: modprobe tun; chmod 0666 {device} (every distribution has it so). A lab without --segments "
+            "and --registry has no router",
+        ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -53,7 +54,7 @@ def lab_save(lab_name: str, name: str, *, say: Say) -> Saved:
     Raises BadUse, Refused (while another command is at work on the lab or its cluster) or ClusterupError.
     """
     check_saved_name(name)
-    with lab_locked(lab_name, f"lab save {name}"), _cluster_locked(lab_name, name):
+    with _told_to_end(), lab_locked(lab_name, f"lab save {name}"), _cluster_locked(lab_name, name):
         try:
             return put_aside(lab_name, name, say=say)
         finally:
@@ -81,6 +82,23 @@ def put_aside(lab_name: str, name: str, *, say: Say) -> Saved:
         for node in saved.running:
             (lab.folder / node / memory.MEMORY).unlink(missing_ok=True)
     return saved
+
+
+@contextmanager
+def _told_to_end() -> Iterator[None]:
+    """SIGTERM and a hang-up end a save as Ctrl-C does: the machines go on. What is ignored stays so (nohup)."""
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    ends = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
+    for number in ends:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in ends:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager

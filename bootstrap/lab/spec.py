@@ -194,6 +194,12 @@ class Lab:
         return self.segments > 1 or self.registry_port is not None
 
     @property
+    def ports(self) -> frozenset[int]:
+        """All ports of 127.0.0.1 that it listens on."""
+        own = {port for machine in self.machines for port in machine.ports} | {self.endpoint_port}
+        return frozenset(own if self.registry_port is None else own | {self.registry_port})
+
+    @property
     def servers(self) -> tuple[Machine, ...]:
         return tuple(machine for machine in self.machines if machine.role == "server")
 
@@ -282,7 +288,7 @@ def check_spec(spec: LabSpec) -> None:
     for option, chosen in named.items():
         for name in chosen:
             if name not in spec.names:
-                raise bad_option(f"{option} {name} is none of its machines", ", ".join(spec.names))
+                raise bad_option(f"{option} {name} is not a machine of this lab", ", ".join(spec.names))
 
 
 def check_name(name: str) -> None:
@@ -356,7 +362,7 @@ def _differing(machine: Machine, spec: LabSpec) -> Iterator[str]:
         yield f"{name} by another way"
 
 
-def check_memory(starting: Sequence[int], available: int) -> None:
+def check_memory(starting: Sequence[int], available: int, step: str = "lab up") -> None:
     """Raise Refused where machines of these sizes, in MiB, don't fit into `available` MiB together."""
     count = len(starting)
     needed = sum(starting) + count * QEMU_OWN
@@ -368,9 +374,15 @@ def check_memory(starting: Sequence[int], available: int) -> None:
     fitting = sum(each <= available for each in together)
     raise Refused(
         f"there is too little memory for {counted(count, 'machine')} of {each_size} MiB",
-        step="lab up",
+        step=step,
         tried=f"{sizes} + {count} x {QEMU_OWN} for QEMU itself = {needed} MiB",
         got=f"{available} MiB available",
-        hint=f"{counted(fitting, 'machine')} would fit; start fewer (--servers, --agents), "
-        f"or smaller ones (--memory {max(available // count - QEMU_OWN, 0)})",
+        hint=f"{counted(fitting, 'machine')} would fit; end other programs or labs"
+        + (_smaller(available // count - QEMU_OWN) if step == "lab up" else ""),
     )
+
+
+def _smaller(fitting: int) -> str:
+    """How to ask for a lab that would fit; `fitting` MiB for each machine would."""
+    size = f", or smaller ones (--memory {fitting})" if fitting >= MEMORY_LIMITS[0] else ""
+    return f", or start fewer (--servers, --agents){size}"

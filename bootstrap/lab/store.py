@@ -97,8 +97,7 @@ def remembered_ports() -> frozenset[int]:
         except ClusterupError:
             continue
         if lab is not None:
-            ports.update(port for port in (lab.endpoint_port, lab.registry_port) if port is not None)
-            ports.update(port for machine in lab.machines for port in machine.ports)
+            ports |= lab.ports
     return frozenset(ports)
 
 

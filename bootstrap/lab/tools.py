@@ -11,7 +11,7 @@ PACKAGES = ("docker-registry", "haproxy", "iproute2", "ovmf", "qemu-system-x86",
 
 
 def lab_tree(log: Log) -> Path:
-    """The tools tree, made at the first call (half a minute, 350 MB). Raises ClusterupError."""
+    """The tools tree, made at the first call (half a minute, 370 MB). Raises ClusterupError."""
     require_host_tools("bwrap", "mformat")
     return ensure_tree("lab", SUITE, PACKAGES, log=log)
 

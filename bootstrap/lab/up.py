@@ -11,14 +11,15 @@ from pathlib import Path
 
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.bundle import find_bundle, verify_bundle
-from bootstrap.lab import qemu
+from bootstrap.lab import memory, qemu
 from bootstrap.lab.accel import accelerator
 from bootstrap.lab.inventory import check_inventory_place, inventory_text, write_inventory
 from bootstrap.lab.machine import console_size, machine_running, port_is_free, start_machine, stop_machine
 from bootstrap.lab.network import network_running, start_network, switch_running
 from bootstrap.lab.plan import planned_lab, ports_needed
 from bootstrap.lab.router import TUN, require_tun
-from bootstrap.lab.spec import Lab, LabSpec, check_memory, check_same, check_spec, counted
+from bootstrap.lab.saved import all_saved
+from bootstrap.lab.spec import Lab, LabSpec, Reach, check_memory, check_same, check_spec, counted
 from bootstrap.lab.stick import live_etc, write_stick
 from bootstrap.lab.store import (
     lab_locked,
@@ -64,7 +65,7 @@ def started(spec: LabSpec, *, say: Say) -> tuple[Lab, dict[str, int]]:
     check_inventory_place(inventory, spec.name)
     if there is not None:
         check_same(there, spec)
-    running = [machine.name for machine in there.machines if machine_running(there, machine.name)] if there else []
+    running = _awake(there, say) if there else []
     check_memory([spec.memory_for(name) for name in spec.names if name not in running], available_memory())
     if spec.has_router:
         require_tun(TUN)
@@ -87,11 +88,30 @@ def started(spec: LabSpec, *, say: Say) -> tuple[Lab, dict[str, int]]:
     return lab, console_from
 
 
+def _awake(lab: Lab, say: Say) -> list[str]:
+    """The machines that run. One that a killed command left standing still goes on; one whose memory never came is
+    switched off."""
+    running = []
+    for machine in lab.machines:
+        if not machine_running(lab, machine.name):
+            continue
+        if memory.waits_for_memory(lab, machine.name):
+            stop_machine(lab, machine.name)
+            say(f"{machine.name}: switched off, because its saved memory was not read to the end")
+            continue
+        if memory.stands_still(lab, machine.name):
+            memory.resume(lab, machine.name)
+            say(f"{machine.name}: goes on; it stood still")
+        running.append(machine.name)
+    return running
+
+
 def _plugged_in(lab: Lab, running: list[str], say: Say) -> list[str]:
     """The running machines that are still connected to their switches; the others are switched off."""
     connected = []
     for name in running:
-        if switch_running(lab, lab.machine(name).segment):
+        machine = lab.machine(name)
+        if machine.reach is Reach.NO_CARD or switch_running(lab, machine.segment):
             connected.append(name)
             continue
         # QEMU does not connect to a switch a second time.
@@ -150,8 +170,10 @@ def _empty_disk(file: Path, size: int) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 on which nobody listens, and which no lab counts on. Raises ClusterupError."""
-    taken = remembered_ports()
+    """Ports of 127.0.0.1 on which nobody listens, and which no lab counts on, saved ones included. Raises
+    ClusterupError."""
+    # A saved lab that comes back has the ports that it had.
+    taken = remembered_ports().union(*(saved.lab.ports for saved in all_saved()))
     span = LAST_PORT - FIRST_PORT
     # Two labs of two users that are made at the same moment must not begin at the same port.
     first = secrets.randbelow(span)

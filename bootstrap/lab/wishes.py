@@ -44,6 +44,8 @@ def spec_of(wishes: Wishes, there: Lab | None, host_cpus: int) -> LabSpec:
     spec = replace(plain, **counts)
     kept = _shape(there, spec)
     fields = _said(wishes, ("cpus", "disk", "segments", "registry"), kept)
+    # A lab of fewer segments than there are is another lab, whatever its machines are on.
+    kept["on"] = {name: on for name, on in kept.get("on", {}).items() if on <= fields.get("segments", on)}
     for option, every in (("memory", "memory"), ("second_disk", "second_disk"), ("on", None)):
         fields |= _of_machines(option, every, getattr(wishes, option) or (), kept)
     for way in ("by_console", "without_card"):
@@ -103,7 +105,7 @@ def _read(option: str, texts: Sequence[str]) -> tuple[int | None, dict[str, int]
         if not (number.isascii() and number.isdigit() and len(number) < 10) or text.startswith("="):
             raise bad_option(f"{option} {text}", NUMBERS)
         if node in named or (not node and plain is not None):
-            raise bad_option(f"{option} {text} is said a second time{f' of {node}' if node else ''}", "once")
+            raise bad_option(f"{option} {text}: it is given twice{f' for {node}' if node else ''}", "once")
         if node:
             named[node] = int(number)
         else:

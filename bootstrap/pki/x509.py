@@ -162,12 +162,14 @@ def public_half(key_pem: bytes) -> bytes:
 
     # Reading a key proves it first, which takes milliseconds, and a command looks at each of its keys many times.
     known_by = hashlib.sha256(key_pem).digest()
-    if known_by not in _PUBLIC_HALVES:
+    half = _PUBLIC_HALVES.get(known_by)
+    if half is None:
         key = load_pem_private_key(key_pem, None).public_key()
+        half = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         if len(_PUBLIC_HALVES) >= MOST_HALVES:
             _PUBLIC_HALVES.clear()
-        _PUBLIC_HALVES[known_by] = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return _PUBLIC_HALVES[known_by]
+        _PUBLIC_HALVES[known_by] = half
+    return half
 
 
 def is_private_key(pem: bytes) -> bool:

@@ -34,14 +34,24 @@ card() {
     else
         ip link set "$name" up
         for address; do ip address replace "$address" dev "$name"; done
-        [ -z "$gateway" ] || ip route replace default via "$gateway" dev "$name"
+        [ -z "$gateway" ] || later "default $gateway $name"
         [ "$dhcp" = no ] || ask_for_address "$name"
     fi
     [ "$dhcp" = no ] || waiting="$waiting $name"
 }
 # route MAC NETWORK ROUTER: have the card, which was set up, reach a network through a router. networkd was told already.
 route() {
-    networkd || ip route replace "$2" via "$3" dev "$(card_named "$1")"
+    networkd || later "$2 $3 $(card_named "$1")"
+}
+# later "NETWORK ROUTER CARD": a card that asks for its address reaches no router before it has one.
+later() {
+    routes="$routes$1
+"
+}
+set_routes() {
+    printf %s "$routes" | while read -r network router card; do
+        ip route replace "$network" via "$router" dev "$card" || fail "there is no way to $network through $router"
+    done
 }
 # every_card CONTENT: an address by DHCP on each wired card, where the inventory says nothing of cards.
 every_card() {
@@ -74,7 +84,7 @@ ask_for_address() {
     fi
 }
 addressed() { [ -n "$(ip -o -4 address show dev "$1" scope global dynamic)" ]; }
-waiting= any=
+waiting= any= routes=
 
 # settle SECONDS: wait until the cards that ask for an address have one, then say what SSH clients have to know.
 settle() {
@@ -88,6 +98,7 @@ settle() {
         sleep 1
         left=$((left - 1))
     done
+    set_routes
     for key in /etc/ssh/ssh_host_*_key.pub; do
         [ ! -e "$key" ] || printf 'host_key %s\n' "$(cut -d ' ' -f 1,2 "$key")"
     done

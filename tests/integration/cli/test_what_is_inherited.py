@@ -94,8 +94,10 @@ def test_what_nohup_protects_is_protected_down_to_the_tools(person: Person) -> N
     assert person.told.ignores(signal.SIGHUP)
 
 
-@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o177, 0o600), (0o777, 0o600)])
-def test_what_is_written_is_its_owner_s_to_read_and_others_stay_out_as_the_umask_says(
+@pytest.mark.parametrize(
+    ("umask", "mode"), [(0, 0o644), (0o002, 0o644), (0o022, 0o644), (0o077, 0o600), (0o177, 0o600), (0o777, 0o600)]
+)
+def test_its_owner_reads_what_is_written_nobody_else_changes_it_and_others_stay_out_as_the_umask_says(
     person: Person, umask: int, mode: int
 ) -> None:
     done = person.types(inheriting(with_umask(umask)), "init")

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from bootstrap.errors import ClusterupError
-from bootstrap.lab import router
+from bootstrap.lab import process, router
 from bootstrap.lab.network import network_running, start_network, stop_network, switch_running
 from bootstrap.lab.process import identity_of, recorded
-from bootstrap.lab.router import ROUTER_RECORD, require_tun, router_running
+from bootstrap.lab.router import ROUTER_LOG, ROUTER_RECORD, require_tun, router_running
 from bootstrap.lab.spec import Lab, LabSpec
 from tests.helpers.daemons import free_ports, wait_for
 from tests.integration.lab.plugged import Plugged, plugged
@@ -93,15 +93,25 @@ def test_segments_are_apart_without_the_router(lab: Lab) -> None:
 
 def test_a_router_that_ended_is_started_again_and_machines_go_on(lab: Lab) -> None:
     with plugged(lab, "server-1") as one, plugged(lab, "server-2") as two:
-        process = recorded(lab.folder / ROUTER_RECORD)
-        assert process is not None
-        ended(process.pid)
+        shell = recorded(lab.folder / ROUTER_RECORD)
+        assert shell is not None
+        ended(shell.pid)
         assert not router_running(lab)
         # It is where they know it to be, for as long as they don't ask again.
         said: list[str] = []
         start_network(lab, said.append)
         assert said == ["the router runs"]
         assert echoes(one, two, 10) == b"10.77.1.12 10"
+
+
+def test_a_router_of_which_a_part_ended_is_no_router(lab: Lab) -> None:
+    shell = recorded(lab.folder / ROUTER_RECORD)
+    assert shell is not None
+    _, second, _ = Path(f"/proc/{shell.pid}/task/{shell.pid}/children").read_text().split()
+    ended(int(second))
+    wait_for(lambda: not router_running(lab), "the end of all of it")
+    start_network(lab, print)
+    assert network_running(lab)
 
 
 def test_a_switch_that_ended_takes_the_router_along_and_both_come_back(lab: Lab) -> None:
@@ -143,8 +153,28 @@ def test_a_lab_of_one_segment_has_no_router(tmp_path: Path) -> None:
 def test_without_tap_devices_it_says_what_root_can_do(tmp_path: Path) -> None:
     with pytest.raises(ClusterupError) as raised:
         require_tun(tmp_path / "tun")
-    assert raised.value.got == "there is no such device"
+    assert raised.value.got == "No such file or directory"
     assert f"chmod 0666 {tmp_path}/tun" in raised.value.hint
+
+
+def test_a_router_that_starts_in_part_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = made(tmp_path, LabSpec(servers=1, segments=2))
+    cards = ["switch=10.77.0.1/24=52:54:00:00:00:01", "nowhere=10.77.1.1/24=52:54:00:00:00:02"]
+    monkeypatch.setattr(router, "router_argv", lambda _: ["bash", "/run/lab/router.sh", *cards])
+    try:
+        with pytest.raises(ClusterupError, match="the router did not start"):
+            start_network(lab, print)
+        assert not router_running(lab)
+    finally:
+        stop_network(lab)
+
+
+def test_what_is_never_ready_is_not_taken_for_running(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "START_TIMEOUT", 0.1)
+    with pytest.raises(ClusterupError) as raised:
+        process.wait_ready("the router", lab.folder, ROUTER_RECORD, ROUTER_LOG, lambda: False)
+    assert "wait for the router to be ready" in (raised.value.tried or "")
+    assert not router_running(lab)
 
 
 def test_a_router_that_does_not_start_is_reported_in_its_own_words(

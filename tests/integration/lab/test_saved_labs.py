@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +14,14 @@ import pytest
 
 from bootstrap.errors import BadUse, ClusterupError, Refused
 from bootstrap.image.trees import run_in
-from bootstrap.lab import restore
+from bootstrap.lab import memory, restore
 from bootstrap.lab.down import lab_down
-from bootstrap.lab.machine import machine_folder, machine_running, stop_machine
+from bootstrap.lab.machine import machine_folder, machine_running, start_machine, stop_machine
 from bootstrap.lab.network import network_running
+from bootstrap.lab.process import recorded
 from bootstrap.lab.qemu import LAB_FOLDER
 from bootstrap.lab.restore import put_back
-from bootstrap.lab.save import put_aside
+from bootstrap.lab.save import lab_save, put_aside
 from bootstrap.lab.saved import SAVED_FILE, Saved, all_saved, find_saved, forget_saved, saves_dir, too_many
 from bootstrap.lab.spec import Lab
 from bootstrap.lab.store import lab_locked, load_lab
@@ -242,6 +245,76 @@ def test_where_somebody_has_the_port_of_its_balancer_nothing_is_brought_back(ben
         assert load_lab("bench") is None
         assert not machine_folder(lab, NODE).exists()
     assert network_running(back(bench, saved))
+
+
+def test_where_somebody_has_a_port_of_it_the_lab_that_is_there_goes_on(bench: Bench) -> None:
+    lab = bench.up()
+    saved = aside(bench)
+    lab_down("bench")
+    there = bench.up()
+    # A saved lab's ports are its own: it can come back.
+    assert there.ports.isdisjoint(lab.ports)
+    with socket.create_server(("127.0.0.1", lab.machine(NODE).ssh_port)):
+        with pytest.raises(Refused, match=f"port {lab.machine(NODE).ssh_port} of 127.0.0.1 is taken"):
+            back(bench, saved)
+        assert load_lab("bench") == there
+        assert all(machine_running(there, machine.name) for machine in there.machines)
+
+
+def test_where_there_is_no_memory_for_it_the_lab_that_is_there_goes_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = bench.up()
+    saved = aside(bench)
+    monkeypatch.setattr(restore, "available_memory", lambda: 100)
+    with pytest.raises(Refused, match="there is too little memory") as caught:
+        back(bench, saved)
+    assert "lab restore" in str(caught.value)
+    assert "--servers" not in str(caught.value)
+    assert all(machine_running(lab, machine.name) for machine in lab.machines)
+
+
+def test_machines_that_a_killed_command_left_standing_still_go_on_with_the_next_up(bench: Bench) -> None:
+    lab = bench.up(replace(bench.spec, registry=True))
+    for machine in lab.machines:
+        memory.pause(lab, machine.name)
+    registry = recorded(lab.folder / "registry.process.json")
+    assert registry is not None
+    os.kill(registry.pid, signal.SIGSTOP)
+    bench.said.clear()
+    bench.up(replace(bench.spec, registry=True))
+    assert "server-1: goes on; it stood still" in bench.said
+    assert not any(memory.stands_still(lab, machine.name) for machine in lab.machines)
+    assert httpx.get(f"http://127.0.0.1:{lab.registry_port}/v2/").status_code == 200
+
+
+def test_a_machine_whose_memory_never_came_starts_from_its_disk(bench: Bench) -> None:
+    lab = bench.up()
+    stop_machine(lab, NODE)
+    start_machine(lab, NODE, memory.INCOMING)
+    bench.said.clear()
+    bench.up()
+    assert f"{NODE}: switched off, because its saved memory was not read to the end" in bench.said
+    assert f"{NODE}: switched on" in bench.said
+    assert not memory.waits_for_memory(lab, NODE)
+
+
+def test_told_to_end_a_save_ends_as_by_ctrl_c_and_the_machines_go_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = bench.up()
+
+    def told(lab: Lab, node: str) -> Path:
+        assert memory.stands_still(lab, node)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return lab.folder
+
+    monkeypatch.setattr(memory, "write_memory", told)
+    with pytest.raises(KeyboardInterrupt):
+        lab_save("bench", "ready", say=bench.said.append)
+    assert not any(memory.stands_still(lab, machine.name) for machine in lab.machines)
+    assert not all_saved()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_what_an_interrupted_save_left_goes_with_the_next(bench: Bench) -> None:

@@ -56,6 +56,12 @@ def test_routes_lead_through_other_routers_than_the_gateway() -> None:
     ]
 
 
+def test_a_route_to_the_network_of_the_nodes_other_card_would_take_it_away() -> None:
+    document = routes(("198.51.100.0/24", "192.0.2.254"))
+    document["nodes"][0]["interfaces"].append({"mac": "52:54:00:00:00:99", "addresses": ["198.51.100.7/24"]})
+    assert "leads to a network of its own cards" in problem(document)
+
+
 @pytest.mark.parametrize(
     ("to", "via", "said"),
     [
@@ -64,7 +70,7 @@ def test_routes_lead_through_other_routers_than_the_gateway() -> None:
         ("198.51.100.0/24", "192.0.2.255", "is no host of the card's network"),
         ("198.51.100.1/24", "192.0.2.254", "it has host bits set; allowed: an IPv4 network"),
         ("0.0.0.0/0", "192.0.2.254", "it is the default route, which the card's gateway says"),
-        ("192.0.2.0/24", "192.0.2.254", "leads to the card's own network"),
+        ("192.0.2.0/24", "192.0.2.254", "leads to a network of its own cards"),
         ("10.244.3.0/24", "192.0.2.254", "takes addresses of cluster.pod_cidr (10.244.0.0/16)"),
         ("10.96.0.0/16", "192.0.2.254", "takes addresses of cluster.service_cidr"),
     ],
