@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,9 +30,6 @@ T = TypeVar("T")
 TIMEOUT = 600.0
 SAY_EVERY = 20.0
 LOOK_EVERY = 0.5
-# Where kubelets renew what says that they are alive, every ten seconds.
-# Source: https://kubernetes.io/docs/reference/node/node-status/#heartbeats
-HEARTBEATS = "kube-node-lease"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +51,12 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a look found: servers whose etcd member knows a leader, servers whose API server is ready, and for each
-    Ready Node when its kubelet said last that it is alive (None: never). `silent` says why of each that is missing."""
+    """What a look found: servers whose etcd member knows a leader, servers whose API server is ready, and Ready Nodes
+    whose kubelet answers. `silent` says why of each that is missing."""
 
     led: frozenset[str] = frozenset()
     answering: frozenset[str] = frozenset()
-    ready: Mapping[str, datetime | None] = field(default_factory=dict)
+    ready: frozenset[str] = frozenset()
     silent: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -93,37 +89,38 @@ def look(operator: Operator) -> Found:
 
         return _tried(ask, False, name, silent)
 
-    def api(name: str) -> dict[str, datetime | None] | None:
-        def ask() -> dict[str, datetime | None] | None:
+    def api(name: str) -> bool:
+        def ask() -> bool:
             with api_at(operator.connections.on(name), keys) as client:
-                return _ready(client) if client.says_ready() else None
+                return client.says_ready()
 
-        return _tried(ask, None, name, silent)
+        return _tried(ask, False, name, silent)
+
+    def nodes_by(name: str) -> frozenset[str]:
+        def ask() -> frozenset[str]:
+            with api_at(operator.connections.on(name), keys) as client:
+                return ready_nodes(client)
+
+        return _tried(ask, frozenset(), name, silent)
 
     servers = operator.servers
     with asking(2 * len(servers), "health") as pool:
         members, answers = pool.map(etcd, servers), pool.map(api, servers)
         led = frozenset(name for name, well in zip(servers, members, strict=True) if well)
-        told = {name: answer for name, answer in zip(servers, answers, strict=True) if answer is not None}
-    return Found(led, frozenset(told), next(iter(told.values()), {}), silent)
+        answering = [name for name, well in zip(servers, answers, strict=True) if well]
+    # One of them is enough, and the others have enough to do.
+    ready = nodes_by(answering[0]) if answering else frozenset()
+    return Found(led, frozenset(answering), ready, silent)
+
+
+def ready_nodes(client: KubeClient) -> frozenset[str]:
+    """The Ready Nodes whose kubelet answers now: what a Node says of itself may be old. Raises KubeError."""
+    ready = [str(node["metadata"]["name"]) for node in client.list("Node") if is_ready(node)]
+    return frozenset(name for name in ready if client.kubelet_says_healthy(name))
 
 
 def _led(client: EtcdClient) -> bool:
     return client.status().leader != 0
-
-
-def _ready(client: KubeClient) -> dict[str, datetime | None]:
-    leases = client.list("Lease", HEARTBEATS)
-    alive = {lease["metadata"]["name"]: _time(lease["spec"].get("renewTime")) for lease in leases}
-    return {
-        node["metadata"]["name"]: alive.get(node["metadata"]["name"]) for node in client.list("Node") if is_ready(node)
-    }
-
-
-def _time(text: str | None) -> datetime | None:
-    with suppress(ValueError, TypeError):
-        return datetime.fromisoformat((text or "").replace("Z", "+00:00")).astimezone(UTC)
-    return None
 
 
 def _tried(ask: Callable[[], T], otherwise: T, name: str, silent: dict[str, str]) -> T:
@@ -135,17 +132,15 @@ def _tried(ask: Callable[[], T], otherwise: T, name: str, silent: dict[str, str]
         return otherwise
 
 
-def missing(wanted: Health, found: Found, since: datetime) -> list[str]:
-    """What of `wanted` is not well (again), for a person. A Node counts when its kubelet told of itself after
-    `since`."""
+def missing(wanted: Health, found: Found) -> list[str]:
+    """What of `wanted` is not well (again), for a person."""
     lacking = []
     if wanted.servers and not found.led >= set(wanted.servers):
         lacking.append(f"a leader of etcd on {_listed(set(wanted.servers) - found.led)}")
     if not found.answering >= set(wanted.servers):
         lacking.append(f"the API server on {_listed(set(wanted.servers) - found.answering)}")
-    alive = {name for name, told in found.ready.items() if told is not None and told >= since}
-    if not alive >= set(wanted.nodes):
-        lacking.append(f"Ready of {_listed(set(wanted.nodes) - alive)}")
+    if not found.ready >= set(wanted.nodes):
+        lacking.append(f"Ready of {_listed(set(wanted.nodes) - found.ready)}")
     return lacking
 
 
@@ -155,9 +150,8 @@ def _listed(names: set[str]) -> str:
 
 def wait_until_well(operator: Operator, wanted: Health, *, say: Say, timeout: float = TIMEOUT) -> None:
     """Return when all is well again that was. Raises ClusterupError that says what is not after `timeout` seconds."""
-    since = datetime.now(UTC)
     end, told = time.monotonic() + timeout, time.monotonic()
-    while lacking := missing(wanted, found := look(operator), since):
+    while lacking := missing(wanted, found := look(operator)):
         if time.monotonic() > end:
             raise ClusterupError(
                 f"the cluster is not well {timeout:.0f} s after its machines went on",

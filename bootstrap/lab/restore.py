@@ -95,8 +95,9 @@ def _require_ports(lab: Lab, own: frozenset[int]) -> None:
 
 def _made(saved: Saved, lab: Lab, tree: Path) -> Path:
     """The lab's folder, complete, under the name of one that is being made."""
-    for node in saved.running:
-        memory.check_memory_file(saved.folder / node / memory.MEMORY, node)
+    with ThreadPoolExecutor(max(1, len(saved.running))) as pool:
+        checks = [saved.folder / node / memory.MEMORY for node in saved.running]
+        list(pool.map(memory.check_memory_file, checks, saved.running))
     making = unfinished_folder(lab.name)
     shutil.copytree(saved.folder / "ssh", making / "ssh")
     if (saved.folder / LIVE_IMAGE).exists():

@@ -311,15 +311,23 @@ class KubeClient:
 
     def says_ready(self) -> bool:
         """As `ready`, where silence is not taken for a no. Raises KubeSlow, or KubeError where it can't be reached."""
+        return self._says_yes("/readyz")
+
+    def kubelet_says_healthy(self, node: str) -> bool:
+        """Whether a Node's kubelet says so when the API server asks it. Raises KubeSlow, or KubeError where the API
+        server can't be reached. Source: https://kubernetes.io/docs/reference/node/kubelet-authn-authz/"""
+        return self._says_yes(f"/api/v1/nodes/{node}/proxy/healthz")
+
+    def _says_yes(self, path: str) -> bool:
         import httpx
 
         try:
             with within(self._whole):
-                return self._sent("GET", "/readyz", NOTHING, seconds := self._seconds).status == 200
+                return self._sent("GET", path, NOTHING, seconds := self._seconds).status == 200
         except httpx.HTTPError as error:
-            raise self._no_answer("GET /readyz", error, seconds) from None
+            raise self._no_answer(f"GET {path}", error, seconds) from None
         except ValueError as error:
-            raise self._error("GET /readyz", str(error), KubeRefused) from None
+            raise self._error(f"GET {path}", str(error), KubeRefused) from None
 
     def version(self) -> str:
         """The server's version, as in "v1.20.2". Raises KubeError."""
