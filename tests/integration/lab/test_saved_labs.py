@@ -275,14 +275,15 @@ def test_where_there_is_no_memory_for_it_the_lab_that_is_there_goes_on(
 
 
 def test_machines_that_a_killed_command_left_standing_still_go_on_with_the_next_up(bench: Bench) -> None:
-    lab = bench.up(replace(bench.spec, registry=True))
+    spec = replace(bench.spec, registry=True, qemu_options=())
+    lab = bench.up(spec)
     for machine in lab.machines:
         memory.pause(lab, machine.name)
     registry = recorded(lab.folder / "registry.process.json")
     assert registry is not None
     os.kill(registry.pid, signal.SIGSTOP)
     bench.said.clear()
-    bench.up(replace(bench.spec, registry=True))
+    bench.up(spec)
     assert "server-1: goes on; it stood still" in bench.said
     assert not any(memory.stands_still(lab, machine.name) for machine in lab.machines)
     assert httpx.get(f"http://127.0.0.1:{lab.registry_port}/v2/").status_code == 200
@@ -302,7 +303,7 @@ def test_a_machine_whose_memory_never_came_starts_from_its_disk(bench: Bench) ->
 def test_told_to_end_a_save_ends_as_by_ctrl_c_and_the_machines_go_on(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lab = bench.up()
+    lab = bench.up(replace(bench.spec, qemu_options=()))
 
     def told(lab: Lab, node: str) -> Path:
         assert memory.stands_still(lab, node)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,6 +132,21 @@ def test_images_that_cannot_be_copied_are_said_once_with_what_to_do(tmp_path: Pa
     with pytest.raises(ClusterupError, match="can't be copied") as raised:
         copy_images(tmp_path, tmp_path / "other")
     assert (raised.value.got or "").count("No such file") == 1
+    assert "make room" not in raised.value.hint
+
+
+def test_where_there_is_no_room_for_images_it_is_room_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "registry").mkdir()
+    (tmp_path / "registry" / "link").write_bytes(b"sha256:0")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copy2", full)
+    with pytest.raises(ClusterupError, match="can't be copied") as raised:
+        copy_images(tmp_path, tmp_path / "other")
     assert "make room" in raised.value.hint
 
 
@@ -212,12 +230,12 @@ def test_a_lab_file_without_any_memory_is_one_that_cannot_be_read(
         (LabSpec(segments=0), "--segments 0; allowed: 1 to 4"),
         (LabSpec(segments=5), "--segments 5"),
         (LabSpec(segments=2, on=(("server-1", 3),)), "--on server-1=3; allowed: 1 to 2"),
-        (LabSpec(segments=2, on=(("server-9", 1),)), "--on server-9 is none of its machines"),
+        (LabSpec(segments=2, on=(("server-9", 1),)), "--on server-9 is not a machine of this lab"),
         (LabSpec(memory_of=(("server-1", 63),)), "--memory server-1=63; allowed: 64 to"),
-        (LabSpec(memory_of=(("agent-1", 2048),)), "--memory agent-1 is none of its machines"),
+        (LabSpec(memory_of=(("agent-1", 2048),)), "--memory agent-1 is not a machine of this lab"),
         (LabSpec(second_disk=2000), "--second-disk 2000"),
         (LabSpec(second_disk_of=(("server-1", -1),)), "--second-disk server-1=-1"),
-        (LabSpec(second_disk_of=(("other", 1),)), "--second-disk other is none of its machines"),
+        (LabSpec(second_disk_of=(("other", 1),)), "--second-disk other is not a machine of this lab"),
     ],
 )
 def test_a_shape_that_no_lab_can_have_is_bad_use(spec: LabSpec, said: str) -> None:
@@ -339,8 +357,8 @@ def test_a_number_is_for_every_machine_and_a_name_with_one_for_that_machine() ->
         (Wishes(memory=["-5"]), "--memory -5"),
         (Wishes(memory=["٣"]), "--memory"),
         (Wishes(memory=["9" * 5000]), "--memory 999"),
-        (Wishes(memory=["1024", "2048"]), "said a second time"),
-        (Wishes(second_disk=["server-1=1", "server-1=2"]), "said a second time of server-1"),
+        (Wishes(memory=["1024", "2048"]), "given twice"),
+        (Wishes(second_disk=["server-1=1", "server-1=2"]), "given twice for server-1"),
         (Wishes(on=["2"]), "--on 2"),
     ],
 )
