@@ -25,10 +25,10 @@ def start() -> None:
     gc.set_threshold(GARBAGE_AFTER)
     # No plug-in of another package has a word in how an inventory is read, and looking for one takes time.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    guard_streams()
     try:
         # A Ctrl-C that was blocked comes now.
         settle()
+        guard_streams()
         from bootstrap.cli.main import main
 
         main()

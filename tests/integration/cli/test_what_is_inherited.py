@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import signal
 import stat
 import subprocess
@@ -117,3 +118,17 @@ def test_text_in_files_is_utf_8_whatever_the_locale_has(tmp_path: Path) -> None:
         check=False,
     )
     assert done.stdout == "'Stra\\xdfe'\n", done.stderr
+
+
+def test_who_reads_from_a_pipe_has_each_line_when_it_is_said() -> None:
+    says = "import sys; sys.stdout.write('said\\n'); sys.stdin.read()"
+    begins = "from bootstrap.inherited import settle; from bootstrap.outside import guard_streams"
+    program = f"{begins}; settle(); guard_streams(); {says}"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], env={}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        # It ends when nobody holds its standard input any more, and would write then.
+        said, _, _ = select.select([process.stdout], [], [], 60)
+        assert said
+        assert process.stdout.readline() == b"said\n"
