@@ -26,8 +26,10 @@ TIMEOUT = 900.0
 BANDWIDTH = 1 << 40
 EVERY = 0.05
 ENDED = frozenset({"completed", "failed", "cancelled"})
-# RunState of the QMP reference: told to stop, while its memory is written, and after that.
+# Told to stop, while its memory is written, and after that.
 STILL = frozenset({"paused", "finish-migrate", "postmigrate"})
+# It was started to take the memory of another one, and has not got it.
+WAITS_FOR_MEMORY = "inmigrate"
 
 
 def pause(lab: Lab, node: str) -> None:
@@ -46,20 +48,14 @@ def resume(lab: Lab, node: str) -> None:
         session.execute("cont")
 
 
-def stands_still(lab: Lab, node: str) -> bool:
-    """Whether a machine is paused that runs otherwise. Raises OSError where its QEMU ended."""
-    return _status(lab, node) in STILL
-
-
-def waits_for_memory(lab: Lab, node: str) -> bool:
-    """Whether a machine was started to take the memory of another one and has not got it. Raises OSError where its QEMU
-    ended."""
-    return _status(lab, node) == "inmigrate"
-
-
-def _status(lab: Lab, node: str) -> str:
-    with qmp(_socket(lab, node)) as session:
-        return str(session.execute("query-status")["status"])
+def run_state(lab: Lab, node: str) -> str:
+    """What a machine is doing, as in running, or one of `STILL` and `WAITS_FOR_MEMORY`; "" where its QEMU does not
+    answer. Source: RunState in the QMP reference."""
+    try:
+        with qmp(_socket(lab, node)) as session:
+            return str(session.execute("query-status")["status"])
+    except OSError:
+        return ""
 
 
 def write_memory(lab: Lab, node: str) -> Path:

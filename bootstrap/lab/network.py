@@ -11,7 +11,7 @@ from bootstrap.lab import process
 from bootstrap.lab.machine import answers, port_is_free, port_taken
 from bootstrap.lab.plan import network_of
 from bootstrap.lab.qemu import LAB_FOLDER, switch_folder
-from bootstrap.lab.registry import REGISTRY_SOCKET, registry_running, start_registry, stop_registry
+from bootstrap.lab.registry import PROXY_HEAD, registry_listener, registry_running, start_registry, stop_registry
 from bootstrap.lab.router import router_running, start_router, stop_router
 from bootstrap.lab.spec import Lab
 from bootstrap.lab.tools import ready_tree
@@ -27,15 +27,9 @@ BALANCER_CONFIGURATION = "haproxy.cfg"
 def balancer_configuration(lab: Lab) -> str:
     """HAProxy's configuration: connections pass through whole, and go to servers whose API server is ready."""
     servers = "\n".join(f"    server {server.name} 127.0.0.1:{server.api_port} check" for server in lab.servers)
+    registry = "" if lab.registry_port is None else registry_listener(f"127.0.0.1:{lab.registry_port}")
     return f"""\
-global
-    maxconn 2000
-    nbthread 1
-
-defaults
-    mode tcp
-    log stdout format raw local0 notice
-    timeout connect 10s
+{PROXY_HEAD}\
     # A watch may be silent for long.
     timeout client 2h
     timeout server 2h
@@ -49,18 +43,7 @@ listen kubernetes
     # Only which server is asked depends on this check: client and API server still verify each other.
     default-server check-ssl verify none inter 10s fastinter 5s fall 3 rise 1 on-marked-down shutdown-sessions
 {servers}
-{_registry(lab)}"""
-
-
-def _registry(lab: Lab) -> str:
-    """The way of those who push to the registry."""
-    if lab.registry_port is None:
-        return ""
-    return f"""
-listen registry
-    bind 127.0.0.1:{lab.registry_port}
-    server registry unix@{LAB_FOLDER}/{REGISTRY_SOCKET}
-"""
+{registry}"""
 
 
 def start_network(lab: Lab, say: Say) -> None:

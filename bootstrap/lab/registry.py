@@ -32,6 +32,17 @@ IMAGES = "registry"
 UPLOADS = "_uploads"
 # The file of a blob, below blobs/sha256/.
 LAYER = "data"
+# What every HAProxy of a lab begins with.
+PROXY_HEAD = """\
+global
+    maxconn 2000
+    nbthread 1
+
+defaults
+    mode tcp
+    log stdout format raw local0 notice
+    timeout connect 10s
+"""
 
 
 def registry_configuration() -> str:
@@ -45,6 +56,15 @@ def registry_configuration() -> str:
         },
         indent=1,
     )
+
+
+def registry_listener(place: str) -> str:
+    """HAProxy's section that leads from `place`, as in 127.0.0.1:5000, to the registry's socket."""
+    return f"""
+listen registry
+    bind {place}
+    server registry unix@{LAB_FOLDER}/{REGISTRY_SOCKET}
+"""
 
 
 def registry_lines(port: int) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
 """The router between a lab's segments, which also has the address at which machines find the registry.
 
-It is Linux' own: a network namespace that forwards, with a tap device on each segment's switch (vde_plug2tap). Making
-one takes no root, only what the tools tree is entered with anyway (user namespaces), and /dev/net/tun, which every
-distribution lets everybody open. A namespace of processes holds it together: its first one is the script, which ends
-when anything in it ends, and takes the others with it.
+It is the Linux kernel's own forwarding: a network namespace with a tap device on each segment's switch (vde_plug2tap).
+Making one takes no root, only what the tools tree is entered with anyway (user namespaces), and /dev/net/tun, which
+every distribution lets everybody open. A namespace of processes holds it together: its first one is the script, which
+ends when anything in it ends, and takes the others with it.
 Source: https://docs.kernel.org/networking/tuntap.html, user_namespaces(7), vde_plug2tap(1)
 """
 
@@ -17,7 +17,7 @@ from bootstrap.errors import ClusterupError
 from bootstrap.lab import process
 from bootstrap.lab.plan import address_in
 from bootstrap.lab.qemu import LAB_FOLDER, switch_folder
-from bootstrap.lab.registry import REGISTRY_SOCKET
+from bootstrap.lab.registry import PROXY_HEAD, registry_listener
 from bootstrap.lab.spec import PREFIX_LENGTH, REGISTRY_ADDRESS, REGISTRY_PORT, ROUTER, Lab, hardware_address
 from bootstrap.lab.tools import ready_tree
 from bootstrap.paths import templates_dir
@@ -90,21 +90,10 @@ def _card(lab: str, segment: int) -> str:
 def way_to_registry() -> str:
     """HAProxy's configuration in the router: what comes to the registry's address goes to its socket."""
     return f"""\
-global
-    maxconn 2000
-    nbthread 1
-
-defaults
-    mode tcp
-    log stdout format raw local0 notice
-    timeout connect 10s
+{PROXY_HEAD}\
     timeout client 1h
     timeout server 1h
-
-listen registry
-    bind {REGISTRY_ADDRESS}:{REGISTRY_PORT}
-    server registry unix@{LAB_FOLDER}/{REGISTRY_SOCKET}
-"""
+{registry_listener(f"{REGISTRY_ADDRESS}:{REGISTRY_PORT}")}"""
 
 
 def require_tun(device: Path) -> None:

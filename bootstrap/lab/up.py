@@ -95,11 +95,12 @@ def _awake(lab: Lab, say: Say) -> list[str]:
     for machine in lab.machines:
         if not machine_running(lab, machine.name):
             continue
-        if memory.waits_for_memory(lab, machine.name):
+        state = memory.run_state(lab, machine.name)
+        if state == memory.WAITS_FOR_MEMORY:
             stop_machine(lab, machine.name)
             say(f"{machine.name}: switched off, because its saved memory was not read to the end")
             continue
-        if memory.stands_still(lab, machine.name):
+        if state in memory.STILL:
             memory.resume(lab, machine.name)
             say(f"{machine.name}: goes on; it stood still")
         running.append(machine.name)

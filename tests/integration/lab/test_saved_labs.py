@@ -285,7 +285,7 @@ def test_machines_that_a_killed_command_left_standing_still_go_on_with_the_next_
     bench.said.clear()
     bench.up(spec)
     assert "server-1: goes on; it stood still" in bench.said
-    assert not any(memory.stands_still(lab, machine.name) for machine in lab.machines)
+    assert not any(memory.run_state(lab, machine.name) in memory.STILL for machine in lab.machines)
     assert httpx.get(f"http://127.0.0.1:{lab.registry_port}/v2/").status_code == 200
 
 
@@ -297,7 +297,17 @@ def test_a_machine_whose_memory_never_came_starts_from_its_disk(bench: Bench) ->
     bench.up()
     assert f"{NODE}: switched off, because its saved memory was not read to the end" in bench.said
     assert f"{NODE}: switched on" in bench.said
-    assert not memory.waits_for_memory(lab, NODE)
+    assert memory.run_state(lab, NODE) not in ("", memory.WAITS_FOR_MEMORY)
+
+
+def test_a_machine_whose_qemu_does_not_answer_is_left_as_it_is(bench: Bench) -> None:
+    lab = bench.up()
+    (machine_folder(lab, NODE) / "qmp.sock").unlink()
+    assert memory.run_state(lab, NODE) == ""
+    bench.said.clear()
+    bench.up()
+    assert machine_running(lab, NODE)
+    assert not [line for line in bench.said if line.startswith(NODE)]
 
 
 def test_told_to_end_a_save_ends_as_by_ctrl_c_and_the_machines_go_on(
@@ -306,14 +316,14 @@ def test_told_to_end_a_save_ends_as_by_ctrl_c_and_the_machines_go_on(
     lab = bench.up(replace(bench.spec, qemu_options=()))
 
     def told(lab: Lab, node: str) -> Path:
-        assert memory.stands_still(lab, node)
+        assert memory.run_state(lab, node) in memory.STILL
         os.kill(os.getpid(), signal.SIGTERM)
         return lab.folder
 
     monkeypatch.setattr(memory, "write_memory", told)
     with pytest.raises(KeyboardInterrupt):
         lab_save("bench", "ready", say=bench.said.append)
-    assert not any(memory.stands_still(lab, machine.name) for machine in lab.machines)
+    assert not any(memory.run_state(lab, machine.name) in memory.STILL for machine in lab.machines)
     assert not all_saved()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
