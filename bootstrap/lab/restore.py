@@ -4,6 +4,7 @@ cluster."""
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,6 +13,7 @@ from pathlib import Path
 from bootstrap.errors import Refused
 from bootstrap.lab import memory
 from bootstrap.lab.clocks import set_clocks
+from bootstrap.lab.controllers import LONG, restart_controllers, wait_for_controllers
 from bootstrap.lab.disks import LIVE_IMAGE, Shelf, linked, restore_disks
 from bootstrap.lab.down import end_lab
 from bootstrap.lab.health import operator_of, wait_until_well
@@ -178,8 +180,13 @@ def _wait(saved: Saved, lab: Lab, say: Say) -> None:
         outside = set(saved.running) - set(operator.names if saved.health is not None else ())
         wait_until_reached(lab, outside, {}, say=lambda _: None)
         set_clocks(lab, operator, saved.running, say)
-        if saved.health is not None:
-            wait_until_well(operator, saved.health, say=say)
+        if saved.health is None:
+            return
+        stood_still = time.time() - saved.time
+        restarted = restart_controllers(operator, saved.running, say) if stood_still > LONG else None
+        wait_until_well(operator, saved.health, say=say)
+        if restarted is not None and saved.health.servers:
+            wait_for_controllers(operator, restarted)
 
 
 def _require_no_cluster(lab: str) -> None:

@@ -10,6 +10,8 @@ from functools import partial
 import pytest
 
 from bootstrap.inventory.load import load_inventory
+from bootstrap.lab.restore import lab_restore
+from bootstrap.lab.saved import find_saved
 from bootstrap.steps.console_entry import over_console
 from bootstrap.steps.consoles import console_target
 from bootstrap.transport.base import Command
@@ -17,12 +19,15 @@ from bootstrap.transport.serial.shell import Patience
 from tests.e2e.labs import Labs
 from tests.e2e.operator import Operator
 from tests.e2e.shapes import BY_CONSOLE, SERVERS, THREE_BARE
+from tests.helpers.daemons import wait_for
 
 pytestmark = pytest.mark.e2e
 # What a command says on a machine.
 Runs = Callable[[str], str]
 # Seconds that clocks may differ by: setting one takes a moment on a busy machine.
 NEAR = 10.0
+# Tokens of controllers are good for one.
+HOURS = 2 * 3600.0
 
 
 def test_a_cluster_that_was_put_aside_and_taken_down_is_back_and_healthy_with_what_was_written_before(
@@ -47,6 +52,26 @@ def test_a_cluster_that_was_put_aside_and_taken_down_is_back_and_healthy_with_wh
     assert max(apart(partial(cluster.runs_on, name)) for name in SERVERS) < NEAR
     assert "nothing to do" in cluster.clusterup("plan", "lab.yaml")
     cluster.kubectl("delete", "configmap", "before")
+
+
+@pytest.mark.breaks
+def test_controllers_are_at_work_again_after_machines_stood_still_for_hours(
+    cluster: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"{cluster.name}-hours"
+    cluster.clusterup("lab", "save", name, "--name", cluster.name, "--keep", "100")
+    now = time.time
+    try:
+        with monkeypatch.context() as later:
+            later.setattr("time.time", lambda: now() + HOURS)
+            lab_restore(find_saved(name), cluster.inventory, say=print)
+    finally:
+        cluster.clusterup("lab", "forget", name, "--yes")
+    assert apart(partial(cluster.runs_on, SERVERS[0])) > HOURS - NEAR
+    # A controller makes this account, with a token of its own; those of before have ended.
+    cluster.kubectl("create", "namespace", "later")
+    account = ("get", "serviceaccount", "default", "--namespace", "later")
+    wait_for(lambda: cluster.asks(*account).returncode == 0, "a controller to be at work", 120)
 
 
 def test_bare_machines_that_stood_still_have_the_right_time_and_what_had_no_network_has_none(labs: Labs) -> None:
