@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 # What a restore waits for at most until all is well: emulated machines on a busy host. Seconds.
 TIMEOUT = 600.0
+NEXT = "the machines go on: look with clusterup status, or restore it again"
 SAY_EVERY = 20.0
 LOOK_EVERY = 0.5
 
@@ -158,7 +159,7 @@ def wait_until_well(operator: Operator, wanted: Health, *, say: Say, timeout: fl
                 step="lab restore",
                 tried="wait for " + "; ".join(lacking),
                 got="; ".join(f"{name}: {why}" for name, why in sorted(found.silent.items())) or "not yet",
-                hint="the machines go on: look with clusterup status, or restore it again",
+                hint=NEXT,
             )
         if time.monotonic() - told > SAY_EVERY:
             told = time.monotonic()

@@ -1,4 +1,4 @@
-"""Controllers whose tokens ended while the machines stood still."""
+"""Controllers whose tokens expired while the machines stood still."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def operator(machine: Machine) -> Operator:
     )
 
 
-def test_controller_managers_of_servers_are_started_anew() -> None:
+def test_controller_managers_of_servers_are_restarted() -> None:
     machine = Machine()
     controllers.restart_controllers(operator(machine), ["s1", "a1"], pytest.fail)
     assert machine.ran == ["systemctl try-restart kube-controller-manager.service"]
@@ -74,7 +74,10 @@ def test_controller_managers_of_servers_are_started_anew() -> None:
 def test_a_server_where_that_is_not_possible_is_named() -> None:
     said: list[str] = []
     controllers.restart_controllers(operator(Machine(broken=True)), ["s1"], said.append)
-    assert said == ["s1: its controllers may have no tokens that are good: silence"]
+    assert said == [
+        "s1: its controller manager could not be restarted, and its tokens may have expired: silence; "
+        "next: restore the lab again, or run `systemctl try-restart kube-controller-manager.service` there"
+    ]
 
 
 def test_nobody_is_asked_where_no_server_runs() -> None:
@@ -100,3 +103,16 @@ def test_the_lock_of_those_before_is_taken_from_them_until_somebody_new_has_it(
     controllers.wait_for_controllers(operator(Machine()), SINCE)
     assert api.deleted == deleted
     assert api.acquired == []
+
+
+def test_where_none_gets_the_lock_it_is_said_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def any_api(*_: object) -> Iterator[Api]:
+        yield Api([None])
+
+    monkeypatch.setattr(controllers, "any_api", any_api)
+    monkeypatch.setattr(controllers, "ELECTED_SECONDS", 0.0)
+    with pytest.raises(ClusterupError) as raised:
+        controllers.wait_for_controllers(operator(Machine()), SINCE)
+    assert raised.value.problem == "waited 0 s in vain for a controller manager to be at work"
+    assert raised.value.hint == "the machines go on: look with clusterup status, or restore it again"
