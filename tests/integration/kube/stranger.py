@@ -61,6 +61,10 @@ class Stranger:
         with daemon(self._argv(*KUBELET, *flags), self.log("kubelet")) as it:
             yield it
 
+    def has_client_certificate(self) -> bool:
+        """Whether its kubelet has one: the link to the newest is made after the file that it names is written."""
+        return self.file("/var/lib/kubelet/pki/kubelet-client-current.pem").is_symlink()
+
     def client_certificates(self) -> list[bytes]:
         """What its kubelet shows to API servers, with the key. The link to the newest is of the machine's own root."""
         return [path.read_bytes() for path in self.file("/var/lib/kubelet/pki").glob("kubelet-client-[0-9]*.pem")]

@@ -137,7 +137,7 @@ def test_it_joins_as_far_as_a_machine_without_a_runtime_can(cluster: Cluster, st
         shown = yaml.safe_load(stranger.file("/etc/kubernetes/bootstrap-kubelet.conf").read_bytes())
         # What a systemd would start now.
         with stranger.kubelet():
-            wait_for(lambda: bool(stranger.client_certificates()), "the kubelet's certificate")
+            wait_for(stranger.has_client_certificate, "the kubelet's certificate")
     assert shown["clusters"][0]["cluster"]["server"] == f"https://{cluster.endpoint}"
     assert shown["users"][0]["user"] == {"token": token.reveal()}
     assert stranger.file("/etc/kubernetes/pki/ca.crt").read_bytes() == cluster.server.pki.ca.cert_pem
