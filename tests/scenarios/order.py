@@ -1,0 +1,121 @@
+"""Which scenario comes after which, and which of them is begun: calculations, without a file or a clock."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TypeVar
+
+from tests.scenarios.record import NO_GIT, Record
+
+# Every scenario has to have passed within so many submissions, this one included.
+WITHIN = 3
+# Where no record was kept, so many commits count as one submission.
+COMMITS = 50
+# A scenario that no record knows is expected to take so many seconds.
+UNKNOWN = 15 * 60
+FOLDER = "tests/e2e"
+# The marker of scenarios that are never left out.
+EVERY_TIME = "every_time"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A module of end-to-end tests. `path` is that of its file, seen from the repository's root."""
+
+    path: str
+    every_time: bool = False
+
+    @property
+    def name(self) -> str:
+        """As in cluster/drift."""
+        return name_of(self.path)
+
+    @property
+    def room(self) -> str:
+        """The folder, whose modules share a lab."""
+        return str(PurePath(self.name).parent)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What is tested. `turn` is a number of its own, which decides between equals. `commits` are the times of commits
+    that may have been submitted without a record, in seconds since the epoch."""
+
+    commit: str
+    turn: int = 0
+    commits: tuple[int, ...] = ()
+
+
+def name_of(path: str) -> str:
+    """A scenario's name: tests/e2e/cluster/test_drift.py is cluster/drift."""
+    inside = PurePath(path).relative_to(FOLDER)
+    return str(inside.with_name(inside.stem.removeprefix("test_")))
+
+
+def age(name: str, record: Record, submission: Submission) -> int | None:
+    """How many submissions ago it passed: 0 is at this very commit, 1 since the newest submission before it. None where
+    it never passed, or has failed since."""
+    passed, failed = record.passed.get(name), record.failed.get(name)
+    if passed is None or (failed is not None and failed.at > passed.at):
+        return None
+    if passed.commit == submission.commit != NO_GIT:
+        return 0
+    ours = {passed.commit, submission.commit} - {NO_GIT}
+    later = [run for run in record.runs if run.at > passed.at and run.commit not in ours]
+    return 1 + len(later) + len(unrecorded(record, submission, passed.at)) // COMMITS
+
+
+def unrecorded(record: Record, submission: Submission, since: int) -> list[int]:
+    """Of the commits that may have been submitted without a record those after the newest run and after `since`."""
+    known = max([since, *(run.at for run in record.runs)])
+    return [at for at in submission.commits if at > known]
+
+
+def ordered(scenarios: Iterable[Scenario], record: Record, submission: Submission) -> list[Scenario]:
+    """Those of every time first, then those that passed longest ago, never being longest; between equals by name, begun
+    at another one for each submission. Within that, those of a room come after each other."""
+    classes: dict[tuple[bool, float], list[tuple[float, Scenario]]] = defaultdict(list)
+    for scenario in scenarios:
+        found = age(scenario.name, record, submission)
+        ago = float("inf") if found is None else found
+        # All of them run: that they are grouped by room counts for more than which is older.
+        key = (False, 0.0) if scenario.every_time else (True, -ago)
+        classes[key].append((ago, scenario))
+    order: list[Scenario] = []
+    for key in sorted(classes):
+        order += _by_room(classes[key], submission.turn, order[-1].room if order else "")
+    return order
+
+
+def fits(took: int | None, now: float, until: float) -> bool:
+    """Whether a scenario that took so many seconds the last time would be over by `until` when it is begun now."""
+    return now + (UNKNOWN if took is None else took) <= until
+
+
+def seconds_taken(record: Record) -> dict[str, int]:
+    """How long each scenario took when it last passed."""
+    return {name: seen.seconds for name, seen in record.passed.items()}
+
+
+def _by_room(aged: Sequence[tuple[float, Scenario]], turn: int, last_room: str) -> list[Scenario]:
+    """Room by room, that of the last scenario before them first: its lab still runs."""
+    rooms: dict[str, list[tuple[float, Scenario]]] = defaultdict(list)
+    for ago, scenario in aged:
+        rooms[scenario.room].append((ago, scenario))
+    names = _turned(sorted(rooms), turn)
+    names.sort(key=lambda room: (room != last_room, -max(ago for ago, _ in rooms[room])))
+    order: list[Scenario] = []
+    for room in names:
+        members = _turned(sorted(rooms[room], key=lambda each: each[1].name), turn)
+        order += [scenario for _, scenario in sorted(members, key=lambda each: -each[0])]
+    return order
+
+
+def _turned(things: list[T], turn: int) -> list[T]:
+    by = turn % len(things) if things else 0
+    return things[by:] + things[:by]

@@ -1,0 +1,130 @@
+"""What a run proves, in words: which scenarios it ran, which it left out, and whether that may be."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tests.scenarios.commit import RECORD
+from tests.scenarios.order import COMMITS, WITHIN, Scenario, Submission, age, seconds_taken, unrecorded
+from tests.scenarios.record import CHANGED, NO_GIT, Record, Seen, moment
+
+# pytest has 0 to 5 for itself.
+TOO_LITTLE = 8
+PASSED = "passed"
+FAILED = "failed"
+NOT_RUN = "not run"
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A scenario that did not pass in a whole run, and what is to be known of it. `blamed` is why the run may not count
+    as green; nothing where it may."""
+
+    scenario: Scenario
+    outcome: str
+    last: str
+    blamed: str
+
+
+def missing(
+    scenarios: Iterable[Scenario], outcomes: Mapping[str, str], record: Record, submission: Submission
+) -> list[Missing]:
+    """The scenarios that did not pass, by what the record knew of them when the run began. `outcomes` are in words, by
+    name, of all that the run had something to do with."""
+    found = []
+    for scenario in scenarios:
+        outcome = outcomes.get(scenario.name, NOT_RUN)
+        if outcome != PASSED:
+            ago = age(scenario.name, record, submission)
+            found.append(Missing(scenario, outcome, last_pass(scenario.name, record, ago), _blame(scenario, ago)))
+    return found
+
+
+def last_pass(name: str, record: Record, ago: int | None) -> str:
+    """When it last passed, in words."""
+    passed = record.passed.get(name)
+    if passed is None:
+        return "it has never passed, as far as is recorded"
+    words = f"it last passed at {_short(passed)}, on {moment(passed.at)}"
+    if ago is None:
+        return f"{words}, and has failed since"
+    return f"{words}, {_ago(ago)}"
+
+
+def words(left: Sequence[Missing]) -> list[str]:
+    """What is said at the end of a whole run of the scenarios that did not pass in it."""
+    blamed = [each for each in left if each.blamed]
+    kept = [each for each in left if not each.blamed]
+    lines = []
+    if kept:
+        lines.append(f"Not passed in this run, but within the last {WITHIN} submissions:")
+        lines += [f"  {each.scenario.name}: {each.outcome}; {each.last}" for each in kept]
+    if blamed:
+        lines.append(f"This run does not prove enough (exit code {TOO_LITTLE}, unless something worse has another):")
+        lines += [f"  {each.scenario.name}: {each.outcome}; {each.last}; {each.blamed}" for each in blamed]
+        lines.append(f"What to do: run them, bring the record into the repository, and commit {RECORD}:")
+        lines.append(f"  scripts/test {' '.join(each.scenario.path for each in blamed)}")
+        lines.append("  scripts/record-scenarios")
+        if any(each.scenario.every_time for each in blamed):
+            lines.append("Where a machine is too slow for those that run every time: CLUSTERUP_TEST_MINUTES=120")
+    return lines
+
+
+def table(
+    scenarios: Collection[Scenario], outcomes: Mapping[str, str], record: Record, submission: Submission
+) -> list[str]:
+    """A line for each scenario: what came of it now, how long it took when it last passed, and when that was."""
+    took = seconds_taken(record)
+    rows = [("scenario", "this time", "took", "last passed at", "when", "")]
+    for scenario in sorted(scenarios, key=lambda each: each.name):
+        seen = record.passed.get(scenario.name)
+        ago = age(scenario.name, record, submission)
+        rows.append(
+            (
+                scenario.name + (" *" if scenario.every_time else ""),
+                outcomes.get(scenario.name, "-").partition(":")[0],
+                f"{took[scenario.name]} s" if seen else "-",
+                _short(seen) if seen else "-",
+                moment(seen.at) if seen else "never",
+                _when(outcomes.get(scenario.name), ago) if seen else "",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [*lines, *(["* runs every time"] if any(each.every_time for each in scenarios) else [])]
+
+
+def counted(record: Record, submission: Submission) -> str:
+    """What submissions are counted by, in words."""
+    runs = f"{len(record.runs)} whole runs are recorded"
+    if record.runs:
+        runs += f", the newest at {_short(record.runs[-1])} on {moment(record.runs[-1].at)}"
+    commits = len(unrecorded(record, submission, 0))
+    return f"{runs}." if not commits else f"{runs}; {commits} commits since, {COMMITS} of which count as a submission."
+
+
+def _blame(scenario: Scenario, ago: int | None) -> str:
+    if scenario.every_time:
+        return "it has to pass every time"
+    if ago is None or ago >= WITHIN:
+        return f"each has to pass within {WITHIN} submissions"
+    return ""
+
+
+def _short(seen: Seen) -> str:
+    if seen.commit == NO_GIT:
+        return NO_GIT
+    return seen.commit[:8] + (CHANGED if seen.commit.endswith(CHANGED) else "")
+
+
+def _when(outcome: str | None, ago: int | None) -> str:
+    if outcome == PASSED:
+        return "now"
+    return "has failed since" if ago is None else _ago(ago)
+
+
+def _ago(ago: int) -> str:
+    if ago == 0:
+        return "at this commit"
+    return "1 submission ago" if ago == 1 else f"{ago} submissions ago"
