@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import time
-
 import pytest
 
-pytest_plugins = ["tests.inherited", "tests.shared_out"]
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """No test on virtual machines begins after CLUSTERUP_TEST_UNTIL (seconds since the epoch), which scripts/test sets:
-    a slow machine would need hours for all of them."""
-    until = float(os.environ.get("CLUSTERUP_TEST_UNTIL", "inf"))
-    if item.get_closest_marker("e2e") and time.time() > until:
-        pytest.skip("this machine is too slow: the hour for tests is over (scripts/test FILE runs those of one file)")
+# The state that tests begin in; how several processes share them; the order of end-to-end tests, their record and their
+# limit of time (docs/testing.md).
+pytest_plugins = ["tests.inherited", "tests.shared_out", "tests.scenarios.plugin"]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

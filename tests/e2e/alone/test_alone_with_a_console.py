@@ -27,7 +27,7 @@ from tests.e2e.labs import Labs
 from tests.e2e.operator import Operator
 from tests.helpers.paced_wire import Carried, paced_wire
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.every_time]
 MACHINE = "server-1"
 RATE = 1_000_000
 MEASURED = 4_000_000

@@ -15,7 +15,7 @@ from tests.e2e.operator import Operator
 from tests.e2e.shapes import APPLIED, PLAN, SERVERS, THREE_BARE, THREE_SERVERS
 from tests.helpers.daemons import wait_for
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.every_time]
 IMAGE = "clusterup.local/busybox:1"
 
 

@@ -20,7 +20,7 @@ from tests.e2e.operator import Operator
 from tests.e2e.shapes import SERVERS
 from tests.helpers.daemons import wait_for
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.every_time]
 ONE, TWO, THREE = SERVERS
 
 

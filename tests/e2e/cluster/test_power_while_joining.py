@@ -10,7 +10,7 @@ from tests.e2e.cluster.test_drift import every_server_votes, remove_member
 from tests.e2e.operator import Operator
 from tests.e2e.shapes import SERVERS
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.every_time]
 THREE = SERVERS[2]
 
 

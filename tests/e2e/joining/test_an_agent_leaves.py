@@ -16,7 +16,7 @@ from tests.e2e.operator import Operator
 from tests.e2e.shapes import AGENT, SERVER, SERVER_AND_AGENT
 from tests.helpers.daemons import wait_for
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.every_time]
 MINUTES = 60.0
 
 

@@ -23,7 +23,7 @@ from tests.e2e.operator import Operator
 from tests.e2e.shapes import AGENT, ONE_SERVER, SERVER
 from tests.helpers.daemons import wait_for
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.every_time]
 JOINS = AGENT
 
 

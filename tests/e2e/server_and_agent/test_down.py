@@ -12,7 +12,7 @@ from bootstrap.steps.clean_commands import state_of_files
 from tests.e2e.operator import Operator
 from tests.e2e.shapes import AGENT, SERVER
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.every_time]
 NODES = (SERVER, AGENT)
 
 

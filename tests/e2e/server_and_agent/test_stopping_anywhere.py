@@ -21,7 +21,7 @@ from tests.e2e.operator import Operator
 from tests.e2e.shapes import AGENT, SERVER
 from tests.helpers.daemons import wait_for
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.every_time]
 KILLS = int(os.environ.get("CLUSTERUP_KILLS", "6"))
 KILL_SECONDS = float(os.environ.get("CLUSTERUP_KILL_SECONDS", "300"))
 SEED = int(os.environ.get("CLUSTERUP_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)

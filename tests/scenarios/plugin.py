@@ -1,0 +1,224 @@
+"""pytest's part of the rule that CI tells the truth: end-to-end tests in the order of need, within a limit of time,
+with a record of what passed, and an exit code for a run that proves too little. docs/testing.md describes it.
+
+CLUSTERUP_TEST_UNTIL, which scripts/test sets for a run of everything, is when such a run has to be over, in seconds
+since the epoch. Without it a run does what it was asked for, and is no whole run.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import defaultdict
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+import pytest
+
+from bootstrap.errors import ClusterupError
+from tests.scenarios.commit import since_when, submission
+from tests.scenarios.files import cached, existing, now, readings
+from tests.scenarios.order import (
+    EVERY_TIME,
+    FOLDER,
+    UNKNOWN,
+    Scenario,
+    Submission,
+    fits,
+    name_of,
+    ordered,
+    seconds_taken,
+)
+from tests.scenarios.record import CHANGED, Record, Seen, add, merged
+from tests.scenarios.verdict import FAILED, PASSED, TOO_LITTLE, counted, missing, table, words
+
+UNTIL = "CLUSTERUP_TEST_UNTIL"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where several processes share the tests (-n), none of them sees a whole scenario: nothing is recorded there."""
+    shared = hasattr(config, "workerinput") or config.getoption("dist", "no") != "no"
+    if not shared and not config.option.collectonly:
+        config.pluginmanager.register(Scenarios(config.rootpath, _until()), "clusterup-scenarios")
+
+
+class Scenarios:
+    """One session of pytest: which scenarios there are, what came of each, and what is remembered of it."""
+
+    def __init__(self, root: Path, until: float | None) -> None:
+        self.root, self.until = root, until
+        self.began = now()
+        self.scenarios: dict[str, Scenario] = {}
+        self.written: dict[str, set[str]] = defaultdict(set)
+        self.results: dict[str, dict[str, str]] = defaultdict(dict)
+        self.outcomes: dict[str, str] = {}
+        self.begun: dict[str, float] = {}
+        self.record, self.seen = Record(), Record()
+        self.submission = Submission("")
+        self.complaints: list[str] = []
+
+    # What there is, and in which order
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        """Every test of a module counts, whichever of them were chosen afterwards."""
+        report = yield
+        name = self._name(collector)
+        if name and isinstance(collector, pytest.Module | pytest.Class) and report.passed:
+            self.written[name].discard(collector.nodeid)
+            self.written[name] |= {child.nodeid for child in report.result}
+        return report
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Scenarios come after all other tests, each in one piece."""
+        modules: dict[str, list[pytest.Item]] = defaultdict(list)
+        for item in items:
+            modules[self._name(item)].append(item)
+        others = modules.pop("", [])
+        if not modules:
+            return
+        committed, ours = readings(self.root)
+        self.complaints += [*committed.complaints, *ours.complaints]
+        self.record = merged(committed.record, ours.record)
+        self.submission = submission(self.root, since_when(committed.record, ours.record), now())
+        self.scenarios = {scenario.name: scenario for scenario in existing(self.root)}
+        for name, found in modules.items():
+            every_time = any(item.get_closest_marker(EVERY_TIME) for item in found)
+            self.scenarios[name] = Scenario(found[0].path.relative_to(self.root).as_posix(), every_time)
+        order = ordered((self.scenarios[name] for name in modules), self.record, self.submission)
+        items[:] = [*others, *(item for each in order for item in modules[each.name])]
+
+    # While they run
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
+        """A scenario is begun when there is time for it, and is recorded when its last test is over."""
+        name = self._name(item)
+        if name and name not in self.begun:
+            self._begin(name)
+        done = yield
+        if name and (nextitem is None or self._name(nextitem) != name):
+            self._end(name)
+        return done
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """No test of a scenario runs that there is no time for."""
+        why = self.outcomes.get(self._name(item), "")
+        if why:
+            pytest.skip(why)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A test passed when nothing of it failed or was skipped. One that is known to fail did what it should."""
+        name = self._name_at(report.nodeid.partition("::")[0])
+        if not name or self.results[name].get(report.nodeid) == FAILED:
+            return
+        expected = report.when == "call" and hasattr(report, "wasxfail")
+        if report.failed:
+            self.results[name][report.nodeid] = FAILED
+        elif report.skipped and not expected:
+            self.results[name][report.nodeid] = f"skipped: {_reason(report)}"
+        elif report.when == "call":
+            self.results[name][report.nodeid] = PASSED
+
+    def _begin(self, name: str) -> None:
+        """Begin a scenario, or leave it out where it would not be over in time: it would not be later either."""
+        self.begun[name] = now()
+        took = seconds_taken(merged(self.record, self.seen)).get(name)
+        if self.until is not None and not fits(took, self.begun[name], self.until):
+            left = max(0, round(self.until - self.begun[name]))
+            needs = f"{UNKNOWN} s, as no time is recorded," if took is None else f"{took} s"
+            self.outcomes[name] = f"left out for time: it needs {needs} and {left} s were left"
+
+    def _end(self, name: str) -> None:
+        """Remember what came of a scenario whose last test is over."""
+        if name in self.outcomes:
+            return
+        results = self.results[name]
+        if FAILED in results.values():
+            self.outcomes[name] = FAILED
+        elif skipped := next((result for result in results.values() if result != PASSED), ""):
+            self.outcomes[name] = skipped
+        else:
+            self.outcomes[name] = PASSED if results.keys() >= self.written[name] else "only some of its tests ran"
+        seen = Seen(self.submission.commit, int(now()), round(now() - self.begun[name]))
+        if self.outcomes[name] == PASSED:
+            self._remember(Record(passed={name: seen}))
+        # What fails while somebody still works on it says nothing of what is submitted.
+        elif self.outcomes[name] == FAILED and not self.submission.commit.endswith(CHANGED):
+            self._remember(Record(failed={name: seen}))
+
+    def _remember(self, more: Record) -> None:
+        self.seen = merged(self.seen, more)
+        if self.until is not None:
+            run = Seen(self.submission.commit, int(self.began), round(now() - self.began))
+            self.seen = merged(self.seen, Record((run,)))
+        try:
+            add(cached(), self.seen, now())
+        except (OSError, ClusterupError) as error:
+            self.complaints.append(f"this machine's record can't be written: {error}")
+
+    # At the end
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
+        """A whole run that proves too little has an exit code of its own, unless something worse has another. What is
+        to be known comes after all else that pytest says."""
+        for name in self.begun:
+            self._end(name)
+        lines = [] if self.until is None or not self.scenarios else self._judge(session, exitstatus)
+        yield
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        if not self.scenarios or reporter is None:
+            return
+        known = merged(self.record, Record(passed=self.seen.passed, failed=self.seen.failed))
+        reporter.section("scenarios")
+        for line in (
+            *table(self.scenarios.values(), self.outcomes, known, self.submission),
+            *dict.fromkeys(self.complaints),
+            *lines,
+        ):
+            reporter.write_line(line)
+
+    def _judge(self, session: pytest.Session, exitstatus: int) -> Sequence[str]:
+        if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            self._remember(Record())
+        left = missing(self.scenarios.values(), self.outcomes, self.record, self.submission)
+        if exitstatus == pytest.ExitCode.OK and any(each.blamed for each in left):
+            session.exitstatus = TOO_LITTLE
+        return [counted(self.record, self.submission), *words(left)]
+
+    # How things are called
+
+    def _name(self, node: pytest.Item | pytest.Collector) -> str:
+        try:
+            return self._name_at(node.path.relative_to(self.root).as_posix())
+        except ValueError:
+            return ""
+
+    def _name_at(self, path: str) -> str:
+        return name_of(path) if path.startswith(f"{FOLDER}/") and path.endswith(".py") else ""
+
+
+def _until() -> float | None:
+    configured = os.environ.get(UNTIL)
+    if configured is None:
+        return None
+    try:
+        until = float(configured)
+    except ValueError:
+        until = math.nan
+    if not math.isfinite(until):
+        raise pytest.UsageError(f"{UNTIL} is no time: {configured!r} (seconds since the epoch: date +%s)")
+    return until
+
+
+def _reason(report: pytest.TestReport) -> str:
+    """Why a test was skipped."""
+    found = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr or "")
+    return found.removeprefix("Skipped: ").partition("\n")[0][:200]

@@ -1,0 +1,416 @@
+"""CI tells the truth: what a made-up suite of scenarios comes to, by what ran in it and what was recorded before."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.scenarios import files, plugin
+from tests.scenarios.commit import RECORD
+from tests.scenarios.record import Record, Seen, merged, read, write
+from tests.scenarios.verdict import TOO_LITTLE
+from tests.unit.scenarios.repository import Repository
+
+pytest_plugins = ["pytester"]
+
+EVERY_TIME = "import pytest\npytestmark = pytest.mark.every_time\n"
+TEST = "def test_it(): pass\n"
+FAILS = "def test_it(): assert False\n"
+LIMIT = 600
+A_DAY = 24 * 3600
+
+
+class Clock:
+    """The time of day, as a test needs it."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.passed
+
+    def later(self, seconds: float) -> None:
+        """Time passes."""
+        self.passed += seconds
+
+
+class Suite:
+    """A made-up repository with scenarios, and a machine with a cache of its own."""
+
+    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.pytester, self.monkeypatch = pytester, monkeypatch
+        self.root = pytester.path
+        self.cache = self.root / "cache" / "clusterup" / "scenarios.json"
+        pytester.makeini("[pytest]\nmarkers =\n    every_time: never left out\naddopts = -p no:cacheprovider")
+        self.repository = Repository(self.root)
+
+    def scenario(self, name: str, text: str = TEST) -> None:
+        """A scenario of that name."""
+        room, _, module = name.partition("/")
+        path = self.root / "tests" / "e2e" / room / f"test_{module}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (path.parent / "__init__.py").touch()
+        path.write_text(text)
+
+    def knows(self, path: Path, *, ago: dict[str, int], seconds: int = 60, runs: int = 0) -> None:
+        """The record in that file says so many submissions before this one, a day apart, and how many of them ago each
+        scenario passed."""
+        now = int(time.time())
+        submitted = [Seen(f"{day:040x}", now - day * A_DAY, 3600) for day in range(runs, 0, -1)]
+        passed = {name: Seen(f"{day:040x}", now - day * A_DAY + 60, seconds) for name, day in ago.items()}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, merged(read(path, now).record, Record(tuple(submitted), passed)))
+
+    def runs(self, *arguments: str) -> pytest.RunResult:
+        """A run of what is asked for."""
+        self.monkeypatch.delenv(plugin.UNTIL, raising=False)
+        return self._run(*arguments)
+
+    def runs_whole(self, limit: float = LIMIT, *arguments: str) -> pytest.RunResult:
+        """A run of everything, which has to be over after so many seconds."""
+        self.monkeypatch.setenv(plugin.UNTIL, str(files.now() + limit))
+        return self._run(*(arguments or ("tests/e2e",)))
+
+    def _run(self, *arguments: str) -> pytest.RunResult:
+        if self.repository.git("status", "--porcelain"):
+            self.repository.commits("program", str(time.time()))
+        return self.pytester.runpytest_inprocess("-p", "tests.scenarios.plugin", "-v", *arguments)
+
+    def seen(self) -> dict[str, Any]:
+        """This machine's record."""
+        found: dict[str, Any] = json.loads(self.cache.read_text())
+        return found
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
+    """A repository without scenarios."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(pytester.path / "cache"))
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    # Other plugins take longer to load than all of this.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    return Suite(pytester, monkeypatch)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    """The clock that the plugin looks at."""
+    found = Clock()
+    for module in (plugin, files):
+        monkeypatch.setattr(module, "now", found)
+    yield found
+
+
+def order(result: pytest.RunResult) -> list[str]:
+    """The scenarios in the order in which their tests were reported."""
+    lines = [line.partition("::")[0] for line in result.outlines if "::" in line and line.startswith("tests/e2e/")]
+    return [line.removeprefix("tests/e2e/").replace("test_", "").removesuffix(".py") for line in dict.fromkeys(lines)]
+
+
+def test_a_run_in_which_everything_passes_is_green_and_is_recorded(suite: Suite) -> None:
+    for name in ("a/one", "a/two", "b/one"):
+        suite.scenario(name)
+    result = suite.runs_whole(2000)
+    assert result.ret == 0
+    assert suite.seen()["passed"].keys() == {"a/one", "a/two", "b/one"}
+    commit = suite.repository.git("rev-parse", "HEAD")
+    assert [run["commit"] for run in suite.seen()["runs"]] == [commit]
+    assert {seen["commit"] for seen in suite.seen()["passed"].values()} == {commit}
+    result.stdout.re_match_lines([r"scenario +this time +took", r"a/one +passed +0 s +[0-9a-f]{8} .* now$"])
+
+
+def test_a_scenario_left_out_for_time_that_passed_two_runs_ago_is_named_and_the_run_is_green(suite: Suite) -> None:
+    suite.scenario("a/long")
+    suite.scenario("a/short")
+    suite.knows(suite.cache, ago={"a/long": 2}, seconds=2 * LIMIT, runs=3)
+    suite.knows(suite.cache, ago={"a/short": 1})
+    result = suite.runs_whole()
+    assert result.ret == 0
+    assert order(result) == ["a/long", "a/short"]
+    result.assert_outcomes(passed=1, skipped=1)
+    result.stdout.fnmatch_lines(["*a/long: left out for time: it needs 1200 s and * s were left; *2 submissions ago"])
+
+
+def test_a_scenario_left_out_that_passed_three_runs_ago_makes_the_run_fail(suite: Suite) -> None:
+    suite.scenario("a/long")
+    suite.scenario("a/short")
+    suite.knows(suite.cache, ago={"a/long": 3}, seconds=2 * LIMIT, runs=3)
+    suite.knows(suite.cache, ago={"a/short": 1})
+    result = suite.runs_whole()
+    assert result.ret == TOO_LITTLE == 8
+    result.stdout.fnmatch_lines(
+        [
+            "This run does not prove enough (exit code 8*",
+            "  a/long: left out for time*3 submissions ago; each has to pass within 3 submissions",
+            "  scripts/test tests/e2e/a/test_long.py",
+            "  scripts/record-scenarios",
+        ]
+    )
+
+
+def test_one_of_every_time_that_is_left_out_makes_the_run_fail_at_once(suite: Suite) -> None:
+    suite.scenario("a/important", EVERY_TIME + TEST)
+    suite.scenario("a/short")
+    suite.knows(suite.cache, ago={"a/important": 1}, seconds=2 * LIMIT, runs=2)
+    suite.knows(suite.cache, ago={"a/short": 1})
+    result = suite.runs_whole()
+    assert result.ret == 8
+    result.stdout.fnmatch_lines(["  a/important: left out for time*1 submission ago; it has to pass every time"])
+
+
+def test_a_first_run_without_a_record_may_leave_nothing_out(suite: Suite) -> None:
+    suite.scenario("a/one")
+    result = suite.runs_whole()
+    assert result.ret == 8
+    result.stdout.fnmatch_lines(["  a/one: left out for time: it needs 900 s, as no time is recorded,*never passed*"])
+    assert [suite.seen()["runs"][0]["commit"]] == [suite.repository.git("rev-parse", "HEAD")]
+
+
+def test_a_scenario_that_pytest_was_told_to_ignore_is_left_out_too(suite: Suite) -> None:
+    suite.scenario("a/one")
+    suite.scenario("a/important", EVERY_TIME + TEST)
+    suite.knows(suite.cache, ago={"a/one": 1, "a/important": 1}, runs=1)
+    result = suite.runs_whole(LIMIT, "tests/e2e", "--ignore=tests/e2e/a/test_important.py")
+    assert result.ret == 8
+    result.stdout.fnmatch_lines(["  a/important: not run; *; it has to pass every time"])
+
+
+def test_three_whole_runs_that_leave_the_same_one_out_end_in_a_failure(suite: Suite, clock: Clock) -> None:
+    suite.scenario("a/short")
+    suite.scenario("a/long")
+    suite.knows(suite.cache, ago={"a/long": 1}, seconds=2 * LIMIT, runs=1)
+    suite.knows(suite.cache, ago={"a/short": 1})
+    codes = []
+    for submission in ("one", "two", "three"):
+        clock.later(A_DAY)
+        suite.repository.commits("program", submission)
+        codes.append(suite.runs_whole().ret)
+    assert codes == [0, 0, 8]
+
+
+def test_a_run_again_at_the_same_commit_is_no_submission_of_its_own(suite: Suite) -> None:
+    suite.scenario("a/short")
+    suite.scenario("a/long")
+    suite.knows(suite.cache, ago={"a/long": 2}, seconds=2 * LIMIT, runs=2)
+    suite.knows(suite.cache, ago={"a/short": 1})
+    assert [suite.runs_whole().ret for _ in range(3)] == [0, 0, 0]
+    suite.repository.commits("program", "another")
+    assert suite.runs_whole().ret == 8
+
+
+def test_scenarios_run_in_the_order_of_need_and_their_tests_in_the_order_of_the_file(suite: Suite) -> None:
+    suite.scenario("a/seen")
+    suite.scenario("a/longest_ago")
+    suite.scenario("b/never")
+    suite.scenario("c/important", EVERY_TIME + "def test_z(): pass\ndef test_a(): pass\n")
+    suite.knows(suite.cache, ago={"a/seen": 1, "a/longest_ago": 2, "c/important": 1}, runs=3)
+    result = suite.runs_whole(5000)
+    assert result.ret == 0
+    assert order(result) == ["c/important", "b/never", "a/longest_ago", "a/seen"]
+    result.stdout.fnmatch_lines(["*test_important.py::test_z PASSED*", "*test_important.py::test_a PASSED*"])
+
+
+def test_a_shorter_one_runs_where_a_longer_one_would_not_be_over_in_time(suite: Suite, clock: Clock) -> None:
+    suite.scenario("a/first", "def test_it():\n    from tests.scenarios.plugin import now\n    now.later(500)\n")
+    suite.scenario("a/longer")
+    suite.scenario("a/shorter")
+    suite.knows(suite.cache, ago={"a/first": 2, "a/longer": 1}, seconds=400, runs=2)
+    suite.knows(suite.cache, ago={"a/shorter": 1}, seconds=50)
+    result = suite.runs_whole()
+    assert result.ret == 0
+    result.stdout.re_match_lines_random(
+        [r"a/first +passed +500 s", r"a/longer +left out for time +400 s", r"a/shorter +passed +0 s"]
+    )
+
+
+def test_what_was_begun_runs_whole(suite: Suite, clock: Clock) -> None:
+    late = "from tests.scenarios.plugin import now\ndef test_slow(): now.later(9999)\ndef test_after(): pass\n"
+    suite.scenario("a/slow", late)
+    suite.knows(suite.cache, ago={"a/slow": 1}, runs=1)
+    result = suite.runs_whole()
+    result.assert_outcomes(passed=2)
+    assert suite.seen()["passed"]["a/slow"]["seconds"] == pytest.approx(9999, abs=5)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "says"),
+    [
+        (FAILS, 1, "failed"),
+        ("import pytest\n@pytest.fixture\ndef broken(): yield; assert False\ndef test_it(broken): pass\n", 1, "failed"),
+        ("import pytest\n@pytest.fixture\ndef broken(): assert False\ndef test_it(broken): pass\n", 1, "failed"),
+        ("import pytest\ndef test_it(): pytest.skip('no such card')\ndef test_b(): pass\n", 8, "skipped: no such card"),
+    ],
+    ids=["failure", "error-at-its-end", "error-at-its-beginning", "skip"],
+)
+def test_what_did_not_pass_is_not_recorded_as_if_it_had(suite: Suite, text: str, code: int, says: str) -> None:
+    suite.scenario("a/good")
+    suite.scenario("a/bad", text)
+    result = suite.runs_whole(5000)
+    assert result.ret == code
+    assert suite.seen()["passed"].keys() == {"a/good"}
+    result.stdout.fnmatch_lines([f"  a/bad: {says}; it has never passed*"])
+
+
+def test_a_test_that_is_known_to_fail_did_what_it_should(suite: Suite) -> None:
+    suite.scenario("a/known", "import pytest\n@pytest.mark.xfail\ndef test_it(): assert False\n")
+    assert suite.runs_whole(5000).ret == 0
+    assert suite.seen()["passed"].keys() == {"a/known"}
+
+
+def test_what_failed_the_last_time_may_not_be_left_out(suite: Suite) -> None:
+    suite.scenario("a/bad", FAILS)
+    suite.scenario("a/good")
+    suite.knows(suite.cache, ago={"a/bad": 1, "a/good": 1}, seconds=500, runs=1)
+    assert suite.runs_whole(5000).ret == 1
+    suite.repository.commits("program", "another")
+    result = suite.runs_whole(60)
+    assert result.ret == 8
+    result.stdout.fnmatch_lines(["  a/bad: left out for time*, and has failed since; *"])
+
+
+def test_a_run_that_is_killed_keeps_what_it_saw(suite: Suite) -> None:
+    suite.scenario("a/good", EVERY_TIME + TEST)
+    suite.scenario("a/killed", "import os, signal\ndef test_it(): os.kill(os.getpid(), signal.SIGKILL)\n")
+    suite.repository.commits("program", "one")
+    suite.monkeypatch.setenv(plugin.UNTIL, str(time.time() + 5000))
+    here = Path(__file__).parents[3]
+    suite.monkeypatch.setenv("PYTHONPATH", str(here))
+    suite.pytester.runpytest_subprocess("-p", "tests.scenarios.plugin", "tests/e2e")
+    assert suite.seen()["passed"].keys() == {"a/good"}
+    assert len(suite.seen()["runs"]) == 1
+
+
+def test_the_repository_s_record_and_that_of_the_machine_count_together(suite: Suite) -> None:
+    suite.scenario("a/committed")
+    suite.scenario("a/cached")
+    suite.knows(suite.root / RECORD, ago={"a/committed": 2}, seconds=2 * LIMIT, runs=2)
+    suite.knows(suite.cache, ago={"a/cached": 1}, seconds=2 * LIMIT, runs=3)
+    assert suite.runs_whole().ret == 0
+    suite.knows(suite.cache, ago={}, runs=1)
+    (suite.root / RECORD).unlink()
+    assert suite.runs_whole().ret == 8
+
+
+def test_a_machine_without_a_record_goes_by_the_repository_s_and_by_the_number_of_commits(suite: Suite) -> None:
+    suite.scenario("a/one")
+    suite.knows(suite.root / RECORD, ago={"a/one": 2}, seconds=2 * LIMIT, runs=2)
+    suite.repository.commits("program", "one")
+    assert suite.runs_whole().ret == 0
+    suite.cache.unlink()
+    for number in range(50):
+        suite.repository.commits("program", f"{number} of many")
+    result = suite.runs_whole()
+    assert result.ret == 8
+    result.stdout.fnmatch_lines(["2 whole runs are recorded*; 5? commits since, 50 of which count as a submission."])
+
+
+def test_an_archive_without_git_is_run_and_recorded_and_each_of_its_runs_counts(suite: Suite, clock: Clock) -> None:
+    suite.scenario("a/one")
+    suite.monkeypatch.setenv("PATH", str(suite.root))
+    suite.monkeypatch.setattr(suite.repository, "git", lambda *_: "")
+    assert suite.runs_whole(5000).ret == 0
+    assert suite.seen()["passed"]["a/one"]["commit"] == "no-git"
+    codes = []
+    for _ in range(3):
+        clock.later(A_DAY)
+        codes.append(suite.runs_whole(-1).ret)
+    assert codes == [0, 0, 8]
+
+
+@pytest.mark.parametrize("whose", ["the repository's", "the machine's"])
+def test_a_damaged_record_is_named_and_counts_as_empty(suite: Suite, whose: str) -> None:
+    suite.scenario("a/one")
+    damaged, other = (
+        (suite.root / RECORD, suite.cache) if whose == "the repository's" else (suite.cache, suite.root / RECORD)
+    )
+    suite.knows(other, ago={"a/one": 1}, runs=1)
+    damaged.parent.mkdir(parents=True, exist_ok=True)
+    damaged.write_text("<<<<<<< HEAD\n")
+    result = suite.runs_whole()
+    assert result.ret == 0
+    result.stdout.fnmatch_lines([f"{damaged} can't be used, and counts as empty:*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    assert suite.seen()["passed"].keys() == {"a/one"}
+
+
+def test_a_record_of_scenarios_that_exist_no_more_asks_for_none_of_them(suite: Suite) -> None:
+    suite.scenario("a/one")
+    suite.knows(suite.cache, ago={"a/gone": 3, "a/one": 1}, runs=3)
+    result = suite.runs_whole()
+    assert result.ret == 0
+    result.stdout.no_fnmatch_line("*gone*")
+
+
+def test_a_record_that_can_t_be_written_is_said_and_the_run_counts(suite: Suite) -> None:
+    suite.scenario("a/one")
+    suite.repository.commits("program", "one")
+    (suite.root / "cache").write_text("a file where the folder would be")
+    result = suite.runs_whole(5000)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*record can't be written*"])
+
+
+def test_a_run_of_one_scenario_has_no_limit_and_fails_for_no_other(suite: Suite) -> None:
+    suite.scenario("a/one")
+    suite.scenario("a/important", EVERY_TIME + TEST)
+    suite.knows(suite.cache, ago={"a/one": 1}, seconds=5 * A_DAY)
+    result = suite.runs("tests/e2e/a/test_one.py")
+    assert result.ret == 0
+    assert order(result) == ["a/one"]
+    assert suite.seen()["passed"]["a/one"]["commit"] == suite.repository.git("rev-parse", "HEAD")
+    assert suite.seen()["runs"] == []
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [["tests/e2e/a/test_one.py::test_a"], ["tests/e2e", "-k", "test_a"], ["tests/e2e/a/test_one.py::TestMore"]],
+    ids=["by-name", "by-word", "by-class"],
+)
+def test_some_tests_of_a_scenario_are_not_the_scenario(suite: Suite, chosen: list[str]) -> None:
+    suite.scenario("a/one", "def test_a(): pass\ndef test_b(): pass\nclass TestMore:\n    def test_c(self): pass\n")
+    assert suite.runs(*chosen).ret == 0
+    assert not suite.cache.exists()
+    assert suite.runs("tests/e2e").ret == 0
+    assert suite.seen()["passed"].keys() == {"a/one"}
+
+
+def test_a_tree_with_changes_is_recorded_as_such(suite: Suite) -> None:
+    suite.scenario("a/one")
+    commit = suite.repository.commits("program", "one")
+    suite.monkeypatch.setattr(suite.repository, "commits", lambda *_: "")
+    (suite.root / "program").write_text("two")
+    assert suite.runs("tests/e2e").ret == 0
+    assert suite.seen()["passed"]["a/one"]["commit"] == f"{commit}+"
+    suite.scenario("a/one", FAILS)
+    assert suite.runs("tests/e2e").ret == 1
+    assert suite.seen()["failed"] == {}
+
+
+def test_other_tests_come_first_and_are_no_scenarios(suite: Suite) -> None:
+    suite.scenario("a/one", EVERY_TIME + TEST)
+    (suite.root / "tests" / "test_unit.py").write_text(TEST)
+    result = suite.runs("tests")
+    result.stdout.fnmatch_lines(["tests/test_unit.py::test_it PASSED*", "tests/e2e/a/test_one.py::test_it PASSED*"])
+    assert suite.seen()["passed"].keys() == {"a/one"}
+
+
+@pytest.mark.parametrize(
+    "options", [("--collect-only",), ("-p", "xdist", "-n", "1")], ids=["looking", "several-processes"]
+)
+def test_where_no_scenario_runs_in_one_piece_nothing_is_recorded(suite: Suite, options: tuple[str, ...]) -> None:
+    suite.scenario("a/one")
+    assert suite.runs("tests/e2e", *options).ret == 0
+    assert not suite.cache.exists()
+
+
+def test_a_limit_that_is_no_time_is_refused(suite: Suite) -> None:
+    suite.scenario("a/one")
+    suite.monkeypatch.setenv(plugin.UNTIL, "soon")
+    result = suite._run("tests/e2e")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*CLUSTERUP_TEST_UNTIL is no time: 'soon'*"])
