@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.labs import Labs, Shape, consoles, labs_of
 from tests.e2e.operator import Operator
-from tests.e2e.shapes import SERVER_AND_AGENT
+from tests.e2e.shapes import SERVER_AND_AGENT, THREE_SERVERS
 
 LABS = pytest.StashKey[Labs]()
 
@@ -50,6 +50,12 @@ def shared(labs: Labs, shape: Shape, request: pytest.FixtureRequest) -> Iterator
 def server_and_agent(labs: Labs, request: pytest.FixtureRequest) -> Iterator[Operator]:
     """A cluster of a server and an agent."""
     yield from shared(labs, SERVER_AND_AGENT, request)
+
+
+@pytest.fixture
+def cluster(labs: Labs, request: pytest.FixtureRequest) -> Iterator[Operator]:
+    """A cluster of three servers."""
+    yield from shared(labs, THREE_SERVERS, request)
 
 
 @contextmanager

@@ -23,23 +23,36 @@ from bootstrap.image.cache import content_key
 from bootstrap.lab.saved import saves_dir
 from bootstrap.paths import cache_dir, private_folder
 from tests.e2e.operator import Operator
-from tests.helpers.daemons import wait_for
 
 ROOT = Path(bootstrap.__file__).parents[1]
 CONSOLE_SHOWN = 2000
 Grow = Callable[[Operator], None]
+Serves = Callable[[Operator], bool]
+
+
+def always(operator: Operator) -> bool:
+    """Bare machines are as their lab is, which the name of what is saved says."""
+    del operator
+    return True
 
 
 @dataclass(frozen=True)
 class Shape:
     """What is there when a scenario begins. `lab` is the lab's name and `machines` are its options, `grows` makes it of
-    `before`: a lab without that is of bare machines, which run the live environment."""
+    `before`: a lab without that is of bare machines, which run the live environment. `serves` says whether what was
+    made by an earlier clusterup is what this one would make."""
 
     name: str
     lab: str
     machines: tuple[str, ...]
     before: Shape | None = None
     grows: Grow | None = None
+    serves: Serves = always
+
+    @property
+    def lineage(self) -> str:
+        """Its name after those of all that it grows out of, as in two-bare.installed."""
+        return self.name if self.before is None else f"{self.before.lineage}.{self.name}"
 
 
 @dataclass
@@ -100,20 +113,13 @@ class Labs:
         if name not in _saved(operator):
             return None
         back = operator.runs("lab", "restore", name, "--inventory", "lab.yaml", "--yes")
-        if back.returncode == 0 and (name in self.proven or self._serves(operator, shape)):
+        if back.returncode == 0 and (name in self.proven or shape.serves(operator)):
             self.proven.add(name)
             return operator
         warnings.warn(f"what is saved as {name} does not serve any more, and is made anew: {back.stderr}", stacklevel=1)
         self.ends()
         operator.clusterup("lab", "forget", name, "--yes")
         return None
-
-    @staticmethod
-    def _serves(operator: Operator, shape: Shape) -> bool:
-        if shape.grows is None:
-            return True
-        planned = operator.runs("plan", "lab.yaml")
-        return planned.returncode == 0 and "nothing to do" in planned.stdout
 
     def _made(self, shape: Shape) -> Operator:
         if shape.before is not None:
@@ -127,10 +133,9 @@ class Labs:
     def _grow(self, operator: Operator, shape: Shape) -> None:
         if shape.grows is not None:
             shape.grows(operator)
-            wait_for(lambda: bool(operator.status()["healthy"]), "the cluster to be healthy", 600)
         for name in _saved(operator):
-            # Those of the shape before it, and of clusterups before this one.
-            if name.partition(".")[0] == saved_name(shape).partition(".")[0]:
+            # Those of clusterups before this one, and what grew out of another one's machines: it has other keys.
+            if f"{name.rpartition('.')[0]}.".startswith(f"e2e-{shape.lineage}."):
                 operator.clusterup("lab", "forget", name, "--yes")
         operator.clusterup("lab", "save", saved_name(shape), "--name", shape.lab, "--keep", "100")
         self.proven.add(saved_name(shape))
@@ -168,7 +173,7 @@ def saved_name(shape: Shape) -> str:
         "shapes": ROOT / "tests" / "e2e" / "shapes.py",
         **{name: ROOT / "bootstrap" / "lab" / f"{name}.py" for name in made_by},
     }
-    return f"e2e-{shape.name}.{content_key(parts)}"
+    return f"e2e-{shape.lineage}.{content_key(parts)}"
 
 
 def consoles(operator: Operator) -> str:

@@ -1,4 +1,4 @@
-"""From bare machines to a cluster that works, stays as it is, and takes a node back that was off."""
+"""From bare machines to a cluster that works and stays as it is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from tests.e2e.shapes import APPLIED, PLAN, SERVERS, THREE_BARE, THREE_SERVERS
 from tests.helpers.daemons import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.every_time]
-IMAGE = "clusterup.local/busybox:1"
 
 
 @pytest.fixture(scope="module")
@@ -115,111 +114,6 @@ def untouchable(world: World) -> dict[str, object]:
         name: (facts.boot_id, dict(facts.files), {unit: found.since for unit, found in facts.units.items()})
         for name, facts in world.nodes.items()
     }
-
-
-def test_logs_of_pods_come_through_every_kubelet(cluster: Operator) -> None:
-    for node in SERVERS:
-        overrides = {"apiVersion": "v1", "spec": {"nodeName": node, "tolerations": [{"operator": "Exists"}]}}
-        name = f"says-{node}"
-        cluster.kubectl(
-            "run", name, f"--image={IMAGE}", "--restart=Never", f"--overrides={json.dumps(overrides)}",
-            "--command", "--", "sh", "-c", f"echo here is {node}",
-        )  # fmt: skip
-        wait_for(lambda name=name, node=node: f"here is {node}" in logs(cluster, name), f"the log of {name}", 600)  # type: ignore[misc]
-        cluster.kubectl("delete", "pod", name, "--wait=false")
-
-
-def logs(cluster: Operator, pod: str) -> str:
-    phase = cluster.kubectl("get", "pod", pod, "-o", "jsonpath={.status.phase}")
-    return cluster.kubectl("logs", pod) if phase == "Succeeded" else ""
-
-
-def test_a_pod_s_limits_hold_where_its_processes_are_and_its_groups_go_with_it(cluster: Operator) -> None:
-    name, node = "limited", SERVERS[0]
-    container = {
-        "name": name,
-        "image": IMAGE,
-        "command": ["sleep", "3600"],
-        "resources": {"limits": {"cpu": "500m", "memory": "64Mi"}},
-    }
-    spec = {"nodeName": node, "tolerations": [{"operator": "Exists"}], "containers": [container]}
-    overrides = json.dumps({"apiVersion": "v1", "spec": spec})
-    cluster.kubectl("run", name, f"--image={IMAGE}", "--restart=Never", f"--overrides={overrides}")
-    wait_for(lambda: phase_of(cluster, name) == "Running", f"{name} to run", 600)
-    uid = cluster.kubectl("get", "pod", name, "-o", "jsonpath={.metadata.uid}").replace("-", "_")
-    group = f"/sys/fs/cgroup/kubepods.slice/kubepods-pod{uid}.slice"
-    reads = f"cat {group}/cpu.max {group}/memory.max"
-    limits = ["50000", "100000", str(64 << 20)]
-    assert cluster.runs_on(node, reads).split() == limits
-    # It undoes what systemd was not told of.
-    assert cluster.runs_on(node, f"systemctl daemon-reload && {reads}").split() == limits
-    cluster.kubectl("delete", "pod", name, "--wait=false")
-    groups = f"find /sys/fs/cgroup -name kubepods -o -name '*{uid}*'"
-    wait_for(lambda: cluster.runs_on(node, groups) == "", f"the groups of {name} to go", 600)
-
-
-def test_with_the_leader_of_the_quorum_off_kubectl_answers_and_a_new_pod_runs(cluster: Operator) -> None:
-    gone = leader(cluster)
-    cluster.clusterup("lab", "stop", gone, "--name", cluster.name)
-    wait_for(lambda: cluster.asks("get", "nodes").returncode == 0, "an answer to kubectl", 300)
-    wait_for(lambda: ready_nodes(cluster) == {*SERVERS} - {gone}, f"{gone} to be seen as gone", 600)
-    # The taint comes after the condition, and until then the node may be given the new pod.
-    wait_for(lambda: takes_no_pods(cluster, gone), f"{gone} to get no pods", 300)
-    command = ("run", "new", f"--image={IMAGE}", "--restart=Never", "--command", "--", "sleep", "3600")
-    wait_for(lambda: cluster.asks(*command).returncode == 0 or there(cluster, "new"), "a new pod to be taken", 300)
-    try:
-        wait_for(lambda: phase_of(cluster, "new") == "Running", "the new pod to run", 600)
-    finally:
-        cluster.asks("describe", "pod", "new")
-    assert cluster.kubectl("get", "pod", "new", "-o", "jsonpath={.spec.nodeName}") != gone
-
-
-def test_a_node_that_is_off_is_named_and_the_rest_goes_on(cluster: Operator) -> None:
-    (gone,) = [name for name in SERVERS if name not in running_machines(cluster)]
-    wait_for(lambda: ready_nodes(cluster) == {*SERVERS} - {gone}, f"{gone} to be seen as gone", 600)
-    applied = cluster.runs("apply", "lab.yaml", "--yes")
-    assert applied.returncode == 3
-    assert f"{gone}: connect: " in applied.stderr
-    assert "nothing to do" in applied.stdout
-    assert cluster.states() == {**dict.fromkeys(SERVERS, "Ready"), gone: "NotReady"}
-
-
-def test_a_node_that_comes_back_is_ready_again_without_an_apply(cluster: Operator) -> None:
-    cluster.clusterup("lab", "up", "--name", cluster.name, "--inventory", "lab.yaml")
-    wait_for(lambda: ready_nodes(cluster) == {*SERVERS}, "every node to be Ready again", 900)
-    wait_for(lambda: bool(cluster.status()["healthy"]), "the cluster to be healthy again", 900)
-    said = cluster.clusterup("apply", "lab.yaml", "--yes")
-    assert "nothing to do" in said
-    # Nothing starts it elsewhere: the node that has it would not be let go.
-    cluster.kubectl("delete", "pod", "new", "--wait=false")
-
-
-def leader(cluster: Operator) -> str:
-    (name,) = [member["name"] for member in cluster.status()["etcd"] if member["leader"]]
-    return str(name)
-
-
-def running_machines(cluster: Operator) -> set[str]:
-    machines = json.loads(cluster.clusterup("lab", "status", "--name", cluster.name, "-o", "json"))["machines"]
-    return {machine["name"] for machine in machines if machine["running"]}
-
-
-def there(cluster: Operator, pod: str) -> bool:
-    return cluster.asks("get", "pod", pod).returncode == 0
-
-
-def takes_no_pods(cluster: Operator, node: str) -> bool:
-    asked = cluster.asks("get", "node", node, "-o", "json")
-    taints = json.loads(asked.stdout)["spec"].get("taints", []) if asked.returncode == 0 else []
-    return any(taint["effect"] == "NoSchedule" for taint in taints)
-
-
-def phase_of(cluster: Operator, pod: str) -> str:
-    return cluster.asks("get", "pod", pod, "-o", "jsonpath={.status.phase}").stdout
-
-
-def ready_nodes(cluster: Operator) -> set[str]:
-    return {name for name, ready in cluster.readiness().items() if ready == "True"}
 
 
 def test_the_operator_s_secrets_are_in_no_process_s_arguments(cluster: Operator) -> None:

@@ -22,7 +22,7 @@ MINUTES = 60.0
 
 @pytest.fixture(scope="module")
 def grown(labs: Labs) -> Operator:
-    """A server, and an agent that its operator has added to the inventory later; each test leaves them to the next."""
+    """A server and an agent, which each test leaves to the next."""
     return labs.begins(SERVER_AND_AGENT, __name__)
 
 
@@ -40,7 +40,7 @@ def taints(grown: Operator, node: str) -> list[str]:
     return [f"{each['key']}:{each['effect']}" for each in found if not each["key"].startswith("node.kubernetes.io/")]
 
 
-def test_an_agent_that_was_written_into_the_inventory_later_is_ready(grown: Operator) -> None:
+def test_pods_go_to_the_agent_and_the_server_takes_none(grown: Operator) -> None:
     assert grown.states() == {SERVER: "Ready", AGENT: "Ready"}
     assert taints(grown, SERVER) == [f"{CONTROL_PLANE}:NoSchedule"]
     assert taints(grown, AGENT) == []
@@ -61,6 +61,7 @@ def test_an_agent_is_cleaned_and_joins_again_without_being_installed(grown: Oper
     done = comes_back(grown, was)
     assert not [name for name in done if "/install." in name]
     assert grown.states()[AGENT] == "Ready"
+    assert taints(grown, SERVER) == [f"{CONTROL_PLANE}:NoSchedule"]
     assert grown.runs_on(AGENT, f"[ -s {CLIENT_CERTIFICATE} ] && echo yes").strip() == "yes"
 
 

@@ -17,9 +17,9 @@ import yaml
 from bootstrap.steps.clean_commands import clean
 from bootstrap.steps.install_commands import reboot
 from tests.e2e.by_token import Entry, boots_a_stick, entry, from_here, made
-from tests.e2e.cluster.test_cluster import IMAGE, logs
 from tests.e2e.labs import Labs
 from tests.e2e.operator import Operator
+from tests.e2e.pods import IMAGE, logs
 from tests.e2e.shapes import AGENT, ONE_SERVER, SERVER
 from tests.helpers.daemons import wait_for
 
