@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.scenarios.commit import RECORD, since_when, submission
+from tests.scenarios.commit import RECORD, gap_between, submission
 from tests.scenarios.files import existing, now, readings
 from tests.scenarios.record import merged, without, write
 from tests.scenarios.verdict import counted, table
@@ -23,7 +23,7 @@ def main() -> int:
     committed, ours = readings(root)
     scenarios = existing(root)
     record = without(merged(committed.record, ours.record), (scenario.name for scenario in scenarios))
-    about = submission(root, since_when(committed.record, ours.record), now())
+    about = submission(root, gap_between(record, ours.record), now())
     print("\n".join([*table(scenarios, {}, record, about), counted(record, about)]))
     print("".join(f"{complaint}\n" for complaint in (*committed.complaints, *ours.complaints)), end="", file=sys.stderr)
     try:

@@ -17,18 +17,21 @@ COMMITS = 50
 # A scenario that no record knows is expected to take so many seconds.
 UNKNOWN = 15 * 60
 FOLDER = "tests/e2e"
-# The marker of scenarios that are never left out.
+# The marker of scenarios that are never left out, and of the one that makes what others begin with.
 EVERY_TIME = "every_time"
+MAKES_LABS = "makes_labs"
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A module of end-to-end tests. `path` is that of its file, seen from the repository's root."""
+    """A module of end-to-end tests. `path` is that of its file, seen from the repository's root. `makes_labs`: others
+    begin with what it makes, and it comes before all of them."""
 
     path: str
     every_time: bool = False
+    makes_labs: bool = False
 
     @property
     def name(self) -> str:
@@ -67,13 +70,12 @@ def age(name: str, record: Record, submission: Submission) -> int | None:
         return 0
     ours = {passed.commit, submission.commit} - {NO_GIT}
     later = [run for run in record.runs if run.at > passed.at and run.commit not in ours]
-    return 1 + len(later) + len(unrecorded(record, submission, passed.at)) // COMMITS
+    return 1 + len(later) + len(unrecorded(submission, passed.at)) // COMMITS
 
 
-def unrecorded(record: Record, submission: Submission, since: int) -> list[int]:
-    """Of the commits that may have been submitted without a record those after the newest run and after `since`."""
-    known = max([since, *(run.at for run in record.runs)])
-    return [at for at in submission.commits if at > known]
+def unrecorded(submission: Submission, since: int) -> list[int]:
+    """The commits after `since` that may have been submitted without a record."""
+    return [at for at in submission.commits if at > since]
 
 
 def ordered(scenarios: Iterable[Scenario], record: Record, submission: Submission) -> list[Scenario]:
@@ -84,7 +86,7 @@ def ordered(scenarios: Iterable[Scenario], record: Record, submission: Submissio
         found = age(scenario.name, record, submission)
         ago = float("inf") if found is None else found
         # All of them run: that they are grouped by room counts for more than which is older.
-        key = (False, 0.0) if scenario.every_time else (True, -ago)
+        key = (False, -float(scenario.makes_labs)) if scenario.every_time else (True, -ago)
         classes[key].append((ago, scenario))
     order: list[Scenario] = []
     for key in sorted(classes):

@@ -11,16 +11,18 @@ import math
 import os
 from collections import defaultdict
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bootstrap.errors import ClusterupError
-from tests.scenarios.commit import since_when, submission
+from tests.scenarios.commit import gap_between, submission
 from tests.scenarios.files import cached, existing, now, readings
 from tests.scenarios.order import (
     EVERY_TIME,
     FOLDER,
+    MAKES_LABS,
     UNKNOWN,
     Scenario,
     Submission,
@@ -29,7 +31,7 @@ from tests.scenarios.order import (
     ordered,
     seconds_taken,
 )
-from tests.scenarios.record import CHANGED, Record, Seen, add, merged
+from tests.scenarios.record import CHANGED, Record, Seen, add, merged, take_back_failure
 from tests.scenarios.verdict import FAILED, PASSED, TOO_LITTLE, counted, missing, table, words
 
 UNTIL = "CLUSTERUP_TEST_UNTIL"
@@ -38,6 +40,8 @@ UNTIL = "CLUSTERUP_TEST_UNTIL"
 def pytest_configure(config: pytest.Config) -> None:
     """Where several processes share the tests (-n), none of them sees a whole scenario: nothing is recorded there."""
     shared = hasattr(config, "workerinput") or config.getoption("dist", "no") != "no"
+    if shared and not hasattr(config, "workerinput") and _until() is not None:
+        raise pytest.UsageError(f"a run of everything ({UNTIL}) is one process: without -n")
     if not shared and not config.option.collectonly:
         config.pluginmanager.register(Scenarios(config.rootpath, _until()), "clusterup-scenarios")
 
@@ -53,7 +57,8 @@ class Scenarios:
         self.results: dict[str, dict[str, str]] = defaultdict(dict)
         self.outcomes: dict[str, str] = {}
         self.begun: dict[str, float] = {}
-        self.record, self.seen = Record(), Record()
+        self.reached: set[str] = set()
+        self.record, self.ours, self.seen = Record(), Record(), Record()
         self.submission = Submission("")
         self.complaints: list[str] = []
 
@@ -82,12 +87,12 @@ class Scenarios:
             return
         committed, ours = readings(self.root)
         self.complaints += [*committed.complaints, *ours.complaints]
-        self.record = merged(committed.record, ours.record)
-        self.submission = submission(self.root, since_when(committed.record, ours.record), now())
+        self.record, self.ours = merged(committed.record, ours.record), ours.record
+        self.submission = submission(self.root, gap_between(committed.record, ours.record), now())
         self.scenarios = {scenario.name: scenario for scenario in existing(self.root)}
         for name, found in modules.items():
-            every_time = any(item.get_closest_marker(EVERY_TIME) for item in found)
-            self.scenarios[name] = Scenario(found[0].path.relative_to(self.root).as_posix(), every_time)
+            marked = (any(item.get_closest_marker(mark) for item in found) for mark in (EVERY_TIME, MAKES_LABS))
+            self.scenarios[name] = Scenario(found[0].path.relative_to(self.root).as_posix(), *marked)
         order = ordered((self.scenarios[name] for name in modules), self.record, self.submission)
         items[:] = [*others, *(item for each in order for item in modules[each.name])]
 
@@ -118,22 +123,28 @@ class Scenarios:
         name = self._name_at(report.nodeid.partition("::")[0])
         if not name or self.results[name].get(report.nodeid) == FAILED:
             return
-        expected = report.when == "call" and hasattr(report, "wasxfail")
+        if report.when == "call":
+            self.reached.add(name)
+        expected = report.when != "teardown" and hasattr(report, "wasxfail")
         if report.failed:
             self.results[name][report.nodeid] = FAILED
         elif report.skipped and not expected:
             self.results[name][report.nodeid] = f"skipped: {_reason(report)}"
-        elif report.when == "call":
+        elif report.when == "call" or expected:
             self.results[name][report.nodeid] = PASSED
 
     def _begin(self, name: str) -> None:
         """Begin a scenario, or leave it out where it would not be over in time: it would not be later either."""
         self.begun[name] = now()
-        took = seconds_taken(merged(self.record, self.seen)).get(name)
+        # Another machine may be faster.
+        took = {**seconds_taken(self.record), **seconds_taken(merged(self.ours, self.seen))}.get(name)
         if self.until is not None and not fits(took, self.begun[name], self.until):
             left = max(0, round(self.until - self.begun[name]))
             needs = f"{UNKNOWN} s, as no time is recorded," if took is None else f"{took} s"
             self.outcomes[name] = f"left out for time: it needs {needs} and {left} s were left"
+        elif self.until is not None and not self.submission.commit.endswith(CHANGED):
+            # It has failed until it is over: a run may be killed because of it.
+            self._remember(Record(failed={name: self._failing(name)}))
 
     def _end(self, name: str) -> None:
         """Remember what came of a scenario whose last test is over."""
@@ -149,9 +160,26 @@ class Scenarios:
         seen = Seen(self.submission.commit, int(now()), round(now() - self.begun[name]))
         if self.outcomes[name] == PASSED:
             self._remember(Record(passed={name: seen}))
+        elif self.outcomes[name] != FAILED or name not in self.reached:
+            # A machine that can't run it, and a lab that could not be made, say nothing of it.
+            self._take_back(name)
         # What fails while somebody still works on it says nothing of what is submitted.
-        elif self.outcomes[name] == FAILED and not self.submission.commit.endswith(CHANGED):
+        elif not self.submission.commit.endswith(CHANGED):
             self._remember(Record(failed={name: seen}))
+
+    def _failing(self, name: str) -> Seen:
+        return Seen(self.submission.commit, int(self.begun[name]), 0)
+
+    def _take_back(self, name: str) -> None:
+        failing = self._failing(name)
+        if self.seen.failed.get(name) != failing:
+            return
+        kept = {each: seen for each, seen in self.seen.failed.items() if each != name}
+        self.seen = replace(self.seen, failed=kept)
+        try:
+            take_back_failure(cached(), name, failing, now())
+        except (OSError, ClusterupError) as error:
+            self.complaints.append(f"this machine's record can't be written: {error}")
 
     def _remember(self, more: Record) -> None:
         self.seen = merged(self.seen, more)

@@ -11,7 +11,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -130,6 +130,14 @@ def add(path: Path, seen: Record, now: float) -> None:
     """Add what was seen to the record in that file. Several processes may do so at once. Raises OSError."""
     with waiting_lock(path.with_suffix(".lock")):
         write(path, merged(read(path, now).record, seen))
+
+
+def take_back_failure(path: Path, name: str, seen: Seen, now: float) -> None:
+    """Take out of the record in that file that a scenario failed, if it is that failure. Raises OSError."""
+    with waiting_lock(path.with_suffix(".lock")):
+        record = read(path, now).record
+        if record.failed.get(name) == seen:
+            write(path, replace(record, failed={each: was for each, was in record.failed.items() if each != name}))
 
 
 def moment(at: int) -> str:

@@ -100,8 +100,10 @@ def counted(record: Record, submission: Submission) -> str:
     runs = f"{len(record.runs)} whole runs are recorded"
     if record.runs:
         runs += f", the newest at {_short(record.runs[-1])} on {moment(record.runs[-1].at)}"
-    commits = len(unrecorded(record, submission, 0))
-    return f"{runs}." if not commits else f"{runs}; {commits} commits since, {COMMITS} of which count as a submission."
+    commits = len(unrecorded(submission, 0))
+    if not commits:
+        return f"{runs}."
+    return f"{runs}; {commits} commits without a record, {COMMITS} of which count as a submission."
 
 
 def _blame(scenario: Scenario, ago: int | None) -> str:

@@ -46,7 +46,8 @@ class Suite:
         self.pytester, self.monkeypatch = pytester, monkeypatch
         self.root = pytester.path
         self.cache = self.root / "cache" / "clusterup" / "scenarios.json"
-        pytester.makeini("[pytest]\nmarkers =\n    every_time: never left out\naddopts = -p no:cacheprovider")
+        markers = "every_time: never left out\n    makes_labs: first"
+        pytester.makeini(f"[pytest]\nmarkers =\n    {markers}\naddopts = -p no:cacheprovider")
         self.repository = Repository(self.root)
 
     def scenario(self, name: str, text: str = TEST) -> None:
@@ -258,8 +259,9 @@ def test_what_did_not_pass_is_not_recorded_as_if_it_had(suite: Suite, text: str,
 
 def test_a_test_that_is_known_to_fail_did_what_it_should(suite: Suite) -> None:
     suite.scenario("a/known", "import pytest\n@pytest.mark.xfail\ndef test_it(): assert False\n")
+    suite.scenario("a/unrun", "import pytest\n@pytest.mark.xfail(run=False)\ndef test_it(): assert False\n")
     assert suite.runs_whole(5000).ret == 0
-    assert suite.seen()["passed"].keys() == {"a/known"}
+    assert suite.seen()["passed"].keys() == {"a/known", "a/unrun"}
 
 
 def test_what_failed_the_last_time_may_not_be_left_out(suite: Suite) -> None:
@@ -283,6 +285,12 @@ def test_a_run_that_is_killed_keeps_what_it_saw(suite: Suite) -> None:
     suite.pytester.runpytest_subprocess("-p", "tests.scenarios.plugin", "tests/e2e")
     assert suite.seen()["passed"].keys() == {"a/good"}
     assert len(suite.seen()["runs"]) == 1
+    # What it was killed in has to pass in the next one.
+    suite.scenario("a/killed")
+    suite.knows(suite.cache, ago={}, runs=0)
+    result = suite.runs_whole(60)
+    assert result.ret == 8
+    result.stdout.fnmatch_lines(["  a/killed: left out for time*"])
 
 
 def test_the_repository_s_record_and_that_of_the_machine_count_together(suite: Suite) -> None:
@@ -306,7 +314,11 @@ def test_a_machine_without_a_record_goes_by_the_repository_s_and_by_the_number_o
         suite.repository.commits("program", f"{number} of many")
     result = suite.runs_whole()
     assert result.ret == 8
-    result.stdout.fnmatch_lines(["2 whole runs are recorded*; 5? commits since, 50 of which count as a submission."])
+    says = "2 whole runs are recorded*; 5? commits without a record, 50 of which count as a submission."
+    result.stdout.fnmatch_lines([says])
+    # That this run leaves a record makes nothing younger that did not run.
+    suite.repository.commits("program", "one more")
+    assert suite.runs_whole().ret == 8
 
 
 def test_an_archive_without_git_is_run_and_recorded_and_each_of_its_runs_counts(suite: Suite, clock: Clock) -> None:
@@ -406,6 +418,45 @@ def test_where_no_scenario_runs_in_one_piece_nothing_is_recorded(suite: Suite, o
     suite.scenario("a/one")
     assert suite.runs("tests/e2e", *options).ret == 0
     assert not suite.cache.exists()
+
+
+def test_a_run_of_everything_is_not_shared_out(suite: Suite) -> None:
+    suite.scenario("a/one")
+    suite.monkeypatch.setenv("PYTEST_ADDOPTS", "-p xdist.plugin -n 2")
+    result = suite.runs_whole()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*a run of everything (CLUSTERUP_TEST_UNTIL) is one process: without -n*"])
+
+
+def test_what_makes_the_labs_of_others_comes_before_all_of_them(suite: Suite) -> None:
+    for name in ("a/important", "c/important", "d/important"):
+        suite.scenario(name, EVERY_TIME + TEST)
+    suite.scenario("b/makes", "import pytest\npytestmark = [pytest.mark.every_time, pytest.mark.makes_labs]\n" + TEST)
+    for number in range(4):
+        suite.repository.commits("program", f"{number}")
+        assert order(suite.runs_whole(5000))[0] == "b/makes"
+
+
+def test_a_lab_that_could_not_be_made_says_nothing_of_a_scenario(suite: Suite) -> None:
+    suite.scenario("a/one", "import pytest\n@pytest.fixture\ndef lab(): assert False\ndef test_it(lab): pass\n")
+    suite.knows(suite.cache, ago={"a/one": 1}, runs=1)
+    assert suite.runs_whole(5000).ret == 1
+    assert suite.seen()["failed"] == {}
+
+
+def test_a_scenario_that_the_machine_can_t_run_has_not_failed(suite: Suite) -> None:
+    suite.scenario("a/one", "import pytest\ndef test_it(): pytest.skip('no such card')\n")
+    suite.knows(suite.cache, ago={"a/one": 1}, runs=1)
+    assert suite.runs_whole(5000).ret == 0
+    assert suite.seen()["failed"] == {}
+
+
+def test_how_long_it_took_on_this_machine_counts_for_more_than_on_another(suite: Suite) -> None:
+    suite.scenario("a/one")
+    suite.knows(suite.cache, ago={"a/one": 2}, seconds=2 * LIMIT, runs=2)
+    suite.knows(suite.root / RECORD, ago={"a/one": 1}, seconds=10, runs=1)
+    result = suite.runs_whole()
+    result.stdout.fnmatch_lines([f"  a/one: left out for time: it needs {2 * LIMIT} s and*"])
 
 
 def test_a_limit_that_is_no_time_is_refused(suite: Suite) -> None:

@@ -77,7 +77,7 @@ def test_the_table_has_a_line_for_each_with_what_is_known_of_it() -> None:
 
 def test_it_is_said_what_submissions_are_counted_by() -> None:
     assert counted(Record(), TODAY) == "0 whole runs are recorded."
-    assert counted(record(1), Submission(commit(9), commits=(DAY - 1, DAY + 1, DAY + 2))) == (
+    assert counted(record(1), Submission(commit(9), commits=(DAY + 1, DAY + 2))) == (
         "1 whole runs are recorded, the newest at 00000000 on 1970-01-02T00:00:00Z;"
-        f" 2 commits since, {COMMITS} of which count as a submission."
+        f" 2 commits without a record, {COMMITS} of which count as a submission."
     )
