@@ -62,8 +62,7 @@ def cluster(labs: Labs, request: pytest.FixtureRequest) -> Iterator[Operator]:
 def lab_of(labs: Labs, factory: pytest.TempPathFactory, name: str, *counts: str) -> Iterator[Operator]:
     """Somebody in a new folder, with bare machines of a lab of that name that is like no other."""
     labs.ends()
-    folder = factory.mktemp(name)
-    operator = Operator(folder, folder / "state", name)
+    operator = Operator(factory.mktemp(name), labs.alone(name), name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(operator.state))
         try:

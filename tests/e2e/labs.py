@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,15 +18,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import bootstrap
-from bootstrap.engine.lock import file_lock
+from bootstrap.engine.lock import Patience, file_lock
 from bootstrap.image.bundle import find_bundle
 from bootstrap.image.cache import content_key
+from bootstrap.lab import process
+from bootstrap.lab.machine import RECORD as PROCESS
 from bootstrap.lab.saved import saves_dir
 from bootstrap.paths import cache_dir, private_folder
 from tests.e2e.operator import Operator
 
 ROOT = Path(bootstrap.__file__).parents[1]
 CONSOLE_SHOWN = 2000
+# Whole runs are over after less. Seconds.
+ANOTHER_RUN = 3 * 3600
 Grow = Callable[[Operator], None]
 Serves = Callable[[Operator], bool]
 
@@ -95,30 +100,45 @@ class Labs:
     def ends(self) -> None:
         """No machine is on any more. What a run left that was killed goes as well."""
         self.operator = None
-        for path in sorted((self.state / "clusterup" / "labs").glob("[!.]*")):
-            Operator(self.place, self.state, path.name).clusterup("lab", "down", "--name", path.name)
-        # A cluster that knows machines beside the lab's is not forgotten with it.
-        shutil.rmtree(self.state / "clusterup" / "clusters", ignore_errors=True)
+        for state in (self.state, *self.place.glob("alone-*")):
+            for record in state.glob(f"clusterup/labs/*/*/{PROCESS}"):
+                # All of them, also one on the switch that is not the lab's own.
+                process.end(record, signal.SIGKILL)
+            for path in sorted((state / "clusterup" / "labs").glob("[!.]*")):
+                Operator(self.place, state, path.name).clusterup("lab", "down", "--name", path.name)
+            # A cluster that knows machines beside the lab's is not forgotten with it.
+            shutil.rmtree(state / "clusterup" / "clusters", ignore_errors=True)
+
+    def alone(self, name: str) -> Path:
+        """The state folder of somebody whose lab of that name is like no other: a run that is killed does not leave its
+        machines to nobody."""
+        return private_folder(self.place / f"alone-{name}")
 
     def forgets_what_a_test_left(self) -> None:
         """A test that was killed has not forgotten what it saved itself; shapes have a dot in their names."""
         for path in saves_dir().glob("e2e-*@*"):
             if "." not in path.name:
-                Operator(self.place, self.state).clusterup("lab", "forget", path.name, "--yes")
+                self._forget(path.name)
+
+    def _forget(self, *full_names: str) -> None:
+        for name in full_names:
+            Operator(self.place, self.state).clusterup("lab", "forget", name, "--yes")
 
     def _restored(self, shape: Shape) -> Operator | None:
         """The lab out of what is saved; None where nothing is, or what is does not serve any more."""
         name = saved_name(shape)
         operator = self.operator = Operator(self.folder(shape.name), self.state, shape.lab)
-        if name not in _saved(operator):
+        if not _saved_as(name):
             return None
         back = operator.runs("lab", "restore", name, "--inventory", "lab.yaml", "--yes")
+        # What this run has saved or restored comes back, or something is wrong with clusterup.
+        assert back.returncode == 0 or name not in self.proven, back.stderr
         if back.returncode == 0 and (name in self.proven or shape.serves(operator)):
             self.proven.add(name)
             return operator
         warnings.warn(f"what is saved as {name} does not serve any more, and is made anew: {back.stderr}", stacklevel=1)
         self.ends()
-        operator.clusterup("lab", "forget", name, "--yes")
+        self._forget(*_saved_as(name))
         return None
 
     def _made(self, shape: Shape) -> Operator:
@@ -133,19 +153,17 @@ class Labs:
     def _grow(self, operator: Operator, shape: Shape) -> None:
         if shape.grows is not None:
             shape.grows(operator)
-        for name in _saved(operator):
-            # Those of clusterups before this one, and what grew out of another one's machines: it has other keys.
-            if f"{name.rpartition('.')[0]}.".startswith(f"e2e-{shape.lineage}."):
-                operator.clusterup("lab", "forget", name, "--yes")
+        # Those of clusterups before this one, and what grew out of another one's machines: it has other keys.
+        self._forget(*(path.name for path in saves_dir().glob(f"e2e-{shape.lineage}.*@*")))
         operator.clusterup("lab", "save", saved_name(shape), "--name", shape.lab, "--keep", "100")
         self.proven.add(saved_name(shape))
 
 
 @contextmanager
 def labs_of(folder: Callable[[str], Path]) -> Iterator[Labs]:
-    """The labs of one run of the tests; another run is refused. `folder` makes an operator's."""
+    """The labs of one run of the tests; another run waits. `folder` makes an operator's."""
     place = private_folder(cache_dir() / "e2e")
-    with file_lock(place / "lock", "the end-to-end tests"):
+    with file_lock(place / "lock", "the end-to-end tests", Patience(ANOTHER_RUN, print)):
         labs = Labs(place, folder)
         before = os.environ.get("XDG_STATE_HOME")
         os.environ["XDG_STATE_HOME"] = str(labs.state)
@@ -166,7 +184,7 @@ def labs_of(folder: Callable[[str], Path]) -> Iterator[Labs]:
 def saved_name(shape: Shape) -> str:
     """What a lab of that shape is saved as: it is another one with another bundle, or where labs are made otherwise."""
     # What a lab's machines are, what stands in the inventory, and how it grows: other code makes no other lab.
-    made_by = ("inventory", "memory", "qemu", "spec", "stick")
+    made_by = ("inventory", "memory", "plan", "qemu", "save", "saved", "spec", "stick", "store", "up", "wishes")
     parts: dict[str, str | Path] = {
         "bundle": find_bundle(None).version,
         "machines": json.dumps([shape.lab, *shape.machines]),
@@ -182,5 +200,6 @@ def consoles(operator: Operator) -> str:
     return "".join(f"--- {log.parent.name}\n{log.read_text(errors='replace')[-CONSOLE_SHOWN:]}\n" for log in logs)
 
 
-def _saved(operator: Operator) -> list[str]:
-    return [str(each["name"]) for each in json.loads(operator.clusterup("lab", "saved", "-o", "json"))]
+def _saved_as(name: str) -> list[str]:
+    """The full names of what is saved under a name, also of what can't be read any more."""
+    return [path.name for path in saves_dir().glob(f"{name}@*")]

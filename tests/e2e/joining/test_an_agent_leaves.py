@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from bootstrap.inventory.model import CONTROL_PLANE
+from bootstrap.steps.handover_file import HANDOVER
 from bootstrap.steps.node_units import CLIENT_CERTIFICATE
 from tests.e2e.by_token import entry
 from tests.e2e.labs import Labs
@@ -45,6 +46,11 @@ def test_pods_go_to_the_agent_and_the_server_takes_none(grown: Operator) -> None
     assert taints(grown, SERVER) == [f"{CONTROL_PLANE}:NoSchedule"]
     assert taints(grown, AGENT) == []
     assert "nothing to do" in grown.clusterup("plan", "lab.yaml")
+
+
+def test_what_hands_the_cluster_over_is_on_the_server_alone(grown: Operator) -> None:
+    look = f"[ ! -e {HANDOVER} ] || stat -c '%a %U' {HANDOVER}"
+    assert {node: grown.runs_on(node, look).strip() for node in (SERVER, AGENT)} == {SERVER: "600 root", AGENT: ""}
 
 
 def test_an_agent_is_cleaned_and_joins_again_without_being_installed(grown: Operator) -> None:
@@ -85,16 +91,16 @@ def test_pods_whose_budget_holds_them_up_are_named_and_the_node_goes_on_leaving_
     assert AGENT not in grown.kubectl("get", "nodes", "-o", "name")
 
 
-def test_an_agent_that_leaves_for_good_has_an_empty_disk(grown: Operator) -> None:
+def test_an_agent_that_leaves_for_good_has_an_empty_disk_and_is_installed_where_it_comes_back(grown: Operator) -> None:
     whole = yaml.safe_load((grown.folder / "machines.yaml").read_bytes())["nodes"]
     comes_back(grown, next(node for node in whole if node["name"] == AGENT))
     assert grown.states()[AGENT] == "Ready"
     was = entry(grown, AGENT)
     grown.clusterup("remove", AGENT, "lab.yaml", "--wipe", "--yes")
     grown.clusterup("lab", "up", "--name", grown.name, "--inventory", "machines.yaml")
-    grown.edits(lambda content: content["nodes"].append(was))
-    assert f"{AGENT}, empty" in grown.clusterup("plan", "lab.yaml")
-    grown.edits(lambda content: content["nodes"].pop())
+    done = comes_back(grown, was)
+    assert f"{AGENT}/install.image" in done
+    assert grown.states() == {SERVER: "Ready", AGENT: "Ready"}
 
 
 HELD = """\
