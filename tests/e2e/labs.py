@@ -7,6 +7,7 @@ inventory says: where clusterup has become one that would change something, it i
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import shutil
@@ -53,6 +54,12 @@ class Shape:
     before: Shape | None = None
     grows: Grow | None = None
     serves: Serves = always
+
+    @property
+    def growth(self) -> tuple[Grow, ...]:
+        """How it became what it is, from bare machines on."""
+        earlier = () if self.before is None else self.before.growth
+        return earlier if self.grows is None else (*earlier, self.grows)
 
     @property
     def lineage(self) -> str:
@@ -188,7 +195,7 @@ def saved_name(shape: Shape) -> str:
     parts: dict[str, str | Path] = {
         "bundle": find_bundle(None).version,
         "machines": json.dumps([shape.lab, *shape.machines]),
-        "shapes": ROOT / "tests" / "e2e" / "shapes.py",
+        "grown": "".join(inspect.getsource(grows) for grows in shape.growth),
         **{name: ROOT / "bootstrap" / "lab" / f"{name}.py" for name in made_by},
     }
     return f"e2e-{shape.lineage}.{content_key(parts)}"

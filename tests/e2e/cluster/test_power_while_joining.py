@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.e2e.cluster.test_drift import every_server_votes, remove_member
+from tests.e2e.cluster.members import every_server_votes, remove_member
 from tests.e2e.operator import Operator
 from tests.e2e.shapes import SERVERS
 

@@ -1,0 +1,61 @@
+"""What differs on a server in its keys, its units and its part in the quorum is mended, too."""
+
+from __future__ import annotations
+
+import pytest
+
+from bootstrap.cli.common import intent_of_file
+from bootstrap.pki.x509 import Usage, issue
+from bootstrap.steps.etcd_units import DATA
+from tests.e2e.cluster.members import every_server_votes, remove_member
+from tests.e2e.cluster.mending import mend
+from tests.e2e.operator import Operator
+from tests.e2e.shapes import SERVERS
+
+pytestmark = pytest.mark.e2e
+ONE, TWO, THREE = SERVERS
+
+
+def test_a_unit_that_somebody_stopped_runs_again(cluster: Operator) -> None:
+    cluster.runs_on(TWO, "systemctl stop kube-proxy")
+    mended = mend(cluster)
+    assert mended.done == (f"{TWO}/join",)
+    assert mended.restarted == {f"{TWO}/kube-proxy.service"}
+
+
+def test_a_key_that_was_opened_to_all_is_closed_again(cluster: Operator) -> None:
+    cluster.runs_on(ONE, "chmod 0644 /etc/kubernetes/pki/apiserver.key")
+    mended = mend(cluster)
+    assert (mended.done, mended.restarted) == ((f"{ONE}/files",), frozenset())
+    assert cluster.runs_on(ONE, "stat -c %a /etc/kubernetes/pki/apiserver.key").strip() == "600"
+
+
+def test_a_certificate_near_its_end_is_made_anew_for_what_reads_it(cluster: Operator) -> None:
+    intent = intent_of_file(cluster.inventory, None)
+    old = issue(intent.keys.pki.front_proxy, common_name="front-proxy-client", usage=Usage.CLIENT, days=20)
+    kept = intent.state.pki_folder / "nodes" / TWO
+    (kept / "front-proxy-client.crt").write_bytes(old.cert_pem)
+    (kept / "front-proxy-client.key").write_bytes(old.key_pem)
+    mended = mend(cluster)
+    assert mended.done == ("cluster/keys", f"{TWO}/files", f"{TWO}/control-plane")
+    # The two that talk to it may begin anew by themselves while it is away, as they do when they lose their lease.
+    beside = {f"{TWO}/kube-controller-manager.service", f"{TWO}/kube-scheduler.service"}
+    assert mended.restarted - beside == {f"{TWO}/kube-apiserver.service"}
+
+
+def test_a_member_that_was_removed_from_the_quorum_becomes_one_again_and_its_old_data_is_kept(
+    cluster: Operator,
+) -> None:
+    before = data_set_aside(cluster)
+    remove_member(cluster, THREE)
+    mended = mend(cluster)
+    assert f"{THREE}/etcd.member" in mended.done
+    assert mended.restarted == {f"{THREE}/etcd.service"}
+    assert len(data_set_aside(cluster) - before) == 1
+    every_server_votes(cluster)
+
+
+def data_set_aside(cluster: Operator) -> set[str]:
+    """The folders of data that the third server had as a member that was removed."""
+    listed = f'find "$(dirname {DATA})" -maxdepth 1 -name "$(basename {DATA}).removed-*"'
+    return {*cluster.runs_on(THREE, listed).split()}

@@ -1,0 +1,13 @@
+"""What is on a node."""
+
+from __future__ import annotations
+
+from bootstrap.steps.clean_commands import state_of_files
+from tests.e2e.operator import Operator
+
+Files = list[str]
+
+
+def files_on(lab: Operator, node: str) -> Files:
+    """What is on a node, but for what each boot writes anew."""
+    return lab.runs_on(node, state_of_files().script).splitlines()
