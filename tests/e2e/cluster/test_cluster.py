@@ -11,7 +11,8 @@ from bootstrap.lab.drives import kind_of
 from bootstrap.steps.world import World
 from tests.e2e.labs import Labs
 from tests.e2e.operator import Operator
-from tests.e2e.shapes import APPLIED, ARGUMENTS, PLAN, SERVERS, THREE_BARE, THREE_SERVERS
+from tests.e2e.shapes import APPLIED, PLAN, SERVERS, THREE_BARE, THREE_SERVERS
+from tests.helpers.arguments import arguments_seen
 from tests.helpers.daemons import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.every_time, pytest.mark.makes_labs]
@@ -24,9 +25,17 @@ def bare_lab(labs: Labs) -> Operator:
 
 
 @pytest.fixture(scope="module")
-def cluster(labs: Labs, bare_lab: Operator) -> Operator:
+def arguments(labs: Labs, bare_lab: Operator) -> set[str]:
+    """What processes of this machine were called with while the cluster was made."""
+    with arguments_seen() as seen:
+        labs.grows(THREE_SERVERS)
+    return seen
+
+
+@pytest.fixture(scope="module")
+def cluster(bare_lab: Operator, arguments: set[str]) -> Operator:
     """What `clusterup apply` makes of them, in each run of these tests; all others find it put aside."""
-    labs.grows(THREE_SERVERS)
+    del arguments
     return bare_lab
 
 
@@ -115,12 +124,12 @@ def untouchable(world: World) -> dict[str, object]:
     }
 
 
-def test_the_operator_s_secrets_are_in_no_process_s_arguments(cluster: Operator) -> None:
-    arguments = (cluster.folder / ARGUMENTS).read_text()
-    assert "apply --plan" in arguments
-    assert "PRIVATE KEY" not in arguments
-    for path in cluster.kept.rglob("*"):
-        if path.name in {"ca.key", "id_ed25519"}:
-            middle = path.read_text().splitlines()[1]
-            assert middle not in arguments, path
-    assert all(stat.S_IMODE(path.stat().st_mode) & 0o077 == 0 for path in (cluster.kept, cluster.kept / "pki/ca.key"))
+def test_the_operator_s_secrets_are_in_no_process_s_arguments(cluster: Operator, arguments: set[str]) -> None:
+    assert [each for each in arguments if f"apply --plan {PLAN}" in each]
+    keys = [path for path in cluster.kept.rglob("*") if path.is_file() and b"PRIVATE KEY" in path.read_bytes()]
+    assert {"ca.key", "sa.key", "id_ed25519"} <= {path.name for path in keys}
+    for path in keys:
+        _, middle, *_ = path.read_text().splitlines()
+        assert not [each for each in arguments if middle in each], path
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
+    assert stat.S_IMODE(cluster.kept.stat().st_mode) & 0o077 == 0
