@@ -44,9 +44,7 @@ class Operator:
         return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
 
     @contextmanager
-    def begins(
-        self, *arguments: str, stderr: int | IO[str] | None = subprocess.DEVNULL
-    ) -> Iterator[subprocess.Popen[str]]:
+    def begins(self, *arguments: str, stderr: int | IO[str] = subprocess.DEVNULL) -> Iterator[subprocess.Popen[str]]:
         """clusterup, as typed, under way. It does not outlive the context."""
         with subprocess.Popen(
             [sys.executable, "-c", "from bootstrap.cli.start import start; start()", *arguments],
