@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
 from tests.e2e.labs import Labs, Shape, consoles, labs_of
 from tests.e2e.operator import Operator
-from tests.e2e.shapes import SERVER_AND_AGENT, THREE_SERVERS
+from tests.e2e.shapes import SERVER_AND_AGENT, SHAPES, THREE_SERVERS
+from tests.scenarios.plugin import SPENT_FOR_OTHERS, WITHOUT_LAB
 
 LABS = pytest.StashKey[Labs]()
 
@@ -25,17 +26,28 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     shown."""
     report = yield
     labs = item.session.stash.get(LABS, None)
-    if report.failed and labs is not None:
-        labs.spoilt = True
-        if labs.operator is not None:
-            report.sections.append(("Consoles", consoles(labs.operator)))
+    if labs is not None:
+        report.user_properties.append((SPENT_FOR_OTHERS, labs.spent_for_others()))
+    if report.failed:
+        if labs is None or labs.comes:
+            report.user_properties.append((WITHOUT_LAB, True))
+        if labs is not None:
+            labs.spoilt = True
+            if labs.operator is not None:
+                report.sections.append(("Consoles", consoles(labs.operator)))
     return report
 
 
 @pytest.fixture(scope="session")
 def labs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labs]:
     """All labs that are put aside."""
-    with labs_of(tmp_path_factory.mktemp) as found:
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
+
+    def say(words: str) -> None:
+        with nullcontext() if capture is None else capture.global_and_fixture_disabled():
+            sys.stderr.write(f"{words}\n")
+
+    with labs_of(tmp_path_factory.mktemp, SHAPES, say) as found:
         request.session.stash[LABS] = found
         yield found
 

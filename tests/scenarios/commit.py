@@ -35,7 +35,7 @@ def submission(root: Path, gap: Gap | None, now: float) -> Submission:
     changes = _git(root, "status", "--porcelain", *PROGRAM)
     # A number that each commit has, also where the history is cut off, and that no rhythm of commits keeps the same.
     turn = int(commit[:8], 16)
-    return Submission(commit + (CHANGED if changes else ""), turn, _commits_in(root, gap, now))
+    return Submission(commit + ("" if changes == "" else CHANGED), turn, _commits_in(root, gap, now))
 
 
 def gap_between(committed: Record, cached: Record) -> Gap | None:
@@ -58,8 +58,8 @@ def _commits_in(root: Path, gap: Gap | None, now: float) -> tuple[int, ...]:
         return ()
     if _git(root, "rev-parse", "--is-shallow-repository") != "false":
         return _too_many(gap, now)
-    times = map(int, _git(root, "log", "--format=%ct", f"--since=@{gap.since}", "HEAD", *PROGRAM).split())
-    return tuple(at for at in times if at <= gap.until)
+    said = _git(root, "log", "--format=%ct", f"--since=@{gap.since}", "HEAD", *PROGRAM)
+    return _too_many(gap, now) if said is None else tuple(at for at in map(int, said.split()) if at <= gap.until)
 
 
 def _too_many(gap: Gap | None, now: float) -> tuple[int, ...]:
@@ -67,8 +67,8 @@ def _too_many(gap: Gap | None, now: float) -> tuple[int, ...]:
     return () if gap is None else (int(min(gap.until, now)),) * (WITHIN * COMMITS)
 
 
-def _git(root: Path, *arguments: str) -> str:
-    """What git prints; nothing where it can't answer."""
+def _git(root: Path, *arguments: str) -> str | None:
+    """What git prints; None where it can't answer."""
     try:
         done = subprocess.run(
             # A tree of somebody else's is looked at, not worked with.
@@ -79,5 +79,5 @@ def _git(root: Path, *arguments: str) -> str:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TypeVar
 
-from tests.scenarios.record import NO_GIT, Record
+from tests.scenarios.record import Record, is_vague
 
 # Every scenario has to have passed within so many submissions, this one included.
 WITHIN = 3
@@ -66,9 +66,9 @@ def age(name: str, record: Record, submission: Submission) -> int | None:
     passed, failed = record.passed.get(name), record.failed.get(name)
     if passed is None or (failed is not None and failed.at > passed.at):
         return None
-    if passed.commit == submission.commit != NO_GIT:
+    if passed.commit == submission.commit and not is_vague(passed.commit):
         return 0
-    ours = {passed.commit, submission.commit} - {NO_GIT}
+    ours = {commit for commit in (passed.commit, submission.commit) if not is_vague(commit)}
     later = [run for run in record.runs if run.at > passed.at and run.commit not in ours]
     return 1 + len(later) + len(unrecorded(submission, passed.at)) // COMMITS
 

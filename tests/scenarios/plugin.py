@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +35,10 @@ from tests.scenarios.record import CHANGED, Record, Seen, add, merged, take_back
 from tests.scenarios.verdict import FAILED, PASSED, TOO_LITTLE, counted, missing, table, words
 
 UNTIL = "CLUSTERUP_TEST_UNTIL"
+# What a report says of itself (user_properties): how many seconds went by for what other scenarios find made, or for
+# another run to be over, and that the lab could not be made in which its scenario begins.
+SPENT_FOR_OTHERS = "clusterup-seconds-spent-for-others"
+WITHOUT_LAB = "clusterup-without-lab"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,7 +61,9 @@ class Scenarios:
         self.results: dict[str, dict[str, str]] = defaultdict(dict)
         self.outcomes: dict[str, str] = {}
         self.begun: dict[str, float] = {}
-        self.reached: set[str] = set()
+        self.left: Counter[str] = Counter()
+        self.for_others: dict[str, float] = defaultdict(float)
+        self.to_blame: set[str] = set()
         self.record, self.ours, self.seen = Record(), Record(), Record()
         self.submission = Submission("")
         self.complaints: list[str] = []
@@ -96,18 +102,22 @@ class Scenarios:
         order = ordered((self.scenarios[name] for name in modules), self.record, self.submission)
         items[:] = [*others, *(item for each in order for item in modules[each.name])]
 
+    @pytest.hookimpl
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """How many tests of each scenario run, in whatever order others have put them meanwhile."""
+        self.left = Counter(filter(None, map(self._name, session.items)))
+
     # While they run
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(
-        self, item: pytest.Item, nextitem: pytest.Item | None
-    ) -> Generator[None, object, object]:
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """A scenario is begun when there is time for it, and is recorded when its last test is over."""
         name = self._name(item)
         if name and name not in self.begun:
             self._begin(name)
         done = yield
-        if name and (nextitem is None or self._name(nextitem) != name):
+        self.left[name] -= 1
+        if name and not self.left[name]:
             self._end(name)
         return done
 
@@ -121,10 +131,14 @@ class Scenarios:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A test passed when nothing of it failed or was skipped. One that is known to fail did what it should."""
         name = self._name_at(report.nodeid.partition("::")[0])
-        if not name or self.results[name].get(report.nodeid) == FAILED:
+        if not name:
             return
-        if report.when == "call":
-            self.reached.add(name)
+        said = dict(report.user_properties)
+        self.for_others[name] += float(str(said.get(SPENT_FOR_OTHERS, 0)))
+        if report.failed and WITHOUT_LAB not in said:
+            self.to_blame.add(name)
+        if self.results[name].get(report.nodeid) == FAILED:
+            return
         expected = report.when != "teardown" and hasattr(report, "wasxfail")
         if report.failed:
             self.results[name][report.nodeid] = FAILED
@@ -142,7 +156,7 @@ class Scenarios:
             left = max(0, round(self.until - self.begun[name]))
             needs = f"{UNKNOWN} s, as no time is recorded," if took is None else f"{took} s"
             self.outcomes[name] = f"left out for time: it needs {needs} and {left} s were left"
-        elif self.until is not None and not self.submission.commit.endswith(CHANGED):
+        elif self.until is not None:
             # It has failed until it is over: a run may be killed because of it.
             self._remember(Record(failed={name: self._failing(name)}))
 
@@ -157,14 +171,15 @@ class Scenarios:
             self.outcomes[name] = skipped
         else:
             self.outcomes[name] = PASSED if results.keys() >= self.written[name] else "only some of its tests ran"
-        seen = Seen(self.submission.commit, int(now()), round(now() - self.begun[name]))
+        took = max(0.0, now() - self.begun[name] - self.for_others[name])
+        seen = Seen(self.submission.commit, int(now()), round(took))
         if self.outcomes[name] == PASSED:
             self._remember(Record(passed={name: seen}))
-        elif self.outcomes[name] != FAILED or name not in self.reached:
+        elif self.outcomes[name] != FAILED or name not in self.to_blame:
             # A machine that can't run it, and a lab that could not be made, say nothing of it.
             self._take_back(name)
-        # What fails while somebody still works on it says nothing of what is submitted.
-        elif not self.submission.commit.endswith(CHANGED):
+        # What fails while somebody still works on it says nothing of what is submitted, unless all of it was run.
+        elif self.until is not None or not self.submission.commit.endswith(CHANGED):
             self._remember(Record(failed={name: seen}))
 
     def _failing(self, name: str) -> Seen:
@@ -177,7 +192,7 @@ class Scenarios:
         kept = {each: seen for each, seen in self.seen.failed.items() if each != name}
         self.seen = replace(self.seen, failed=kept)
         try:
-            take_back_failure(cached(), name, failing, now())
+            take_back_failure(cached(), name, failing, self.ours.failed.get(name), now())
         except (OSError, ClusterupError) as error:
             self.complaints.append(f"this machine's record can't be written: {error}")
 

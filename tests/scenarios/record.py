@@ -72,6 +72,11 @@ def merged(*records: Record) -> Record:
     )
 
 
+def is_vague(commit: str) -> bool:
+    """Whether trees that are called so may differ."""
+    return commit == NO_GIT or commit.endswith(CHANGED)
+
+
 def without(record: Record, existing: Iterable[str]) -> Record:
     """The record without scenarios that do not exist any more."""
     names = set(existing)
@@ -132,12 +137,14 @@ def add(path: Path, seen: Record, now: float) -> None:
         write(path, merged(read(path, now).record, seen))
 
 
-def take_back_failure(path: Path, name: str, seen: Seen, now: float) -> None:
-    """Take out of the record in that file that a scenario failed, if it is that failure. Raises OSError."""
+def take_back_failure(path: Path, name: str, seen: Seen, before: Seen | None, now: float) -> None:
+    """Take out of the record in that file that a scenario failed, if it is that failure, and put back the one `before`
+    it. Raises OSError."""
     with waiting_lock(path.with_suffix(".lock")):
         record = read(path, now).record
         if record.failed.get(name) == seen:
-            write(path, replace(record, failed={each: was for each, was in record.failed.items() if each != name}))
+            failed = {each: was for each, was in record.failed.items() if each != name}
+            write(path, replace(record, failed=failed if before is None else {**failed, name: before}))
 
 
 def moment(at: int) -> str:
@@ -158,7 +165,8 @@ def _age(seen: Seen) -> tuple[int, int, str]:
 
 
 def _key(run: Seen) -> str:
-    return f"{run.commit} {run.at}" if run.commit == NO_GIT else run.commit
+    """What makes it another run: of trees that may differ each one is."""
+    return f"{run.commit} {run.at}" if is_vague(run.commit) else run.commit
 
 
 def _data(seen: Seen) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def table(
                 f"{took[scenario.name]} s" if seen else "-",
                 _short(seen) if seen else "-",
                 moment(seen.at) if seen else "never",
-                _when(outcomes.get(scenario.name), ago) if seen else "",
+                _note(outcomes.get(scenario.name), seen, record.failed.get(scenario.name), ago),
             )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -120,10 +120,14 @@ def _short(seen: Seen) -> str:
     return seen.commit[:8] + (CHANGED if seen.commit.endswith(CHANGED) else "")
 
 
-def _when(outcome: str | None, ago: int | None) -> str:
-    if outcome == PASSED:
-        return "now"
-    return "has failed since" if ago is None else _ago(ago)
+def _note(outcome: str | None, passed: Seen | None, failed: Seen | None, ago: int | None) -> str:
+    if passed is not None and ago is not None:
+        return "now" if outcome == PASSED else _ago(ago)
+    if failed is None:
+        return ""
+    # A run that was killed in it has no time to tell.
+    after = f" after {failed.seconds} s" if failed.seconds else ""
+    return f"failed at {_short(failed)}{after}, {moment(failed.at)}"
 
 
 def _ago(ago: int) -> str:

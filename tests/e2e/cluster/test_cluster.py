@@ -128,6 +128,7 @@ def test_the_operator_s_secrets_are_in_no_process_s_arguments(cluster: Operator,
     assert [each for each in arguments if f"apply --plan {PLAN}" in each]
     keys = [path for path in cluster.kept.rglob("*") if path.is_file() and b"PRIVATE KEY" in path.read_bytes()]
     assert {"ca.key", "sa.key", "id_ed25519"} <= {path.name for path in keys}
+    assert not [each for each in arguments if "PRIVATE KEY" in each]
     for path in keys:
         _, middle, *_ = path.read_text().splitlines()
         assert not [each for each in arguments if middle in each], path

@@ -20,10 +20,11 @@ def test_nodes_are_after_down_as_after_their_installation(joined: Operator, inst
     assert "nothing to do" in joined.clusterup("down", "lab.yaml", "--yes")
 
 
-def test_wiped_machines_are_bare_again(joined: Operator) -> None:
-    joined.clusterup("down", "lab.yaml", "--wipe", "--yes")
-    assert {path.name for path in joined.kept.iterdir()} == {"journal.jsonl", "lock"}
-    joined.clusterup("lab", "up", "--name", joined.name, "--inventory", "lab.yaml")
-    planned = joined.clusterup("plan", "lab.yaml")
+def test_the_machines_of_a_cluster_that_is_wiped_are_bare_again(server_and_agent: Operator) -> None:
+    lab = server_and_agent
+    lab.clusterup("down", "lab.yaml", "--wipe", "--yes")
+    assert {path.name for path in lab.kept.iterdir()} == {"journal.jsonl", "lock"}
+    lab.clusterup("lab", "up", "--name", lab.name, "--inventory", "lab.yaml")
+    planned = lab.clusterup("plan", "lab.yaml")
     for node in NODES:
         assert f"{node}, empty" in planned

@@ -67,7 +67,8 @@ def test_the_table_has_a_line_for_each_with_what_is_known_of_it() -> None:
     assert table(scenarios, outcomes, known, TODAY) == [
         "scenario   this time          took    last passed at  when",
         "a/archive  -                  7 s     no-git          1970-01-09T00:00:00Z  1 submission ago",
-        "a/broken   -                  7 s     00000000        1970-01-02T00:00:00Z  has failed since",
+        "a/broken   -                  7 s     00000000        1970-01-02T00:00:00Z  "
+        "failed at 00000000 after 9 s, 1970-01-03T00:00:00Z",
         "a/changed  left out for time  7 s     abcdef01+       1970-01-09T00:00:00Z  1 submission ago",
         "b/now *    passed             1234 s  abcdef01        1970-01-10T00:00:00Z  now",
         "c/never    -                  -       -               never",
