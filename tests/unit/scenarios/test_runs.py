@@ -2,116 +2,14 @@
 
 from __future__ import annotations
 
-import builtins
-import json
-import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from tests.scenarios import files, plugin
+from tests.scenarios import plugin
 from tests.scenarios.commit import RECORD
-from tests.scenarios.record import Record, Seen, merged, read, write
 from tests.scenarios.verdict import TOO_LITTLE
-from tests.unit.scenarios.repository import Repository
+from tests.unit.scenarios.suite import A_DAY, EVERY_TIME, FAILS, LIMIT, TEST, Clock, Suite, order
 
 pytest_plugins = ["pytester"]
-
-EVERY_TIME = "import pytest\npytestmark = pytest.mark.every_time\n"
-TEST = "def test_it(): pass\n"
-FAILS = "def test_it(): assert False\n"
-LIMIT = 600
-A_DAY = 24 * 3600
-
-
-class Clock:
-    """The time of day, as a test needs it."""
-
-    def __init__(self) -> None:
-        self.passed = 0.0
-
-    def __call__(self) -> float:
-        return time.time() + self.passed
-
-    def later(self, seconds: float) -> None:
-        """Time passes."""
-        self.passed += seconds
-
-
-class Suite:
-    """A made-up repository with scenarios, and a machine with a cache of its own."""
-
-    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.pytester, self.monkeypatch = pytester, monkeypatch
-        self.root = pytester.path
-        self.cache = self.root / "cache" / "clusterup" / "scenarios.json"
-        markers = "every_time: never left out\n    makes_labs: first"
-        pytester.makeini(f"[pytest]\nmarkers =\n    {markers}\naddopts = -p no:cacheprovider")
-        self.repository = Repository(self.root)
-
-    def scenario(self, name: str, text: str = TEST) -> None:
-        """A scenario of that name."""
-        room, _, module = name.partition("/")
-        path = self.root / "tests" / "e2e" / room / f"test_{module}.py"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        (path.parent / "__init__.py").touch()
-        path.write_text(text)
-
-    def knows(self, path: Path, *, ago: dict[str, int], seconds: int = 60, runs: int = 0) -> None:
-        """The record in that file says so many submissions before this one, a day apart, and how many of them ago each
-        scenario passed."""
-        now = int(time.time())
-        submitted = [Seen(f"{day:040x}", now - day * A_DAY, 3600) for day in range(runs, 0, -1)]
-        passed = {name: Seen(f"{day:040x}", now - day * A_DAY + 60, seconds) for name, day in ago.items()}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(path, merged(read(path, now).record, Record(tuple(submitted), passed)))
-
-    def runs(self, *arguments: str) -> pytest.RunResult:
-        """A run of what is asked for."""
-        self.monkeypatch.delenv(plugin.UNTIL, raising=False)
-        return self._run(*arguments)
-
-    def runs_whole(self, limit: float = LIMIT, *arguments: str) -> pytest.RunResult:
-        """A run of everything, which has to be over after so many seconds."""
-        self.monkeypatch.setenv(plugin.UNTIL, str(files.now() + limit))
-        return self._run(*(arguments or ("tests/e2e",)))
-
-    def _run(self, *arguments: str) -> pytest.RunResult:
-        if self.repository.git("status", "--porcelain"):
-            self.repository.commits("program", str(time.time()))
-        return self.pytester.runpytest_inprocess("-p", "tests.scenarios.plugin", "-v", *arguments)
-
-    def seen(self) -> dict[str, Any]:
-        """This machine's record."""
-        found: dict[str, Any] = json.loads(self.cache.read_text())
-        return found
-
-
-@pytest.fixture
-def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
-    """A repository without scenarios."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(pytester.path / "cache"))
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    # Other plugins take longer to load than all of this.
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    return Suite(pytester, monkeypatch)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    """The clock that the plugin looks at."""
-    found = Clock()
-    for module in (plugin, files):
-        monkeypatch.setattr(module, "now", found)
-    yield found
-
-
-def order(result: pytest.RunResult) -> list[str]:
-    """The scenarios in the order in which their tests were reported."""
-    lines = [line.partition("::")[0] for line in result.outlines if "::" in line and line.startswith("tests/e2e/")]
-    return [line.removeprefix("tests/e2e/").replace("test_", "").removesuffix(".py") for line in dict.fromkeys(lines)]
 
 
 def test_a_run_in_which_everything_passes_is_green_and_is_recorded(suite: Suite) -> None:
@@ -258,118 +156,6 @@ def test_what_did_not_pass_is_not_recorded_as_if_it_had(suite: Suite, text: str,
     result.stdout.fnmatch_lines([f"  a/bad: {says}; it has never passed*"])
 
 
-def test_a_test_that_is_known_to_fail_did_what_it_should(suite: Suite) -> None:
-    suite.scenario("a/known", "import pytest\n@pytest.mark.xfail\ndef test_it(): assert False\n")
-    suite.scenario("a/unrun", "import pytest\n@pytest.mark.xfail(run=False)\ndef test_it(): assert False\n")
-    assert suite.runs_whole(5000).ret == 0
-    assert suite.seen()["passed"].keys() == {"a/known", "a/unrun"}
-
-
-def test_what_failed_the_last_time_may_not_be_left_out(suite: Suite) -> None:
-    suite.scenario("a/bad", FAILS)
-    suite.scenario("a/good")
-    suite.knows(suite.cache, ago={"a/bad": 1, "a/good": 1}, seconds=500, runs=1)
-    assert suite.runs_whole(5000).ret == 1
-    suite.repository.commits("program", "another")
-    result = suite.runs_whole(60)
-    assert result.ret == 8
-    result.stdout.fnmatch_lines(["  a/bad: left out for time*, and has failed since; *"])
-
-
-def test_a_run_that_is_killed_keeps_what_it_saw(suite: Suite) -> None:
-    suite.scenario("a/good", EVERY_TIME + TEST)
-    suite.scenario("a/killed", "import os, signal\ndef test_it(): os.kill(os.getpid(), signal.SIGKILL)\n")
-    suite.repository.commits("program", "one")
-    suite.monkeypatch.setenv(plugin.UNTIL, str(time.time() + 5000))
-    here = Path(__file__).parents[3]
-    suite.monkeypatch.setenv("PYTHONPATH", str(here))
-    suite.pytester.runpytest_subprocess("-p", "tests.scenarios.plugin", "tests/e2e")
-    assert suite.seen()["passed"].keys() == {"a/good"}
-    assert len(suite.seen()["runs"]) == 1
-    # What it was killed in has to pass in the next one, although it passed before.
-    suite.scenario("a/killed")
-    suite.knows(suite.cache, ago={"a/killed": 1}, seconds=2 * LIMIT)
-    result = suite.runs_whole()
-    assert result.ret == 8
-    result.stdout.fnmatch_lines(["  a/killed: left out for time*, and has failed since; *"])
-
-
-NO_LAB = """\
-import pytest
-from tests.scenarios import plugin
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item):
-    report = yield
-    if report.when == "setup":
-        report.user_properties.append((plugin.SPENT_FOR_OTHERS, 1000))
-        if report.failed:
-            report.user_properties.append((plugin.WITHOUT_LAB, True))
-    return report
-"""
-SETUP_FAILS = "import pytest\n@pytest.fixture\ndef lab(): assert False\ndef test_it(lab): pass\n"
-SKIPPED = "import pytest\ndef test_it(): pytest.skip('no network')\n"
-INTERRUPTED = "import pytest\ndef test_it(): pytest.exit()\n"
-
-
-@pytest.mark.parametrize("then", [SETUP_FAILS, SKIPPED, INTERRUPTED], ids=["without-a-lab", "skipped", "interrupted"])
-def test_a_run_that_says_nothing_of_a_scenario_leaves_it_as_it_was_and_what_had_failed_still_has(
-    suite: Suite, then: str
-) -> None:
-    (suite.root / "tests" / "e2e").mkdir(parents=True)
-    (suite.root / "tests" / "e2e" / "conftest.py").write_text(NO_LAB)
-    suite.scenario("a/one", FAILS)
-    suite.knows(suite.cache, ago={"a/one": 1}, seconds=2 * LIMIT, runs=1)
-    assert suite.runs_whole(5000).ret == 1
-    failed = suite.seen()["failed"]
-    assert failed.keys() == {"a/one"}
-    suite.scenario("a/one", then)
-    suite.runs_whole(5000)
-    assert suite.seen()["failed"] == failed
-    result = suite.runs_whole(60)
-    assert result.ret == 8
-    result.stdout.fnmatch_lines(["  a/one: left out for time*, and has failed since; *"])
-
-
-def test_a_fixture_that_fails_has_failed_its_scenario_unless_it_was_the_lab_that_could_not_be_made(
-    suite: Suite,
-) -> None:
-    suite.scenario("a/one", SETUP_FAILS)
-    assert suite.runs_whole(5000).ret == 1
-    assert suite.seen()["failed"].keys() == {"a/one"}
-
-
-def test_how_long_a_scenario_takes_is_without_what_others_find_made(suite: Suite, clock: Clock) -> None:
-    (suite.root / "tests" / "e2e").mkdir(parents=True)
-    (suite.root / "tests" / "e2e" / "conftest.py").write_text(NO_LAB)
-    suite.scenario("a/one", "def test_it(): LATER(1234)\n")
-    suite.monkeypatch.setattr(builtins, "LATER", clock.later, raising=False)
-    assert suite.runs_whole(5000).ret == 0
-    assert suite.seen()["passed"]["a/one"]["seconds"] == 234
-
-
-def test_what_fails_in_a_tree_with_changes_counts_in_a_run_of_everything_alone(suite: Suite) -> None:
-    suite.scenario("a/one", FAILS)
-    suite.repository.commits("program", "one")
-    (suite.root / "program").write_text("two")
-    suite.monkeypatch.setattr(suite.repository, "commits", lambda *_: "")
-    assert suite.runs("tests/e2e").ret == 1
-    assert not suite.cache.exists()
-    assert suite.runs_whole(5000).ret == 1
-    assert suite.seen()["failed"]["a/one"]["commit"].endswith("+")
-
-
-def test_a_scenario_whose_tests_others_put_elsewhere_is_over_with_its_last_test(suite: Suite) -> None:
-    (suite.root / "tests" / "e2e").mkdir(parents=True)
-    reorders = "import pytest\n@pytest.hookimpl(wrapper=True, tryfirst=True)\n"
-    reorders += "def pytest_collection_modifyitems(items):\n    yield\n    items[:] = items[::2] + items[1::2]\n"
-    (suite.root / "tests" / "e2e" / "conftest.py").write_text(reorders)
-    for name in ("a/one", "a/two"):
-        suite.scenario(name, "def test_it(): pass\ndef test_more(): pass\n")
-    assert suite.runs_whole(5000).ret == 0
-    assert suite.seen()["passed"].keys() == {"a/one", "a/two"}
-
-
 def test_the_repository_s_record_and_that_of_the_machine_count_together(suite: Suite) -> None:
     suite.scenario("a/committed")
     suite.scenario("a/cached")
@@ -512,22 +298,6 @@ def test_what_makes_the_labs_of_others_comes_before_all_of_them(suite: Suite) ->
     for number in range(4):
         suite.repository.commits("program", f"{number}")
         assert order(suite.runs_whole(5000))[0] == "b/makes"
-
-
-def test_a_lab_that_could_not_be_made_says_nothing_of_a_scenario(suite: Suite) -> None:
-    (suite.root / "tests" / "e2e").mkdir(parents=True)
-    (suite.root / "tests" / "e2e" / "conftest.py").write_text(NO_LAB)
-    suite.scenario("a/one", SETUP_FAILS)
-    suite.knows(suite.cache, ago={"a/one": 1}, runs=1)
-    assert suite.runs_whole(5000).ret == 1
-    assert suite.seen()["failed"] == {}
-
-
-def test_a_scenario_that_the_machine_can_t_run_has_not_failed(suite: Suite) -> None:
-    suite.scenario("a/one", "import pytest\ndef test_it(): pytest.skip('no such card')\n")
-    suite.knows(suite.cache, ago={"a/one": 1}, runs=1)
-    assert suite.runs_whole(5000).ret == 0
-    assert suite.seen()["failed"] == {}
 
 
 def test_how_long_it_took_on_this_machine_counts_for_more_than_on_another(suite: Suite) -> None:
