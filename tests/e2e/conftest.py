@@ -73,12 +73,14 @@ def cluster(labs: Labs, request: pytest.FixtureRequest) -> Iterator[Operator]:
 @contextmanager
 def lab_of(labs: Labs, factory: pytest.TempPathFactory, name: str, *counts: str) -> Iterator[Operator]:
     """Somebody in a new folder, with bare machines of a lab of that name that is like no other."""
+    labs.comes = True
     labs.ends()
     operator = Operator(factory.mktemp(name), labs.alone(name), name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(operator.state))
         try:
             operator.clusterup("lab", "up", "--name", operator.name, *counts, "--inventory", "lab.yaml")
+            labs.comes = False
             yield operator
         finally:
             sys.stdout.write(consoles(operator))

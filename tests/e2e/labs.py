@@ -28,6 +28,7 @@ from bootstrap.lab.machine import RECORD as PROCESS
 from bootstrap.lab.saved import saves_dir
 from bootstrap.paths import cache_dir, private_folder
 from tests.e2e.operator import Operator
+from tests.helpers.daemons import wait_for
 
 ROOT = Path(bootstrap.__file__).parents[1]
 CONSOLE_SHOWN = 2000
@@ -91,8 +92,8 @@ class Labs:
 
     def begins(self, shape: Shape, owner: str) -> Operator:
         """A lab of that shape, as it was put aside, for a module whose tests build on each other."""
-        self.ends()
         self.comes = True
+        self.ends()
         self.operator = self._restored(shape)
         if self.operator is None:
             began = time.monotonic()
@@ -120,15 +121,23 @@ class Labs:
 
     def ends(self) -> None:
         """No machine is on any more. What a run left that was killed goes as well."""
-        self.operator, self.comes = None, False
+        self.operator = None
         for state in (self.state, *self.place.glob("alone-*")):
             for record in state.glob(f"clusterup/labs/*/*/{PROCESS}"):
                 # All of them, also one on the switch that is not the lab's own.
                 process.end(record, signal.SIGKILL)
             for path in sorted((state / "clusterup" / "labs").glob("[!.]*")):
-                Operator(self.place, state, path.name).clusterup("lab", "down", "--name", path.name)
+                self._down(Operator(self.place, state, path.name))
             # A cluster that knows machines beside the lab's is not forgotten with it.
             shutil.rmtree(state / "clusterup" / "clusters", ignore_errors=True)
+
+    def _down(self, operator: Operator) -> None:
+        """What a run left that was killed may still be at work: without machines it ends by itself."""
+
+        def is_down() -> bool:
+            return operator.runs("lab", "down", "--name", operator.name).returncode == 0
+
+        wait_for(is_down, f"the lab {operator.name} to be down", seconds=ANOTHER_RUN)
 
     def alone(self, name: str) -> Path:
         """The state folder of somebody whose lab of that name is like no other: a run that is killed does not leave its

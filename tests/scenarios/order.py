@@ -13,7 +13,7 @@ from tests.scenarios.record import Record, is_vague
 # Every scenario has to have passed within so many submissions, this one included.
 WITHIN = 3
 # Where no record was kept, so many commits count as one submission.
-COMMITS = 50
+COMMITS = 15
 # A scenario that no record knows is expected to take so many seconds.
 UNKNOWN = 15 * 60
 FOLDER = "tests/e2e"

@@ -39,6 +39,8 @@ UNTIL = "CLUSTERUP_TEST_UNTIL"
 # another run to be over, and that the lab could not be made in which its scenario begins.
 SPENT_FOR_OTHERS = "clusterup-seconds-spent-for-others"
 WITHOUT_LAB = "clusterup-without-lab"
+# How the reason of every skip begins: a machine that truly can't is all that excuses a test.
+EXCUSE = "this machine "
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -128,8 +130,21 @@ class Scenarios:
         if why:
             pytest.skip(why)
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """A test that is skipped for anything but what this machine can't do has failed."""
+        report = yield
+        name = self._name(item)
+        if name and name not in self.outcomes and report.skipped and not hasattr(report, "wasxfail"):
+            reason = _reason(report)
+            if not reason.startswith(EXCUSE):
+                report.outcome = "failed"
+                report.longrepr = f"skipped without an excuse ({EXCUSE!r}...): {reason}"
+        return report
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """A test passed when nothing of it failed or was skipped. One that is known to fail did what it should."""
+        """A test passed when nothing of it failed or was skipped. One that ran and failed, as is known of it, did what
+        it should."""
         name = self._name_at(report.nodeid.partition("::")[0])
         if not name:
             return
@@ -139,7 +154,7 @@ class Scenarios:
             self.to_blame.add(name)
         if self.results[name].get(report.nodeid) == FAILED:
             return
-        expected = report.when != "teardown" and hasattr(report, "wasxfail")
+        expected = report.when == "call" and hasattr(report, "wasxfail")
         if report.failed:
             self.results[name][report.nodeid] = FAILED
         elif report.skipped and not expected:
@@ -165,12 +180,15 @@ class Scenarios:
         if name in self.outcomes:
             return
         results = self.results[name]
+        every = results.keys() >= self.written[name]
         if FAILED in results.values():
             self.outcomes[name] = FAILED
+        elif self.left[name]:
+            self.outcomes[name] = "interrupted"
         elif skipped := next((result for result in results.values() if result != PASSED), ""):
             self.outcomes[name] = skipped
         else:
-            self.outcomes[name] = PASSED if results.keys() >= self.written[name] else "only some of its tests ran"
+            self.outcomes[name] = PASSED if every else "only some of its tests ran"
         took = max(0.0, now() - self.begun[name] - self.for_others[name])
         seen = Seen(self.submission.commit, int(now()), round(took))
         if self.outcomes[name] == PASSED:
@@ -178,8 +196,9 @@ class Scenarios:
         elif self.outcomes[name] != FAILED or name not in self.to_blame:
             # A machine that can't run it, and a lab that could not be made, say nothing of it.
             self._take_back(name)
-        # What fails while somebody still works on it says nothing of what is submitted, unless all of it was run.
-        elif self.until is not None or not self.submission.commit.endswith(CHANGED):
+        # Some tests alone may miss what those before them do; and what fails while somebody still works on it says
+        # nothing of what is submitted.
+        elif self.until is not None or (every and not self.submission.commit.endswith(CHANGED)):
             self._remember(Record(failed={name: seen}))
 
     def _failing(self, name: str) -> Seen:

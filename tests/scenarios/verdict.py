@@ -63,11 +63,16 @@ def words(left: Sequence[Missing]) -> list[str]:
     if blamed:
         lines.append(f"This run does not prove enough (exit code {TOO_LITTLE}, unless something worse has another):")
         lines += [f"  {each.scenario.name}: {each.outcome}; {each.last}; {each.blamed}" for each in blamed]
-        lines.append(f"What to do: run them, bring the record into the repository, and commit {RECORD}:")
-        lines.append(f"  scripts/test {' '.join(each.scenario.path for each in blamed)}")
-        lines.append("  scripts/record-scenarios")
-        if any(each.scenario.every_time for each in blamed):
-            lines.append("Where a machine is too slow for those that run every time: CLUSTERUP_TEST_MINUTES=120")
+        late = [each.scenario.path for each in blamed if not each.scenario.every_time]
+        if late:
+            lines.append(
+                f"What to do: run those that take turns, bring the record into the repository, commit {RECORD}:"
+            )
+            lines.append(f"  scripts/test {' '.join(late)}")
+            lines.append("  scripts/record-scenarios")
+        if len(late) < len(blamed):
+            lines.append("Those of every time have to pass in this run itself; where a machine is too slow for them:")
+            lines.append("  CLUSTERUP_TEST_MINUTES=120 scripts/test")
     return lines
 
 
@@ -97,7 +102,7 @@ def table(
 
 def counted(record: Record, submission: Submission) -> str:
     """What submissions are counted by, in words."""
-    runs = f"{len(record.runs)} whole runs are recorded"
+    runs = "1 whole run is recorded" if len(record.runs) == 1 else f"{len(record.runs)} whole runs are recorded"
     if record.runs:
         runs += f", the newest at {_short(record.runs[-1])} on {moment(record.runs[-1].at)}"
     commits = len(unrecorded(submission, 0))

@@ -10,8 +10,6 @@ from tests.e2e.labs import Labs
 from tests.e2e.operator import Operator
 from tests.e2e.shapes import AGENT, ONE_SERVER, SERVER_AND_AGENT
 
-JOINS = AGENT
-
 
 @pytest.fixture(scope="module")
 def small(labs: Labs, request: pytest.FixtureRequest) -> tuple[Operator, Entry]:
@@ -19,7 +17,7 @@ def small(labs: Labs, request: pytest.FixtureRequest) -> tuple[Operator, Entry]:
     operator = labs.begins(ONE_SERVER, request.node.nodeid)
     operator.clusterup("lab", "up", "--name", operator.name, "--inventory", "machines.yaml")
     nodes: list[Entry] = yaml.safe_load((operator.folder / "machines.yaml").read_bytes())["nodes"]
-    return operator, next(node for node in nodes if node["name"] == JOINS)
+    return operator, next(node for node in nodes if node["name"] == AGENT)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,6 @@ from tests.e2e.shapes import AGENT, SERVER
 from tests.helpers.daemons import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.every_time]
-JOINS = AGENT
 
 
 def test_a_bare_machine_joins_with_a_token_and_is_a_ready_node(
@@ -35,8 +34,8 @@ def test_a_bare_machine_joins_with_a_token_and_is_a_ready_node(
     began = time.monotonic()
     said = other.clusterup(*from_here(operator, way, token))
     sys.stdout.write(f"joined within {time.monotonic() - began:.0f} s, installation and boot included\n")
-    assert f"{JOINS} is a Ready node of the cluster {operator.name}" in said
-    assert operator.readiness() == {SERVER: "True", JOINS: "True"}
+    assert f"{AGENT} is a Ready node of the cluster {operator.name}" in said
+    assert operator.readiness() == {SERVER: "True", AGENT: "True"}
     secret = token["token"].partition(".")[2]
     for file in [path for path in other.state.rglob("*") if path.is_file()]:
         assert secret not in file.read_text(errors="replace"), file
@@ -45,7 +44,7 @@ def test_a_bare_machine_joins_with_a_token_and_is_a_ready_node(
 
 def test_a_pod_runs_on_it_and_its_log_comes_through_its_kubelet(small: tuple[Operator, Entry]) -> None:
     operator, _ = small
-    overrides = {"apiVersion": "v1", "spec": {"nodeName": JOINS, "tolerations": [{"operator": "Exists"}]}}
+    overrides = {"apiVersion": "v1", "spec": {"nodeName": AGENT, "tolerations": [{"operator": "Exists"}]}}
     operator.kubectl(
         "run", "says", f"--image={IMAGE}", "--restart=Never", f"--overrides={json.dumps(overrides)}",
         "--command", "--", "sh", "-c", "echo here it is",

@@ -15,7 +15,6 @@ from tests.e2e.shapes import AGENT, ONE_SERVER, SERVER
 from tests.helpers.daemons import wait_for
 
 pytestmark = pytest.mark.e2e
-JOINS = AGENT
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +28,10 @@ def test_a_bare_machine_with_a_stick_installs_itself_and_joins_with_nobody_watch
     small: tuple[Operator, Entry], watcher: Operator
 ) -> None:
     operator, way = small
-    operator.clusterup("lab", "stop", JOINS, "--name", operator.name)
-    boots_a_stick(operator, way, made(operator, "--node", JOINS, "--uses", "1"), watcher)
-    wait_for(lambda: operator.readiness().get(JOINS) == "True", "its Node to be Ready", 1800)
-    wait_for(lambda: JOINS not in operator.clusterup("token", "list", "lab.yaml", "-o", "json"), "the token's end", 120)
+    operator.clusterup("lab", "stop", AGENT, "--name", operator.name)
+    boots_a_stick(operator, way, made(operator, "--node", AGENT, "--uses", "1"), watcher)
+    wait_for(lambda: operator.readiness().get(AGENT) == "True", "its Node to be Ready", 1800)
+    wait_for(lambda: AGENT not in operator.clusterup("token", "list", "lab.yaml", "-o", "json"), "the token's end", 120)
 
 
 def test_the_same_machine_joins_again_by_a_command_on_itself(small: tuple[Operator, Entry], watcher: Operator) -> None:
@@ -41,7 +40,7 @@ def test_the_same_machine_joins_again_by_a_command_on_itself(small: tuple[Operat
     on_the_node(watcher, way, clean().script)
     left = on_the_node(watcher, way, "find /var/lib/clusterup /var/lib/kubelet -type f; echo looked")
     assert left.strip() == "looked"
-    operator.kubectl("delete", "node", JOINS)
+    operator.kubectl("delete", "node", AGENT)
     on_the_node(watcher, way, reboot().script)
     wait_for(lambda: on_the_node(watcher, way, "cat /proc/sys/kernel/random/boot_id") not in ("", boot), "a boot", 600)
     # A token that is used up goes, and the cluster is asked once more with it.
@@ -51,8 +50,8 @@ def test_the_same_machine_joins_again_by_a_command_on_itself(small: tuple[Operat
         watcher, way, f"clusterup-node join {server} --token - --ca-cert-hash {token['ca_cert_hash']} 2>&1",
         typed=f"{token['token']}\n",
     )  # fmt: skip
-    assert f"{JOINS} is a Ready node of {operator.name}" in said
-    assert operator.readiness()[JOINS] == "True"
+    assert f"{AGENT} is a Ready node of {operator.name}" in said
+    assert operator.readiness()[AGENT] == "True"
     refused = on_the_node(
         watcher, way, f"clusterup-node join {server} --token - --ca-cert-hash sha256:{'0' * 64} 2>&1",
         typed=f"{token['token']}\n",
@@ -63,7 +62,7 @@ def test_the_same_machine_joins_again_by_a_command_on_itself(small: tuple[Operat
 def on_the_node(operator: Operator, way: Entry, script: str, typed: str = "") -> str:
     """What a command says that somebody types on the machine, "" where it can't be reached."""
     kept = operator.state / "clusterup" / "clusters" / ONE_SERVER.lab
-    key = (kept / "nodes" / JOINS / "ssh_host_ed25519_key.pub").read_text().strip()
+    key = (kept / "nodes" / AGENT / "ssh_host_ed25519_key.pub").read_text().strip()
     known = operator.folder / "known_hosts"
     known.write_text(f"[127.0.0.1]:{way['ssh']['port']} {key}\n")
     options = ("UserKnownHostsFile", str(known)), ("ConnectTimeout", "20")

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.e2e.operator import Operator
 
 
 @pytest.fixture
-def shrinkable(cluster: Operator) -> Iterator[Operator]:
+def shrinkable(cluster: Operator) -> Operator:
     """From three servers to one and back leads through two."""
     cluster.edits(lambda content: content["cluster"].update(allow_even_servers=True))
     cluster.clusterup("apply", "lab.yaml", "--yes")
-    yield cluster
+    return cluster
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -54,14 +55,14 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def test_the_minutes_of_a_run_are_a_number() -> None:
-    ask = 'minutes CLUSTERUP_TEST_MINUTES 75; echo "$minutes"'
-    assert in_bash(ask).stdout == "75\n"
+    ask = 'minutes CLUSTERUP_TEST_MINUTES 82; echo "$minutes"'
+    assert in_bash(ask).stdout == "82\n"
     assert in_bash(ask, CLUSTERUP_TEST_MINUTES="120").stdout == "120\n"
 
 
 @pytest.mark.parametrize("said", ["", "soon", "0", "-5", "1.5", "08", "1e3", "100000", "9 9", "a[$(id)]"])
 def test_minutes_that_are_no_number_are_refused_before_anything_runs(said: str) -> None:
-    done = in_bash("minutes CLUSTERUP_TEST_MINUTES 75; echo ran", CLUSTERUP_TEST_MINUTES=said)
+    done = in_bash("minutes CLUSTERUP_TEST_MINUTES 82; echo ran", CLUSTERUP_TEST_MINUTES=said)
     assert (done.returncode, done.stdout) == (2, "")
     assert "CLUSTERUP_TEST_MINUTES is no number of minutes (1 to 9999): " in done.stderr
 
@@ -70,6 +71,23 @@ def test_the_time_of_each_part_is_printed_at_the_end_and_the_exit_code_stays() -
     done = in_bash("trap parts EXIT; part style; SECONDS=5; part 'unit tests'; SECONDS=125; (exit 8)")
     assert done.returncode == 8
     assert done.stdout.splitlines()[-3:] == ["Time of each part:", "     5 s  style", "   120 s  unit tests"]
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_whoever_is_told_to_end_ends_what_it_runs(told: signal.Signals) -> None:
+    child = "import time\ntry: print(flush=True); time.sleep(600)\nexcept KeyboardInterrupt: print('undone'); exit(2)"
+    script = f"trap 'echo over' EXIT; . scripts/prepare; set -euo pipefail; stoppable {sys.executable} -c \"{child}\""
+    with subprocess.Popen(["bash", "-c", script], cwd=HERE, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "\n"
+        run.send_signal(told)
+        assert run.stdout.read() == "undone\nover\n"
+    assert run.returncode == 2
+
+
+def test_what_it_runs_ends_with_its_own_exit_code() -> None:
+    assert in_bash("stoppable true; echo went on").stdout == "went on\n"
+    assert in_bash("stoppable bash -c 'exit 8'; echo went on").returncode == 8
 
 
 def test_what_the_machine_has_seen_comes_into_the_repository_s_record(checkout: Path) -> None:

@@ -14,11 +14,11 @@ from tests.unit.scenarios.suite import EVERY_TIME, FAILS, LIMIT, TEST, Clock, Su
 pytest_plugins = ["pytester"]
 
 
-def test_a_test_that_is_known_to_fail_did_what_it_should(suite: Suite) -> None:
+def test_a_test_that_is_known_to_fail_did_what_it_should_if_it_ran(suite: Suite) -> None:
     suite.scenario("a/known", "import pytest\n@pytest.mark.xfail\ndef test_it(): assert False\n")
     suite.scenario("a/unrun", "import pytest\n@pytest.mark.xfail(run=False)\ndef test_it(): assert False\n")
-    assert suite.runs_whole(5000).ret == 0
-    assert suite.seen()["passed"].keys() == {"a/known", "a/unrun"}
+    assert suite.runs_whole(5000).ret == 8
+    assert suite.seen()["passed"].keys() == {"a/known"}
 
 
 def test_what_failed_the_last_time_may_not_be_left_out(suite: Suite) -> None:
@@ -64,7 +64,7 @@ def pytest_runtest_makereport(item):
     return report
 """
 SETUP_FAILS = "import pytest\n@pytest.fixture\ndef lab(): assert False\ndef test_it(lab): pass\n"
-SKIPPED = "import pytest\ndef test_it(): pytest.skip('no network')\n"
+SKIPPED = "import pytest\ndef test_it(): pytest.skip('this machine has no network')\n"
 INTERRUPTED = "import pytest\ndef test_it(): pytest.exit()\n"
 
 
@@ -136,7 +136,30 @@ def test_a_lab_that_could_not_be_made_says_nothing_of_a_scenario(suite: Suite) -
 
 
 def test_a_scenario_that_the_machine_can_t_run_has_not_failed(suite: Suite) -> None:
-    suite.scenario("a/one", "import pytest\ndef test_it(): pytest.skip('no such card')\n")
+    suite.scenario("a/one", "import pytest\ndef test_it(): pytest.skip('this machine has no such card')\n")
     suite.knows(suite.cache, ago={"a/one": 1}, runs=1)
     assert suite.runs_whole(5000).ret == 0
     assert suite.seen()["failed"] == {}
+
+
+@pytest.mark.parametrize("skips", ["def test_it(): pytest.skip('later')", "@pytest.mark.skip\ndef test_it(): pass"])
+def test_a_test_that_is_skipped_for_another_reason_than_the_machine_has_failed(suite: Suite, skips: str) -> None:
+    suite.scenario("a/one", f"import pytest\n{skips}\n")
+    suite.knows(suite.cache, ago={"a/one": 1}, runs=1)
+    assert suite.runs_whole(5000).ret == 1
+    assert suite.seen()["failed"].keys() == {"a/one"}
+
+
+def test_some_tests_alone_that_fail_say_nothing_of_the_scenario(suite: Suite) -> None:
+    suite.scenario("a/one", "def test_before(): pass\ndef test_it(): assert False\n")
+    assert suite.runs("tests/e2e/a/test_one.py::test_it").ret == 1
+    assert not suite.cache.exists()
+    assert suite.runs("tests/e2e/a/test_one.py").ret == 1
+    assert suite.seen()["failed"].keys() == {"a/one"}
+
+
+def test_a_scenario_that_is_interrupted_after_its_last_test_has_not_passed(suite: Suite) -> None:
+    ends = "import pytest\n@pytest.fixture\ndef lab():\n    yield\n    pytest.exit('enough')\n"
+    suite.scenario("a/one", f"{ends}def test_it(lab): pass\n")
+    suite.runs_whole(5000)
+    assert suite.seen()["passed"] == {}
