@@ -31,22 +31,25 @@ def register(lab: typer.Typer) -> None:
 def save(
     name: SavedArgument,
     of: Annotated[str, typer.Option("--name", help="Name of the lab.")] = "lab",
-    keep: Annotated[int, typer.Option("--keep", min=1, help="How many saved labs there may be with this one.")] = 8,
+    keep: Annotated[
+        int, typer.Option("--keep", min=1, help="How often this lab may be saved, this time included.")
+    ] = 8,
     yes: YesOption = False,
 ) -> None:
     """Put the whole lab aside as it is now: memory, disks, inventory, and the keys of its cluster.
 
     Its machines stand still for some seconds, and go on. `clusterup lab restore NAME` brings it back, running. Where
-    more are saved than --keep, the oldest ones are forgotten, after a question.
+    this lab is saved more often than --keep, the oldest ones are forgotten, after a question.
     """
-    from bootstrap.lab.save import lab_save
+    from bootstrap.lab.save import lab_save, lab_to_save
     from bootstrap.lab.saved import check_saved_name, forget_saved, too_many
 
     check_saved_name(name)
-    going = too_many(keep)
+    lab_to_save(of)
+    going = too_many(of, keep)
     if going:
         told = "; ".join(_words(each) for each in going)
-        _ask(f"No more than {keep} saved labs are kept. Forget {told}?", yes, "say --yes, or keep more with --keep")
+        _ask(f"The lab {of} is kept {keep} times at most. Forget {told}?", yes, "say --yes, or keep more with --keep")
     began = time.monotonic()
     made = lab_save(of, name, say=_say)
     for each in going:

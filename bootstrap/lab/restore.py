@@ -70,6 +70,7 @@ def put_back(saved: Saved, inventory: Path, *, say: Say) -> Lab:
             check_memory(sizes, available_memory() + _running_memory(there), STEP)
             _require_ports(lab, there.ports)
             end_lab(there, say)
+            say("what was saved of it comes back, its keys too")
         _require_no_cluster(name)
         check_memory(sizes, available_memory(), STEP)
         _require_ports(lab, frozenset())

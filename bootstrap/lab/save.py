@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import signal
 import time
@@ -35,7 +36,7 @@ from bootstrap.lab.saved import (
     write_saved,
 )
 from bootstrap.lab.spec import Lab
-from bootstrap.lab.store import lab_locked, load_lab
+from bootstrap.lab.store import lab_locked, labs_dir, load_lab
 from bootstrap.lab.tools import lab_tree
 from bootstrap.lab.up import LIVE
 from bootstrap.locks import waiting_lock
@@ -54,6 +55,7 @@ def lab_save(lab_name: str, name: str, *, say: Say) -> Saved:
     Raises BadUse, Refused (while another command is at work on the lab or its cluster) or ClusterupError.
     """
     check_saved_name(name)
+    lab_to_save(lab_name)
     with _told_to_end(), lab_locked(lab_name, f"lab save {name}"), _cluster_locked(lab_name, name):
         try:
             return put_aside(lab_name, name, say=say)
@@ -65,10 +67,9 @@ def lab_save(lab_name: str, name: str, *, say: Say) -> Saved:
 
 def put_aside(lab_name: str, name: str, *, say: Say) -> Saved:
     """All of `lab_save` but the locks, which the caller holds, and the clocks."""
-    lab = load_lab(lab_name)
-    if lab is None:
-        raise BadUse(f"there is no lab {lab_name}", step=STEP, hint="clusterup lab up makes one")
+    lab = lab_to_save(lab_name)
     tree = lab_tree(say)
+    _wake(lab, say)
     saved = _described(lab, name, say)
     remove_left_over(name)
     folder = unfinished_saved(saved.full_name)
@@ -84,21 +85,64 @@ def put_aside(lab_name: str, name: str, *, say: Say) -> Saved:
     return saved
 
 
+def lab_to_save(name: str) -> Lab:
+    """The lab of that name. Raises BadUse where there is none."""
+    lab = load_lab(name)
+    if lab is None:
+        others = ", ".join(sorted(path.name for path in labs_dir().glob("[!.]*") if path.is_dir()))
+        raise BadUse(
+            f"there is no lab {name}",
+            step=STEP,
+            hint=f"clusterup lab save ... --name NAME; there are: {others}" if others else "clusterup lab up makes one",
+        )
+    return lab
+
+
+def _wake(lab: Lab, say: Say) -> None:
+    """What a killed save has left standing still goes on: QEMU would not write its memory a second time."""
+    for machine in lab.machines:
+        if machine_running(lab, machine.name) and memory.run_state(lab, machine.name) in memory.STILL:
+            memory.resume(lab, machine.name)
+            say(f"{machine.name}: goes on; it stood still")
+
+
 @contextmanager
 def _told_to_end() -> Iterator[None]:
     """SIGTERM and a hang-up end a save as Ctrl-C does: the machines go on. What is ignored stays so (nohup)."""
 
     def end(*_: object) -> None:
+        _say_at_once("ending: the machines go on first")
         raise KeyboardInterrupt
 
-    ends = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
-    for number in ends:
-        signal.signal(number, end)
+    with _handled(end):
+        yield
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Nothing of this is left out for somebody who is in a hurry: it takes a moment."""
+    with _handled(lambda *_: _say_at_once("the machines are being set going: a moment")):
+        yield
+
+
+@contextmanager
+def _handled(handler: Callable[..., None]) -> Iterator[None]:
+    """The handler gets what tells a process to end, where that is not ignored."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    ours = {number: old for number, old in before.items() if old is not signal.SIG_IGN}
+    for number in ours:
+        signal.signal(number, handler)
     try:
         yield
     finally:
-        for number in ends:
-            signal.signal(number, signal.SIG_DFL)
+        for number, old in ours.items():
+            signal.signal(number, old)
+
+
+def _say_at_once(text: str) -> None:
+    """From a signal's handler: what was about to be printed at that moment may hold the stream."""
+    with suppress(OSError):
+        os.write(2, f"{text}\n".encode())
 
 
 @contextmanager
@@ -220,11 +264,12 @@ def _standing_still(lab: Lab, running: tuple[str, ...], say: Say) -> Iterator[No
         say(f"the machines stand still: {', '.join(running) or 'all are off'}")
         yield
     finally:
-        for node in running:
-            try:
-                memory.resume(lab, node)
-            except (OSError, ClusterupError) as stuck:
-                say(f"{node} does not go on ({stuck}): clusterup lab stop {node}, then clusterup lab up")
+        with _undisturbed():
+            for node in running:
+                try:
+                    memory.resume(lab, node)
+                except (OSError, ClusterupError) as stuck:
+                    say(f"{node} does not go on ({stuck}): clusterup lab stop {node}, then clusterup lab up")
 
 
 def _set_clocks(lab: Lab, say: Say) -> None:

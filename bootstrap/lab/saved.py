@@ -202,6 +202,7 @@ def unfinished_saved(full_name: str) -> Path:
     return folder
 
 
-def too_many(keep: int) -> Sequence[Saved]:
-    """The saved labs that have to go, the oldest first, so that with one more `keep` (1 at least) are left."""
-    return tuple(reversed(all_saved()[keep - 1 :]))
+def too_many(lab: str, keep: int) -> Sequence[Saved]:
+    """What is saved of that lab and has to go, the oldest first, so that with one more `keep` (1 at least) are left."""
+    of_it = [saved for saved in all_saved() if saved.lab.name == lab]
+    return tuple(reversed(of_it[keep - 1 :]))

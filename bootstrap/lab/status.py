@@ -11,6 +11,7 @@ from bootstrap.lab.qemu import CONSOLE_SOCKET
 from bootstrap.lab.registry import registry_running
 from bootstrap.lab.router import router_running
 from bootstrap.lab.spec import REGISTRY_ADDRESS, REGISTRY_PORT, Lab
+from bootstrap.steps.state import SSH_KEY, state_folder
 
 
 def lab_as_data(lab: Lab) -> dict[str, Any]:
@@ -83,7 +84,11 @@ def lab_lines(lab: Lab) -> list[str]:
             f"  registry {_running(registry['running'])}: push to {registry['push']}, machines pull from "
             f"{registry['address']}"
         )
-    lines += [f"  ssh -i {lab.key_file} -p PORT root@127.0.0.1", ""]
+    lines.append(f"  ssh -i {lab.key_file} -p PORT root@127.0.0.1")
+    own = state_folder(lab.name) / SSH_KEY
+    if own.is_file():
+        lines.append(f"  ssh -i {own} -p PORT root@127.0.0.1, where clusterup has installed the machine")
+    lines.append("")
     columns = _columns(lab, data["machines"])
     widths = [max(len(cell) for cell in column) for column in columns[:-1]]
     for row in zip(*columns, strict=True):

@@ -198,7 +198,9 @@ def test_saved_labs_are_listed_found_by_name_and_forgotten(bench: Bench) -> None
     assert [saved.full_name for saved in all_saved()] == [second.full_name, first.full_name]
     assert find_saved("ready") == second
     assert find_saved(first.full_name) == first
-    assert [saved.full_name for saved in too_many(2)] == [first.full_name]
+    assert [saved.full_name for saved in too_many("bench", 2)] == [first.full_name]
+    # Labs of another name are none of its business.
+    assert too_many("other", 1) == ()
     forget_saved(second.folder)
     assert find_saved("ready") == first
     with pytest.raises(BadUse, match="no saved lab other"):
@@ -310,22 +312,45 @@ def test_a_machine_whose_qemu_does_not_answer_is_left_as_it_is(bench: Bench) -> 
     assert not [line for line in bench.said if line.startswith(NODE)]
 
 
-def test_told_to_end_a_save_ends_as_by_ctrl_c_and_the_machines_go_on(
+def test_told_to_end_a_save_ends_as_by_ctrl_c_and_the_machines_go_on_however_often_it_is_told(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab = bench.up(replace(bench.spec, qemu_options=()))
+    sets_going = memory.resume
 
     def told(lab: Lab, node: str) -> Path:
         assert memory.run_state(lab, node) in memory.STILL
         os.kill(os.getpid(), signal.SIGTERM)
         return lab.folder
 
+    def told_again(lab: Lab, node: str) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        sets_going(lab, node)
+
     monkeypatch.setattr(memory, "write_memory", told)
+    monkeypatch.setattr(memory, "resume", told_again)
     with pytest.raises(KeyboardInterrupt):
         lab_save("bench", "ready", say=bench.said.append)
     assert not any(memory.run_state(lab, machine.name) in memory.STILL for machine in lab.machines)
     assert not all_saved()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    # One that was killed leaves them standing still: the next save sets them going first.
+    monkeypatch.setattr(memory, "resume", sets_going)
+    memory.pause(lab, NODE)
+    monkeypatch.setattr(memory, "write_memory", told)
+    with pytest.raises(KeyboardInterrupt):
+        lab_save("bench", "ready", say=bench.said.append)
+    assert f"{NODE}: goes on; it stood still" in bench.said
+
+
+def test_a_lab_that_is_not_there_is_said_before_anything_is_asked(bench: Bench) -> None:
+    with pytest.raises(BadUse, match="there is no lab other") as refused:
+        lab_save("other", "ready", say=bench.said.append)
+    assert "lab up makes one" in refused.value.hint
+    bench.up()
+    with pytest.raises(BadUse) as refused:
+        lab_save("other", "ready", say=bench.said.append)
+    assert "there are: bench" in refused.value.hint
 
 
 def test_what_an_interrupted_save_left_goes_with_the_next(bench: Bench) -> None:
