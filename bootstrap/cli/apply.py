@@ -16,6 +16,7 @@ import typer
 
 from bootstrap.cli.options import Output, PlanOutput, WaitAtMostOption, WaitForLockOption, patience_of
 from bootstrap.outside import on_one_line
+from bootstrap.signals import handled
 
 if TYPE_CHECKING:
     from bootstrap.engine.events import Event, Observer
@@ -387,9 +388,5 @@ def brakes_of(brakes: Brakes) -> Iterator[Brakes]:
             brakes.interrupted.set()
             sys.stderr.write("\nfinishing what has begun; press Ctrl-C again to stop now\n")
 
-    before = {number: signal.signal(number, pressed) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handled((signal.SIGINT, signal.SIGTERM), pressed):
         yield brakes
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -38,9 +38,10 @@ from bootstrap.lab.saved import (
 from bootstrap.lab.spec import Lab
 from bootstrap.lab.store import lab_locked, labs_dir, load_lab
 from bootstrap.lab.tools import lab_tree
-from bootstrap.lab.up import LIVE
+from bootstrap.lab.up import LIVE, awake
 from bootstrap.locks import waiting_lock
 from bootstrap.paths import private_folder
+from bootstrap.signals import handled
 from bootstrap.steps.kubeconfig import kubeconfig_beside
 from bootstrap.steps.state import state_folder
 
@@ -55,7 +56,6 @@ def lab_save(lab_name: str, name: str, *, say: Say) -> Saved:
     Raises BadUse, Refused (while another command is at work on the lab or its cluster) or ClusterupError.
     """
     check_saved_name(name)
-    lab_to_save(lab_name)
     with _told_to_end(), lab_locked(lab_name, f"lab save {name}"), _cluster_locked(lab_name, name):
         try:
             return put_aside(lab_name, name, say=say)
@@ -69,7 +69,8 @@ def put_aside(lab_name: str, name: str, *, say: Say) -> Saved:
     """All of `lab_save` but the locks, which the caller holds, and the clocks."""
     lab = lab_to_save(lab_name)
     tree = lab_tree(say)
-    _wake(lab, say)
+    # What a killed save has left standing still goes on: QEMU would not write its memory a second time.
+    awake(lab, say)
     saved = _described(lab, name, say)
     remove_left_over(name)
     folder = unfinished_saved(saved.full_name)
@@ -98,14 +99,6 @@ def lab_to_save(name: str) -> Lab:
     return lab
 
 
-def _wake(lab: Lab, say: Say) -> None:
-    """What a killed save has left standing still goes on: QEMU would not write its memory a second time."""
-    for machine in lab.machines:
-        if machine_running(lab, machine.name) and memory.run_state(lab, machine.name) in memory.STILL:
-            memory.resume(lab, machine.name)
-            say(f"{machine.name}: goes on; it stood still")
-
-
 @contextmanager
 def _told_to_end() -> Iterator[None]:
     """SIGTERM and a hang-up end a save as Ctrl-C does: the machines go on. What is ignored stays so (nohup)."""
@@ -114,29 +107,21 @@ def _told_to_end() -> Iterator[None]:
         _say_at_once("ending: the machines go on first")
         raise KeyboardInterrupt
 
-    with _handled(end):
+    with handled(_not_ignored(), end):
         yield
 
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Nothing of this is left out for somebody who is in a hurry: it takes a moment."""
-    with _handled(lambda *_: _say_at_once("the machines are being set going: a moment")):
+    """What is done here takes a moment, and is done to its end however often the process is told to end."""
+    with handled(_not_ignored(), lambda *_: _say_at_once("the machines are being set going: a moment")):
         yield
 
 
-@contextmanager
-def _handled(handler: Callable[..., None]) -> Iterator[None]:
-    """The handler gets what tells a process to end, where that is not ignored."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    ours = {number: old for number, old in before.items() if old is not signal.SIG_IGN}
-    for number in ours:
-        signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        for number, old in ours.items():
-            signal.signal(number, old)
+def _not_ignored() -> list[signal.Signals]:
+    """The signals that tell a process to end, without those that it was started to ignore."""
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    return [number for number in ends if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def _say_at_once(text: str) -> None:
@@ -147,7 +132,7 @@ def _say_at_once(text: str) -> None:
 
 @contextmanager
 def _cluster_locked(lab: str, name: str) -> Iterator[None]:
-    """Nobody changes the lab's cluster meanwhile, where there is one."""
+    """No one changes the lab's cluster meanwhile, where there is one."""
     folder = state_folder(lab)
     if not folder.is_dir():
         yield
@@ -166,7 +151,7 @@ def _described(lab: Lab, name: str, say: Say) -> Saved:
             step=STEP,
             tried=f"read {lab.inventory}",
             got=getattr(error, "strerror", None) or str(error),
-            hint="it belongs to what is saved: put it back, or have it written anew: clusterup lab up --inventory FILE",
+            hint="it belongs to what is saved: put it back, or write it again: clusterup lab up --inventory FILE",
         ) from None
     bundle = _bundle(inventory)
     beside = kubeconfig_beside(lab.inventory, lab.name)

@@ -65,7 +65,7 @@ def started(spec: LabSpec, *, say: Say) -> tuple[Lab, dict[str, int]]:
     check_inventory_place(inventory, spec.name)
     if there is not None:
         check_same(there, spec)
-    running = _awake(there, say) if there else []
+    running = awake(there, say) if there else []
     check_memory([spec.memory_for(name) for name in spec.names if name not in running], available_memory())
     if spec.has_router:
         require_tun(TUN)
@@ -88,7 +88,7 @@ def started(spec: LabSpec, *, say: Say) -> tuple[Lab, dict[str, int]]:
     return lab, console_from
 
 
-def _awake(lab: Lab, say: Say) -> list[str]:
+def awake(lab: Lab, say: Say) -> list[str]:
     """The machines that run. One that a killed command left standing still goes on; one whose memory never came is
     switched off."""
     running = []

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from bootstrap.paths import private_folder
+from bootstrap.signals import handled
 from bootstrap.transport.errors import LineLost
 from bootstrap.transport.serial.line import Line
 
@@ -203,16 +204,14 @@ def raw_terminal(terminal: int) -> Iterator[None]:
         sys.exit(128 + number)
 
     before = termios.tcgetattr(terminal)
-    handlers = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        tty.setraw(terminal)
-        yield
-    finally:
-        # With the terminal gone there is nothing to restore.
-        with suppress(termios.error):
-            termios.tcsetattr(terminal, termios.TCSADRAIN, before)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+    with handled((signal.SIGTERM, signal.SIGHUP), end):
+        try:
+            tty.setraw(terminal)
+            yield
+        finally:
+            # With the terminal gone there is nothing to restore.
+            with suppress(termios.error):
+                termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
 
 def _say(screen: int, *lines: str) -> None:

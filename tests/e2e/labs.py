@@ -2,7 +2,7 @@
 scenario, so that none of them waits for machines that boot, and none meets what another one left.
 
 What is saved has a name of its shape and of a key over what a lab is made of. A cluster is brought back to be as the
-inventory says: where clusterup has become one that would change something, it is made anew.
+inventory says: where clusterup has become one that would change something, it is made again.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterator
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import bootstrap
 from bootstrap.engine.lock import Patience, file_lock
+from bootstrap.errors import Refused
 from bootstrap.image.bundle import find_bundle
 from bootstrap.image.cache import content_key
 from bootstrap.lab import process
@@ -132,12 +134,16 @@ class Labs:
             shutil.rmtree(state / "clusterup" / "clusters", ignore_errors=True)
 
     def _down(self, operator: Operator) -> None:
-        """What a run left that was killed may still be at work: without machines it ends by itself."""
+        """What a run left that was killed may still be at work, and be the reason for a refusal: without machines it
+        ends by itself."""
+        answers: list[subprocess.CompletedProcess[str]] = []
 
-        def is_down() -> bool:
-            return operator.runs("lab", "down", "--name", operator.name).returncode == 0
+        def is_free() -> bool:
+            answers.append(operator.runs("lab", "down", "--name", operator.name))
+            return answers[-1].returncode != Refused.exit_code
 
-        wait_for(is_down, f"the lab {operator.name} to be down", seconds=ANOTHER_RUN)
+        wait_for(is_free, f"the lab {operator.name} to be free", seconds=ANOTHER_RUN)
+        assert answers[-1].returncode == 0, answers[-1].stderr
 
     def alone(self, name: str) -> Path:
         """The state folder of somebody whose lab of that name is like no other: a run that is killed does not leave its
@@ -168,7 +174,9 @@ class Labs:
         if back.returncode == 0 and (name in self.proven or shape.serves(operator)):
             self.proven.add(name)
             return operator
-        warnings.warn(f"what is saved as {name} does not serve any more, and is made anew: {back.stderr}", stacklevel=1)
+        warnings.warn(
+            f"what is saved as {name} does not serve any more, and is made again: {back.stderr}", stacklevel=1
+        )
         self.ends()
         self._forget(*_saved_as(name))
         return None

@@ -2,7 +2,7 @@
 with a record of what passed, and an exit code for a run that proves too little. docs/testing.md describes it.
 
 CLUSTERUP_TEST_UNTIL, which scripts/test sets for a run of everything, is when such a run has to be over, in seconds
-since the epoch. Without it a run does what it was asked for, and is no whole run.
+since the epoch. Without it a run does what it was asked for, and is not a whole run.
 """
 
 from __future__ import annotations
@@ -276,7 +276,7 @@ def _until() -> float | None:
     except ValueError:
         until = math.nan
     if not math.isfinite(until):
-        raise pytest.UsageError(f"{UNTIL} is no time: {configured!r} (seconds since the epoch: date +%s)")
+        raise pytest.UsageError(f"{UNTIL} is not a time: {configured!r} (seconds since the epoch: date +%s)")
     return until
 
 

@@ -317,4 +317,4 @@ def test_a_limit_that_is_no_time_is_refused(suite: Suite) -> None:
     suite.monkeypatch.setenv(plugin.UNTIL, "soon")
     result = suite._run("tests/e2e")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*CLUSTERUP_TEST_UNTIL is no time: 'soon'*"])
+    result.stderr.fnmatch_lines(["*CLUSTERUP_TEST_UNTIL is not a time: 'soon'*"])

@@ -64,7 +64,7 @@ def test_the_minutes_of_a_run_are_a_number() -> None:
 def test_minutes_that_are_no_number_are_refused_before_anything_runs(said: str) -> None:
     done = in_bash("minutes CLUSTERUP_TEST_MINUTES 82; echo ran", CLUSTERUP_TEST_MINUTES=said)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "CLUSTERUP_TEST_MINUTES is no number of minutes (1 to 9999): " in done.stderr
+    assert "CLUSTERUP_TEST_MINUTES is not a number of minutes (1 to 9999): " in done.stderr
 
 
 def test_the_time_of_each_part_is_printed_at_the_end_and_the_exit_code_stays() -> None:
