@@ -21,8 +21,8 @@ from typing import Any
 from bootstrap.image.bundle import find_bundle
 from bootstrap.inventory.load import load_inventory
 from bootstrap.inventory.model import Node
-from bootstrap.lab.machine import RECORD, machine_folder
-from bootstrap.lab.process import recorded
+from bootstrap.lab.machines.machine import RECORD, machine_folder
+from bootstrap.lab.machines.process import recorded
 from bootstrap.lab.store import load_lab
 
 NAME = "bench"

@@ -120,7 +120,7 @@ def report_tokens(cluster: Simulated, tokens: int, times: int) -> None:
 
 def report_real(sizes: Sequence[int], times: int) -> None:
     """Print what joins take by the node's own command into a real cluster, which grows from size to size."""
-    from tests.integration.kube.joins import real_cluster
+    from tests.integration.kube.joining.joins import real_cluster
 
     median = statistics.median
     with tempfile.TemporaryDirectory(prefix="clusterup-bench-") as name, real_cluster(Path(name)) as cluster:

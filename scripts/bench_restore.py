@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrap.lab.store import load_lab
-from bootstrap.steps.kubeconfig import kubeconfig_beside
+from bootstrap.phases.kubeconfig import kubeconfig_beside
 
 NAME = "bench-restore"
 # What three servers of 2 GiB are to be healthy again in on two cores without KVM, in seconds.

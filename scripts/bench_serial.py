@@ -9,9 +9,9 @@ import sys
 import time
 
 from bootstrap.transport.base import Command
-from bootstrap.transport.serial.encodings import Encoding
+from bootstrap.transport.serial.protocol.encodings import Encoding
 from bootstrap.transport.serial.transport import SerialTransport
-from tests.helpers.faulty_wire import FaultyWire, WireLine
+from tests.helpers.wires.faulty_wire import FaultyWire, WireLine
 
 RATES = (11_520, 1_000_000)
 SECONDS = 20

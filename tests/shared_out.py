@@ -14,7 +14,7 @@ INTEGRATION = "tests/integration/"
 TOGETHER = {
     "users": (
         *("cli/test_adopt", "console/test_login", "console/test_whoever"),
-        *("steps/test_cleaning_a_node", "steps/test_entering", "transport/"),
+        *("phases/test_cleaning_a_node", "connect/test_entering", "transport/"),
     ),
     "serial": ("serial/",),
 }
@@ -34,7 +34,7 @@ SECONDS = {
     "cli/test_poor_surroundings": 60,
     "node/test_crowds_at_the_artifact_server": 40,
     "node/test_answers_without_an_end": 35,
-    "steps/test_slow_api_servers": 35,
+    "clients/test_slow_api_servers": 35,
     "lab/test_life_of_a_lab": 35,
     "simulator/": 30,
     "kube/": 30,

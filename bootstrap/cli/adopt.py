@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bootstrap.steps.adopt import Taken
+    from bootstrap.adopt.adopt import Taken
     from bootstrap.transport.target import SshTarget
 
 
@@ -40,18 +40,18 @@ def adopt(
 
     Whoever is root on a server can do this. Nothing is changed on any node. Then `clusterup plan` says what is to do.
     """
+    from bootstrap.adopt import adopt as adoption
+    from bootstrap.adopt.fetch import fetch
     from bootstrap.cli.common import person
     from bootstrap.outside import on_one_line
-    from bootstrap.steps import adopt as steps
-    from bootstrap.steps.adopt_fetch import fetch
 
     found = fetch(_target(server, key), host_key, person())
     handover = found.handover
     place = inventory or Path(f"{handover.cluster}.yaml")
-    steps.check_inventory_place(place, handover.written)
-    taken = steps.take_over(found, steps.OtherHere.REPLACE if refresh else steps.OtherHere.KEEP)
-    steps.write_inventory(place, handover.written)
-    kubeconfig = steps.write_own_kubeconfig(handover, place)
+    adoption.check_inventory_place(place, handover.written)
+    taken = adoption.take_over(found, adoption.OtherHere.REPLACE if refresh else adoption.OtherHere.KEEP)
+    adoption.write_inventory(place, handover.written)
+    kubeconfig = adoption.write_own_kubeconfig(handover, place)
     nodes = handover.inventory
     typer.echo(
         f"the cluster {handover.cluster}, as {found.server} has it: "
@@ -61,7 +61,7 @@ def adopt(
     typer.echo(f"  state: {taken.folder}: {_words(taken)}")
     typer.echo(f"  inventory: {place}")
     typer.echo(f"  kubeconfig: {kubeconfig}")
-    if advice := steps.bundle_advice(handover):
+    if advice := adoption.bundle_advice(handover):
         typer.echo(on_one_line(f"note: {advice}"))
     typer.echo(f"next: clusterup plan {shlex.quote(str(place))}")
 

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from bootstrap.engine.events import Event, Observer
     from bootstrap.engine.lock import Patience
     from bootstrap.engine.run import Brakes
+    from bootstrap.facts.model import World
     from bootstrap.inventory.model import Inventory
-    from bootstrap.steps.alone import Alone
-    from bootstrap.steps.apply import Intent, Prepared
-    from bootstrap.steps.world import World
+    from bootstrap.lock.guard import Alone
+    from bootstrap.operations.apply import Intent
+    from bootstrap.phases.prepared import Prepared
     from bootstrap.ui.plain import Detail
 
 
@@ -174,9 +175,9 @@ def apply(
     from bootstrap.cli.common import intent_of_file, left_behind, merge_into_own, saved_plan_of, with_pruned
     from bootstrap.cli.recorded import recorded
     from bootstrap.engine.saved import read_plan, require_unmoved
-    from bootstrap.steps.moved import LEAVING
-    from bootstrap.steps.roll import note_applied
-    from bootstrap.steps.state import cluster_state, state_to_look_at
+    from bootstrap.operations.stale_plan import LEAVING
+    from bootstrap.state.cluster import cluster_state, state_to_look_at
+    from bootstrap.state.membership import note_applied
     from bootstrap.ui.words import plan_lines
 
     saved = read_plan(plan) if plan is not None else None
@@ -227,7 +228,7 @@ def apply(
 def locked(read: Callable[[], Intent], doing: str, patience: Patience) -> Iterator[tuple[Intent, Alone]]:
     """What is to be done, as `read` says it, with the cluster to oneself. Raises Refused as `alone` does."""
     from bootstrap.engine.lock import file_lock
-    from bootstrap.steps.alone import holding
+    from bootstrap.lock.guard import holding
 
     with file_lock(read().state.lock, doing, patience):
         # Whoever was at work before may have made keys, or forgotten them: what was read before that does not count.
@@ -250,9 +251,9 @@ def carry_out(intent: Intent, prepared: Prepared, only: Alone, shown: Shown, *, 
     """Do what was prepared, and say what came of it. `again` is the command to go on with. Raises typer.Exit where not
     all of it was done."""
     from bootstrap.cli.common import connections_of
+    from bootstrap.connect.console_log import watched_consoles
+    from bootstrap.connect.console_login import with_last_words
     from bootstrap.engine.run import State, run_plan
-    from bootstrap.steps.console_entry import with_last_words
-    from bootstrap.steps.console_watch import watched_consoles
     from bootstrap.ui.words import report_lines
 
     with observed(intent.everybody, shown.output, detail_of(shown.verbose)) as show, brakes_of(only.brakes) as brakes:
@@ -301,8 +302,8 @@ def prepared_for(
     """What is there and what would be done; under the cluster's lock where there is something to do and `only` is
     given."""
     from bootstrap.cli.common import connections_of, person
-    from bootstrap.steps.apply import look, prepare
-    from bootstrap.steps.console_entry import with_consoles
+    from bootstrap.connect.console_login import with_consoles
+    from bootstrap.operations.apply import look, prepare
 
     through = with_consoles(intent.everybody, intent.state, node_says(observe))
     with connections_of(intent, observe, person(), through) as connections:

@@ -12,6 +12,11 @@ from pathlib import Path
 
 import typer
 
+from bootstrap.adopt.adopt import bundle_of_nodes
+from bootstrap.adopt.fetch import read_server
+from bootstrap.clients.kubernetes import KubeClient
+from bootstrap.clients.tunnel import AGAIN_SECONDS, ASKED_SECONDS, ApiServers, any_api
+from bootstrap.connect.ssh import Ask, OpenNode, opener
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import Observer, nobody
 from bootstrap.engine.logged import LoggedTransport
@@ -20,22 +25,18 @@ from bootstrap.engine.saved import SavedPlan, saved_plan
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.inventory.load import Written, read_inventory
 from bootstrap.inventory.model import Inventory
+from bootstrap.operations.apply import Intent, intent_of, leaves
+from bootstrap.operations.stale_plan import about, facts_as_data
 from bootstrap.outside import on_one_line
+from bootstrap.phases.kubeconfig import admin_kubeconfig, kubeconfig_beside
+from bootstrap.phases.leave.checks import notes, pruned
+from bootstrap.phases.prepared import Prepared
 from bootstrap.pki.kubeconfig import merge_kubeconfig, own_kubeconfig
 from bootstrap.pki.store import read_if_there
-from bootstrap.steps.adopt import bundle_of_nodes
-from bootstrap.steps.adopt_fetch import read_server
-from bootstrap.steps.apply import Intent, Prepared, intent_of, leaves
-from bootstrap.steps.joiner_state import require_operator
-from bootstrap.steps.kube_client import KubeClient
-from bootstrap.steps.kubeconfig import admin_kubeconfig, kubeconfig_beside
-from bootstrap.steps.leaving import notes, pruned
-from bootstrap.steps.moved import about, facts_as_data
-from bootstrap.steps.reach import Ask, OpenNode, opener
-from bootstrap.steps.roll import Roll, read_roll
-from bootstrap.steps.shape import endpoint_of
-from bootstrap.steps.state import ClusterState, state_to_look_at
-from bootstrap.steps.ways import AGAIN_SECONDS, ASKED_SECONDS, ApiServers, any_api
+from bootstrap.spec.topology import endpoint_of
+from bootstrap.state.cluster import ClusterState, state_to_look_at
+from bootstrap.state.joiner import require_operator
+from bootstrap.state.membership import Roll, read_roll
 
 # How long servers that are asked over SSH may take to have an API server that is ready.
 ANSWER_SECONDS = 10.0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bootstrap.transport.serial.target import ConsoleTarget
+    from bootstrap.inventory.serial_target import ConsoleTarget
 
 NodeArgument = Annotated[str, typer.Argument(help="A node of the inventory that has a console.", show_default=False)]
 InventoryFile = Annotated[Path, typer.Argument(help="The inventory.")]
@@ -32,9 +32,9 @@ def console(node: NodeArgument, inventory: InventoryFile = Path("inventory.yaml"
     It logs nobody in. While another clusterup uses the console, such as an apply, it is shown and nothing can be typed.
     Where standard input or output is no terminal, print the last 100 lines that are kept of it.
     """
-    from bootstrap.transport.serial.failures import LineInUse
-    from bootstrap.transport.serial.links import open_line
-    from bootstrap.transport.serial.log import tail_of
+    from bootstrap.transport.serial.errors import LineInUse
+    from bootstrap.transport.serial.line.log import tail_of
+    from bootstrap.transport.serial.line.open import open_line
     from bootstrap.ui.console import LEAVE_HINT, converse, raw_terminal
 
     target = _target(node, inventory)
@@ -59,7 +59,7 @@ def console(node: NodeArgument, inventory: InventoryFile = Path("inventory.yaml"
 
 
 def _follow(target: ConsoleTarget, log: Path, keep: Callable[[bytes], object]) -> None:
-    from bootstrap.transport.serial.claim import is_claimed
+    from bootstrap.transport.serial.line.lock import is_claimed
     from bootstrap.ui.console import follow, raw_terminal
 
     typer.echo(f"-- console of {target.node}, read-only while it is in use; Ctrl-] q leaves --", err=True)
@@ -71,9 +71,9 @@ def _follow(target: ConsoleTarget, log: Path, keep: Callable[[bytes], object]) -
 
 def _target(name: str, inventory: Path) -> ConsoleTarget:
     """The console of the node. Raises BadUse that names the nodes which have one."""
+    from bootstrap.connect.console_target import console_target
     from bootstrap.errors import BadUse
     from bootstrap.inventory.load import load_inventory
-    from bootstrap.steps.consoles import console_target
 
     loaded = load_inventory(inventory)
     cluster = loaded.cluster.name

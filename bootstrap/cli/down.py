@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from bootstrap.engine.connections import Connections
     from bootstrap.engine.events import Event, Observer
     from bootstrap.engine.run import Report
-    from bootstrap.steps.alone import Alone
-    from bootstrap.steps.apply import Prepared
-    from bootstrap.steps.down import Seen, Teardown
-    from bootstrap.steps.world import World
+    from bootstrap.facts.model import World
+    from bootstrap.lock.guard import Alone
+    from bootstrap.operations.teardown import Seen, Teardown
+    from bootstrap.phases.prepared import Prepared
 
 
 def register(app: typer.Typer) -> None:
@@ -71,8 +71,8 @@ def down(
     from bootstrap.cli.recorded import recorded
     from bootstrap.engine.run import run_plan
     from bootstrap.errors import Several
-    from bootstrap.steps.alone import alone
-    from bootstrap.steps.down import forget, left_alone
+    from bootstrap.lock.guard import alone
+    from bootstrap.operations.teardown import forget, left_alone
     from bootstrap.ui.words import plan_lines
 
     told = _teardown(inventory, wipe, only or [], kubeconfig)
@@ -130,11 +130,11 @@ def _teardown(inventory: Path, wipe: bool, only: list[str], kubeconfig: Path | N
     """What is to be taken apart; None, and said to be so, where all of it was before."""
     from bootstrap.errors import BadUse, Refused
     from bootstrap.inventory.load import read_inventory
-    from bootstrap.steps.damage import FROM_A_COPY, FROM_A_SERVER, lost
-    from bootstrap.steps.down import Teardown
-    from bootstrap.steps.joiner_state import require_operator
-    from bootstrap.steps.kubeconfig import kubeconfig_beside
-    from bootstrap.steps.state import cluster_state
+    from bootstrap.operations.teardown import Teardown
+    from bootstrap.phases.kubeconfig import kubeconfig_beside
+    from bootstrap.state.cluster import cluster_state
+    from bootstrap.state.damage import FROM_A_COPY, FROM_A_SERVER, lost
+    from bootstrap.state.joiner import require_operator
 
     loaded = read_inventory(inventory).inventory
     name, names = loaded.cluster.name, [node.name for node in loaded.nodes]
@@ -163,7 +163,7 @@ def _teardown(inventory: Path, wipe: bool, only: list[str], kubeconfig: Path | N
 
 def _prepared(told: Teardown, hold: Alone, parallel: int, observe: Observer) -> tuple[Prepared, Seen]:
     """What is there and what would be done, under the cluster's lock where its etcd answers."""
-    from bootstrap.steps.down import look, prepare
+    from bootstrap.operations.teardown import look, prepare
 
     last: list[Seen] = []
     with _connections(told, observe) as connections:
@@ -214,7 +214,7 @@ def _confirm(told: Teardown, confirm: str | None) -> None:
 def _end_lines(told: Teardown, report: Report | None, world: World, again: str) -> list[str]:
     """How it ended, and what is left where."""
     from bootstrap.engine.run import State
-    from bootstrap.steps.down import what_is_left
+    from bootstrap.operations.teardown import what_is_left
     from bootstrap.ui.words import report_lines
 
     away = [node for node in told.nodes if node.name in world.unreachable]

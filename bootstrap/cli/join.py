@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +12,7 @@ import typer
 
 from bootstrap.cli.options import (
     BundleOption,
+    How,
     InterfaceOption,
     MayWipeOption,
     Output,
@@ -25,11 +26,12 @@ from bootstrap.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from bootstrap.connect.ssh import Ask
     from bootstrap.engine.connections import Connections
     from bootstrap.engine.events import Event, Observer
     from bootstrap.engine.lock import Patience
-    from bootstrap.steps.joining import Joining
-    from bootstrap.steps.reach import Ask
+    from bootstrap.joining.node import Joining
+
 
 AGAIN = "the same command: it goes on from what is true by then"
 
@@ -106,11 +108,11 @@ def join(
     """
     from bootstrap.errors import BadUse
     from bootstrap.image.bundle import find_bundle
-    from bootstrap.steps.discovery import discover, pins_of, server_url
-    from bootstrap.steps.join_words import given_token, machine_of
-    from bootstrap.steps.joining import described_agent, joining_of
-    from bootstrap.steps.made_secret import joins_by_itself, made_for
-    from bootstrap.steps.server_join import opened_with, used_here
+    from bootstrap.joining.arguments import given_token, machine_of
+    from bootstrap.joining.discovery import discover, pins_of, server_url
+    from bootstrap.joining.node import described_agent, joining_of
+    from bootstrap.joining.server import opened_with, used_here
+    from bootstrap.joining.server_bundle import joins_by_itself, made_for
     from bootstrap.transport.target import place_of
 
     try:
@@ -156,17 +158,6 @@ def join(
     _join(joining_of(cluster, shown, described_agent(cluster, shown), machine, local), how, patience)
 
 
-@dataclass(frozen=True)
-class How:
-    """The person's wishes for the run."""
-
-    output: Output
-    verbose: bool
-    wipe: bool
-    yes: bool
-    dry_run: bool
-
-
 def _join(joining: Joining, how: How, patience: Patience) -> None:
     """Plan, ask, do, as apply does."""
     from bootstrap.cli.apply import brakes_of, confirm_erasing, detail_of, observed, stop_for_problems
@@ -174,7 +165,7 @@ def _join(joining: Joining, how: How, patience: Patience) -> None:
     from bootstrap.cli.recorded import recorded
     from bootstrap.engine.lock import file_lock
     from bootstrap.engine.run import Brakes, State, run_plan
-    from bootstrap.steps.join_by_token import look_at, prepare_join
+    from bootstrap.joining.plan import look_at, prepare_join
     from bootstrap.transport.hostkeys import PassingHostKeys
     from bootstrap.ui.words import plan_lines, report_lines
 
@@ -228,9 +219,9 @@ def _join(joining: Joining, how: How, patience: Patience) -> None:
 @contextmanager
 def _connections(joining: Joining, observe: Observer, ask: Ask | None) -> Iterator[Connections]:
     """The way into the machine."""
+    from bootstrap.connect.ssh import opener
     from bootstrap.engine.connections import Connections
     from bootstrap.engine.logged import LoggedTransport
-    from bootstrap.steps.reach import opener
 
     open_node = opener(joining.inventory, joining.state, ask, "then: --host-key '{}'")
     connections = Connections(lambda name: LoggedTransport(open_node(name), observe))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from bootstrap.adopt.adopt import bundle_advice
 from bootstrap.cli.apply import (
     Shown,
     carry_out,
@@ -26,33 +27,33 @@ from bootstrap.cli.apply import (
 from bootstrap.cli.common import connections_of, person
 from bootstrap.cli.options import Output
 from bootstrap.cli.recorded import recorded
+from bootstrap.connect.console_login import with_consoles
 from bootstrap.engine.plan import make_plan
 from bootstrap.engine.run import State, run_plan
 from bootstrap.errors import Interrupted
 from bootstrap.image.bundle import Bundle
+from bootstrap.joining.preflight import ADVICE
+from bootstrap.joining.server import Prospect, claim, keep, kept_state_locked, prospect_of, state_to_look_with
+from bootstrap.joining.server_preflight import check_same_bundle, server_problems
+from bootstrap.lock.guard import Alone, alone
+from bootstrap.operations.apply import Intent, intent_of, look, prepare
 from bootstrap.outside import on_one_line
-from bootstrap.steps.adopt import bundle_advice
-from bootstrap.steps.alone import Alone, alone
-from bootstrap.steps.apply import Intent, Prepared, intent_of, look, prepare
-from bootstrap.steps.console_entry import with_consoles
-from bootstrap.steps.join_checks import ADVICE
-from bootstrap.steps.kubeconfig import kubeconfig_beside
-from bootstrap.steps.roll import note_applied
-from bootstrap.steps.server_checks import check_same_bundle, server_problems
-from bootstrap.steps.server_join import Prospect, claim, keep, kept_state_locked, prospect_of, state_to_look_with
-from bootstrap.steps.state import ClusterState, cluster_state
-from bootstrap.steps.take_back import TakenBack, take_back_action
+from bootstrap.phases.kubeconfig import kubeconfig_beside
+from bootstrap.phases.leave.undo import TakenBack, take_back_action
+from bootstrap.phases.prepared import Prepared
+from bootstrap.state.cluster import ClusterState, cluster_state
+from bootstrap.state.membership import note_applied
 from bootstrap.ui.words import plan_lines
 
 if TYPE_CHECKING:
-    from bootstrap.cli.join import How
+    from bootstrap.adopt.fetch import Found
+    from bootstrap.cli.options import How
     from bootstrap.engine.events import Event, Observer
     from bootstrap.engine.lock import Patience
+    from bootstrap.facts.model import World
+    from bootstrap.joining.discovery import Discovered
+    from bootstrap.joining.node import Machine
     from bootstrap.pki.token import Token
-    from bootstrap.steps.adopt_fetch import Found
-    from bootstrap.steps.discovery import Discovered
-    from bootstrap.steps.joining import Machine
-    from bootstrap.steps.world import World
 
 PARALLEL = 16
 

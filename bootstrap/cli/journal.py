@@ -126,7 +126,7 @@ def report(
 
 def _journal(inventory: Path, cluster: str | None) -> Path:
     """Where the journal is, or would be, of the cluster that was named or that the inventory is about."""
-    from bootstrap.steps.state import ClusterState, state_folder
+    from bootstrap.state.cluster import ClusterState, state_folder
 
     if cluster is None:
         from bootstrap.inventory.load import load_inventory

@@ -127,7 +127,7 @@ def up(
     """
     import os
 
-    from bootstrap.lab.registry import registry_lines
+    from bootstrap.lab.networks.registry import registry_lines
     from bootstrap.lab.spec import Accel
     from bootstrap.lab.store import load_lab
     from bootstrap.lab.up import lab_up
@@ -185,7 +185,7 @@ def console(node: NodeArgument, name: NameOption = "lab") -> None:
 
     Where standard input or output is no terminal, print the last 100 lines that were written to it.
     """
-    from bootstrap.lab.console import attach_console, console_tail
+    from bootstrap.lab.machines.console import attach_console, console_tail
     from bootstrap.ui.console import LEAVE_HINT
 
     found = _existing(name)
@@ -203,7 +203,7 @@ def stop(node: NodeArgument, name: NameOption = "lab") -> None:
 
     Nothing in it gets to finish. `clusterup lab up` switches it on again, with its disk.
     """
-    from bootstrap.lab.machine import stop_machine
+    from bootstrap.lab.machines.machine import stop_machine
     from bootstrap.lab.store import lab_locked
 
     with lab_locked(name, f"lab stop {node}"):

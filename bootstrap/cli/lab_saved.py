@@ -14,7 +14,7 @@ from bootstrap.cli.options import Output
 from bootstrap.outside import on_one_line
 
 if TYPE_CHECKING:
-    from bootstrap.lab.saved import Saved
+    from bootstrap.lab.saves.saved import Saved
 
 SavedArgument = Annotated[str, typer.Argument(help="The saved lab's name, as in ready.", show_default=False)]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
@@ -41,8 +41,8 @@ def save(
     Its machines stand still for some seconds, and go on. `clusterup lab restore NAME` brings it back, running. Where
     this lab is saved more often than --keep, the oldest ones are forgotten, after a question.
     """
-    from bootstrap.lab.save import lab_save, lab_to_save
-    from bootstrap.lab.saved import check_saved_name, forget_saved, too_many
+    from bootstrap.lab.saves.save import lab_save, lab_to_save
+    from bootstrap.lab.saves.saved import check_saved_name, forget_saved, too_many
 
     check_saved_name(name)
     lab_to_save(of)
@@ -71,8 +71,8 @@ def restore(
     It ends when the cluster is well again: etcd has a leader, every API server answers, every Node is Ready (what was
     not well when it was saved is not waited for). A lab of the same name that is there ends first, after a question.
     """
-    from bootstrap.lab.restore import lab_restore
-    from bootstrap.lab.saved import find_saved
+    from bootstrap.lab.saves.restore import lab_restore
+    from bootstrap.lab.saves.saved import find_saved
     from bootstrap.lab.store import load_lab
 
     found = find_saved(name)
@@ -94,7 +94,7 @@ def saved(
     output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.TEXT,
 ) -> None:
     """List the saved labs, the newest first: of which lab, when, how large, made of what."""
-    from bootstrap.lab.saved import all_saved, saves_dir
+    from bootstrap.lab.saves.saved import all_saved, saves_dir
 
     found = all_saved()
     if output is Output.JSON:
@@ -117,7 +117,7 @@ def saved(
 def forget(name: SavedArgument, yes: YesOption = False) -> None:
     """Remove a saved lab, after a question. Labs that were restored from it go on."""
     from bootstrap.errors import BadUse, ClusterupError
-    from bootstrap.lab.saved import folders_named, forget_saved, read_saved
+    from bootstrap.lab.saves.saved import folders_named, forget_saved, read_saved
 
     folders = folders_named(name)
     if len(folders) > 1:

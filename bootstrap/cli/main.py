@@ -25,8 +25,8 @@ from bootstrap.cli import (
     stick,
     token,
 )
-from bootstrap.cli.start import end_interrupted
 from bootstrap.errors import ClusterupError
+from bootstrap.signals import end_interrupted
 from bootstrap.system_errors import as_error
 
 # Typer hands on what its parser raises, and has no name of its own for it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bootstrap.outside import on_one_line
+
+if TYPE_CHECKING:
+    from bootstrap.engine.lock import Patience
+
 
 if TYPE_CHECKING:
     from bootstrap.engine.lock import Patience
@@ -93,3 +98,14 @@ MayWipeOption = Annotated[bool, typer.Option("--wipe", help="The disk may be era
 BundleOption = Annotated[
     str | None, typer.Option("--bundle", help="Folder of the bundle. Default: the newest one built here.")
 ]
+
+
+@dataclass(frozen=True)
+class How:
+    """The person's wishes for the run."""
+
+    output: Output
+    verbose: bool
+    wipe: bool
+    yes: bool
+    dry_run: bool

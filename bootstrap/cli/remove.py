@@ -29,9 +29,9 @@ from bootstrap.cli.options import Output, WaitAtMostOption, WaitForLockOption, p
 from bootstrap.outside import on_one_line
 
 if TYPE_CHECKING:
-    from bootstrap.steps.apply import Intent
-    from bootstrap.steps.leaving import Leaving
-    from bootstrap.steps.world import World
+    from bootstrap.facts.model import World
+    from bootstrap.operations.apply import Intent
+    from bootstrap.phases.leave.checks import Leaving
 
 
 def register(app: typer.Typer) -> None:
@@ -76,11 +76,10 @@ def remove(
     from bootstrap.cli.common import intent_of_written, roll_of
     from bootstrap.cli.recorded import recorded
     from bootstrap.inventory.load import read_inventory
-    from bootstrap.steps.apply import leaves
-    from bootstrap.steps.drain import Pods
-    from bootstrap.steps.removal import Asked, begin, is_known, no_such_node, removal_of
-    from bootstrap.steps.roll import Disk, Roll, read_roll
-    from bootstrap.steps.state import cluster_state, state_to_look_at
+    from bootstrap.operations.apply import leaves
+    from bootstrap.operations.remove import Asked, begin, is_known, no_such_node, removal_of
+    from bootstrap.state.cluster import cluster_state, state_to_look_at
+    from bootstrap.state.membership import Disk, Pods, Roll, read_roll
     from bootstrap.ui.words import plan_lines
 
     written = read_inventory(inventory)
@@ -125,7 +124,7 @@ def remove(
 
 def _confirm(leaving: Leaving, cluster: str, world: World) -> None:
     from bootstrap.errors import Refused
-    from bootstrap.steps.leaving import fate_of
+    from bootstrap.phases.leave.checks import fate_of
 
     if not sys.stdin.isatty():
         raise Refused(

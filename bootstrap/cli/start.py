@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
-import sys
-from contextlib import suppress
-from typing import NoReturn
 
 from bootstrap.inherited import settle
 from bootstrap.outside import guard_streams
+from bootstrap.signals import end_interrupted
 
 GARBAGE_AFTER = 50_000
-INTERRUPTED = "interrupted: run the same command again, it goes on from what is true by then"
 
 
 def start() -> None:
@@ -34,17 +30,3 @@ def start() -> None:
         main()
     except KeyboardInterrupt:
         end_interrupted()
-
-
-def end_interrupted() -> NoReturn:
-    """End with exit code 130 and one line that says how to go on."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Whoever read our output may be gone, as Ctrl-C ends all of a pipe.
-    with suppress(OSError, ValueError):
-        sys.stdout.flush()
-    with suppress(OSError, ValueError):
-        # On a terminal the cursor stands behind "^C".
-        sys.stderr.write(("\n" if sys.stderr.isatty() else "") + f"{INTERRUPTED}\n")
-        sys.stderr.flush()
-    # Questions under way, to nodes that don't answer or to a person, would keep the process.
-    os._exit(130)

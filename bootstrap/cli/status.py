@@ -33,7 +33,7 @@ def status(
     """
     from bootstrap.cli.common import connections_of, intent_of_file, person
     from bootstrap.engine.events import nobody
-    from bootstrap.steps.status import cluster_status
+    from bootstrap.operations.status import cluster_status
 
     intent = intent_of_file(inventory, None)
     with connections_of(intent, nobody, person()) as connections:
@@ -60,7 +60,7 @@ def verify(
     Goes the way that your kubectl goes: over the kubeconfig's endpoint, with TLS verified. Removes its pods at the end.
     """
     from bootstrap.cli.common import endpoint_client, intent_of_made
-    from bootstrap.steps.verify import ready_nodes, verify_cluster
+    from bootstrap.operations.verify import ready_nodes, verify_cluster
 
     intent = intent_of_made(inventory)
 
@@ -91,8 +91,8 @@ def kubeconfig(
 ) -> None:
     """Print the kubeconfig, write it to a file, or merge it into your own. Reaches no node."""
     from bootstrap.cli.common import intent_of_made, merge_into_own
+    from bootstrap.phases.kubeconfig import admin_kubeconfig
     from bootstrap.pki.kubeconfig import to_yaml, write_kubeconfig
-    from bootstrap.steps.kubeconfig import admin_kubeconfig
 
     intent = intent_of_made(inventory)
     made = admin_kubeconfig(intent.inventory, intent.keys)

@@ -54,11 +54,11 @@ def stick(
     --node NAME`), as that server.
     """
     from bootstrap.image.bundle import find_bundle, verify_bundle
-    from bootstrap.steps.discovery import discover, pins_of, server_url
-    from bootstrap.steps.join_stick import Wishes, write_join_stick
-    from bootstrap.steps.join_words import given_token, machine_of
-    from bootstrap.steps.joining import described_agent, joining_of, keep_identity, note_joining
-    from bootstrap.steps.made_secret import check_same_server, made_for
+    from bootstrap.joining.arguments import given_token, machine_of
+    from bootstrap.joining.discovery import discover, pins_of, server_url
+    from bootstrap.joining.node import described_agent, joining_of, keep_identity, note_joining
+    from bootstrap.joining.server_bundle import check_same_server, made_for
+    from bootstrap.joining.usb import Wishes, write_join_stick
     from bootstrap.transport.target import Place
 
     machine = machine_of(

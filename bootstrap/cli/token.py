@@ -72,8 +72,8 @@ def create(
     `-o json` prints what such a script needs.
     """
     from bootstrap.cli.common import intent_of_made, reachable_client
-    from bootstrap.steps.token_ttl import in_words
-    from bootstrap.steps.tokens import create_token, wait_until_signed, wish_of
+    from bootstrap.operations.create_token import create_token, wait_until_signed, wish_of
+    from bootstrap.tokens.ttl import in_words
 
     wish = wish_of(ttl=ttl, role=role.value, uses=uses, node=node)
     intent = intent_of_made(inventory)
@@ -103,7 +103,7 @@ def list_tokens(inventory: InventoryFile = Path("inventory.yaml"), output: Outpu
     from datetime import UTC, datetime
 
     from bootstrap.cli.common import intent_of_made, reachable_client
-    from bootstrap.steps.known_tokens import known_tokens
+    from bootstrap.tokens.listing import known_tokens
 
     with reachable_client(intent_of_made(inventory)) as api:
         found = known_tokens(api)
@@ -130,7 +130,7 @@ def revoke(
     """
     from bootstrap.cli.common import intent_of_made, reachable_client
     from bootstrap.errors import ClusterupError
-    from bootstrap.steps.tokens import id_of, revoke_token
+    from bootstrap.operations.create_token import id_of, revoke_token
 
     ids = list(dict.fromkeys(id_of(text) for text in tokens))
     with reachable_client(intent_of_made(inventory)) as api:

@@ -85,7 +85,7 @@ def routed_network(value: object) -> IPv4Network:
 
 
 def endpoint(text: str) -> str:
-    """host or host:port, as `bootstrap.steps.shape.endpoint_of` takes it apart."""
+    """host or host:port, as `bootstrap.spec.topology.endpoint_of` takes it apart."""
     allowed = f"{A_HOST}, perhaps with a port, as in api.example.org:6443"
     if "://" in line(text):
         rest = re.sub(r"^[^/]*://|/.*$", "", text)

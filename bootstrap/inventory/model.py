@@ -12,8 +12,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from bootstrap.constants.objects import CONTROL_PLANE
 from bootstrap.inventory import flags, hosts, public_keys, values
-from bootstrap.transport.serial.target import URL_PATTERN, Flow, LineEnding, Parity
+from bootstrap.inventory.serial_target import URL_PATTERN, Flow, LineEnding, Parity
 
 # What editors check as somebody types; the checks beside them have the words.
 _AS_LABEL = Field(json_schema_extra={"pattern": f"^{values.DNS_LABEL}$"})
@@ -77,7 +78,6 @@ class Role(StrEnum):
 
 # The role of a server in Kubernetes' words: a label of its Node, and the key of the taint that keeps pods away from it.
 # Source: https://kubernetes.io/docs/reference/labels-annotations-taints/#node-role-kubernetes-io-control-plane-taint
-CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
 
 class Cluster(Strict):

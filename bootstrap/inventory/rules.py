@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from bootstrap.inventory.model import CONTROL_PLANE, Inventory, Node, NodeSettings, Role
+from bootstrap.constants.objects import CONTROL_PLANE
+from bootstrap.inventory.model import Inventory, Node, NodeSettings, Role
 from bootstrap.inventory.networks import network_problems
 from bootstrap.inventory.positions import Document, Place, Problem
-from bootstrap.transport.serial.target import carrier_of
+from bootstrap.inventory.serial_target import carrier_of
 
 
 def broken_rules(inventory: Inventory, merged: Inventory, document: Document) -> list[Problem]:

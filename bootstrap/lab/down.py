@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 
-from bootstrap.lab.machine import stop_machine
-from bootstrap.lab.network import stop_network
+from bootstrap.lab.machines.machine import stop_machine
+from bootstrap.lab.networks.network import stop_network
 from bootstrap.lab.spec import Lab, Machine, Reach
 from bootstrap.lab.store import lab_locked, load_lab, remove_unfinished
-from bootstrap.steps.state import forget_cluster, state_folder
+from bootstrap.state.cluster import forget_cluster, state_folder
 from bootstrap.transport.hostkeys import public_key
 
 Say = Callable[[str], None]

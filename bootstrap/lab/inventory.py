@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from bootstrap.errors import BadUse
-from bootstrap.lab.qemu import CONSOLE_SOCKET, WIRE_SOCKET
+from bootstrap.lab.machines.qemu import CONSOLE_SOCKET, WIRE_SOCKET
 from bootstrap.lab.spec import Accel, Lab, Machine, Reach
 from bootstrap.lab.stick import cards
 from bootstrap.paths import expanded

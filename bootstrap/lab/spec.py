@@ -386,3 +386,6 @@ def _smaller(fitting: int) -> str:
     """How to ask for a lab that would fit; `fitting` MiB for each machine would."""
     size = f", or smaller ones (--memory {fitting})" if fitting >= MEMORY_LIMITS[0] else ""
     return f", or start fewer (--servers, --agents){size}"
+
+
+LIVE = "live"

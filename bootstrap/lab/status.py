@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from bootstrap.lab.machine import machine_folder, machine_running
-from bootstrap.lab.network import balancer_running, switch_running
+from bootstrap.lab.machines.machine import machine_folder, machine_running
+from bootstrap.lab.machines.qemu import CONSOLE_SOCKET
+from bootstrap.lab.networks.network import balancer_running, switch_running
+from bootstrap.lab.networks.registry import registry_running
+from bootstrap.lab.networks.router import router_running
 from bootstrap.lab.plan import network_of
-from bootstrap.lab.qemu import CONSOLE_SOCKET
-from bootstrap.lab.registry import registry_running
-from bootstrap.lab.router import router_running
 from bootstrap.lab.spec import REGISTRY_ADDRESS, REGISTRY_PORT, Lab
-from bootstrap.steps.state import SSH_KEY, state_folder
+from bootstrap.state.cluster import SSH_KEY, state_folder
 
 
 def lab_as_data(lab: Lab) -> dict[str, Any]:

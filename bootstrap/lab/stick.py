@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import secrets
-import subprocess
 from collections.abc import Sequence
 from ipaddress import IPv4Interface
 from pathlib import Path
 
-from bootstrap.errors import ClusterupError
 from bootstrap.image.bundle import Artifact
 from bootstrap.image.configuration import LABEL, EtcFile, configuration_image
+from bootstrap.image.copying import copy_image
 from bootstrap.inventory.model import CardRoute, Interface
 from bootstrap.lab.spec import ALL_SEGMENTS, PREFIX_LENGTH, Machine, Reach
+from bootstrap.machine.render import render
 from bootstrap.pki.sshkeys import SshKey
-from bootstrap.steps.render import render
 
 # Before the image's own, which asks for an address on every card, and behind those that name a card.
 UNMANAGED = b"[Match]\nType=ether\n\n[Link]\nUnmanaged=yes\n"
@@ -60,23 +59,3 @@ def write_stick(live: Artifact, target: Path, files: Sequence[EtcFile]) -> None:
     with target.open("r+b") as handle:
         handle.seek(partition.offset)
         handle.write(configuration_image(files, image=live.sha256, size=partition.size))
-
-
-def copy_image(source: Path, target: Path) -> None:
-    """A copy of a disk image of mode 0600 that takes no room for its holes, nor any where the file system can
-    share it. Raises ClusterupError where it can't be made."""
-    target.touch(mode=0o600)
-    done = subprocess.run(
-        ["cp", "--reflink=auto", "--sparse=always", "--", str(source), str(target)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise ClusterupError(
-            "the USB stick with the live environment can't be made",
-            step="lab up",
-            tried=f"copy {source} to {target}",
-            got=done.stderr.strip()[-300:],
-            hint="make room in the state folder (XDG_STATE_HOME), then run it again",
-        )

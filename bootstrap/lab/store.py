@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.errors import ClusterupError, Refused
-from bootstrap.lab.process import write_whole
+from bootstrap.lab.machines.process import write_whole
 from bootstrap.lab.spec import Accel, Lab, Machine, Reach, check_name
 from bootstrap.paths import private_folder, state_dir
 

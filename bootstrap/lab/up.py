@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import shutil
 from collections.abc import Callable
@@ -11,15 +10,17 @@ from pathlib import Path
 
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.bundle import find_bundle, verify_bundle
-from bootstrap.lab import memory, qemu
-from bootstrap.lab.accel import accelerator
 from bootstrap.lab.inventory import check_inventory_place, inventory_text, write_inventory
-from bootstrap.lab.machine import console_size, machine_running, port_is_free, start_machine, stop_machine
-from bootstrap.lab.network import network_running, start_network, switch_running
+from bootstrap.lab.machines import qemu
+from bootstrap.lab.machines.accel import accelerator
+from bootstrap.lab.machines.awake import awake
+from bootstrap.lab.machines.host import available_memory
+from bootstrap.lab.machines.machine import console_size, port_is_free, start_machine, stop_machine
+from bootstrap.lab.networks.network import network_running, start_network, switch_running
+from bootstrap.lab.networks.router import TUN, require_tun
 from bootstrap.lab.plan import planned_lab, ports_needed
-from bootstrap.lab.router import TUN, require_tun
-from bootstrap.lab.saved import all_saved
-from bootstrap.lab.spec import Lab, LabSpec, Reach, check_memory, check_same, check_spec, counted
+from bootstrap.lab.saves.saved import all_saved
+from bootstrap.lab.spec import LIVE, Lab, LabSpec, Reach, check_memory, check_same, check_spec, counted
 from bootstrap.lab.stick import live_etc, write_stick
 from bootstrap.lab.store import (
     lab_locked,
@@ -33,11 +34,10 @@ from bootstrap.lab.store import (
 from bootstrap.lab.tools import lab_tree
 from bootstrap.lab.wait import wait_until_reached
 from bootstrap.pki.sshkeys import kept_ssh_key, new_ssh_key
-from bootstrap.steps.state import state_folder
+from bootstrap.state.cluster import state_folder
 
 Say = Callable[[str], None]
 
-LIVE = "live"
 # Below the range from which the kernel gives ports to outgoing connections.
 FIRST_PORT, LAST_PORT = 20000, 32000
 
@@ -86,25 +86,6 @@ def started(spec: LabSpec, *, say: Say) -> tuple[Lab, dict[str, int]]:
     for name in running:
         console_from[name] = 0
     return lab, console_from
-
-
-def awake(lab: Lab, say: Say) -> list[str]:
-    """The machines that run. One that a killed command left standing still goes on; one whose memory never came is
-    switched off."""
-    running = []
-    for machine in lab.machines:
-        if not machine_running(lab, machine.name):
-            continue
-        state = memory.run_state(lab, machine.name)
-        if state == memory.WAITS_FOR_MEMORY:
-            stop_machine(lab, machine.name)
-            say(f"{machine.name}: switched off, because its saved memory was not read to the end")
-            continue
-        if state in memory.STILL:
-            memory.resume(lab, machine.name)
-            say(f"{machine.name}: goes on; it stood still")
-        running.append(machine.name)
-    return running
 
 
 def _plugged_in(lab: Lab, running: list[str], say: Say) -> list[str]:
@@ -192,9 +173,3 @@ def free_ports(count: int) -> list[int]:
         got=counted(len(found), "free port"),
         hint="end programs that listen there (ss -ltn lists them)",
     )
-
-
-def available_memory() -> int:
-    """Memory that can be given to new programs without swapping, in MiB (MemAvailable of proc(5))."""
-    found = re.search(r"^MemAvailable:\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
-    return int(found.group(1)) // 1024 if found else 0

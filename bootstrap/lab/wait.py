@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from bootstrap.errors import ClusterupError
-from bootstrap.lab import machine as power
-from bootstrap.lab.qemu import CONSOLE_LOG
+from bootstrap.lab.machines import machine as power
+from bootstrap.lab.machines.qemu import CONSOLE_LOG
 from bootstrap.lab.spec import Lab, Reach
-from bootstrap.transport.serial.readable import last_lines
+from bootstrap.transport.serial.text import last_lines
 
 Say = Callable[[str], None]
 

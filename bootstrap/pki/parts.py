@@ -1,5 +1,5 @@
 """What the files of a cluster's secrets hold, known by their names, which
-`bootstrap.steps.handover_file` has.
+`bootstrap.state.handover` has.
 """
 
 from __future__ import annotations

@@ -16,20 +16,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from bootstrap.constants.tokens import BOOTSTRAPPERS_GROUP, TOKEN_TYPE, TOKENS_NAMESPACE
 from bootstrap.errors import BadUse
 from bootstrap.pki.x509 import public_key_pin
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 FORMAT = re.compile(r"^([a-z0-9]{6})\.([a-z0-9]{16})$")
-# Where tokens' Secrets are, and their type.
-NAMESPACE, TYPE = "kube-system", "bootstrap.kubernetes.io/token"
-# The group of tokens that kubeadm makes. A kubelet that shows one may ask for a certificate, and clusterup's own
-# approver decides whether it gets it, as for the next group: nothing is counted, and new names alone are given.
-DEFAULT_GROUP = "system:bootstrappers:kubeadm:default-node-token"
-# The group of those that clusterup makes: the approver reads in their Secret how often, and for which node, they are.
-COUNTED_GROUP = "system:bootstrappers:clusterup:counted"
-# Tokens that a server joins with: their holders can't ask for a kubelet's certificate at all.
-SERVER_GROUP = "system:bootstrappers:clusterup:server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +68,7 @@ def token_secret(
     *,
     expires: datetime,
     description: str,
-    groups: Sequence[str] = (DEFAULT_GROUP,),
+    groups: Sequence[str] = (BOOTSTRAPPERS_GROUP,),
     usages: Sequence[str] = ("authentication", "signing"),
     annotations: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
@@ -94,10 +86,10 @@ def token_secret(
         "kind": "Secret",
         "metadata": {
             "name": f"bootstrap-token-{token.id}",
-            "namespace": NAMESPACE,
+            "namespace": TOKENS_NAMESPACE,
             **({"annotations": dict(annotations)} if annotations else {}),
         },
-        "type": TYPE,
+        "type": TOKEN_TYPE,
         "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
     }
 

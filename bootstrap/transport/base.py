@@ -1,7 +1,7 @@
 """One interface to a node, whatever the way in.
 
 Everything that runs on a node is a `Command`: a name for the log and a POSIX shell script. Scripts are
-built and quoted in one place (`bootstrap.steps.commands`); secrets travel on standard input only.
+built and quoted in one place (the modules `commands` in `phases/`); secrets travel on standard input only.
 """
 
 from __future__ import annotations

@@ -7,23 +7,20 @@ import shlex
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from bootstrap.transport.deadlines import Deadlines
+from bootstrap.transport.outcome import KEPT_OUTPUT, MORE_THAN_OURS, ChannelLost, ChannelTimeout, Outcome
 
 if TYPE_CHECKING:
     import paramiko
 
-KEPT_OUTPUT = 8 * 1024 * 1024
-"""Bytes of each output that are kept, the newest ones."""
+
 OPENING = 30.0
 """Seconds a server may take to open a channel."""
 SETTLING = 5.0
 """Seconds a channel may take to close before the whole connection counts as dead."""
-MORE_THAN_OURS = 5
-"""Seconds the far side's own time-out is longer than ours, which says more when it strikes."""
 
 PIECE = 65536
 GLANCE = 0.2
@@ -34,27 +31,6 @@ _DEADLINES = Deadlines()
 # Closing a channel ends nothing that doesn't read or write; timeout(1) on the far side does, even when the
 # connection is gone. A far side without it runs the script as it is.
 _BOUNDED = 'if command -v timeout >/dev/null 2>&1; then exec timeout -k 5 "$1" sh -c "$2"; fi; exec sh -c "$2"'
-
-
-class ChannelTimeout(Exception):
-    """The command did not end in its time. `stderr`: what it had said by then."""
-
-    def __init__(self, stderr: bytes) -> None:
-        super().__init__("time-out")
-        self.stderr = stderr
-
-
-class ChannelLost(Exception):
-    """The command has no exit status: it could not be started, was killed, or the connection broke."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Exit status and both outputs (the last 8 MiB of each)."""
-
-    status: int
-    stdout: bytes
-    stderr: bytes
 
 
 def command_line(script: str, *, prefix: str, timeout: float) -> str:

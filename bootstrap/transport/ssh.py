@@ -128,7 +128,8 @@ class SshTransport:
         _close(self._transports)
 
     def _execute(self, command: Command, root: Root, chunks: Iterable[bytes], timeout: float) -> Result:
-        from bootstrap.transport.channel import ChannelLost, ChannelTimeout, command_line, execute
+        from bootstrap.transport.channel import command_line, execute
+        from bootstrap.transport.outcome import ChannelLost, ChannelTimeout
 
         line = command_line(command.script, prefix=root.prefix, timeout=timeout)
         with self._sessions:

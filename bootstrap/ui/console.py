@@ -19,7 +19,7 @@ from types import FrameType
 from bootstrap.paths import private_folder
 from bootstrap.signals import handled
 from bootstrap.transport.errors import LineLost
-from bootstrap.transport.serial.line import Line
+from bootstrap.transport.serial.line.base import Line
 
 ESCAPE = b"\x1d"  # Ctrl-]
 LEAVE_HINT = "Ctrl-] q leaves, Ctrl-] ? lists what else there is"

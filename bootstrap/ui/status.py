@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
-from bootstrap.steps.status import ClusterStatus
+from bootstrap.operations.status import ClusterStatus
 from bootstrap.ui.terminal import text
 
 GOOD = "green"

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from bootstrap.outside import on_one_line
-from bootstrap.steps.known_tokens import KnownToken
-from bootstrap.steps.token_ttl import in_words
+from bootstrap.tokens.listing import KnownToken
+from bootstrap.tokens.ttl import in_words
 
 _HEAD = ("ID", "ROLE", "ENDS IN", "LEFT", "NODE", "DESCRIPTION")
 

@@ -25,9 +25,9 @@ from bootstrap.engine.lock import Patience, file_lock
 from bootstrap.errors import Refused
 from bootstrap.image.bundle import find_bundle
 from bootstrap.image.cache import content_key
-from bootstrap.lab import process
-from bootstrap.lab.machine import RECORD as PROCESS
-from bootstrap.lab.saved import saves_dir
+from bootstrap.lab.machines import process
+from bootstrap.lab.machines.machine import RECORD as PROCESS
+from bootstrap.lab.saves.saved import saves_dir
 from bootstrap.paths import cache_dir, private_folder
 from tests.e2e.operator import Operator
 from tests.helpers.daemons import wait_for
@@ -227,7 +227,10 @@ def labs_of(folder: Callable[[str], Path], shapes: Collection[Shape], say: Calla
 def saved_name(shape: Shape) -> str:
     """What a lab of that shape is saved as: it is another one with another bundle, or where labs are made otherwise."""
     # What a lab's machines are, what stands in the inventory, and how it grows: other code makes no other lab.
-    made_by = ("inventory", "memory", "plan", "qemu", "save", "saved", "spec", "stick", "store", "up", "wishes")
+    made_by = (
+        *("inventory", "machines/memory", "machines/qemu", "plan", "saves/save", "saves/saved"),
+        *("spec", "stick", "store", "up", "wishes"),
+    )
     parts: dict[str, str | Path] = {
         "bundle": find_bundle(None).version,
         "machines": json.dumps([shape.lab, *shape.machines]),

@@ -17,8 +17,8 @@ import yaml
 
 from bootstrap.cli.common import connections_of, intent_of_file
 from bootstrap.engine.events import nobody
-from bootstrap.steps.apply import Intent, look
-from bootstrap.steps.world import World
+from bootstrap.facts.model import World
+from bootstrap.operations.apply import Intent, look
 from bootstrap.transport.base import Command
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from itertools import cycle, islice
 from pathlib import Path
 
-from bootstrap.lab.machine import port_is_free
+from bootstrap.lab.machines.machine import port_is_free
 
 # Below the range from which the kernel gives ports to outgoing connections: one of those may be taken again before a
 # daemon listens on it. Each process of a run (-n) has ports of its own.

@@ -9,11 +9,11 @@ import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from bootstrap.clients.etcd import EtcdClient
+from bootstrap.clients.failover import AnyMember, Way
 from bootstrap.holder import Holder
+from bootstrap.lock.lease import ClusterLock
 from bootstrap.pki.x509 import KeyPair
-from bootstrap.steps.any_member import AnyMember, Way
-from bootstrap.steps.cluster_lock import ClusterLock
-from bootstrap.steps.etcd_client import EtcdClient
 
 
 def main(folder: Path, port: int, lease_seconds: int) -> None:

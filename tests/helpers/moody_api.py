@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from bootstrap.clients.kubernetes import KubeClient
+from bootstrap.clients.kubernetes_kinds import KINDS
 from bootstrap.pki.x509 import KeyPair, Usage, issue
-from bootstrap.steps.kube_client import KINDS, KubeClient
 
 LATE, RESET, FINE = "late", "reset", "fine"
 PLURALS = frozenset(plural for _, plural, _ in KINDS.values())

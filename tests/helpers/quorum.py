@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootstrap.clients.etcd import EtcdClient
 from bootstrap.pki.x509 import KeyPair, Usage, issue
-from bootstrap.steps.etcd_client import EtcdClient
 from tests.helpers.daemons import daemon, free_ports
 
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from bootstrap.cli.common import connections_of, endpoint_client
+from bootstrap.clients.etcd import EtcdClient
+from bootstrap.clients.kubernetes import KubeClient
+from bootstrap.clients.tunnel import etcd_at
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import nobody
 from bootstrap.errors import ClusterupError
-from bootstrap.steps.apply import Intent
-from bootstrap.steps.etcd_client import EtcdClient
-from bootstrap.steps.kube_client import KubeClient
-from bootstrap.steps.ways import etcd_at
+from bootstrap.operations.apply import Intent
 
 EVERY_SECONDS = 0.05
 Client = TypeVar("Client")

@@ -17,7 +17,7 @@ from tests.helpers.on_a_terminal import on_a_terminal
 ROOT = Path(__file__).parents[2]
 # Programs that are told to end, files with modes, Unix sockets, terminals.
 PART = (
-    "tests/integration/steps/test_merging_the_payload.py",
+    "tests/integration/phases/test_merging_the_payload.py",
     "tests/integration/console/test_links.py::test_a_program_and_what_it_started_end_with_the_line",
     "tests/integration/console/test_links.py::test_a_unix_socket_carries_every_byte_however_long_its_path",
     "tests/unit/lab/test_processes.py",

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from bootstrap.pki.token import NAMESPACE
-from bootstrap.steps import published
-from bootstrap.steps.discovery import CLUSTER_INFO
-from bootstrap.steps.kube_client import KINDS, path_of
-from bootstrap.steps.kubeadm_objects import GET_NODES
-from bootstrap.steps.server_tokens import server_secret_name
-from tests.simulator.kubelet import DESCRIPTION, serving, signed_cluster_info, token_of
+from bootstrap.clients.kubernetes_kinds import KINDS, path_of
+from bootstrap.constants.objects import JOIN_MANIFEST, JOIN_MANIFEST_NAMESPACE
+from bootstrap.constants.tokens import TOKENS_NAMESPACE
+from bootstrap.joining.discovery import CLUSTER_INFO
+from bootstrap.spec import join_manifest_build as published
+from bootstrap.spec.kubeadm_objects import GET_NODES
+from bootstrap.tokens.server import server_secret_name
+from tests.simulator.machines.kubelet import DESCRIPTION, serving, signed_cluster_info, token_of
 from tests.simulator.objects import Conflict, Name, Object, Objects
 
 if TYPE_CHECKING:
@@ -190,12 +191,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 def _readable(path: str, token_id: str) -> tuple[Name, Name] | None:
     """What somebody with a token asks for and may have, and the object that lets them; None for all else."""
-    if path == path_of("ConfigMap", published.NAME, published.NAMESPACE):
-        role = ("RoleBinding", published.NAMESPACE, published.ROLE)
-        return ("ConfigMap", published.NAMESPACE, published.NAME), role
-    opened = path.removeprefix(path_of("Secret", namespace=NAMESPACE) + "/")
+    if path == path_of("ConfigMap", JOIN_MANIFEST, JOIN_MANIFEST_NAMESPACE):
+        role = ("RoleBinding", JOIN_MANIFEST_NAMESPACE, published.ROLE)
+        return ("ConfigMap", JOIN_MANIFEST_NAMESPACE, JOIN_MANIFEST), role
+    opened = path.removeprefix(path_of("Secret", namespace=TOKENS_NAMESPACE) + "/")
     if opened == server_secret_name(token_id):
-        return ("Secret", NAMESPACE, opened), ("RoleBinding", NAMESPACE, opened)
+        return ("Secret", TOKENS_NAMESPACE, opened), ("RoleBinding", TOKENS_NAMESPACE, opened)
     node = path.removeprefix(path_of("Node") + "/")
     return None if node == path else (("Node", "", node), ("ClusterRoleBinding", "", GET_NODES))
 

@@ -17,20 +17,19 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootstrap.constants.ports import API_PORT, ETCD_CLIENT_PORT
 from bootstrap.image.bundle import Bundle, Partition, described, write_manifest
 from bootstrap.inventory.load import read_inventory
+from bootstrap.operations.apply import Intent, intent_of
+from bootstrap.phases.kubeconfig import admin_kubeconfig, kubeconfig_beside
+from bootstrap.phases.pinned import pin
 from bootstrap.pki.kubeconfig import write_kubeconfig
 from bootstrap.pki.sshkeys import SshKey, new_ssh_key
-from bootstrap.steps.apply import Intent, intent_of
-from bootstrap.steps.etcd_units import CLIENT_PORT
-from bootstrap.steps.kubeconfig import admin_kubeconfig, kubeconfig_beside
-from bootstrap.steps.pinned import pin
-from bootstrap.steps.shape import API_PORT
-from bootstrap.steps.state import ClusterState
+from bootstrap.state.cluster import ClusterState
 from tests.helpers.daemons import free_ports
+from tests.simulator.machines.services import api_server, etcd, ready_node
+from tests.simulator.machines.ssh import Fleet, loopback, private
 from tests.simulator.recorded import Recorded, installed, live, with_questions
-from tests.simulator.services import api_server, etcd, ready_node
-from tests.simulator.ssh import Fleet, loopback, private
 
 NAME = "fleet"
 
@@ -90,7 +89,7 @@ class SimulatedCluster:
         for name, desired in intent.nodes.items():
             node = installed(desired, NAME, intent.state.cluster_id, intent.state.identity(name), visitor)
             if desired.etcd:
-                node.ways = {("127.0.0.1", CLIENT_PORT): quorum, ("127.0.0.1", API_PORT): api}
+                node.ways = {("127.0.0.1", ETCD_CLIENT_PORT): quorum, ("127.0.0.1", API_PORT): api}
             self._becomes(name, node)
         write_kubeconfig(intent.kubeconfig, admin_kubeconfig(intent.inventory, intent.keys))
 

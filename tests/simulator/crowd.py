@@ -7,7 +7,7 @@ import base64
 import hashlib
 from typing import Any
 
-from bootstrap.steps.token_objects import KUBELET_SIGNER
+from bootstrap.constants.objects import KUBELET_SIGNER
 
 Object = dict[str, Any]
 SINCE = "2026-01-01T00:00:00Z"

@@ -1,6 +1,6 @@
 """etcd's gRPC API with mutual TLS, in front of an `EtcdCluster`: as much of it as clusterup uses.
 
-The messages are those of the client library, and for the cluster's members those of `bootstrap.steps.etcd_messages`.
+The messages are those of the client library, and for the cluster's members those of `bootstrap.clients.etcd_messages`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from bootstrap.steps.etcd_messages import message_classes
+from bootstrap.clients.etcd_messages import message_classes
 from tests.simulator.etcd_cluster import EtcdCluster, Key, Member, Refusal
 
 if TYPE_CHECKING:

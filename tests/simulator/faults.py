@@ -17,14 +17,14 @@ from tests.simulator.sweep import Ground, Moment, Shape, What, tried
 
 def tokens_stay() -> None:
     """Nobody takes a token back."""
-    from bootstrap.steps import join
+    from bootstrap.phases import kubelet as join
 
     join._take_tokens_back = lambda *_: None
 
 
 def table_first() -> None:
     """The partition table is written, and the configuration is not."""
-    from bootstrap.steps import install
+    from bootstrap.phases.install import install
 
     write = install._write_and_read_back
     shorten_waits()
@@ -35,7 +35,7 @@ def table_first() -> None:
 
 def installed_always() -> None:
     """No node is ever taken for one that runs the micro OS."""
-    from bootstrap.steps import install
+    from bootstrap.phases.install import install
 
     shorten_waits()
     install.bare = lambda node: lambda world: "it is to be installed again"
@@ -44,8 +44,8 @@ def installed_always() -> None:
 
 def founded_everywhere() -> None:
     """A server that has no data of etcd founds a cluster."""
-    from bootstrap.steps import etcd
-    from bootstrap.steps.etcd_units import birth_file, peer_url
+    from bootstrap.phases.etcd import membership as etcd
+    from bootstrap.spec.etcd import birth_file, peer_url
 
     shorten_waits()
     etcd._members_with = lambda context, node, quorum: {node.name: peer_url(node.address)}

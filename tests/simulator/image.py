@@ -16,7 +16,7 @@ import zstandard
 from bootstrap.image.bundle import Artifact, Bundle, Partition, Segment, described, write_manifest
 from bootstrap.image.configuration import LABEL
 from bootstrap.image.segments import HEAD
-from tests.simulator.disk import Disk
+from tests.simulator.machines.disk import Disk
 
 MIB = 1 << 20
 # Where the data of the image is, and its size, as in a real one: partitions with free space between them, and all but

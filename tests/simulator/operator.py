@@ -31,8 +31,8 @@ def import_everything() -> None:
     modules = [
         *(f"bootstrap.cli.{name}" for name in ("main", "common", "down", "recorded")),
         *(
-            "bootstrap.steps.alone",
-            "bootstrap.steps.down",
+            "bootstrap.lock.guard",
+            "bootstrap.operations.teardown",
             "bootstrap.engine.saved",
             "bootstrap.ui.words",
             "bootstrap.ui.jsonl",

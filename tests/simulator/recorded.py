@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from bootstrap.constants.paths import ETCD_BIRTH, KEPT_ETC, KUBELET_CERTIFICATE
 from bootstrap.paths import templates_dir
 from bootstrap.pki.sshkeys import SshKey
-from bootstrap.steps.desired import KEPT_ETC, Desired, image_files
-from bootstrap.steps.etcd_units import BIRTH
-from bootstrap.steps.identity import NodeIdentity
-from bootstrap.steps.node_units import CLIENT_CERTIFICATE
-from tests.simulator.machine import Answer
+from bootstrap.spec.node import Desired, image_files
+from bootstrap.state.identity import NodeIdentity
+from tests.simulator.machines.machine import Answer
 
 # What no step compares, but has to be there.
 SOMETHING = "5df6e0e2761359d30a8275058e299fcc0381534545f55cf43e41983f5d4c9456"
@@ -131,7 +130,7 @@ def installed(desired: Desired, cluster: str, cluster_id: str, identity: NodeIde
     etc = {file.path: (file.mode, file.sha256) for file in desired.files}
     kept = {f"{KEPT_ETC}{path}": found for path, found in etc.items()}
     images = {path: (0o644, image.sha256) for path, image in image_files(desired.images).items()}
-    grown = [CLIENT_CERTIFICATE, *([BIRTH] if desired.etcd else [])]
+    grown = [KUBELET_CERTIFICATE, *([ETCD_BIRTH] if desired.etcd else [])]
     handover = {file.path: (file.mode, file.sha256) for file in (desired.handover,) if file}
     given = {
         "name": node.name,

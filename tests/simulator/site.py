@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bootstrap.constants.paths import BOOTSTRAP_CONF
+from bootstrap.constants.ports import API_PORT
 from bootstrap.image.bundle import Bundle
 from bootstrap.pki.sshkeys import SshKey
 from bootstrap.pki.token import parse_token, token_secret
-from bootstrap.steps.node_units import BOOTSTRAP_CONF
-from bootstrap.steps.shape import API_PORT
 from tests.simulator.crowd import crowd_node, crowd_request, name_of
 from tests.simulator.etcd_cluster import EtcdCluster, Stopwatch
-from tests.simulator.facts import traces
-from tests.simulator.kubelet import keep_cluster
-from tests.simulator.node import SimulatedMachine
-from tests.simulator.ssh import Fleet
+from tests.simulator.machines.facts import traces
+from tests.simulator.machines.kubelet import keep_cluster
+from tests.simulator.machines.node import SimulatedMachine
+from tests.simulator.machines.ssh import Fleet
 
 
 class Site:

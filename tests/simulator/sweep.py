@@ -22,13 +22,15 @@ from typing import Any
 
 from bootstrap.image.bundle import Bundle
 from bootstrap.inventory.load import read_inventory
+from bootstrap.lock.lease import LEASE_SECONDS
+from bootstrap.operations.apply import intent_of
+from bootstrap.phases.kubeconfig import kubeconfig_beside
 from bootstrap.pki.sshkeys import SshKey, new_ssh_key
-from bootstrap.steps.apply import intent_of
-from bootstrap.steps.cluster_lock import LEASE_SECONDS
-from bootstrap.steps.kubeconfig import kubeconfig_beside
-from bootstrap.steps.state import ClusterState
+from bootstrap.state.cluster import ClusterState
 from tests.helpers.daemons import free_ports
 from tests.simulator.image import small_bundle
+from tests.simulator.machines.process import Bare, Wire, no_threads, site_in_a_process
+from tests.simulator.machines.ssh import private
 from tests.simulator.operator import (
     Event,
     Strike,
@@ -40,8 +42,6 @@ from tests.simulator.operator import (
     run_clusterup,
     shorten_waits,
 )
-from tests.simulator.process import Bare, Wire, no_threads, site_in_a_process
-from tests.simulator.ssh import private
 
 CLUSTER = "sim"
 MOST_APPLIES = 5

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from bootstrap.steps.cluster_lock import LEASE_SECONDS
+from bootstrap.lock.lease import LEASE_SECONDS
 from tests.simulator.operator import Stuck, as_it_is, shorten_waits
 from tests.simulator.sweep import (
     BOUNDARIES,
@@ -187,7 +187,7 @@ def _with_log(trial: Trial, wrong: list[str]) -> list[str]:
 
 
 def _impatient() -> None:
-    from bootstrap.steps.alone import Alone
+    from bootstrap.lock.guard import Alone
 
     shorten_waits()
     (Alone.__init__.__kwdefaults__ or {})["answer_seconds"] = 1.0

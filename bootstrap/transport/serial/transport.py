@@ -9,13 +9,13 @@ from pathlib import Path
 from time import monotonic
 
 from bootstrap.transport.base import Command, Progress, Result
-from bootstrap.transport.channel import ChannelLost, ChannelTimeout, Outcome
 from bootstrap.transport.errors import TransportError
+from bootstrap.transport.outcome import ChannelLost, ChannelTimeout, Outcome
 from bootstrap.transport.results import cut_off, succeeded, took_too_long
-from bootstrap.transport.serial.conversation import Conversation
-from bootstrap.transport.serial.encodings import Encoding
-from bootstrap.transport.serial.errands import Errands
-from bootstrap.transport.serial.line import Line
+from bootstrap.transport.serial.line.base import Line
+from bootstrap.transport.serial.protocol.encodings import Encoding
+from bootstrap.transport.serial.protocol.runner import Errands
+from bootstrap.transport.serial.protocol.session import Conversation
 
 PATIENCE = 30.0
 """Seconds that a line may say nothing while it is asked."""

@@ -17,15 +17,15 @@ import pytest
 import yaml
 
 from bootstrap.cli.common import intent_of_file
-from bootstrap.steps.apply import installation_of
-from bootstrap.steps.console_entry import line_with_shell
-from bootstrap.steps.consoles import console_target
-from bootstrap.transport.serial.root import leave_root_shell
-from bootstrap.transport.serial.shell import Patience
+from bootstrap.connect.console_login import line_with_shell
+from bootstrap.connect.console_target import console_target
+from bootstrap.operations.apply import installation_of
+from bootstrap.transport.serial.shell.find import Patience
+from bootstrap.transport.serial.shell.root import leave_root_shell
 from tests.e2e.conftest import lab_of
 from tests.e2e.labs import Labs
 from tests.e2e.operator import Operator
-from tests.helpers.paced_wire import Carried, paced_wire
+from tests.helpers.wires.paced_wire import Carried, paced_wire
 
 pytestmark = [pytest.mark.e2e, pytest.mark.every_time]
 MACHINE = "server-1"

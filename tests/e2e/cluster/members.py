@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bootstrap.cli.common import connections_of, intent_of_file
+from bootstrap.clients.etcd import NotSettled
+from bootstrap.clients.tunnel import etcd_at
 from bootstrap.engine.events import nobody
-from bootstrap.steps.etcd_client import NotSettled
-from bootstrap.steps.ways import etcd_at
 from tests.e2e.operator import Operator
 from tests.e2e.shapes import SERVERS
 from tests.helpers.daemons import wait_for

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from bootstrap.steps.world import World
+from bootstrap.facts.model import World
 from tests.e2e.operator import Operator
 
 

@@ -7,8 +7,8 @@ import stat
 
 import pytest
 
-from bootstrap.lab.drives import kind_of
-from bootstrap.steps.world import World
+from bootstrap.facts.model import World
+from bootstrap.lab.machines.drives import kind_of
 from tests.e2e.labs import Labs
 from tests.e2e.operator import Operator
 from tests.e2e.shapes import APPLIED, PLAN, SERVERS, THREE_BARE, THREE_SERVERS

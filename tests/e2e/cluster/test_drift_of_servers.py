@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bootstrap.cli.common import intent_of_file
+from bootstrap.constants.paths import ETCD_DATA
 from bootstrap.pki.x509 import Usage, issue
-from bootstrap.steps.etcd_units import DATA
 from tests.e2e.cluster.members import every_server_votes, remove_member
 from tests.e2e.cluster.mending import mend
 from tests.e2e.operator import Operator
@@ -57,5 +57,5 @@ def test_a_member_that_was_removed_from_the_quorum_becomes_one_again_and_its_old
 
 def data_set_aside(cluster: Operator) -> set[str]:
     """The folders of data that the third server had as a member that was removed."""
-    listed = f'find "$(dirname {DATA})" -maxdepth 1 -name "$(basename {DATA}).removed-*"'
+    listed = f'find "$(dirname {ETCD_DATA})" -maxdepth 1 -name "$(basename {ETCD_DATA}).removed-*"'
     return {*cluster.runs_on(THREE, listed).split()}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.steps.handover_file import HANDOVER
+from bootstrap.constants.paths import HANDOVER
 from tests.e2e.operator import Operator
 from tests.e2e.shapes import SERVERS
 

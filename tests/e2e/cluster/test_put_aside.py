@@ -9,13 +9,13 @@ from functools import partial
 
 import pytest
 
+from bootstrap.connect.console_login import over_console
+from bootstrap.connect.console_target import console_target
 from bootstrap.inventory.load import load_inventory
-from bootstrap.lab.restore import lab_restore
-from bootstrap.lab.saved import find_saved
-from bootstrap.steps.console_entry import over_console
-from bootstrap.steps.consoles import console_target
+from bootstrap.lab.saves.restore import lab_restore
+from bootstrap.lab.saves.saved import find_saved
 from bootstrap.transport.base import Command
-from bootstrap.transport.serial.shell import Patience
+from bootstrap.transport.serial.shell.find import Patience
 from tests.e2e.labs import Labs
 from tests.e2e.operator import Operator
 from tests.e2e.shapes import BY_CONSOLE, SERVERS, THREE_BARE

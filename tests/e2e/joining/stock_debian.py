@@ -17,8 +17,8 @@ from pathlib import Path
 
 from bootstrap.image.kubernetes_debian import build_kubernetes
 from bootstrap.image.trees import ensure_tree
-from bootstrap.lab import process, qemu
-from bootstrap.lab.machine import QEMU_LOG, RECORD, wait_for_qemu
+from bootstrap.lab.machines import process, qemu
+from bootstrap.lab.machines.machine import QEMU_LOG, RECORD, wait_for_qemu
 from bootstrap.lab.spec import NETWORK, Lab, Machine, hardware_address
 from bootstrap.lab.tools import ready_tree
 from bootstrap.pki.sshkeys import SshKey, new_ssh_key
@@ -103,7 +103,7 @@ def stock_debian(lab: Lab) -> Iterator[StockDebian]:
 
 def _argv(lab: Lab, machine: Machine) -> list[str]:
     place = f"{qemu.LAB_FOLDER}/{machine.name}"
-    # As the lab's own machines have it: see bootstrap/lab/qemu.py.
+    # As the lab's own machines have it: see bootstrap/lab/machines/qemu.py.
     command_line = f"root=/dev/vda rw console=ttyS0 {qemu.KERNEL_ARGUMENTS}"
     return [
         *qemu.bare_argv(place, name=f"{lab.name}/{machine.name}", accel=lab.accel, memory=MEMORY, cpus=1),

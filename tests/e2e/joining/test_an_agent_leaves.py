@@ -7,9 +7,8 @@ import json
 import pytest
 import yaml
 
-from bootstrap.inventory.model import CONTROL_PLANE
-from bootstrap.steps.handover_file import HANDOVER
-from bootstrap.steps.node_units import CLIENT_CERTIFICATE
+from bootstrap.constants.objects import CONTROL_PLANE
+from bootstrap.constants.paths import HANDOVER, KUBELET_CERTIFICATE
 from tests.e2e.by_token import entry
 from tests.e2e.joining.coming_back import comes_back
 from tests.e2e.operator import Operator
@@ -51,4 +50,4 @@ def test_an_agent_is_cleaned_and_joins_again_without_being_installed(grown: Oper
     assert not [name for name in done if "/install." in name]
     assert grown.states()[AGENT] == "Ready"
     assert taints(grown, SERVER) == [f"{CONTROL_PLANE}:NoSchedule"]
-    assert grown.runs_on(AGENT, f"[ -s {CLIENT_CERTIFICATE} ] && echo yes").strip() == "yes"
+    assert grown.runs_on(AGENT, f"[ -s {KUBELET_CERTIFICATE} ] && echo yes").strip() == "yes"

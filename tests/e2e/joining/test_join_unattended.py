@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from bootstrap.steps.clean_commands import clean
-from bootstrap.steps.install_commands import reboot
+from bootstrap.phases.install.commands import reboot
+from bootstrap.phases.reset.commands import clean
 from tests.e2e.by_token import Entry, boots_a_stick, entry, made
 from tests.e2e.operator import Operator
 from tests.e2e.shapes import AGENT, ONE_SERVER, SERVER

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bootstrap.steps.clean_commands import state_of_files
+from bootstrap.phases.reset.commands import state_of_files
 from tests.e2e.operator import Operator
 
 Files = list[str]

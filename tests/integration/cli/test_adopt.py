@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from bootstrap.cli.common import intent_of_file
+from bootstrap.constants.paths import HANDOVER
+from bootstrap.operations.apply import Intent
 from bootstrap.pki.sshkeys import fingerprint, new_ssh_key
-from bootstrap.steps.apply import Intent
-from bootstrap.steps.handover_file import HANDOVER
 from tests.integration.cli.test_plan_and_apply import Operator, operator
 from tests.integration.transport.conftest import Server, User, sudoer, without_password
 

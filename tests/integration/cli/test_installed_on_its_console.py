@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from bootstrap.cli.common import intent_of_file
-from bootstrap.steps.apply import installation_of
-from bootstrap.steps.pinned import pin
+from bootstrap.operations.apply import installation_of
+from bootstrap.phases.pinned import pin
 from tests.integration.cli.test_plan_and_apply import Operator, operator
 from tests.integration.transport.conftest import sshd, start_sshd
 

@@ -16,22 +16,23 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap.connect.console_network import network_command
+from bootstrap.connect.console_target import console_target
+from bootstrap.connect.ssh import target_of
 from bootstrap.errors import BadUse, ClusterupError
+from bootstrap.facts.model import NodeFacts, World
+from bootstrap.facts.node import parse_facts
 from bootstrap.image.bundle import Bundle
 from bootstrap.inventory.load import InventoryErrors, Written, written_of
 from bootstrap.inventory.taking_out import without_node
-from bootstrap.steps.apply import Intent, Prepared, installation_of, intent_of, prepare
-from bootstrap.steps.console_network import network_command
-from bootstrap.steps.consoles import console_target
-from bootstrap.steps.facts import parse_facts
-from bootstrap.steps.kubeconfig import admin_kubeconfig
-from bootstrap.steps.reach import target_of
-from bootstrap.steps.state import ClusterState
-from bootstrap.steps.world import NodeFacts, World
+from bootstrap.operations.apply import Intent, installation_of, intent_of, prepare
+from bootstrap.phases.kubeconfig import admin_kubeconfig
+from bootstrap.phases.prepared import Prepared
+from bootstrap.state.cluster import ClusterState
 from bootstrap.ui.words import plan_lines
 from tests.helpers.inventories import MARK, SECRET, inventory
+from tests.helpers.worlds import bundle
 from tests.simulator.recorded import facts_script, installed, live
-from tests.unit.steps.worlds import bundle
 
 COUNT = int(os.environ.get("CLUSTERUP_INVENTORIES", "20000"))
 PARTS = 4

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.steps.roll import note_applied
+from bootstrap.state.membership import note_applied
 from tests.integration.cli.operators import INVENTORY, LOOKS, code_of, said, state_of, tree, types
 from tests.simulator.cluster import SimulatedCluster, simulated_cluster
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.transport.serial.target import ConsoleTarget
+from bootstrap.inventory.serial_target import ConsoleTarget
 from tests.integration.console.machine import Machine, a_machine
 
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bootstrap.transport.serial.descriptor import DescriptorLine, Plain
-from bootstrap.transport.serial.target import ConsoleTarget
+from bootstrap.inventory.serial_target import ConsoleTarget
+from bootstrap.transport.serial.line.descriptor import DescriptorLine, Plain
 from tests.helpers.daemons import wait_for
 
 GETTY = "/usr/sbin/agetty"

@@ -17,14 +17,13 @@ from pathlib import Path
 import pytest
 
 from bootstrap.errors import BadUse
+from bootstrap.inventory.serial_target import ConsoleTarget, Flow, Parity
 from bootstrap.transport.errors import LineLost
-from bootstrap.transport.serial.claim import is_claimed
-from bootstrap.transport.serial.descriptor import DescriptorLine, Plain
-from bootstrap.transport.serial.device import lock_file_holder
-from bootstrap.transport.serial.failures import ConsoleFailed, LineInUse
-from bootstrap.transport.serial.line import Line
-from bootstrap.transport.serial.links import open_line
-from bootstrap.transport.serial.target import ConsoleTarget, Flow, Parity
+from bootstrap.transport.serial.errors import ConsoleFailed, LineInUse
+from bootstrap.transport.serial.line.base import Line
+from bootstrap.transport.serial.line.device import lock_file_holder
+from bootstrap.transport.serial.line.lock import is_claimed
+from bootstrap.transport.serial.line.open import open_line
 from tests.helpers.daemons import free_ports, wait_for
 from tests.integration.console.servers import (
     DO,
@@ -371,32 +370,3 @@ def test_a_line_that_could_not_be_opened_is_not_held(tmp_path: Path) -> None:
     target = ConsoleTarget("node1", f"unix:{tmp_path}/none")
     failure(target.url)
     assert not is_claimed(target)
-
-
-def test_a_line_that_takes_nothing_is_given_up() -> None:
-    ours, theirs = socket.socketpair()
-    with theirs, ours:
-        line = DescriptorLine("node1", "a line", (ours.fileno(), ours.fileno()), Plain(lambda: None), stalled=0.2)
-        with pytest.raises(LineLost, match="it took not one byte"):
-            line.write(bytes(10_000_000))
-        line.close()
-
-
-def test_closing_a_line_wakes_whoever_reads_it() -> None:
-    ours, theirs = socket.socketpair()
-    line = DescriptorLine("node1", "a line", (ours.fileno(), ours.fileno()), Plain(ours.close))
-    said: list[str] = []
-
-    def reads() -> None:
-        try:
-            line.read(600.0)
-        except LineLost as error:
-            said.append(str(error.got))
-
-    thread = threading.Thread(target=reads)
-    thread.start()
-    line.close()
-    line.close()
-    thread.join(20)
-    theirs.close()
-    assert said == ["it was closed here"]

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap.connect.console_target import Heard
 from bootstrap.errors import ClusterupError
-from bootstrap.steps.consoles import Heard
-from bootstrap.transport.serial.failures import ConsoleLoginFailed
-from bootstrap.transport.serial.line import Line
-from bootstrap.transport.serial.log import ConsoleLog, LoggedLine
-from bootstrap.transport.serial.root import enter_root_shell, leave_root_shell
-from bootstrap.transport.serial.shell import Patience
-from bootstrap.transport.serial.talk import Talk
-from bootstrap.transport.serial.target import ConsoleTarget
+from bootstrap.inventory.serial_target import ConsoleTarget
+from bootstrap.transport.serial.errors import ConsoleLoginFailed
+from bootstrap.transport.serial.line.base import Line
+from bootstrap.transport.serial.line.log import ConsoleLog, LoggedLine
+from bootstrap.transport.serial.shell.expect import Talk
+from bootstrap.transport.serial.shell.find import Patience
+from bootstrap.transport.serial.shell.root import enter_root_shell, leave_root_shell
 from tests.helpers.daemons import wait_for
 from tests.integration.console.conftest import Account, target_of
 from tests.integration.console.machine import Machine, shows

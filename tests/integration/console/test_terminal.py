@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap.inventory.serial_target import ConsoleTarget
 from bootstrap.transport.errors import LineLost
-from bootstrap.transport.serial.descriptor import DescriptorLine, Plain
-from bootstrap.transport.serial.links import open_line
-from bootstrap.transport.serial.log import ConsoleLog, rotated
-from bootstrap.transport.serial.target import ConsoleTarget
+from bootstrap.transport.serial.line.descriptor import DescriptorLine, Plain
+from bootstrap.transport.serial.line.log import ConsoleLog, rotated
+from bootstrap.transport.serial.line.open import open_line
 from bootstrap.ui.console import converse, follow
 from tests.helpers.daemons import wait_for
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap.connect import console_log as console_watch
+from bootstrap.connect.console_log import watched_consoles
+from bootstrap.connect.console_target import console_log, console_target
 from bootstrap.inventory.model import Console, Inventory
-from bootstrap.steps import console_watch
-from bootstrap.steps.console_watch import watched_consoles
-from bootstrap.steps.consoles import console_log, console_target
-from bootstrap.transport.serial.failures import LineInUse
-from bootstrap.transport.serial.links import open_line
+from bootstrap.transport.serial.errors import LineInUse
+from bootstrap.transport.serial.line.open import open_line
 from tests.helpers.daemons import wait_for
+from tests.helpers.worlds import inventory
 from tests.integration.console.servers import a_terminal
-from tests.unit.steps.worlds import inventory
 
 
 class Site:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.transport.serial.descriptor import DescriptorLine, Plain
-from bootstrap.transport.serial.failures import ConsoleFailed
-from bootstrap.transport.serial.root import enter_root_shell, leave_root_shell
-from bootstrap.transport.serial.shell import Patience
-from bootstrap.transport.serial.talk import Talk
+from bootstrap.transport.serial.errors import ConsoleFailed
+from bootstrap.transport.serial.line.descriptor import DescriptorLine, Plain
+from bootstrap.transport.serial.shell.expect import Talk
+from bootstrap.transport.serial.shell.find import Patience
+from bootstrap.transport.serial.shell.root import enter_root_shell, leave_root_shell
 from tests.helpers.daemons import wait_for
 from tests.integration.console.conftest import target_of
 from tests.integration.console.machine import Machine, shows

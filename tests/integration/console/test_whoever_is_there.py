@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 
-from bootstrap.transport.serial.descriptor import DescriptorLine
-from bootstrap.transport.serial.root import enter_root_shell
-from bootstrap.transport.serial.shell import Patience
-from bootstrap.transport.serial.talk import Talk
+from bootstrap.transport.serial.line.descriptor import DescriptorLine
+from bootstrap.transport.serial.shell.expect import Talk
+from bootstrap.transport.serial.shell.find import Patience
+from bootstrap.transport.serial.shell.root import enter_root_shell
 from tests.helpers.daemons import wait_for
 from tests.integration.console.conftest import Account, target_of
 from tests.integration.console.machine import Machine, shows

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap.clients import tunnel as ways
+from bootstrap.clients.etcd import EtcdClient, EtcdError, Lease
+from bootstrap.clients.failover import Way
 from bootstrap.engine.action import Action, Context
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import nobody
@@ -15,19 +18,17 @@ from bootstrap.engine.lock import FOREVER, Patience
 from bootstrap.engine.plan import make_plan
 from bootstrap.engine.run import Report, State, run_plan
 from bootstrap.errors import Refused
-from bootstrap.steps import ways
-from bootstrap.steps.alone import Alone, alone
-from bootstrap.steps.any_member import Way
-from bootstrap.steps.apply import Intent, Prepared, intent_of
-from bootstrap.steps.cluster_lock import KEY, LockLost
-from bootstrap.steps.etcd_client import EtcdClient, EtcdError, Lease
-from bootstrap.steps.state import ClusterState
-from bootstrap.steps.world import EtcdFacts, UnitFacts, World
+from bootstrap.facts.model import EtcdFacts, UnitFacts, World
+from bootstrap.lock.guard import Alone, alone
+from bootstrap.lock.lease import KEY, LockLost
+from bootstrap.operations.apply import Intent, intent_of
+from bootstrap.phases.prepared import Prepared
+from bootstrap.state.cluster import ClusterState
 from bootstrap.transport.base import Transport
 from tests.helpers.daemons import wait_for
 from tests.helpers.quorum import Place, Quorum
+from tests.helpers.worlds import bundle, facts, inventory
 from tests.integration.transport.conftest import Server, sshd, start_sshd
-from tests.unit.steps.worlds import bundle, facts, inventory
 
 __all__ = ["sshd", "start_sshd"]
 

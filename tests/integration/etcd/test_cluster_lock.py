@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap.clients.etcd import Entry, EtcdClient, EtcdError, Lease
+from bootstrap.clients.failover import AnyMember, Way
 from bootstrap.engine.lock import FOREVER, Busy, Patience, wait_for_turn
 from bootstrap.errors import Interrupted, Refused
 from bootstrap.holder import Holder
-from bootstrap.steps.any_member import AnyMember, Way
-from bootstrap.steps.cluster_lock import KEY, ClusterLock, LockLost
-from bootstrap.steps.etcd_client import Entry, EtcdClient, EtcdError, Lease
+from bootstrap.lock.lease import KEY, ClusterLock, LockLost
 from tests.helpers.daemons import wait_for
 from tests.helpers.quorum import Place, Quorum
 

@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 
+from bootstrap.clients.etcd import EtcdClient, EtcdError, LearnerNotReady
 from bootstrap.engine.action import Action
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.context import RunContext
 from bootstrap.engine.events import nobody
 from bootstrap.errors import Refused
 from bootstrap.inventory.model import Node, Role
-from bootstrap.steps import etcd, leave_etcd, rolling
-from bootstrap.steps.etcd_client import EtcdClient, EtcdError, LearnerNotReady
-from bootstrap.steps.leave_etcd import Leaver
+from bootstrap.phases import rolling
+from bootstrap.phases.etcd import membership as etcd
+from bootstrap.phases.leave import etcd as leave_etcd
+from bootstrap.phases.leave.etcd import Leaver
 from bootstrap.transport.base import Command, Result
 from tests.helpers.daemons import wait_for
 from tests.helpers.quorum import Place, Quorum

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import pytest
 
+from bootstrap.clients.etcd import EtcdClient, EtcdError, LearnerNotReady, NotSettled
 from bootstrap.pki.x509 import Usage, issue, new_authority
-from bootstrap.steps.etcd_client import EtcdClient, EtcdError, LearnerNotReady, NotSettled
 from tests.helpers.daemons import free_ports, wait_for
 from tests.helpers.quorum import Quorum
 

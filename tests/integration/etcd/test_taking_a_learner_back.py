@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bootstrap.steps import take_back
-from bootstrap.steps.etcd_client import Member
-from bootstrap.steps.take_back import TakenBack
+from bootstrap.clients.etcd import Member
+from bootstrap.phases.leave import undo as take_back
+from bootstrap.phases.leave.undo import TakenBack
 from tests.helpers.daemons import wait_for
 from tests.integration.etcd.test_leaving import KEYS, Cluster, node, three
 from tests.integration.etcd.test_membership import once_settled

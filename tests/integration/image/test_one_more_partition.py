@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.image.gpt import read_gpt
-from bootstrap.steps.join_stick import with_partition
+from bootstrap.joining.usb import with_partition
 
 MIB = 1 << 20
 TABLE = "label: gpt\nstart=1MiB, size=8MiB, name=first\nstart=9MiB, size=2MiB, name=second\n"

@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import bootstrap
+from bootstrap.constants.objects import APPROVER_USER
 from bootstrap.pki.x509 import Usage, issue
-from bootstrap.steps.token_objects import APPROVER
 from tests.helpers.daemons import daemon
 from tests.integration.kube.servers import ApiServer
 
@@ -25,7 +25,7 @@ def url_of(api_server: ApiServer) -> str:
 @contextmanager
 def running_approvers(api_server: ApiServer, folder: Path, count: int = 1) -> Iterator[None]:
     """So many approvers, which write to `folder`/approver-NUMBER.log."""
-    own = issue(api_server.pki.ca, common_name=APPROVER, usage=Usage.CLIENT)
+    own = issue(api_server.pki.ca, common_name=APPROVER_USER, usage=Usage.CLIENT)
     (folder / "approver.crt").write_bytes(own.cert_pem)
     (folder / "approver.key").write_bytes(own.key_pem)
     settings = {

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import bootstrap
-from bootstrap.pki.token import DEFAULT_GROUP, Token, cluster_info, detached_signature
+from bootstrap.constants.tokens import BOOTSTRAPPERS_GROUP
+from bootstrap.pki.token import Token, cluster_info, detached_signature
 from bootstrap.pki.x509 import KeyPair, Usage, issue
 from tests.helpers.daemons import daemon, free_ports, wait_for
 from tests.integration.kube.servers import ApiServer
@@ -167,7 +168,7 @@ def objects(server: ApiServer) -> list[dict[str, Any]]:
     described = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": agent}
     info = cluster_info(f"https://127.0.0.1:{server.port}", server.pki.ca.cert_pem)
     anybody = {"apiGroup": RBAC, "kind": "User", "name": "system:anonymous"}
-    joiners = {"apiGroup": RBAC, "kind": "Group", "name": DEFAULT_GROUP}
+    joiners = {"apiGroup": RBAC, "kind": "Group", "name": BOOTSTRAPPERS_GROUP}
     reading = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}
     rights = [
         ("kube-public", {**reading, "resourceNames": ["cluster-info"]}, anybody),

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from bootstrap.clients.kubernetes import KubeClient
+from bootstrap.constants.objects import KUBELET_SIGNER
 from bootstrap.pki.x509 import KeyPair, Usage, issue
-from bootstrap.steps.kube_client import KubeClient
-from bootstrap.steps.token_objects import KUBELET_SIGNER
 from tests.integration.kube.servers import ApiServer
 
 API = "certificates.k8s.io/v1"

@@ -12,8 +12,8 @@ import pytest
 
 from bootstrap.errors import ClusterupError
 from tests.helpers.typed import typed
+from tests.helpers.worlds import bundle
 from tests.integration.kube.servers import ApiServer
-from tests.unit.steps.worlds import bundle
 
 Types = Callable[..., Any]
 

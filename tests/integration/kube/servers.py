@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootstrap.clients.etcd import EtcdClient
+from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.image.kubernetes_debian import build_kubernetes
 from bootstrap.pki.kubeconfig import client_kubeconfig, write_kubeconfig
 from bootstrap.pki.store import ClusterPki
 from bootstrap.pki.x509 import Usage, issue
-from bootstrap.steps.encryption import encryption_file
-from bootstrap.steps.etcd_client import EtcdClient
-from bootstrap.steps.kube_client import KubeClient
-from bootstrap.steps.state import ClusterState
+from bootstrap.spec.encryption import encryption_file
+from bootstrap.state.cluster import ClusterState
 from tests.helpers.daemons import daemon, free_ports, wait_for
 from tests.helpers.quorum import Place, Quorum
 

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from bootstrap.clients.kubernetes import KubeClient
+from bootstrap.constants.objects import APPROVER_USER, CONTROL_PLANE
 from bootstrap.inventory.model import Role
 from bootstrap.pki.token import new_token, parse_token, token_secret
-from bootstrap.steps.join_tokens import give_token, take_tokens_back
-from bootstrap.steps.kube_client import KubeClient
-from bootstrap.steps.node_object import SERVER_LABEL
-from bootstrap.steps.objects import cluster_objects
-from bootstrap.steps.token_objects import APPROVER
+from bootstrap.spec.cluster_objects import cluster_objects
+from bootstrap.tokens.kubelet import give_token, take_tokens_back
 from tests.helpers.daemons import wait_for
+from tests.helpers.worlds import inventory
 from tests.integration.kube.approvers import running_approvers, url_of
 from tests.integration.kube.kubelets import (
     asked,
@@ -34,11 +34,10 @@ from tests.integration.kube.kubelets import (
 from tests.integration.kube.operator import Types, types
 from tests.integration.kube.servers import ApiServer
 from tests.integration.kube.test_tokens import listed, made, may
-from tests.unit.steps.worlds import inventory
 
 __all__ = ["types"]
 Approves = Callable[..., AbstractContextManager[None]]
-SERVER = {SERVER_LABEL: ""}
+SERVER = {CONTROL_PLANE: ""}
 
 
 @pytest.fixture
@@ -358,7 +357,7 @@ def test_a_name_that_would_break_a_line_or_a_path_is_only_a_name(
 def test_the_approver_may_do_no_more_than_that(api_server: ApiServer, client: KubeClient) -> None:
     def can(verb: str, resource: str, name: str = "") -> bool:
         namespace = "kube-system" if resource == "secrets" else ""
-        return is_allowed(api_server, APPROVER, verb, resource, name=name, namespace=namespace)
+        return is_allowed(api_server, APPROVER_USER, verb, resource, name=name, namespace=namespace)
 
     signers = "signers.certificates.k8s.io"
     assert can("approve", signers, "kubernetes.io/kube-apiserver-client-kubelet")

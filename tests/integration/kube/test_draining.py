@@ -12,16 +12,18 @@ from typing import Any
 
 import pytest
 
+from bootstrap.clients import tunnel as ways
+from bootstrap.clients.kubernetes import Asked, KubeClient
+from bootstrap.clients.kubernetes_errors import KubeBusy
+from bootstrap.clients.tunnel import ApiServers
 from bootstrap.engine.action import Action
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.context import RunContext
 from bootstrap.engine.events import ActionSays, Event
 from bootstrap.errors import ClusterupError, Interrupted, Refused
-from bootstrap.steps import drain as steps
-from bootstrap.steps import ways
-from bootstrap.steps.drain import Pods, delete_pods, drain
-from bootstrap.steps.kube_client import Asked, KubeBusy, KubeClient
-from bootstrap.steps.ways import ApiServers
+from bootstrap.phases.leave import drain as steps
+from bootstrap.phases.leave.drain import delete_pods, drain
+from bootstrap.state.membership import Pods
 from tests.helpers.daemons import wait_for
 from tests.integration.kube.servers import ApiServer
 

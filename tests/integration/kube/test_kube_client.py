@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 
+from bootstrap.clients.kubernetes import KubeClient
+from bootstrap.clients.kubernetes_errors import KubeError
 from bootstrap.inventory.model import Role
 from bootstrap.pki.kubeconfig import client_kubeconfig, token_kubeconfig, write_kubeconfig
 from bootstrap.pki.token import cluster_info, new_token, token_secret
 from bootstrap.pki.x509 import KeyPair, Usage, issue, new_authority
-from bootstrap.steps.join_tokens import give_token, take_tokens_back
-from bootstrap.steps.kube_client import KubeClient, KubeError
-from bootstrap.steps.objects import base_objects
+from bootstrap.spec.cluster_objects import base_objects
+from bootstrap.tokens.kubelet import give_token, take_tokens_back
 from tests.helpers.daemons import wait_for
 from tests.integration.kube.servers import ApiServer
 from tests.integration.transport.proxy import CuttingProxy

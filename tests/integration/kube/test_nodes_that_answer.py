@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bootstrap.lab.health import ready_nodes
-from bootstrap.steps.join import is_ready
+from bootstrap.lab.saves.health import ready_nodes
+from bootstrap.machine.objects import is_ready
 from tests.integration.kube.servers import ApiServer
 
 # An API server asks nobody there: a loopback address is no node's.

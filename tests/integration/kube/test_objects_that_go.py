@@ -8,18 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap.clients import tunnel as ways
+from bootstrap.clients.kubernetes import KubeClient
+from bootstrap.clients.tunnel import ApiServers
 from bootstrap.engine.connections import Connections
-from bootstrap.steps import controlplane, observe, ways
-from bootstrap.steps.apply import Intent
-from bootstrap.steps.controlplane import object_actions
-from bootstrap.steps.kube_client import KubeClient
-from bootstrap.steps.observe import read_api
-from bootstrap.steps.ways import ApiServers
-from bootstrap.steps.world import UnitFacts, World
+from bootstrap.facts import cluster as observe
+from bootstrap.facts.cluster import read_api
+from bootstrap.facts.model import UnitFacts, World
+from bootstrap.operations.apply import Intent
+from bootstrap.phases import control_plane as controlplane
+from bootstrap.phases.control_plane import object_actions
 from tests.helpers.local_transport import LocalTransport
 from tests.helpers.one_node import OneNode
+from tests.helpers.worlds import facts, intent
 from tests.integration.kube.servers import ApiServer
-from tests.unit.steps.worlds import facts, intent
 
 NAME = "kubeadm:node-autoapprove-bootstrap"
 RBAC = "rbac.authorization.k8s.io"

@@ -12,20 +12,20 @@ from typing import Any
 import pytest
 
 from bootstrap.cli.common import intent_of_file
+from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.errors import BadUse, ClusterupError, Refused
+from bootstrap.operations.create_token import create_token, wish_of
 from bootstrap.pki.sealed import unseal
 from bootstrap.pki.token import parse_token
-from bootstrap.steps.handover_file import parse_handover
-from bootstrap.steps.kube_client import KubeClient
-from bootstrap.steps.objects import cluster_objects
-from bootstrap.steps.server_tokens import HANDOVER_KEY, claim_server_token, server_secret_name
-from bootstrap.steps.tokens import create_token, wish_of
+from bootstrap.spec.cluster_objects import cluster_objects
+from bootstrap.state.handover import parse_handover
+from bootstrap.tokens.server import HANDOVER_KEY, claim_server_token, server_secret_name
 from tests.helpers.daemons import wait_for
+from tests.helpers.worlds import inventory
 from tests.integration.kube.operator import Types, refused, types
 from tests.integration.kube.servers import ApiServer
 from tests.integration.kube.test_kube_client import kubectl
 from tests.integration.kube.test_tokens import listed, made, may
-from tests.unit.steps.worlds import inventory
 
 __all__ = ["types"]
 KINDS = ("Secret", "Role", "RoleBinding")
@@ -132,7 +132,7 @@ def test_nothing_stays_of_one_that_could_not_be_made(
 ) -> None:
     intent = intent_of_file(Path("inventory.yaml"), None)
     before = set(listed(types))
-    monkeypatch.setattr("bootstrap.steps.server_tokens.LARGEST", 100)
+    monkeypatch.setattr("bootstrap.tokens.server.LARGEST", 100)
     with pytest.raises(ClusterupError, match="too large") as failed:
         create_token(client, wish_of(ttl=None, role="server"), intent)
     assert "clusterup apply" in failed.value.hint

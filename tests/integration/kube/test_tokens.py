@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from bootstrap.constants.objects import CONTROL_PLANE
 from bootstrap.errors import BadUse, Refused
 from bootstrap.inventory.model import Role
 from bootstrap.pki.kubeconfig import token_kubeconfig, write_kubeconfig
 from bootstrap.pki.token import ca_pin, new_token, parse_token, token_secret
-from bootstrap.steps.join_tokens import give_token, take_tokens_back
-from bootstrap.steps.node_object import SERVER_LABEL
-from bootstrap.steps.objects import base_objects
-from bootstrap.steps.token_objects import token_objects
+from bootstrap.spec.cluster_objects import base_objects
+from bootstrap.tokens.kubelet import give_token, take_tokens_back
+from bootstrap.tokens.rbac import token_objects
 from tests.helpers.daemons import wait_for
 from tests.integration.kube.kubelets import comes_up, says
 from tests.integration.kube.operator import Types, refused, types
@@ -86,7 +86,7 @@ def test_a_token_is_for_one_node_unless_told_otherwise(types: Types) -> None:
 
 
 def test_a_token_for_agents_is_made_for_no_server(api_server: ApiServer, types: Types) -> None:
-    comes_up(api_server, "server-9", {SERVER_LABEL: ""})
+    comes_up(api_server, "server-9", {CONTROL_PLANE: ""})
     before = set(listed(types))
     for name, why in (("s1", "it is a server in the inventory"), ("server-9", "its Node is a server's")):
         error = refused(types("token", "create", "--node", name))

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from bootstrap.inventory.load import load_inventory
+from bootstrap.joining.discovery import ServerUrl, discover
+from bootstrap.operations import create_token as tokens
 from bootstrap.pki.token import parse_token
-from bootstrap.steps import tokens
-from bootstrap.steps.discovery import ServerUrl, discover
-from bootstrap.steps.objects import cluster_objects
+from bootstrap.spec.cluster_objects import cluster_objects
 from tests.helpers.daemons import wait_for
 from tests.integration.kube.operator import Types, typing
 from tests.integration.kube.servers import ApiServer, running_controllers

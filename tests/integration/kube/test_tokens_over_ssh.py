@@ -38,7 +38,7 @@ def endpoint(types: Types, sshd: Server, monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_tokens_are_made_through_a_server_that_is_reached_over_ssh(
     api_server: ApiServer, types: Types, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bootstrap.steps.ways.API_PORT", api_server.port)
+    monkeypatch.setattr("bootstrap.clients.tunnel.API_PORT", api_server.port)
     result = types("token", "create", "-o", "json")
     assert result.exit_code == 0, result.output
     assert f"the API does not answer at {endpoint}: asking the servers over SSH" in result.stderr
@@ -49,7 +49,7 @@ def test_tokens_are_made_through_a_server_that_is_reached_over_ssh(
 def test_where_no_server_has_an_api_server_that_is_said(
     types: Types, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bootstrap.steps.ways.API_PORT", free_ports(1)[0])
+    monkeypatch.setattr("bootstrap.clients.tunnel.API_PORT", free_ports(1)[0])
     monkeypatch.setattr("bootstrap.cli.common.ANSWER_SECONDS", 0.0)
     failed = refused(types("token", "list"))
     assert failed.problem == "waited 0 s in vain for an API server that answers"

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from bootstrap.lab import process
-from bootstrap.lab.qemu import LAB_FOLDER, switch_folder
-from bootstrap.lab.router import NAMESPACES
+from bootstrap.lab.machines import process
+from bootstrap.lab.machines.qemu import LAB_FOLDER, switch_folder
+from bootstrap.lab.networks.router import NAMESPACES
 from bootstrap.lab.spec import ALL_SEGMENTS, PREFIX_LENGTH, Lab, Machine
 from bootstrap.lab.tools import ready_tree
 

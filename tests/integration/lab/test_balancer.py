@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bootstrap.lab.network import start_balancer, stop_network
+from bootstrap.lab.networks.network import start_balancer, stop_network
 from bootstrap.lab.spec import Lab, LabSpec
 from bootstrap.pki.x509 import KeyPair, new_authority
 from tests.helpers.daemons import free_ports, wait_for

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.lab.machine import machine_running
-from bootstrap.lab.process import identity_of, recorded
+from bootstrap.lab.machines.machine import machine_running
+from bootstrap.lab.machines.process import identity_of, recorded
 from tests.integration.lab.conftest import Bench
 
 

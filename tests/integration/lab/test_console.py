@@ -10,12 +10,12 @@ from contextlib import closing
 import pytest
 
 from bootstrap.errors import ClusterupError, Refused
-from bootstrap.lab import console
-from bootstrap.lab.console import attach_console, console_tail, console_url
-from bootstrap.lab.machine import stop_machine
-from bootstrap.transport.serial.line import Line
-from bootstrap.transport.serial.links import open_line
-from bootstrap.transport.serial.target import ConsoleTarget
+from bootstrap.inventory.serial_target import ConsoleTarget
+from bootstrap.lab.machines import console
+from bootstrap.lab.machines.console import attach_console, console_tail, console_url
+from bootstrap.lab.machines.machine import stop_machine
+from bootstrap.transport.serial.line.base import Line
+from bootstrap.transport.serial.line.open import open_line
 from tests.integration.lab.conftest import Bench
 
 

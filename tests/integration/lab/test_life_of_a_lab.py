@@ -18,8 +18,10 @@ from bootstrap.errors import BadUse, ClusterupError, Refused
 from bootstrap.inventory.load import load_inventory
 from bootstrap.lab import up
 from bootstrap.lab.down import lab_down
-from bootstrap.lab.machine import RECORD, machine_running, start_machine, stop_machine
-from bootstrap.lab.network import (
+from bootstrap.lab.machines.machine import RECORD, machine_running, start_machine, stop_machine
+from bootstrap.lab.machines.process import identity_of, recorded
+from bootstrap.lab.machines.qmp import qmp
+from bootstrap.lab.networks.network import (
     BALANCER_RECORD,
     SWITCH_RECORD,
     balancer_running,
@@ -27,12 +29,10 @@ from bootstrap.lab.network import (
     stop_network,
     switch_running,
 )
-from bootstrap.lab.process import identity_of, recorded
-from bootstrap.lab.qmp import qmp
 from bootstrap.lab.spec import Lab
 from bootstrap.lab.store import lab_locked, labs_dir, load_lab
 from bootstrap.pki.sshkeys import new_ssh_key
-from bootstrap.steps.state import INSTALLED, LIVE, cluster_state
+from bootstrap.state.cluster import INSTALLED, LIVE, cluster_state
 from tests.helpers.daemons import wait_for
 from tests.integration.lab.conftest import Bench
 

@@ -10,9 +10,9 @@ import pytest
 
 from bootstrap.errors import ClusterupError
 from bootstrap.lab import up
-from bootstrap.lab.network import network_running
-from bootstrap.lab.process import identity_of, recorded
-from bootstrap.lab.qmp import qmp
+from bootstrap.lab.machines.process import identity_of, recorded
+from bootstrap.lab.machines.qmp import qmp
+from bootstrap.lab.networks.network import network_running
 from bootstrap.lab.store import load_lab, remembered_ports
 from tests.helpers.daemons import wait_for
 from tests.integration.lab.conftest import Bench

@@ -15,9 +15,9 @@ import httpx
 import pytest
 
 from bootstrap.errors import Refused
-from bootstrap.lab.network import network_running, start_network, stop_network
-from bootstrap.lab.process import identity_of, recorded
-from bootstrap.lab.registry import REGISTRY_RECORD, registry_running
+from bootstrap.lab.machines.process import identity_of, recorded
+from bootstrap.lab.networks.network import network_running, start_network, stop_network
+from bootstrap.lab.networks.registry import REGISTRY_RECORD, registry_running
 from bootstrap.lab.spec import Lab, LabSpec
 from tests.helpers.daemons import free_ports, wait_for
 from tests.integration.lab.plugged import plugged

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from bootstrap.errors import ClusterupError
-from bootstrap.lab import process, router
-from bootstrap.lab.network import network_running, start_network, stop_network, switch_running
-from bootstrap.lab.process import identity_of, recorded
-from bootstrap.lab.router import ROUTER_LOG, ROUTER_RECORD, require_tun, router_running
+from bootstrap.lab.machines import process
+from bootstrap.lab.machines.process import identity_of, recorded
+from bootstrap.lab.networks import router
+from bootstrap.lab.networks.network import network_running, start_network, stop_network, switch_running
+from bootstrap.lab.networks.router import ROUTER_LOG, ROUTER_RECORD, require_tun, router_running
 from bootstrap.lab.spec import Lab, LabSpec
 from tests.helpers.daemons import free_ports, wait_for
 from tests.integration.lab.plugged import Plugged, plugged

@@ -14,20 +14,21 @@ import pytest
 
 from bootstrap.errors import BadUse, ClusterupError, Refused
 from bootstrap.image.trees import run_in
-from bootstrap.lab import memory, restore
 from bootstrap.lab.down import lab_down
-from bootstrap.lab.machine import machine_folder, machine_running, start_machine, stop_machine
-from bootstrap.lab.network import network_running
-from bootstrap.lab.process import recorded
-from bootstrap.lab.qemu import LAB_FOLDER
-from bootstrap.lab.restore import put_back
-from bootstrap.lab.save import lab_save, put_aside
-from bootstrap.lab.saved import SAVED_FILE, Saved, all_saved, find_saved, forget_saved, saves_dir, too_many
+from bootstrap.lab.machines import memory
+from bootstrap.lab.machines.machine import machine_folder, machine_running, start_machine, stop_machine
+from bootstrap.lab.machines.process import recorded
+from bootstrap.lab.machines.qemu import LAB_FOLDER
+from bootstrap.lab.networks.network import network_running
+from bootstrap.lab.saves import restore
+from bootstrap.lab.saves.restore import put_back
+from bootstrap.lab.saves.save import lab_save, put_aside
+from bootstrap.lab.saves.saved import SAVED_FILE, Saved, all_saved, find_saved, forget_saved, saves_dir, too_many
 from bootstrap.lab.spec import Lab
 from bootstrap.lab.store import lab_locked, load_lab
 from bootstrap.lab.tools import ready_tree
 from bootstrap.paths import cache_dir
-from bootstrap.steps.state import state_folder
+from bootstrap.state.cluster import state_folder
 from tests.integration.lab.conftest import Bench
 from tests.integration.lab.test_registry import digest, push
 

@@ -14,12 +14,12 @@ from dataclasses import replace
 import pytest
 
 from bootstrap.errors import ClusterupError
-from bootstrap.lab.machine import RECORD, reset_machine
-from bootstrap.lab.process import identity_of, recorded
-from bootstrap.lab.qmp import qmp
+from bootstrap.lab.machines.machine import RECORD, reset_machine
+from bootstrap.lab.machines.process import identity_of, recorded
+from bootstrap.lab.machines.qmp import qmp
 from bootstrap.lab.spec import Lab
 from bootstrap.lab.wait import ssh_banner, wait_until_reached
-from bootstrap.transport.serial.sockets import connect_unix
+from bootstrap.transport.serial.line.sockets import connect_unix
 from tests.helpers.daemons import wait_for
 from tests.integration.lab.conftest import Bench
 

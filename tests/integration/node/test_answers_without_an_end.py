@@ -17,13 +17,14 @@ from pathlib import Path
 import pytest
 
 import bootstrap
+from bootstrap.clients.kubernetes import KubeClient
+from bootstrap.clients.kubernetes_errors import KubeError
 from bootstrap.errors import ClusterupError, Refused
+from bootstrap.joining import discovery
+from bootstrap.joining.discovery import Discovered, ServerUrl
+from bootstrap.joining.server_bundle import made_for as made_for_asked_from_here
 from bootstrap.pki.token import Token, ca_pin
 from bootstrap.pki.x509 import Usage, issue, new_authority
-from bootstrap.steps import discovery
-from bootstrap.steps.discovery import Discovered, ServerUrl
-from bootstrap.steps.kube_client import KubeClient, KubeError
-from bootstrap.steps.made_secret import made_for as made_for_asked_from_here
 from tests.helpers.slow_server import Answer, answering_in_pieces, dribbling_a_handshake
 
 sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
@@ -169,7 +170,7 @@ def test_a_description_that_is_too_large_is_none_of_a_cluster(tmp_path: Path, na
 def test_an_answer_that_is_packed_does_not_unpack_to_more_than_any_should_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bootstrap.steps.kube_client.LARGEST", 1_000_000)
+    monkeypatch.setattr("bootstrap.clients.kubernetes.LARGEST", 1_000_000)
     bomb = whole(200, gzip.compress(b" " * 50_000_000), "Content-Encoding: gzip")
     with (
         answering_in_pieces(SERVING, bomb, tmp_path) as port,

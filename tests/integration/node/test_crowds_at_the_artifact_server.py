@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.steps.artifacts import MEMORY_MAX
+from bootstrap.spec.artifacts import MEMORY_MAX
 from tests.helpers.daemons import wait_for
 from tests.integration.node.artifact_server import TOKEN, ArtifactServer, Cluster, serving, sha256
 

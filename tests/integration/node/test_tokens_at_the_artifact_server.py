@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap.joining.discovery import CLUSTER_INFO
 from bootstrap.pki.token import Token, new_token
-from bootstrap.steps.artifacts import QUESTION
-from bootstrap.steps.discovery import CLUSTER_INFO
+from bootstrap.spec.artifacts import QUESTION
 from tests.helpers.daemons import wait_for
 from tests.integration.node.artifact_server import TOKEN, ArtifactServer, Cluster, serving, sha256
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.steps.deploy_commands import PAYLOADS
+from bootstrap.constants.paths import PAYLOADS
 from tests.helpers.local_transport import LocalTransport
 from tests.integration.node.artifact_server import NOBODY, Cluster, serving, sha256
 

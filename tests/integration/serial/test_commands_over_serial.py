@@ -14,10 +14,10 @@ import pytest
 
 from bootstrap.transport.base import Command
 from bootstrap.transport.errors import CommandFailed, CommandTimeout, TransportError
-from bootstrap.transport.serial.line import Line
+from bootstrap.transport.serial.line.base import Line
 from bootstrap.transport.serial.transport import SerialTransport
 from tests.helpers.daemons import wait_for
-from tests.helpers.faulty_wire import FaultyWire
+from tests.helpers.wires.faulty_wire import FaultyWire
 
 EVERY_BYTE = bytes(range(256))
 ALWAYS = ("sh", "cat", "mkdir", "rm", "sleep", "wc")

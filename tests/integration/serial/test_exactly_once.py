@@ -9,7 +9,7 @@ import pytest
 
 from bootstrap.transport.base import Command
 from bootstrap.transport.serial.transport import SerialTransport
-from tests.helpers.faulty_wire import FaultyWire, WireLine
+from tests.helpers.wires.faulty_wire import FaultyWire, WireLine
 
 COMMANDS = 15
 

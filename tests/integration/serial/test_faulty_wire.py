@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bootstrap.transport.base import Command
 from bootstrap.transport.serial.transport import SerialTransport
-from tests.helpers.faulty_wire import FaultyWire
+from tests.helpers.wires.faulty_wire import FaultyWire
 
 COMMANDS = 1000
 FILE_SIZE = 5_000_000

@@ -14,11 +14,11 @@ import pytest
 
 from bootstrap.transport.base import Command
 from bootstrap.transport.errors import LineLost, TransportError
-from bootstrap.transport.serial.failures import ConsoleLoginFailed
-from bootstrap.transport.serial.line import Line
+from bootstrap.transport.serial.errors import ConsoleLoginFailed
+from bootstrap.transport.serial.line.base import Line
 from bootstrap.transport.serial.transport import SerialTransport
 from tests.helpers.daemons import wait_for
-from tests.helpers.faulty_wire import FaultyWire, WireLine
+from tests.helpers.wires.faulty_wire import FaultyWire, WireLine
 
 SIZE = 1_200_000
 CUT = 300_000

@@ -19,8 +19,8 @@ from bootstrap.transport.hostkeys import HostKeys
 from bootstrap.transport.ssh import SshTransport, open_ssh
 from bootstrap.transport.target import SshTarget
 from tests.integration.transport.conftest import write_key
-from tests.simulator.machine import Answer
-from tests.simulator.ssh import Fleet, serving
+from tests.simulator.machines.machine import Answer
+from tests.simulator.machines.ssh import Fleet, serving
 
 
 @dataclass

@@ -12,17 +12,17 @@ import pytest
 from bootstrap.image.bundle import Bundle
 from bootstrap.image.configuration import EtcFile, configuration_image
 from bootstrap.image.segments import unpacked_chunks
+from bootstrap.machine.units import NodeFile
+from bootstrap.phases.deploy import commands as deploy
+from bootstrap.phases.deploy.services import files_tar
+from bootstrap.phases.install import commands as install
 from bootstrap.pki.sshkeys import SshKey, new_ssh_key
-from bootstrap.steps import deploy_commands as deploy
-from bootstrap.steps import install_commands as install
-from bootstrap.steps.etcd_units import birth_file, peer_url
-from bootstrap.steps.layout import NodeFile
-from bootstrap.steps.units import files_tar
+from bootstrap.spec.etcd import birth_file, peer_url
 from bootstrap.transport import upload
 from bootstrap.transport.base import Command
 from tests.simulator.image import PLACE, small_bundle
-from tests.simulator.node import SimulatedMachine
-from tests.simulator.scripts import known
+from tests.simulator.machines.node import SimulatedMachine
+from tests.simulator.machines.scripts import known
 from tests.simulator.site import Site
 
 KEY = new_ssh_key()

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from bootstrap.transport.base import Command, Transport
-from bootstrap.transport.channel import KEPT_OUTPUT
 from bootstrap.transport.errors import CommandFailed, CommandTimeout, TransportError
+from bootstrap.transport.outcome import KEPT_OUTPUT
 from bootstrap.transport.ssh import SshTransport
 from tests.integration.transport.conftest import Server, World, free_port, wait_for
 from tests.integration.transport.proxy import CuttingProxy

@@ -24,11 +24,11 @@ from bootstrap.engine.history import RunOutcome, entries_of, find_run
 from bootstrap.engine.plan import Plan, make_plan
 from bootstrap.engine.run import Brakes, run_plan
 from bootstrap.errors import ClusterupError, Refused
-from bootstrap.steps.apply import Prepared
-from bootstrap.steps.world import World
+from bootstrap.facts.model import World
+from bootstrap.phases.prepared import Prepared
 from bootstrap.transport.base import Transport
 from tests.helpers.journals import BEGAN, done, ended, failed, planned, started, write
-from tests.unit.steps.worlds import bundle, facts
+from tests.helpers.worlds import bundle, facts
 
 PLAN = [planned("s1/boot", title="start it"), planned("s2/boot", title="start it"), planned("cluster/objects")]
 ERROR = ClusterupError("it did not come back", node="s2", step="boot", hint="look at its console")

@@ -13,16 +13,16 @@ import pytest
 import yaml
 
 from bootstrap.cli.common import intent_of_file
+from bootstrap.clients.etcd import Entry, Lease
 from bootstrap.engine.lock import file_lock
 from bootstrap.errors import BadUse, ClusterupError
+from bootstrap.facts.model import UnitFacts, World
+from bootstrap.lock.lease import KEY
+from bootstrap.operations.apply import Intent
+from bootstrap.phases.kubeconfig import admin_kubeconfig
 from bootstrap.pki.kubeconfig import write_kubeconfig
-from bootstrap.steps.apply import Intent
-from bootstrap.steps.cluster_lock import KEY
-from bootstrap.steps.etcd_client import Entry, Lease
-from bootstrap.steps.kubeconfig import admin_kubeconfig
-from bootstrap.steps.world import UnitFacts, World
 from tests.helpers.typed import typed
-from tests.unit.steps.worlds import bundle, finished_world, keeping
+from tests.helpers.worlds import bundle, finished_world, keeping
 
 Types = Callable[..., Any]
 
@@ -87,8 +87,8 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paper:
     def etcd_on(*_: object) -> Iterator[PaperEtcd]:
         yield made.etcd
 
-    monkeypatch.setattr("bootstrap.steps.apply.look", lambda *_, **__: made.world)
-    monkeypatch.setattr("bootstrap.steps.alone.etcd_on", etcd_on)
+    monkeypatch.setattr("bootstrap.operations.apply.look", lambda *_, **__: made.world)
+    monkeypatch.setattr("bootstrap.lock.guard.etcd_on", etcd_on)
     return made
 
 
@@ -168,7 +168,7 @@ def test_a_plan_is_saved_for_the_inventory_that_it_was_made_of(
         return paper.world
 
     with monkeypatch.context() as meanwhile:
-        meanwhile.setattr("bootstrap.steps.apply.look", look)
+        meanwhile.setattr("bootstrap.operations.apply.look", look)
         assert types("plan", "lab.yaml", "--out", "plan.json").exit_code == 0
     refused = types("apply", "--plan", "plan.json", "--dry-run").exception
     assert isinstance(refused, ClusterupError)

@@ -15,14 +15,14 @@ from bootstrap.cli.common import intent_of_file
 from bootstrap.engine.plan import Plan
 from bootstrap.engine.run import Brakes, Outcome, Report, State
 from bootstrap.errors import BadUse, ClusterupError, Refused
+from bootstrap.facts.model import World
+from bootstrap.operations.apply import Intent
+from bootstrap.phases.kubeconfig import admin_kubeconfig
+from bootstrap.phases.prepared import Prepared
 from bootstrap.pki.kubeconfig import write_kubeconfig
-from bootstrap.steps.apply import Intent, Prepared
-from bootstrap.steps.drain import Pods
-from bootstrap.steps.kubeconfig import admin_kubeconfig
-from bootstrap.steps.roll import Disk, Manner, note_applied, read_roll
-from bootstrap.steps.world import World
+from bootstrap.state.membership import Disk, Manner, Pods, note_applied, read_roll
 from tests.helpers.typed import typed
-from tests.unit.steps.worlds import bundle, finished_world, keeping
+from tests.helpers.worlds import bundle, finished_world, keeping
 
 Types = Callable[..., Any]
 INVENTORY = """\
@@ -100,7 +100,7 @@ class Paper:
 @pytest.fixture(autouse=True)
 def clean_without_a_payload(monkeypatch: pytest.MonkeyPatch) -> None:
     """What else a clean node lacks is the matter of whoever cleans it."""
-    monkeypatch.setattr("bootstrap.steps.leave.is_clean", lambda found: found.payload is None)
+    monkeypatch.setattr("bootstrap.phases.leave.leave.is_clean", lambda found: found.payload is None)
 
 
 @pytest.fixture
@@ -119,8 +119,8 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paper:
     def alone(*_: object) -> Iterator[Hold]:
         yield Hold()
 
-    monkeypatch.setattr("bootstrap.steps.apply.look", made.look)
-    monkeypatch.setattr("bootstrap.steps.alone.holding", alone)
+    monkeypatch.setattr("bootstrap.operations.apply.look", made.look)
+    monkeypatch.setattr("bootstrap.lock.guard.holding", alone)
     monkeypatch.setattr("bootstrap.engine.run.run_plan", made.run)
     return made
 

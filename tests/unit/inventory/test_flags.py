@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bootstrap.constants.paths import KUBELET_YAML
 from bootstrap.inventory.flags import DEFAULTS, OWN, Program
-from bootstrap.steps.controlplane_units import api_server_unit, controller_manager_unit, scheduler_unit
-from bootstrap.steps.etcd_units import birth_file, etcd_unit
-from bootstrap.steps.layout import NodeFile, Unit
-from bootstrap.steps.node_units import KUBELET_YAML, kubelet_unit
-from bootstrap.steps.shape import Shape, servers_of
+from bootstrap.machine.units import NodeFile, Unit
+from bootstrap.spec.control_plane import api_server_unit, controller_manager_unit, scheduler_unit
+from bootstrap.spec.etcd import birth_file, etcd_unit
+from bootstrap.spec.node_services import kubelet_unit
+from bootstrap.spec.topology import Shape, servers_of
 from tests.unit.inventory.reading import lab, problem, read
 
 CA = NodeFile("/etc/kubernetes/pki/ca.crt", b"a certificate")

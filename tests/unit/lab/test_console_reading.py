@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.lab.accel import verdict
+from bootstrap.lab.machines.accel import verdict
 from bootstrap.lab.wait import death_in
-from bootstrap.transport.serial.readable import last_lines, plain_text
+from bootstrap.transport.serial.text import last_lines, plain_text
 
 BOOT = 'BdsDxe: starting Boot0002 "UEFI QEMU"\nEFI stub: Loaded initrd\n'
 

@@ -13,9 +13,9 @@ import pytest
 from bootstrap.engine.connections import Connections
 from bootstrap.errors import ClusterupError
 from bootstrap.inventory.load import parse_inventory
-from bootstrap.lab import controllers
-from bootstrap.lab.health import Operator
-from bootstrap.steps.ways import OperatorKeys
+from bootstrap.lab.saves import controllers
+from bootstrap.lab.saves.health import Operator
+from bootstrap.state.credentials import OperatorKeys
 from bootstrap.transport.base import Transport
 
 INVENTORY = b"""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bootstrap.lab.health import Found, missing
-from bootstrap.lab.saved import Health
+from bootstrap.lab.saves.health import Found, missing
+from bootstrap.lab.saves.saved import Health
 
 WELL = Health(servers=("server-1", "server-2"), nodes=("agent-1", "server-1"))
 ALL = frozenset({"server-1", "server-2"})

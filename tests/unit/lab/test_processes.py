@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.lab.process import Identity, end, identity_of, recorded, standing_still
+from bootstrap.lab.machines.process import Identity, end, identity_of, recorded, standing_still
 from tests.helpers.daemons import wait_for
 
 

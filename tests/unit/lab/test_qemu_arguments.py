@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
-from bootstrap.lab.qemu import machine_argv
+from bootstrap.lab.machines.qemu import machine_argv
 from bootstrap.lab.spec import Accel, Lab, LabSpec
 from tests.unit.lab.samples import paper_lab
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.errors import ClusterupError
-from bootstrap.lab.qmp import qmp
+from bootstrap.lab.machines.qmp import qmp
 
 GREETING: dict[str, object] = {"QMP": {"version": {}, "capabilities": []}}
 

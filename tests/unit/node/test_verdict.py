@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import bootstrap
-from bootstrap.pki.token import COUNTED_GROUP, DEFAULT_GROUP, SERVER_GROUP
-from bootstrap.steps import known_tokens, token_objects
-from bootstrap.steps.node_object import SERVER_LABEL
-from bootstrap.steps.token_objects import KUBELET_SIGNER
+from bootstrap.constants.objects import CONTROL_PLANE, KUBELET_SIGNER
+from bootstrap.constants.tokens import BOOTSTRAPPERS_GROUP, LIMITED_GROUP, SERVER_GROUP
+from bootstrap.tokens import listing as known_tokens
+from bootstrap.tokens import rbac as token_objects
 from tests.unit.node.test_request import NODES, node, request
 
 sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
@@ -42,7 +42,7 @@ def asked(name: str = "a1", uid: str = "u1", conditions: tuple[str, ...] = (), *
     """A request as the API server has it."""
     given = {
         "username": "system:bootstrap:abcdef",
-        "groups": ["system:bootstrappers", COUNTED_GROUP, "system:authenticated"],
+        "groups": ["system:bootstrappers", LIMITED_GROUP, "system:authenticated"],
         "signerName": KUBELET_SIGNER,
         "usages": USAGES,
         "request": base64.b64encode(request(NODES, node(name))).decode(),
@@ -57,9 +57,9 @@ def secret(**annotations: str) -> dict[str, Any]:
 
 
 def test_the_approver_and_the_command_call_things_by_the_same_names() -> None:
-    theirs = (known_tokens.USES, known_tokens.NODE, known_tokens.USED_BY, KUBELET_SIGNER, SERVER_LABEL)
+    theirs = (known_tokens.USES, known_tokens.NODE, known_tokens.USED_BY, KUBELET_SIGNER, CONTROL_PLANE)
     assert theirs == (verdict.USES, verdict.NODE, verdict.USED_BY, verdict.SIGNER, verdict.SERVER_LABEL)
-    groups = (COUNTED_GROUP, DEFAULT_GROUP, SERVER_GROUP)
+    groups = (LIMITED_GROUP, BOOTSTRAPPERS_GROUP, SERVER_GROUP)
     assert groups == (verdict.COUNTED_GROUP, verdict.KUBEADM_GROUP, verdict.SERVER_GROUP)
     kept = token_objects.servers_object(["s1"])
     assert approve.SERVERS.endswith(f"/{kept['metadata']['namespace']}/configmaps/{kept['metadata']['name']}")
@@ -68,7 +68,7 @@ def test_the_approver_and_the_command_call_things_by_the_same_names() -> None:
 
 def test_requests_that_are_made_with_tokens_of_nodes_are_its_business_and_no_others() -> None:
     assert token_of(asked()) == "abcdef"
-    assert token_of(asked(groups=["system:bootstrappers", DEFAULT_GROUP])) == "abcdef"
+    assert token_of(asked(groups=["system:bootstrappers", BOOTSTRAPPERS_GROUP])) == "abcdef"
     assert token_of(asked(groups=["system:bootstrappers", "system:bootstrappers:example"])) is None
     assert token_of(asked(groups=["system:bootstrappers", SERVER_GROUP])) is None
     assert token_of(asked(groups=None)) is None
@@ -129,14 +129,14 @@ def test_a_token_for_one_node_gives_its_name_again() -> None:
 
 
 def test_a_server_s_name_is_for_a_server_s_token_that_was_made_for_it() -> None:
-    of_server = asked(groups=["system:bootstrappers", SERVER_GROUP, COUNTED_GROUP])
+    of_server = asked(groups=["system:bootstrappers", SERVER_GROUP, LIMITED_GROUP])
     assert judge(of_server, "a1", Tally(1, "a1", ()), Name.SERVERS)
     with pytest.raises(Denied, match="is a server's"):
         judge(of_server, "a1", Tally(1, None, ()), Name.SERVERS)
 
 
 def test_a_name_is_a_server_s_by_its_node_and_by_the_list_where_that_is_away() -> None:
-    labelled = {"metadata": {"labels": {SERVER_LABEL: ""}}}
+    labelled = {"metadata": {"labels": {CONTROL_PLANE: ""}}}
     assert name_of("s1", labelled, ()) is Name.SERVERS
     assert name_of("s1", None, {"s1"}) is Name.SERVERS
     assert name_of("s1", {"metadata": {}}, {"s1"}) is Name.SERVERS

@@ -19,7 +19,7 @@ from bootstrap.locks import is_held, steady, waiting_lock
 from bootstrap.pki.sshkeys import SshKey, kept_ssh_key, new_ssh_key
 from bootstrap.pki.store import strangers_in, write_private
 from bootstrap.pki.vault import UNFINISHED
-from bootstrap.steps.state import ClusterState
+from bootstrap.state.cluster import ClusterState
 
 ASKERS = 16
 T = TypeVar("T")

@@ -9,7 +9,8 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootstrap.transport.serial.encodings import (
+from bootstrap.transport.serial.protocol.checksums import md5sum, posix_cksum, sha256sum
+from bootstrap.transport.serial.protocol.encodings import (
     NOTHING,
     Encoding,
     decoded_output,
@@ -18,9 +19,8 @@ from bootstrap.transport.serial.encodings import (
     printf_pieces,
     printf_word,
 )
-from bootstrap.transport.serial.listener import Listener
-from bootstrap.transport.serial.sums import md5sum, posix_cksum, sha256sum
-from bootstrap.transport.serial.words import Answer, Kind, Op, check_of, parsed_answer, request_line
+from bootstrap.transport.serial.protocol.messages import Answer, Kind, Op, check_of, parsed_answer, request_line
+from bootstrap.transport.serial.protocol.parser import Listener
 
 MARK = "xq7f3k2m9abc"
 NOISE = st.binary(max_size=80).filter(lambda noise: MARK.encode() not in noise)

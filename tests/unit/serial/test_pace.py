@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from bootstrap.transport.serial.pace import LARGEST, SMALLEST, Pace
+from bootstrap.transport.serial.protocol.rate import LARGEST, SMALLEST, Pace
 
 
 def sent(pace: Pace, total: int, rate: float, each: float, errors: float) -> list[int]:

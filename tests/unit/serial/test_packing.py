@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootstrap.transport.serial.packing import TELL_AFTER, Packing, packed
+from bootstrap.transport.serial.protocol.compression import TELL_AFTER, Packing, packed
 
 UNPACKERS = {
     Packing.NONE: ["cat"],

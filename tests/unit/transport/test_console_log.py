@@ -9,8 +9,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrap.transport.serial.log import ConsoleLog, LoggedLine, rotated, tail_of
-from bootstrap.transport.serial.readable import is_garbage, last_words
+from bootstrap.transport.serial.line.log import ConsoleLog, LoggedLine, rotated, tail_of
+from bootstrap.transport.serial.text import is_garbage, last_words
 
 
 class Recorded:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bootstrap.transport.serial import prompts
+from bootstrap.transport.serial.shell import prompts
 
 
 @pytest.mark.parametrize(

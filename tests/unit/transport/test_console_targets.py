@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.transport.serial.target import Carrier, ConsoleTarget, Kind, LineEnding, carrier_of
+from bootstrap.inventory.serial_target import Carrier, ConsoleTarget, Kind, LineEnding, carrier_of
 
 
 @pytest.mark.parametrize(

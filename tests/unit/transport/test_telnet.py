@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrap.transport.serial.telnet import BINARY, DO, DONT, ECHO, IAC, SB, SE, WILL, WONT, Telnet
+from bootstrap.transport.serial.line.telnet import BINARY, DO, DONT, ECHO, IAC, SB, SE, WILL, WONT, Telnet
 
 
 def in_pieces(telnet: Telnet, data: bytes, cuts: list[int]) -> bytes:

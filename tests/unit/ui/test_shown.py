@@ -23,7 +23,7 @@ from bootstrap.engine.events import ActionProgress, ActionStarted, CommandRan, F
 from bootstrap.engine.plan import Plan, make_plan
 from bootstrap.engine.run import run_plan
 from bootstrap.errors import ClusterupError
-from bootstrap.steps.status import ApiHealth, ClusterStatus, MemberHealth, NodeStatus
+from bootstrap.operations.status import ApiHealth, ClusterStatus, MemberHealth, NodeStatus
 from bootstrap.transport.base import Transport
 from bootstrap.ui.jsonl import JsonObserver
 from bootstrap.ui.live import LiveObserver
@@ -238,7 +238,7 @@ def test_only_one_module_makes_consoles_and_nothing_writes_around_the_guarded_st
     around = re.compile(r"\.buffer\b|__stdout__|__stderr__|\bos\.write\([12]\b")
     # A report is a page, which says itself what bytes it is of; a signal's handler can't use a stream that it may have
     # interrupted, and says constant sentences alone.
-    assert {name for name, text in sources.items() if around.search(text)} == {"cli/journal.py", "lab/save.py"}
+    assert {name for name, text in sources.items() if around.search(text)} == {"cli/journal.py", "lab/saves/save.py"}
     # An inventory's serial console is another thing.
     made = re.compile(r"(?<![\w.])Console\(")
     assert {name for name, text in sources.items() if made.search(text)} <= {"ui/terminal.py", "inventory/model.py"}

@@ -1,0 +1,106 @@
+"""How the inventory says that a node is reached, and whose host keys are believed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bootstrap.errors import Refused
+from bootstrap.inventory.model import Inventory, Jump, Node
+from bootstrap.paths import expanded
+from bootstrap.pki.sshkeys import fingerprint
+from bootstrap.state.cluster import INSTALLED, LIVE, ClusterState
+from bootstrap.transport.base import Transport
+from bootstrap.transport.errors import TransportError
+from bootstrap.transport.secrets import secret_source
+from bootstrap.transport.ssh import open_ssh
+from bootstrap.transport.target import OwnLogin, SshTarget
+
+Ask = Callable[[str], bool]
+OpenNode = Callable[[str], Transport]
+
+
+def target_of(node: Node, own_key: str, state: ClusterState) -> SshTarget:
+    """The way into a node: as the inventory says while it is bare, as root with the cluster's own key once it is
+    installed. Its host key tells which of the two it is: `own_key` is that of the installed system."""
+    ssh = node.ssh
+    return SshTarget(
+        node=node.name,
+        host=ssh.host or str(node.address),
+        port=ssh.port,
+        user=ssh.user,
+        keys=(expanded(ssh.key),) if ssh.key else (),
+        own=OwnLogin(own_key, "root", state.ssh_key_file, state.ssh_key.private),
+        password=secret_source(ssh.password_from, f"password of {node.name}") if ssh.password_from else None,
+        passphrase=secret_source(ssh.passphrase_from, f"passphrase of {ssh.key}") if ssh.passphrase_from else None,
+        jumps=tuple(_jump(jump, ssh.use_config) for jump in ssh.jump),
+        use_config=ssh.use_config,
+    )
+
+
+def _jump(jump: Jump, use_config: bool) -> SshTarget:
+    return SshTarget(
+        node=jump.host,
+        host=jump.host,
+        port=jump.port,
+        user=jump.user,
+        keys=(expanded(jump.key),) if jump.key else (),
+        use_config=use_config,
+    )
+
+
+def opener(
+    inventory: Inventory,
+    state: ClusterState,
+    ask: Ask | None,
+    vouch: str = "then write it into the inventory: host_key: {}",
+) -> OpenNode:
+    """What opens the way into a node by its name, over SSH. The host key that clusterup made for its installed system
+    is known; `ask` is asked about those that nothing is known of, and None refuses them. Nobody is asked about a node
+    that has a console: its key is learned there. `vouch` says where a person writes down the key {} that
+    they believe."""
+    host_keys = state.host_keys
+    nodes = {node.name: node for node in inventory.nodes}
+    consoles = {node.name for node in inventory.nodes if node.console.url}
+    known = host_keys.all_pinned()
+    named = {node.name: node.ssh.host_key for node in inventory.nodes if node.ssh.host_key}
+    host_keys.pin_all(LIVE, {name: line for name, line in named.items() if LIVE not in known.get(name, {})})
+    # Beside other pins, clusterup's own has to be one of them: nobody is asked about a node with pins.
+    own = {name: state.identity(name).host_key.public for name in nodes}
+    host_keys.pin_all(
+        INSTALLED,
+        {
+            name: line
+            for name, line in own.items()
+            if (name in known or name in named) and known.get(name, {}).get(INSTALLED) != line
+        },
+    )
+
+    def trust(name: str, presented: str, pins: dict[str, str]) -> str | None:
+        if name in nodes and presented == own[name]:
+            return INSTALLED
+        shown = fingerprint(presented)
+        asked = ask if name not in consoles else None
+        if asked is not None and asked(f"{name} shows host key {shown}. Is it this machine's?"):
+            return LIVE
+        raise Refused(
+            "its host key is not known yet",
+            node=name,
+            step="connect",
+            tried="compare the host key with the pinned ones",
+            got=shown,
+            hint=f"compare it on the machine's console; {vouch.format(presented)}",
+        )
+
+    def open_node(name: str) -> Transport:
+        if nodes[name].console.only:
+            raise TransportError(
+                "it is reached over its console alone, and has no network yet",
+                node=name,
+                step="connect",
+                got="console.only in the inventory",
+                hint="when it has a network, take that out of the inventory, and apply",
+            )
+        silence = float(nodes[name].ssh.silence)
+        return open_ssh(target_of(nodes[name], own[name], state), host_keys, trust, connect_timeout=silence)
+
+    return open_node

@@ -1,0 +1,21 @@
+"""Names, labels and annotations of the objects that clusterup keeps in a cluster."""
+
+from __future__ import annotations
+
+CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+"""The label of servers, and the key of their taint."""
+GIVEN_ANNOTATION = "clusterup.io/given"
+# Since when a Node is leaving (ISO 8601).
+LEAVING_ANNOTATION = "clusterup.dev/leaving"
+# What all of them carry, so that they are found by one question for each kind, however many others there are.
+# Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/
+KEPT_LABEL = {"app.kubernetes.io/managed-by": "clusterup"}
+# What is taken out of every cluster, by kind and name, and why. kube-controller-manager says yes to whatever name a
+# token asks for with it: `kubeadm init` makes it, and so did clusterup before its approver decided about all tokens.
+UNWANTED = {
+    ("ClusterRoleBinding", "kubeadm:node-autoapprove-bootstrap"): "lets any token take the name of any node",
+}
+JOIN_MANIFEST, JOIN_MANIFEST_NAMESPACE, JOIN_MANIFEST_KEY = "clusterup-agent", "kube-system", "agent.json"
+KUBELET_SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
+RBAC_GROUP = "rbac.authorization.k8s.io"
+APPROVER_USER = "clusterup:approver"

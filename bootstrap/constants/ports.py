@@ -1,0 +1,9 @@
+"""The ports on which a cluster listens."""
+
+from __future__ import annotations
+
+ETCD_CLIENT_PORT = 2379
+ETCD_PEER_PORT = 2380
+LOCAL_API_PORT = 6444
+API_PORT = 6443
+ARTIFACTS_PORT = 6445

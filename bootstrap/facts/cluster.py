@@ -1,0 +1,144 @@
+"""What etcd and the API servers say of themselves, read through the servers that run them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from bootstrap.clients.etcd import healthy_voter
+from bootstrap.clients.tunnel import api_at, etcd_at
+from bootstrap.constants.objects import KEPT_LABEL, UNWANTED
+from bootstrap.engine.connections import Connections
+from bootstrap.engine.pool import asking
+from bootstrap.errors import ClusterupError
+from bootstrap.facts.model import ApiFacts, EtcdFacts, EtcdMemberFacts, NodeFacts, PodFacts
+from bootstrap.facts.pods import pods_to_move
+from bootstrap.machine.objects import Manifest, is_ready, object_key
+from bootstrap.state.credentials import OperatorKeys
+from bootstrap.system_errors import as_error
+from bootstrap.transport.base import Transport
+
+T = TypeVar("T")
+PATIENCE_SECONDS = 10.0
+"""How long an API server or a member of etcd that runs may take to answer before it counts as silent: it is away for a
+moment whenever etcd chooses another leader, and a plan made in that moment would be another one."""
+AGAIN_SECONDS = 1.0
+ROUNDS = 2
+"""How often all that run are asked at least: a slow machine may need the whole of that time for one answer."""
+
+
+def read_etcd(
+    nodes: Mapping[str, NodeFacts], servers: Sequence[str], ways: Connections, keys: OperatorKeys
+) -> EtcdFacts | None:
+    """The members of the quorum as the first server tells them whose etcd answers; None where none does, nor comes to
+    within `PATIENCE_SECONDS`."""
+
+    def ask(transport: Transport) -> EtcdFacts:
+        with etcd_at(transport, keys) as client:
+            members = client.members()
+        return EtcdFacts(
+            tuple(EtcdMemberFacts(member.id, member.name, member.peer_urls, member.learner) for member in members)
+        )
+
+    return _patiently(_running(nodes, servers, "etcd.service"), ways, ask)
+
+
+def read_api(
+    nodes: Mapping[str, NodeFacts],
+    servers: Sequence[str],
+    ways: Connections,
+    keys: OperatorKeys,
+    objects: Sequence[Manifest],
+) -> ApiFacts | None:
+    """The Nodes, what clusterup keeps of the kinds of `objects`, and what there is of `UNWANTED`, as the first server
+    tells them whose API server is ready; None where none is, nor becomes so within `PATIENCE_SECONDS`."""
+
+    def ask(transport: Transport) -> ApiFacts | None:
+        with api_at(transport, keys) as api:
+            if not api.ready():
+                return None
+            kinds = sorted({manifest["kind"] for manifest in objects})
+            listed = {f"Node/{node['metadata']['name']}": node for node in api.list_remembered("Node")}
+            found = {
+                object_key({**item, "kind": kind}): item
+                for kind in kinds
+                for item in api.list_remembered(kind, labels=KEPT_LABEL)
+            } | {
+                object_key({**item, "kind": kind}): item
+                for kind, name in UNWANTED
+                if kind in kinds and (item := api.remembered(kind, name)) is not None
+            }
+        ready = {name.removeprefix("Node/"): is_ready(node) for name, node in listed.items()}
+        return ApiFacts(ready, {**listed, **found})
+
+    return _patiently(_running(nodes, servers, "kube-apiserver.service"), ways, ask)
+
+
+def read_well(
+    nodes: Mapping[str, NodeFacts], servers: Sequence[str], ways: Connections, keys: OperatorKeys
+) -> frozenset[str]:
+    """The servers whose members of etcd have a vote and answer through the quorum."""
+
+    def well(name: str) -> bool:
+        try:
+            with etcd_at(ways.on(name), keys) as client:
+                return any(healthy_voter(client) for _ in range(ROUNDS))
+        except Exception:
+            # Whatever it answers, it is not well.
+            return False
+
+    running = _running(nodes, servers, "etcd.service")
+    with asking(8, "etcd") as pool:
+        return frozenset(name for name, answer in zip(running, pool.map(well, running), strict=True) if answer)
+
+
+def read_pods(
+    nodes: Mapping[str, NodeFacts], servers: Sequence[str], ways: Connections, keys: OperatorKeys, of: Sequence[str]
+) -> Mapping[str, tuple[PodFacts, ...]]:
+    """The pods that have to go elsewhere when the nodes `of` leave; nothing where no API server answers."""
+
+    def ask(transport: Transport) -> Mapping[str, tuple[PodFacts, ...]] | None:
+        with api_at(transport, keys) as api:
+            if not api.ready():
+                return None
+            return {name: pods_to_move(api.list("Pod", fields={"spec.nodeName": name})) for name in of}
+
+    return _patiently(_running(nodes, servers, "kube-apiserver.service"), ways, ask) or {}
+
+
+def _running(nodes: Mapping[str, NodeFacts], servers: Sequence[str], unit: str) -> list[str]:
+    return [
+        name
+        for name in servers
+        if name in nodes and unit in nodes[name].units and nodes[name].units[unit].active == "active"
+    ]
+
+
+def _patiently(running: Sequence[str], ways: Connections, ask: Callable[[Transport], T | None]) -> T | None:
+    """What the first of the servers answers that does, while something runs there that may."""
+    end, rounds = time.monotonic() + PATIENCE_SECONDS, 0
+    while True:
+        found, rounds = _first(running, ways, ask), rounds + 1
+        if found is not None or not running or (rounds >= ROUNDS and time.monotonic() >= end):
+            return found
+        time.sleep(AGAIN_SECONDS)
+
+
+def _first(servers: Sequence[str], ways: Connections, ask: Callable[[Transport], T | None]) -> T | None:
+    """What the first server answers that does. Where none does, and one answered what nobody expected, that is raised
+    as a ClusterupError: it may be ours, and silence would hide it."""
+    unexpected: ClusterupError | None = None
+    for name in servers:
+        try:
+            answer = ask(ways.on(name))
+        except ClusterupError:
+            continue
+        except Exception as error:
+            unexpected = as_error(error, node=name, step="cluster", tried="ask what the cluster is")
+            continue
+        if answer is not None:
+            return answer
+    if unexpected is not None:
+        raise unexpected
+    return None

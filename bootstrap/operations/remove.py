@@ -1,0 +1,127 @@
+"""Removing one node by its name: its entry leaves the inventory first, and then the node leaves the cluster.
+
+The order makes the end of it certain: before the inventory is edited, the entry and the way in which the node is to
+leave are written down beside the state, and stay there until it has left. Whatever interrupts it, the same command goes
+on from there, and so does `apply --prune`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootstrap.errors import BadUse, Refused
+from bootstrap.facts.model import World
+from bootstrap.inventory.load import InventoryErrors, Written, written_of
+from bootstrap.inventory.model import Role
+from bootstrap.inventory.taking_out import replace_file, without_node
+from bootstrap.phases.leave.checks import ASKED, Leaving
+from bootstrap.state.cluster import ClusterState
+from bootstrap.state.membership import Disk, Manner, Pods, Roll, note_applied, note_leaving
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a person wants a node to leave; None where they did not say: then as they said before, if they did."""
+
+    disk: Disk | None = None
+    pods: Pods | None = None
+    drain_seconds: float | None = None
+
+    def manner(self, before: Manner | None) -> Manner:
+        """All of it."""
+        known = before or Manner()
+        return Manner(
+            self.disk or known.disk,
+            self.pods or known.pods,
+            known.drain_seconds if self.drain_seconds is None else self.drain_seconds,
+        )
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A node that is to leave, and the inventory without it. `before` is what the inventory's file says now."""
+
+    leaving: Leaving
+    written: Written
+    before: bytes
+
+
+def removal_of(path: Path, written: Written, roll: Roll, name: str, asked: Asked) -> Removal:
+    """What is to be done to remove the node `name`. One whose entry has left the inventory already goes on leaving; one
+    that nothing is known of here may be known to the cluster.
+
+    Raises Refused for the last server, BadUse where its entry can't be taken out of the inventory.
+    """
+    manner = asked.manner(roll.leaving.get(name))
+    inventory = written.inventory
+    entry = next((node for node in inventory.nodes if node.name == name), None)
+    if entry is None:
+        return Removal(Leaving(name, roll.applied.get(name), manner, ASKED), written, written.content)
+    if entry.role is Role.SERVER and len(inventory.servers) == 1:
+        raise Refused(
+            "the last server takes the cluster with it",
+            node=name,
+            step="leave",
+            tried="count the servers that would be left",
+            got="none",
+            hint="to take the cluster apart: clusterup down; to replace the server: add another one first, and apply",
+        )
+    left = without_node(path, written.content, name)
+    try:
+        shorter = written_of(path, left)
+    except InventoryErrors as error:
+        raise _no_good(path, name, error) from None
+    return Removal(Leaving(name, entry, manner, ASKED), shorter, written.content)
+
+
+def begin(removal: Removal, path: Path, state: ClusterState) -> None:
+    """Write down that the node leaves, then take its entry out of the inventory's file. Raises BadUse where somebody
+    has edited that meanwhile."""
+    note_applied(state, removal.written.inventory.nodes)
+    leaving = removal.leaving
+    note_leaving(state, leaving.name, leaving.entry, leaving.manner)
+    if removal.written.content != removal.before:
+        replace_file(path, removal.before, removal.written.content)
+
+
+def is_known(removal: Removal, roll: Roll, world: World) -> bool:
+    """Whether the node is in the inventory, on the roll, or in the cluster."""
+    leaving = removal.leaving
+    return (
+        leaving.entry is not None
+        or leaving.name in roll.leaving
+        or leaving.has_node(world)
+        or leaving.member(world) is not None
+    )
+
+
+def no_such_node(name: str, removal: Removal, roll: Roll, world: World) -> BadUse:
+    """That there is none of that name, and which there are."""
+    there = [node.name for node in removal.written.inventory.nodes]
+    there += [*roll.applied, *(world.api.ready if world.api else ())]
+    return BadUse(
+        f"there is no node {name}",
+        step="leave",
+        tried="look for it in the inventory, among those that left it, and in the cluster",
+        got=f"nodes: {_listed(dict.fromkeys(there))}",
+        hint="name one of these",
+    )
+
+
+def _no_good(path: Path, name: str, error: InventoryErrors) -> BadUse:
+    even = any("servers:" in problem.found for problem in error.problems)
+    return BadUse(
+        f"without {name} the inventory is no good; nothing was done",
+        step="leave",
+        tried=f"read {path} without its entry",
+        got="; ".join(f"{problem.found}; allowed: {problem.allowed}" for problem in error.problems),
+        hint=f"if that is wanted, write `allow_even_servers: true` below `cluster:` in {path}, then run this again"
+        if even
+        else f"mend {path}, then run this again",
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)

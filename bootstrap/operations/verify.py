@@ -1,0 +1,180 @@
+"""Proof that a cluster works: a pod on each node fetches a page from a pod on each node, and reaches the API through
+the service `kubernetes`. Everything that this makes is in a namespace of its own, which is deleted at the end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bootstrap.clients.kubernetes import KubeClient
+from bootstrap.clients.kubernetes_errors import KubeError
+from bootstrap.engine.patience import until
+from bootstrap.errors import ClusterupError
+from bootstrap.machine.objects import is_ready
+
+NAMESPACE = "clusterup-verify"
+IMAGE = "clusterup.local/busybox:1"
+PORT = 8080
+EVERY_SECONDS = 1.0
+# What is done at the end is worth no longer wait.
+END_SECONDS = 30.0
+Say = Callable[[str], None]
+
+_SERVE = f"mkdir -p /tmp/www && echo page of $NODE >/tmp/www/index.html && exec httpd -f -p {PORT} -h /tmp/www"
+# Routes and service rules of a node that has just joined may be some seconds late.
+_FETCH = """\
+try() {
+    for attempt in 1 2 3 4 5 6 7 8 9 10 11 12; do "$@" && return; sleep 5; done
+    return 1
+}
+page() { [ "$(wget -q -O - -T 10 "http://$2:$PORT/")" = "page of $1" ]; }
+api() { wget -q -O - -T 10 --no-check-certificate "https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/version"; }
+for target in $TARGETS; do
+    if try page "${target%=*}" "${target#*=}"; then echo "fetched ${target%=*}"; else echo "missed ${target%=*}"; fi
+done
+if try api >/dev/null; then echo "fetched api"; else echo "missed api"; fi
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """What a pod on node `source` tried to fetch: from a pod on node `target`, or from "api"; and whether it could."""
+
+    source: str
+    target: str
+    fetched: bool
+
+
+def ready_nodes(client: KubeClient, timeout: float) -> list[str]:
+    """The names of the nodes that are Ready, asked for `timeout` seconds. Raises ClusterupError as below."""
+    return [node["metadata"]["name"] for node in client.within(timeout).list("Node") if is_ready(node)]
+
+
+def verify_cluster(client: KubeClient, nodes: Sequence[str], *, timeout: float, say: Say) -> tuple[Fetch, ...]:
+    """Run the pods on `nodes` and say what they could fetch. `timeout` (seconds) bounds each of the rounds: what an
+    earlier run left, the pods that serve, the pods that fetch. Within it a slow answer, or none, is no failure: the
+    same is asked again.
+
+    Raises ClusterupError when pods don't come up or the API does not answer in that time, and at once for what the API
+    refuses.
+    """
+    _begin(client, timeout, say)
+    try:
+        say(f"starting a pod on each of {len(nodes)} nodes")
+        served = _round(client, [_pod(f"serve-{node}", node, _SERVE, {}) for node in nodes], "Running", timeout)
+        addresses = {name.removeprefix("serve-"): pod["status"]["podIP"] for name, pod in served.items()}
+        say("fetching from each of them on every node, and from the API's service address")
+        targets = " ".join(f"{node}={address}" for node, address in addresses.items())
+        settings = {"TARGETS": targets, "PORT": str(PORT)}
+        _round(client, [_pod(f"fetch-{node}", node, _FETCH, settings) for node in nodes], "Succeeded", timeout)
+        asked = client.within(timeout)
+        return tuple(fetch for node in nodes for fetch in _fetches(node, asked.log(f"fetch-{node}", NAMESPACE)))
+    finally:
+        _end(client.within(min(timeout, END_SECONDS)), say)
+
+
+def _begin(client: KubeClient, timeout: float, say: Say) -> None:
+    """An empty namespace with its service account, one of an earlier run deleted first."""
+    asked = client.within(timeout)
+    if asked.get("Namespace", NAMESPACE) is not None:
+        say("removing what an earlier run left")
+        asked.delete("Namespace", NAMESPACE)
+        _until(lambda: asked.get("Namespace", NAMESPACE) is None, f"namespace {NAMESPACE} to go away", timeout)
+    asked = client.within(timeout)
+    asked.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    _until(
+        lambda: asked.get("ServiceAccount", "default", NAMESPACE) is not None,
+        "the namespace's service account (the controller manager makes it)",
+        timeout,
+    )
+
+
+def _end(client: KubeClient, say: Say) -> None:
+    """Delete the namespace. Where that fails, what the pods have found counts more; the next run deletes it first."""
+    try:
+        client.delete("Namespace", NAMESPACE)
+    except KubeError as error:
+        say(f"the namespace {NAMESPACE} is still there: {error.got or error.problem}")
+
+
+def _pod(name: str, node: str, script: str, environment: dict[str, str]) -> dict[str, Any]:
+    """A pod that the scheduler puts on `node`, whatever its taints."""
+    own: list[dict[str, Any]] = [{"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}]
+    own += [{"name": key, "value": value} for key, value in environment.items()]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 1,
+            "automountServiceAccountToken": False,
+            "nodeSelector": {"kubernetes.io/hostname": node},
+            "tolerations": [{"operator": "Exists"}],
+            "containers": [
+                {
+                    "name": "main",
+                    "image": IMAGE,
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["sh", "-c", script],
+                    "env": own,
+                }
+            ],
+        },
+    }
+
+
+def _round(client: KubeClient, pods: Sequence[dict[str, Any]], phase: str, timeout: float) -> dict[str, dict[str, Any]]:
+    """Start pods and wait until all of them have come to `phase`; the pods by name."""
+    end, asked = time.monotonic() + timeout, client.within(timeout)
+    names = [str(pod["metadata"]["name"]) for pod in pods]
+    for pod in pods:
+        asked.apply(pod)
+    found: dict[str, dict[str, Any]] = {}
+
+    def there() -> bool:
+        found.update({pod["metadata"]["name"]: pod for pod in asked.list_remembered("Pod", NAMESPACE)})
+        return all(_in_phase(found.get(name, {}), phase) for name in names)
+
+    def told() -> str:
+        return "; ".join(_told(found[name]) for name in names if name in found and not _in_phase(found[name], phase))
+
+    _until(there, f"pods to be {phase}", max(0.0, end - time.monotonic()), told)
+    return {name: found[name] for name in names}
+
+
+def _in_phase(pod: dict[str, Any], phase: str) -> bool:
+    return bool(pod.get("status", {}).get("phase") == phase)
+
+
+def _told(pod: dict[str, Any]) -> str:
+    """Why a pod is where it is, as far as it says so."""
+    status = pod.get("status", {})
+    waiting = [
+        state.get("state", {}).get("waiting", {}).get("message")
+        or state.get("state", {}).get("waiting", {}).get("reason")
+        for state in status.get("containerStatuses") or []
+    ]
+    scheduled = [entry.get("message") for entry in status.get("conditions") or [] if entry.get("status") == "False"]
+    words = [word for word in (*waiting, *scheduled) if word]
+    return f"{pod['metadata']['name']} is {status.get('phase')}" + (f" ({words[0]})" if words else "")
+
+
+def _until(condition: Callable[[], bool], what: str, timeout: float, told: Callable[[], str] = lambda: "") -> None:
+    """Raises ClusterupError as `until` does, with what helps here."""
+    hint = f"kubectl -n {NAMESPACE} describe pods, while it runs again, says more"
+    try:
+        until(lambda: condition() or None, what=what, seconds=timeout, every=EVERY_SECONDS, told=told, hint=hint)
+    except ClusterupError as error:
+        error.step = error.step or "verify"
+        raise
+
+
+def _fetches(node: str, log: str) -> list[Fetch]:
+    rows = [line.split() for line in log.splitlines()]
+    return [
+        Fetch(node, row[1], row[0] == "fetched") for row in rows if len(row) == 2 and row[0] in ("fetched", "missed")
+    ]

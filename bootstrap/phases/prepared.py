@@ -1,0 +1,18 @@
+"""What a command is about to do, before it does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bootstrap.engine.plan import Plan
+from bootstrap.errors import ClusterupError
+from bootstrap.facts.model import World
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What was found, what speaks against going on, and what would be done."""
+
+    world: World
+    problems: tuple[ClusterupError, ...]
+    plan: Plan[World]

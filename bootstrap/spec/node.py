@@ -1,0 +1,165 @@
+"""What a node should hold and run: all its files, and its units in the groups in which they are started."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bootstrap.constants.paths import (
+    BOOTSTRAP_CONF,
+    ETCD_BIRTH,
+    IMAGES_FOLDER,
+    KEPT_ETC,
+    KUBELET_CERTIFICATE,
+    PAYLOAD_FILE,
+    PAYLOADS,
+    WANTS_FILE,
+)
+from bootstrap.facts.node import Wanted
+from bootstrap.facts.stretches import StretchOfDisk, stretches
+from bootstrap.image.bundle import Artifact, Bundle
+from bootstrap.inventory.model import Inventory, Node, Role
+from bootstrap.machine.units import NodeFile, Runs, Unit, all_files
+from bootstrap.spec.artifacts import artifacts_unit
+from bootstrap.spec.certificates import ca_file, server_files
+from bootstrap.spec.control_plane import api_server_unit, approver_unit, controller_manager_unit, scheduler_unit
+from bootstrap.spec.etcd import etcd_unit
+from bootstrap.spec.node_services import (
+    balancer_unit,
+    containerd_unit,
+    images_unit,
+    kubelet_unit,
+    network_unit,
+    proxy_unit,
+)
+from bootstrap.spec.topology import Shape, servers_of
+from bootstrap.state.cluster import ClusterState
+from bootstrap.state.credentials import OperatorKeys
+from bootstrap.state.handover import handover_file, handover_of
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """A node as it should be. `runtime`, `etcd`, `control_plane` and `kubelet` are its units, each group in the order
+    in which they start; `files` everything below /etc, units included; `handover` what a server keeps for the next
+    operator; `stretches` where on its disk an installation can be seen."""
+
+    node: Node
+    runtime: tuple[Runs, ...]
+    etcd: tuple[Unit, ...]
+    control_plane: tuple[Unit, ...]
+    kubelet: tuple[Runs, ...]
+    files: tuple[NodeFile, ...]
+    payload: Artifact
+    images: tuple[Artifact, ...]
+    handover: NodeFile | None = None
+    stretches: tuple[StretchOfDisk, ...] = ()
+
+    @property
+    def units(self) -> tuple[Runs, ...]:
+        return (*self.runtime, *self.etcd, *self.control_plane, *self.kubelet)
+
+    @property
+    def wanted(self) -> Wanted:
+        """What has to be known of the node to see whether it is so."""
+        kept = [f"{KEPT_ETC}{file.path}" for file in self.files]
+        kept += [self.handover.path] if self.handover else []
+        return Wanted(
+            files=(
+                *(file.path for file in self.files),
+                *kept,
+                *image_files(self.images),
+                KUBELET_CERTIFICATE,
+                BOOTSTRAP_CONF,
+                ETCD_BIRTH,
+            ),
+            units=tuple(unit.name for unit in self.units),
+            ranges=self.stretches,
+        )
+
+
+def desired_nodes(
+    inventory: Inventory, written: bytes, state: ClusterState, bundle: Bundle, keys: OperatorKeys
+) -> dict[str, Desired]:
+    """Every node of the inventory as it should be, by name. `written` is the inventory's file.
+
+    Raises ClusterupError for a bundle that lacks a part.
+    """
+    servers, minor = servers_of(inventory), bundle.kubernetes_minor
+    nodes = {
+        node.name: desired_node(Shape(inventory, node, minor, servers), state, bundle, keys) for node in inventory.nodes
+    }
+    # After all others: it holds every certificate that was made for them.
+    handover = handover_file(handover_of(inventory, written, state, bundle))
+    return nodes | {name: dataclasses.replace(nodes[name], handover=handover) for name in servers}
+
+
+def desired_node(shape: Shape, state: ClusterState, bundle: Bundle, keys: OperatorKeys) -> Desired:
+    """One node as it should be; `node` of it has all its taints, the one of its role among them."""
+    payload = bundle.artifact("payload")
+    inventory = shape.inventory
+    node = shape.node.model_copy(update={"taints": inventory.taints_of(shape.node)})
+    shape = dataclasses.replace(shape, node=node)
+    # Every unit runs out of the payload: another one restarts them.
+    release = NodeFile(PAYLOAD_FILE, f"{payload.sha256}\n".encode())
+    ca = ca_file(keys.pki)
+
+    def of_payload(*units: Unit) -> tuple[Unit, ...]:
+        return tuple(dataclasses.replace(unit, files=(*unit.files, release)) for unit in units)
+
+    runtime = of_payload(containerd_unit(shape), _images(shape, bundle), balancer_unit(shape, ca))
+    etcd: tuple[Unit, ...] = ()
+    control_plane: tuple[Unit, ...] = ()
+    if node.role is Role.SERVER:
+        files = server_files(shape, keys.pki, state)
+        etcd = of_payload(etcd_unit(shape, files.etcd))
+        control_plane = of_payload(
+            api_server_unit(shape, files.api_server),
+            controller_manager_unit(shape, files.controller_manager),
+            scheduler_unit(shape, files.scheduler),
+            approver_unit(shape, files.approver),
+            artifacts_unit(shape, files.api_server, _on_servers(bundle)),
+        )
+    kubelet = of_payload(kubelet_unit(shape, ca), proxy_unit(shape, ca))
+    if inventory.cluster.cni == "bridge":
+        kubelet = (*kubelet, *of_payload(network_unit(shape, ca)))
+    units = (*runtime, *etcd, *control_plane, *kubelet)
+    return Desired(
+        node,
+        runtime,
+        etcd,
+        control_plane,
+        kubelet,
+        (*all_files(units), _wants(units)),
+        payload,
+        bundle.images,
+        stretches=stretches(bundle.artifact("os")),
+    )
+
+
+def image_files(images: tuple[Artifact, ...]) -> Mapping[str, Artifact]:
+    """Where the container images lie on a node."""
+    return {f"{IMAGES_FOLDER}/{image.name.removeprefix('image/')}.tar": image for image in images}
+
+
+def _on_servers(bundle: Bundle) -> dict[str, str]:
+    """What of the bundle lies on every server, by SHA-256."""
+    payload = bundle.artifact("payload")
+    found = {payload.sha256: f"{PAYLOADS}/{payload.sha256}.raw"}
+    return found | {image.sha256: path for path, image in image_files(bundle.images).items()}
+
+
+def _images(shape: Shape, bundle: Bundle) -> Unit:
+    """The import of the images, made anew when they change."""
+    hashes = {image.reference: image.sha256 for image in bundle.images}
+    listed = NodeFile("/etc/clusterup/images.json", (json.dumps(hashes, indent=1, sort_keys=True) + "\n").encode())
+    unit = images_unit(shape)
+    return dataclasses.replace(unit, files=(*unit.files, listed))
+
+
+def _wants(units: tuple[Unit, ...]) -> NodeFile:
+    """What is started at boot: a file, where `systemctl enable` would make links that a boot forgets."""
+    names = " ".join(unit.name for unit in units)
+    return NodeFile(WANTS_FILE, f"[Unit]\nWants={names}\n".encode())

@@ -1,0 +1,198 @@
+"""What every node runs: the container runtime, the balancer in front of all API servers, the kubelet, kube-proxy
+and the node's agent for the pod network.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from ipaddress import IPv4Address
+
+from bootstrap.constants.paths import (
+    BOOTSTRAP_CONF,
+    KUBELET_CERTIFICATE,
+    KUBELET_CONF,
+    KUBELET_REGISTRATION,
+    KUBELET_YAML,
+    KUBERNETES_CA,
+    NETWORK_JSON,
+    PROXY_CONF,
+    PROXY_YAML,
+)
+from bootstrap.constants.ports import API_PORT, LOCAL_API_PORT
+from bootstrap.inventory.model import Node
+from bootstrap.machine.render import render
+from bootstrap.machine.units import NodeFile, Unit, flags
+from bootstrap.spec.topology import Shape
+
+PAUSE = "clusterup.local/pause:1"
+KUBELET = "kubelet.service"
+# What uses the kubelet's certificate would only start and fail until the kubelet has joined.
+UNTIL_JOINED = f"/bin/sh -c 'until [ -s {KUBELET_CERTIFICATE} ]; do sleep 1; done'"
+# The kubelet speaks CRI alone from 1.24 on, and the flag that chose it is gone with 1.27.
+RUNTIME_FLAG_GONE = 27
+OWN_DOMAINS = ("kubernetes.io", "k8s.io")
+
+
+def containerd_unit(_: Shape) -> Unit:
+    """containerd with systemd's cgroups and the bundle's own pause image."""
+    config = _containerd_config()
+    return Unit(
+        name="containerd.service",
+        description="containerd, the container runtime",
+        kind="notify",
+        argv=("/usr/bin/containerd", "--config", config.path),
+        files=(config,),
+        after=("network.target", "systemd-sysext.service"),
+        before_start=("-/sbin/modprobe overlay",),
+        settings=(
+            "Delegate=yes",
+            "KillMode=process",
+            "LimitNOFILE=1048576",
+            "TasksMax=infinity",
+            "OOMScoreAdjust=-999",
+        ),
+    )
+
+
+@cache
+def _containerd_config() -> NodeFile:
+    return NodeFile("/etc/containerd/config.toml", render("kubernetes/containerd.toml.j2", pause=PAUSE))
+
+
+def images_unit(_: Shape) -> Unit:
+    """The import of the images that came with the bundle: a node needs no registry to come up."""
+    script = (
+        "for image in /var/lib/clusterup/images/*.tar; do ctr --namespace k8s.io images import $image || exit 1; done; "
+        f"ctr --namespace k8s.io images label {PAUSE} io.cri-containerd.pinned=pinned"
+    )
+    return Unit(
+        name="clusterup-images.service",
+        description="Container images of the bundle",
+        kind="oneshot",
+        argv=("/bin/sh", "-c", script),
+        after=("containerd.service",),
+        wants=("containerd.service",),
+    )
+
+
+def balancer_unit(shape: Shape, ca: NodeFile) -> Unit:
+    """HAProxy on 127.0.0.1:6444 in front of every API server: no node depends on one server."""
+    config = _balancer_config(tuple(shape.servers.items()))
+    return Unit(
+        name="clusterup-balancer.service",
+        description="Load balancer in front of the API servers",
+        kind="notify",
+        argv=("/usr/sbin/haproxy", "-Ws", "-f", config.path),
+        files=(config, ca),
+        after=("network-online.target", "systemd-sysext.service"),
+        wants=("network-online.target",),
+        settings=("KillMode=mixed",),
+    )
+
+
+# The same on every node.
+@cache
+def _balancer_config(servers: tuple[tuple[str, IPv4Address], ...]) -> NodeFile:
+    content = render(
+        "kubernetes/haproxy.cfg.j2", port=LOCAL_API_PORT, api_port=API_PORT, servers=dict(servers), ca=KUBERNETES_CA
+    )
+    return NodeFile("/etc/clusterup/haproxy.cfg", content)
+
+
+def kubelet_unit(shape: Shape, ca: NodeFile) -> Unit:
+    """The kubelet; its client certificate comes from TLS bootstrap and is renewed by itself."""
+    config = kubelet_config(shape.dns_service, shape.inventory.cluster.domain)
+    given = {
+        "bootstrap-kubeconfig": BOOTSTRAP_CONF,
+        "cert-dir": "/var/lib/kubelet/pki",
+        "config": KUBELET_YAML,
+        "container-runtime-endpoint": "unix:///run/containerd/containerd.sock",
+        "hostname-override": shape.node.name,
+        "kubeconfig": KUBELET_CONF,
+        "node-ip": str(shape.node.address),
+    }
+    if shape.minor < RUNTIME_FLAG_GONE:
+        given |= {"container-runtime": "remote", "pod-infra-container-image": PAUSE, "network-plugin": "cni"}
+    return Unit(
+        name=KUBELET,
+        description="Kubernetes' agent on this node",
+        kind="notify",
+        argv=("/usr/bin/kubelet", *flags(given, shape.inventory.kubernetes.kubelet_args)),
+        files=(config, ca),
+        after=("containerd.service", "clusterup-images.service", "clusterup-balancer.service"),
+        wants=("containerd.service", "clusterup-images.service", "clusterup-balancer.service"),
+        settings=("Delegate=yes", "OOMScoreAdjust=-999", f"EnvironmentFile={KUBELET_REGISTRATION}"),
+        argv_from=("REGISTRATION",),
+        unwatched=(registration(shape.node),),
+    )
+
+
+@cache
+def kubelet_config(dns: IPv4Address, domain: str) -> NodeFile:
+    """The settings that all kubelets of a cluster share; `dns` is where its DNS answers."""
+    return NodeFile(KUBELET_YAML, render("kubernetes/kubelet.yaml.j2", ca=KUBERNETES_CA, dns=dns, domain=domain))
+
+
+def registration(node: Node) -> NodeFile:
+    """The labels and taints that a Node has from its first moment on, so that no pod comes before a taint. A kubelet
+    may not give itself labels of Kubernetes' own domains.
+
+    Source: https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction
+    """
+    labels = {key: value for key, value in node.labels.items() if not of_kubernetes(key)}
+    taints = [f"{taint.key}={taint.value}:{taint.effect}" for taint in node.taints]
+    words = [f"--node-labels={','.join(f'{key}={value}' for key, value in sorted(labels.items()))}"] if labels else []
+    words += [f"--register-with-taints={','.join(taints)}"] if taints else []
+    return NodeFile(KUBELET_REGISTRATION, f"REGISTRATION={' '.join(words)}\n".encode())
+
+
+def of_kubernetes(label: str) -> bool:
+    """Whether a label's key is in one of Kubernetes' own domains."""
+    domain = label.partition("/")[0] if "/" in label else ""
+    return domain in OWN_DOMAINS or domain.endswith(tuple(f".{own}" for own in OWN_DOMAINS))
+
+
+def proxy_unit(shape: Shape, ca: NodeFile) -> Unit:
+    """kube-proxy, as the node that it runs on: it uses the kubelet's client certificate."""
+    config = NodeFile(
+        PROXY_YAML,
+        render("kubernetes/kube-proxy.yaml.j2", node=shape.node.name, pods=shape.pod_cidr, kubeconfig=PROXY_CONF),
+    )
+    kubeconfig = _proxy_kubeconfig()
+    return Unit(
+        name="kube-proxy.service",
+        description="Kubernetes' services on this node",
+        argv=("/usr/bin/kube-proxy", f"--config={PROXY_YAML}"),
+        files=(config, kubeconfig, ca),
+        after=(KUBELET,),
+        wants=(KUBELET,),
+        before_start=(UNTIL_JOINED,),
+    )
+
+
+@cache
+def _proxy_kubeconfig() -> NodeFile:
+    content = render("kubernetes/node.conf.j2", ca=KUBERNETES_CA, port=LOCAL_API_PORT, certificate=KUBELET_CERTIFICATE)
+    return NodeFile(PROXY_CONF, content, 0o600)
+
+
+def network_unit(shape: Shape, ca: NodeFile) -> Unit:
+    """The node's agent: this node's CNI configuration and the routes to the others."""
+    settings = {
+        "node": shape.node.name,
+        "server": f"https://127.0.0.1:{LOCAL_API_PORT}",
+        "ca": KUBERNETES_CA,
+        "certificate": KUBELET_CERTIFICATE,
+        "pods": str(shape.pod_cidr),
+        "services": str(shape.service_cidr),
+    }
+    config = NodeFile(NETWORK_JSON, (json.dumps(settings, indent=1, sort_keys=True) + "\n").encode())
+    return Unit(
+        name="clusterup-network.service",
+        description="Pod network between the nodes",
+        argv=("/usr/bin/clusterup-node", "network", NETWORK_JSON),
+        files=(config, ca),
+        after=(KUBELET,),
+        before_start=(UNTIL_JOINED,),
+    )

@@ -1,0 +1,55 @@
+"""What keeps the house in order: rooms of a size that can be seen at once, and imports that lead down alone."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted(path for folder in ("bootstrap", "tests", "scripts") for path in (ROOT / folder).rglob("*.py"))
+MOST_LINES = 400
+MOST_MODULES = 20
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    """What import-linter says about the package in a folder."""
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_no_module_is_longer_than_can_be_read_at_once() -> None:
+    lines = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in MODULES}
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+
+
+def test_no_room_has_more_modules_than_can_be_seen_at_once() -> None:
+    rooms: dict[str, int] = {}
+    for path in MODULES:
+        room = str(path.parent.relative_to(ROOT))
+        rooms[room] = rooms.get(room, 0) + (path.name != "__init__.py")
+    assert {name: count for name, count in rooms.items() if count > MOST_MODULES and name != "bootstrap/node"} == {}
+
+
+@pytest.mark.parametrize(
+    ("place", "line", "broken"),
+    [
+        ("constants/wrong.py", "from bootstrap.cli.main import main", "Rooms import those below them alone"),
+        ("spec/wrong.py", "from bootstrap.clients.etcd import EtcdClient", "is calculated without looking at one"),
+        ("transport/serial/line/wrong.py", "import bootstrap.transport.serial.transport", "A serial line's rooms"),
+        ("engine/plan.py", "from bootstrap.engine.saved import read_plan", "No circles"),
+        ("somewhere_new.py", "", "Rooms import those below them alone"),
+    ],
+)
+def test_an_import_that_leads_up_or_in_a_circle_is_refused(tmp_path: Path, place: str, line: str, broken: str) -> None:
+    shutil.copytree(ROOT / "bootstrap", tmp_path / "bootstrap")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    assert lint(tmp_path).returncode == 0
+    file = tmp_path / "bootstrap" / place
+    file.write_text(f"{file.read_text() if file.exists() else ''}\n{line}\n")
+    refused = lint(tmp_path)
+    assert refused.returncode == 1
+    assert broken in refused.stdout
