@@ -73,7 +73,7 @@ class Interrupted(ClusterupError):
     final = True
 
 
-class Several(ClusterupError):
+class ErrorGroup(ClusterupError):
     """Several failures that were found together and are reported together."""
 
     def __init__(self, errors: Sequence[ClusterupError]) -> None:

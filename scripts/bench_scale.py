@@ -24,7 +24,7 @@ ANSIBLE_S_OWN_FORKS = 5
 CLUSTERUP = "from bootstrap.cli.start import start; start()"
 # Everything that a plan imports.
 START = (
-    "import bootstrap.cli.main, bootstrap.cli.common, bootstrap.ui.words, cryptography.x509, grpc, httpx, jinja2; "
+    "import bootstrap.cli.main, bootstrap.cli.front, bootstrap.ui.words, cryptography.x509, grpc, httpx, jinja2; "
     "from bootstrap.transport.connect import load_paramiko; load_paramiko()"
 )
 TARGETS = "at least 5 times as fast as Ansible; no worse than linear; under 300 MB with 1,000 nodes"

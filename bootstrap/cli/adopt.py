@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bootstrap.adopt.adopt import Taken
+    from bootstrap.adopt.state import Taken
     from bootstrap.transport.target import SshTarget
 
 
@@ -40,30 +40,31 @@ def adopt(
 
     Whoever is root on a server can do this. Nothing is changed on any node. Then `clusterup plan` says what is to do.
     """
-    from bootstrap.adopt import adopt as adoption
-    from bootstrap.adopt.fetch import fetch
-    from bootstrap.cli.common import person
+    from bootstrap.adopt.adopt import adopt as take_over
+    from bootstrap.adopt.state import OtherHere
+    from bootstrap.cli.front import person
     from bootstrap.outside import on_one_line
 
-    found = fetch(_target(server, key), host_key, person())
-    handover = found.handover
-    place = inventory or Path(f"{handover.cluster}.yaml")
-    adoption.check_inventory_place(place, handover.written)
-    taken = adoption.take_over(found, adoption.OtherHere.REPLACE if refresh else adoption.OtherHere.KEEP)
-    adoption.write_inventory(place, handover.written)
-    kubeconfig = adoption.write_own_kubeconfig(handover, place)
+    adopted = take_over(
+        _target(server, key),
+        host_key=host_key,
+        ask=person(),
+        inventory=inventory,
+        other_here=OtherHere.REPLACE if refresh else OtherHere.KEEP,
+    )
+    handover, taken = adopted.found.handover, adopted.taken
     nodes = handover.inventory
     typer.echo(
-        f"the cluster {handover.cluster}, as {found.server} has it: "
+        f"the cluster {handover.cluster}, as {adopted.found.server} has it: "
         f"servers {', '.join(node.name for node in nodes.servers)}; "
         f"agents {', '.join(node.name for node in nodes.agents) or 'none'}"
     )
     typer.echo(f"  state: {taken.folder}: {_words(taken)}")
-    typer.echo(f"  inventory: {place}")
-    typer.echo(f"  kubeconfig: {kubeconfig}")
-    if advice := adoption.bundle_advice(handover):
-        typer.echo(on_one_line(f"note: {advice}"))
-    typer.echo(f"next: clusterup plan {shlex.quote(str(place))}")
+    typer.echo(f"  inventory: {adopted.inventory}")
+    typer.echo(f"  kubeconfig: {adopted.kubeconfig}")
+    if adopted.advice:
+        typer.echo(on_one_line(f"note: {adopted.advice}"))
+    typer.echo(f"next: clusterup plan {shlex.quote(str(adopted.inventory))}")
 
 
 def _target(server: str, key: Path | None) -> SshTarget:

@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import shlex
 import sys
-from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootstrap.cli.apply import (
+from bootstrap.cli.options import (
     DEFAULT_INVENTORY,
+    How,
     InventoryFile,
+    Output,
     OutputOption,
     ParallelOption,
     VerboseOption,
-    brakes_of,
-    detail_of,
-    observed,
+    WaitAtMostOption,
+    WaitForLockOption,
+    patience_of,
 )
-from bootstrap.cli.options import Output, WaitAtMostOption, WaitForLockOption, patience_of
 from bootstrap.outside import on_one_line
 
 if TYPE_CHECKING:
-    from bootstrap.engine.connections import Connections
-    from bootstrap.engine.events import Event, Observer
-    from bootstrap.engine.run import Report
     from bootstrap.facts.model import World
-    from bootstrap.lock.guard import Alone
-    from bootstrap.operations.teardown import Seen, Teardown
-    from bootstrap.phases.prepared import Prepared
+    from bootstrap.operations.session import Ran
+    from bootstrap.operations.teardown import Teardown
 
 
 def register(app: typer.Typer) -> None:
@@ -68,23 +64,19 @@ def down(
     that can't be reached keep nothing from being done on the others; they are named, with exit code 3. Afterwards
     `clusterup apply` makes a new cluster of the same machines.
     """
-    from bootstrap.cli.recorded import recorded
-    from bootstrap.engine.run import run_plan
-    from bootstrap.errors import Several
-    from bootstrap.lock.guard import alone
-    from bootstrap.operations.teardown import forget, left_alone
+    from bootstrap.cli.front import program_of, say
+    from bootstrap.errors import ErrorGroup
+    from bootstrap.operations.down import taking_apart
+    from bootstrap.operations.teardown import left_alone
     from bootstrap.ui.words import plan_lines
 
     told = _teardown(inventory, wipe, only or [], kubeconfig)
     if told is None:
         return
     again = shlex.join(["clusterup", "down", str(inventory), *(["--wipe"] if wipe else [])])
-    with (
-        alone(told, f"down {inventory}", patience_of(wait_for_lock, wait_at_most)) as hold,
-        ExitStack() as until_the_end,
-    ):
-        with observed(told.inventory, output, detail_of(verbose)) as observe:
-            prepared, seen = _prepared(told, hold, parallel, observe)
+    how, patience = How(output, verbose, parallel), patience_of(wait_for_lock, wait_at_most)
+    with taking_apart(told, program_of(how), patience, doing=f"down {inventory}", again=again) as work:
+        prepared = work.prepared()
         world, plan = prepared.world, prepared.plan
         if output is Output.TEXT:
             typer.echo(
@@ -93,36 +85,20 @@ def down(
                 else "\n".join(plan_lines(plan, world.unreachable))
             )
         for name, why in left_alone(told, world).items():
-            typer.echo(on_one_line(f"{name} is left alone: {why}"), err=True)
+            say(on_one_line(f"{name} is left alone: {why}"))
         for error in world.unreachable.values():
-            typer.echo(str(error), err=True)
+            say(str(error))
         if prepared.problems:
-            raise Several(prepared.problems)
-        report = None
-        if not plan.empty:
-            if not yes:
-                _confirm(told, confirm)
-            if not told.only:
-                told.state.note_ending()
-            # etcd goes with the rest: neither its end nor its silence may keep anything from being done.
-            hold.outlive_etcd()
-            journal = until_the_end.enter_context(recorded(told.state.journal, plan, world.unreachable))
-            with observed(told.inventory, output, detail_of(verbose)) as show, brakes_of(hold.brakes) as brakes:
-
-                def observe_all(event: Event) -> None:
-                    journal(event)
-                    show(event)
-
-                with _connections(told, observe_all) as connections:
-                    report = run_plan(plan, connections, observe=observe_all, parallel=parallel, brakes=brakes)
-        said = [*forget(told, report, seen), *_end_lines(told, report, world, again)]
+            raise ErrorGroup(prepared.problems)
+        if not yes and not plan.empty:
+            _confirm(told, confirm)
+        ran = None if plan.empty else work.carry_out(prepared)
+        said = [*work.forget(ran), *_end_lines(told, ran, world, again)]
         if said:
             typer.echo("\n".join(said), err=output is Output.JSON)
-        if report is not None:
-            hold.stop_if_lost(report)
-            if hold.brakes.interrupted.is_set():
-                raise typer.Exit(130)
-        if code := _exit_code(report, world):
+        if ran is not None:
+            work.session.raise_if_lost(ran)
+        if code := _exit_code(ran, world):
             raise typer.Exit(code)
 
 
@@ -161,30 +137,6 @@ def _teardown(inventory: Path, wipe: bool, only: list[str], kubeconfig: Path | N
     return Teardown(loaded, state, place, frozenset((only or names) if wipe else ()), frozenset(only))
 
 
-def _prepared(told: Teardown, hold: Alone, parallel: int, observe: Observer) -> tuple[Prepared, Seen]:
-    """What is there and what would be done, under the cluster's lock where its etcd answers."""
-    from bootstrap.operations.teardown import look, prepare
-
-    last: list[Seen] = []
-    with _connections(told, observe) as connections:
-
-        def seen() -> World:
-            last.append(look(told, connections, parallel=parallel, observe=observe))
-            return last[-1].world
-
-        # Single nodes are no part of the cluster whose lock it is, and a cluster without keys can't be asked for it.
-        if told.only or not told.has_keys:
-            seen()
-            return prepare(told, last[-1]), last[-1]
-        return hold.prepared(seen, lambda _: prepare(told, last[-1])), last[-1]
-
-
-def _connections(told: Teardown, observe: Observer) -> AbstractContextManager[Connections]:
-    from bootstrap.cli.common import connections_to, person
-
-    return connections_to(told.inventory, told.state, observe, person())
-
-
 def _confirm(told: Teardown, confirm: str | None) -> None:
     """Have the cluster's name typed. Raises Refused where it is another one, or nobody is there to ask."""
     from bootstrap.errors import Refused
@@ -211,30 +163,31 @@ def _confirm(told: Teardown, confirm: str | None) -> None:
         )
 
 
-def _end_lines(told: Teardown, report: Report | None, world: World, again: str) -> list[str]:
+def _end_lines(told: Teardown, ran: Ran | None, world: World, again: str) -> list[str]:
     """How it ended, and what is left where."""
-    from bootstrap.engine.run import State
     from bootstrap.operations.teardown import what_is_left
     from bootstrap.ui.words import report_lines
 
     away = [node for node in told.nodes if node.name in world.unreachable]
     lines = [f"{node.name} was not reached: what is on it is still there: {what_is_left(node)}" for node in away]
     rest = " ".join(f"--only {shlex.quote(name)}" for name in ([node.name for node in away] if away else told.only))
-    whole = report is None or all(outcome.state is State.DONE for outcome in report.outcomes)
-    go_on = f"{again} {rest}".strip() if whole or told.only else again
-    if report is not None:
-        lines += report_lines(report, world.unreachable, go_on)
+    go_on = f"{again} {rest}".strip() if ran is None or ran.complete or told.only else again
+    if ran is not None:
+        lines += report_lines(ran.report, world.unreachable, go_on)
     elif away:
         lines.append(f"to go on, when they answer: {go_on}")
     return lines
 
 
-def _exit_code(report: Report | None, world: World) -> int:
+def _exit_code(ran: Ran | None, world: World) -> int:
     from bootstrap.engine.run import State
+    from bootstrap.errors import ClusterupError, PartlyDone
 
-    failed = report is not None and bool(report.of(State.FAILED) or report.of(State.SKIPPED))
-    if failed and report is not None and not report.of(State.DONE):
-        return 1
+    if ran is not None and ran.interrupted:
+        return ran.exit_code
+    failed = ran is not None and not ran.complete
+    if failed and ran is not None and not ran.report.of(State.DONE):
+        return ClusterupError.exit_code
     if failed or world.unreachable:
-        return 3 if world.anything_found else 1
+        return PartlyDone.exit_code if world.anything_found else ClusterupError.exit_code
     return 0

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,14 +23,9 @@ from bootstrap.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from bootstrap.connect.ssh import Ask
-    from bootstrap.engine.connections import Connections
-    from bootstrap.engine.events import Event, Observer
+    from bootstrap.cli.join_server import Agreed
     from bootstrap.engine.lock import Patience
     from bootstrap.joining.node import Joining
-
-
-AGAIN = "the same command: it goes on from what is true by then"
 
 
 def register(app: typer.Typer) -> None:
@@ -106,12 +98,13 @@ def join(
     A server's token is used up by its first use and opens the cluster's keys: this machine is an operator's afterwards.
     The inventory is written here with the server in it, and what was interrupted goes on with `clusterup apply`.
     """
+    from bootstrap.cli.join_server import Agreed, join_server
     from bootstrap.errors import BadUse
     from bootstrap.image.bundle import find_bundle
     from bootstrap.joining.arguments import given_token, machine_of
     from bootstrap.joining.discovery import discover, pins_of, server_url
     from bootstrap.joining.node import described_agent, joining_of
-    from bootstrap.joining.server import opened_with, used_here
+    from bootstrap.joining.server import opened_with, prospect_of, used_here
     from bootstrap.joining.server_bundle import joins_by_itself, made_for
     from bootstrap.transport.target import place_of
 
@@ -139,15 +132,14 @@ def join(
     )
     local = find_bundle(bundle)
     shown = given_token(token, token_file)
-    how = How(output, verbose=verbose, wipe=wipe, yes=yes, dry_run=dry_run)
+    how, agreed = How(output, verbose), Agreed(wipe=wipe, yes=yes, dry_run=dry_run)
     patience = patience_of(wait_for_lock, wait_at_most)
     if (used := used_here(shown.id)) is not None:
         raise used
     cluster = discover(url, shown, pins)
     if (found := opened_with(cluster, shown)) is not None:
-        from bootstrap.cli.join_server import join_server
-
-        join_server(cluster, shown, found, machine, inventory, local, how, patience)
+        prospect = prospect_of(shown.id, found, machine, inventory)
+        join_server(cluster, prospect, local, how, agreed, patience)
         return
     if (server_of_it := made_for(cluster, shown)) is not None:
         raise joins_by_itself(server_of_it)
@@ -155,77 +147,28 @@ def join(
         raise BadUse(
             "an agent's token opens no inventory", step="join", got="--inventory", hint="leave it away for an agent"
         )
-    _join(joining_of(cluster, shown, described_agent(cluster, shown), machine, local), how, patience)
+    _join(joining_of(cluster, shown, described_agent(cluster, shown), machine, local), how, agreed, patience)
 
 
-def _join(joining: Joining, how: How, patience: Patience) -> None:
+def _join(joining: Joining, how: How, agreed: Agreed, patience: Patience) -> None:
     """Plan, ask, do, as apply does."""
-    from bootstrap.cli.apply import brakes_of, confirm_erasing, detail_of, observed, stop_for_problems
-    from bootstrap.cli.common import person
-    from bootstrap.cli.recorded import recorded
-    from bootstrap.engine.lock import file_lock
-    from bootstrap.engine.run import Brakes, State, run_plan
-    from bootstrap.joining.plan import look_at, prepare_join
-    from bootstrap.transport.hostkeys import PassingHostKeys
-    from bootstrap.ui.words import plan_lines, report_lines
+    from bootstrap.cli.front import confirm_erasing, finish, program_of, say, show_plan, stop_for_problems
+    from bootstrap.joining.as_agent import joining_agent, looking_at_agent
+    from bootstrap.phases.prepared import erases
 
-    if how.dry_run:
-        # Which host key a person believes for a look is not kept.
-        joining = replace(joining, state=replace(joining.state, pins=PassingHostKeys))
-    name, cluster = joining.node.name, joining.description.cluster
-    detail = detail_of(how.verbose)
-    lock = nullcontext() if how.dry_run else file_lock(joining.state.lock, f"join {name}", patience)
-    with lock, ExitStack() as until_the_end:
-        if joining.state.vault.overtaken:
-            # Whoever joined a machine before has made the key that was missing here.
-            joining = replace(joining, state=replace(joining.state))
-        with (
-            observed(joining.inventory, how.output, detail) as observe,
-            _connections(joining, observe, person()) as connections,
-        ):
-            world = look_at(joining, connections, observe)
-            prepared = prepare_join(joining, world, connections, wipe=how.wipe)
-        if how.output is Output.TEXT and not prepared.plan.empty:
-            typer.echo("\n".join(plan_lines(prepared.plan)))
+    program = program_of(how)
+    look = looking_at_agent(joining, program) if agreed.dry_run else joining_agent(joining, program, patience)
+    with look as work:
+        prepared = work.prepared(wipe=agreed.wipe)
+        if not prepared.plan.empty:
+            show_plan(prepared, how)
         stop_for_problems(prepared)
-        if how.dry_run:
-            typer.echo("nothing was done: this was a dry run", err=True)
+        if agreed.dry_run:
+            say("nothing was done: this was a dry run")
             return
         if not prepared.plan.empty:
-            if not how.yes and any(item.action.step == "install" for item in prepared.plan.items):
+            if not agreed.yes and erases(prepared.plan):
                 confirm_erasing()
-            joining.state.keep_made()
-            journal = until_the_end.enter_context(recorded(joining.state.journal, prepared.plan, {}))
-            with (
-                observed(joining.inventory, how.output, detail) as show,
-                brakes_of(Brakes(abort=patience.abort)) as brakes,
-            ):
-
-                def observe_all(event: Event) -> None:
-                    journal(event)
-                    show(event)
-
-                with _connections(joining, observe_all, None) as connections:
-                    report = run_plan(prepared.plan, connections, observe=observe_all, brakes=brakes)
-            typer.echo("\n".join(report_lines(report, (), AGAIN)), err=how.output is Output.JSON)
-            if brakes.interrupted.is_set():
-                raise typer.Exit(130)
-            if report.of(State.FAILED):
-                raise typer.Exit(3 if report.of(State.DONE) else 1)
+            finish(work.session, work.carry_out(prepared), how)
     if how.output is Output.TEXT:
-        typer.echo(f"{name} is a Ready node of the cluster {cluster}")
-
-
-@contextmanager
-def _connections(joining: Joining, observe: Observer, ask: Ask | None) -> Iterator[Connections]:
-    """The way into the machine."""
-    from bootstrap.connect.ssh import opener
-    from bootstrap.engine.connections import Connections
-    from bootstrap.engine.logged import LoggedTransport
-
-    open_node = opener(joining.inventory, joining.state, ask, "then: --host-key '{}'")
-    connections = Connections(lambda name: LoggedTransport(open_node(name), observe))
-    try:
-        yield connections
-    finally:
-        connections.close_all()
+        typer.echo(f"{joining.node.name} is a Ready node of the cluster {joining.description.cluster}")

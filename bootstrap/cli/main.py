@@ -98,7 +98,7 @@ def main() -> None:
 
 def _unexpected(error: Exception) -> ClusterupError:
     """What to say of a failure that no command has words for."""
-    from bootstrap.cli.recorded import typed
+    from bootstrap.cli.typed import typed
 
     return as_error(error, tried=typed(sys.argv[1:]))
 

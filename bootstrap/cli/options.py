@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 if TYPE_CHECKING:
     from bootstrap.engine.lock import Patience
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bootstrap.engine.lock import Patience
 
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
@@ -102,10 +106,29 @@ BundleOption = Annotated[
 
 @dataclass(frozen=True)
 class How:
-    """The person's wishes for the run."""
+    """How a person wants to see a command, and how much of it is to be done at the same time."""
 
-    output: Output
-    verbose: bool
-    wipe: bool
-    yes: bool
-    dry_run: bool
+    output: Output | PlanOutput = Output.TEXT
+    verbose: bool = False
+    parallel: int = 16
+
+
+InventoryFile = Annotated[Path, typer.Argument(help="The inventory.")]
+DEFAULT_INVENTORY = Path("inventory.yaml")
+WipeOption = Annotated[
+    list[str] | None,
+    typer.Option("--wipe", help="Name of a node whose disk may be erased though it holds data. Repeatable."),
+]
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text, or json: one object a line.")]
+PruneOption = Annotated[
+    bool,
+    typer.Option(
+        "--prune", help="Take nodes out of the cluster that were applied and are not in the inventory any more."
+    ),
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show each command that runs on a node.")]
+ParallelOption = Annotated[int, typer.Option("--parallel", min=1, help="How much is done at the same time.")]
+KubeconfigOption = Annotated[
+    Path | None,
+    typer.Option("--kubeconfig", help="Where to write the kubeconfig. Default: NAME.kubeconfig beside the inventory."),
+]

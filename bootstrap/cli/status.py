@@ -31,8 +31,10 @@ def status(
 
     Exit code 0 when all of it is healthy, 3 when some of it is not, 1 when no node can be reached.
     """
-    from bootstrap.cli.common import connections_of, intent_of_file, person
+    from bootstrap.cli.front import person
     from bootstrap.engine.events import nobody
+    from bootstrap.operations.connections import connections_of
+    from bootstrap.operations.reading import intent_of_file
     from bootstrap.operations.status import cluster_status
 
     intent = intent_of_file(inventory, None)
@@ -59,7 +61,8 @@ def verify(
 
     Goes the way that your kubectl goes: over the kubeconfig's endpoint, with TLS verified. Removes its pods at the end.
     """
-    from bootstrap.cli.common import endpoint_client, intent_of_made
+    from bootstrap.operations.clients import endpoint_client
+    from bootstrap.operations.reading import intent_of_made
     from bootstrap.operations.verify import ready_nodes, verify_cluster
 
     intent = intent_of_made(inventory)
@@ -90,7 +93,8 @@ def kubeconfig(
     ] = False,
 ) -> None:
     """Print the kubeconfig, write it to a file, or merge it into your own. Reaches no node."""
-    from bootstrap.cli.common import intent_of_made, merge_into_own
+    from bootstrap.cli.front import merge_into_own
+    from bootstrap.operations.reading import intent_of_made
     from bootstrap.phases.kubeconfig import admin_kubeconfig
     from bootstrap.pki.kubeconfig import to_yaml, write_kubeconfig
 

@@ -71,13 +71,15 @@ def create(
     file (--token-file), from standard input (--token -) and from the environment variable CLUSTERUP_TOKEN;
     `-o json` prints what such a script needs.
     """
-    from bootstrap.cli.common import intent_of_made, reachable_client
+    from bootstrap.cli.front import person, say
+    from bootstrap.operations.clients import reachable_client
     from bootstrap.operations.create_token import create_token, wait_until_signed, wish_of
+    from bootstrap.operations.reading import intent_of_made
     from bootstrap.tokens.ttl import in_words
 
     wish = wish_of(ttl=ttl, role=role.value, uses=uses, node=node)
     intent = intent_of_made(inventory)
-    with reachable_client(intent) as api:
+    with reachable_client(intent, person(), say) as api:
         made = create_token(api, wish, intent)
         wait_until_signed(api, made.token, lambda text: typer.echo(text, err=True))
     if output is Output.JSON:
@@ -102,10 +104,12 @@ def list_tokens(inventory: InventoryFile = Path("inventory.yaml"), output: Outpu
     """
     from datetime import UTC, datetime
 
-    from bootstrap.cli.common import intent_of_made, reachable_client
+    from bootstrap.cli.front import person, say
+    from bootstrap.operations.clients import reachable_client
+    from bootstrap.operations.reading import intent_of_made
     from bootstrap.tokens.listing import known_tokens
 
-    with reachable_client(intent_of_made(inventory)) as api:
+    with reachable_client(intent_of_made(inventory), person(), say) as api:
         found = known_tokens(api)
     now = datetime.now(UTC)
     if output is Output.JSON:
@@ -128,12 +132,14 @@ def revoke(
     An API server remembers for ten seconds whom it has let in. An id is not secret; a whole token works as well. Exit
     code 1 when there was no such token.
     """
-    from bootstrap.cli.common import intent_of_made, reachable_client
+    from bootstrap.cli.front import person, say
     from bootstrap.errors import ClusterupError
+    from bootstrap.operations.clients import reachable_client
     from bootstrap.operations.create_token import id_of, revoke_token
+    from bootstrap.operations.reading import intent_of_made
 
     ids = list(dict.fromkeys(id_of(text) for text in tokens))
-    with reachable_client(intent_of_made(inventory)) as api:
+    with reachable_client(intent_of_made(inventory), person(), say) as api:
         gone = {token_id: revoke_token(api, token_id) for token_id in ids}
     for token_id in (token_id for token_id, revoked in gone.items() if revoked):
         typer.echo(f"revoked {token_id}")

@@ -17,6 +17,7 @@ from bootstrap.transport.target import OwnLogin, SshTarget
 
 Ask = Callable[[str], bool]
 OpenNode = Callable[[str], Transport]
+VOUCH = "then write it into the inventory: host_key: {}"
 
 
 def target_of(node: Node, own_key: str, state: ClusterState) -> SshTarget:
@@ -52,7 +53,7 @@ def opener(
     inventory: Inventory,
     state: ClusterState,
     ask: Ask | None,
-    vouch: str = "then write it into the inventory: host_key: {}",
+    vouch: str = VOUCH,
 ) -> OpenNode:
     """What opens the way into a node by its name, over SSH. The host key that clusterup made for its installed system
     is known; `ask` is asked about those that nothing is known of, and None refuses them. Nobody is asked about a node

@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from bootstrap.engine.action import Action
+from bootstrap.engine.cancellation import Cancellation
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.context import RunContext
 from bootstrap.engine.events import ActionDone, ActionFailed, ActionSkipped, ActionStarted, Observer
@@ -84,16 +85,6 @@ class Report:
         return max(0.0, 1 - busy / self.seconds)
 
 
-@dataclass(frozen=True)
-class Brakes:
-    """`interrupted`: begin nothing new. `abort`: end waits, transfers and commands as well. `hold` is asked
-    before anything is begun: nothing is for as long as it answers yes."""
-
-    interrupted: threading.Event = field(default_factory=threading.Event)
-    abort: threading.Event = field(default_factory=threading.Event)
-    hold: Callable[[], bool] = lambda: False
-
-
 def run_plan(
     plan: Plan[Any],
     connections: Connections,
@@ -101,11 +92,11 @@ def run_plan(
     observe: Observer,
     parallel: int = 16,
     limits: Mapping[str, int] | None = None,
-    brakes: Brakes | None = None,
+    cancellation: Cancellation | None = None,
 ) -> Report:
     """Do the plan, at most `parallel` actions at a time, and say how each ended. Raises nothing for a failure:
     it is in the report."""
-    brakes = brakes or Brakes()
+    cancellation = cancellation or Cancellation()
     slots = {name: threading.Semaphore(count) for name, count in {**DEFAULT_LIMITS, **(limits or {})}.items()}
     start = time.monotonic()
 
@@ -114,7 +105,7 @@ def run_plan(
         began = time.monotonic() - start
         who = _who(action)
         observe(ActionStarted(**who))
-        context = RunContext(action, connections, observe, slots, brakes.abort)
+        context = RunContext(action, connections, observe, slots, cancellation.abort)
         error = _attempt(action, context)
         ended = time.monotonic() - start
         if error is not None:
@@ -124,10 +115,10 @@ def run_plan(
         return Outcome(action, State.DONE, began, ended)
 
     ended = threading.Event()
-    watcher = threading.Thread(target=_abandon_on_abort, args=(brakes.abort, ended, connections), daemon=True)
+    watcher = threading.Thread(target=_abandon_on_abort, args=(cancellation.abort, ended, connections), daemon=True)
     watcher.start()
     try:
-        outcomes = _schedule(plan, perform, observe, parallel, brakes)
+        outcomes = _schedule(plan, perform, observe, parallel, cancellation)
     finally:
         ended.set()
     return Report(
@@ -141,7 +132,7 @@ def _schedule(
     perform: Callable[[Planned[Any]], Outcome],
     observe: Observer,
     parallel: int,
-    brakes: Brakes,
+    cancellation: Cancellation,
 ) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = {}
     waiting = list(plan.items)
@@ -157,7 +148,7 @@ def _schedule(
             busy = {item.action.exclusive for item in running.values() if item.action.exclusive}
             for item in waiting:
                 stopped = _stopped_by(item, outcomes)
-                if brakes.interrupted.is_set():
+                if cancellation.interrupted.is_set():
                     skip(item, INTERRUPTED)
                 elif stopped is not None:
                     skip(item, stopped)
@@ -165,7 +156,7 @@ def _schedule(
                     len(running) < parallel
                     and item.action.exclusive not in busy
                     and all(name in outcomes for name in item.after)
-                    and not brakes.hold()
+                    and not cancellation.hold()
                 ):
                     if item.action.exclusive:
                         busy.add(item.action.exclusive)
@@ -180,7 +171,7 @@ def _schedule(
                     outcomes[running.pop(future).action.id] = future.result()
             elif waiting:
                 # Nothing but `hold` keeps these: it is asked again.
-                brakes.interrupted.wait(0.5)
+                cancellation.interrupted.wait(0.5)
     return outcomes
 
 

@@ -26,7 +26,7 @@ from bootstrap.facts.node import read_node
 from bootstrap.joining.node import STEP, Joining, installation_for
 from bootstrap.joining.preflight import ADVICE, machine_problems, same_machine, token_problems, way_problems
 from bootstrap.machine.objects import is_ready
-from bootstrap.operations.apply import bundle_problems
+from bootstrap.operations.planning import bundle_problems
 from bootstrap.phases.deploy import commands
 from bootstrap.phases.deploy.deploy import deploy_actions
 from bootstrap.phases.deploy.services import begin_units, put_files, units_run

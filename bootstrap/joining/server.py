@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bootstrap.adopt import adopt
-from bootstrap.adopt.adopt import OtherHere
+from bootstrap.adopt import state as adopt
 from bootstrap.adopt.fetch import Found
+from bootstrap.adopt.state import OtherHere
 from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.clients.kubernetes_errors import KubeForbidden, KubeUnauthorized
 from bootstrap.constants.tokens import TOKENS_NAMESPACE

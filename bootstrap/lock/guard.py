@@ -23,8 +23,9 @@ from bootstrap.clients.failover import AnyMember, Way
 from bootstrap.clients.tunnel import etcd_at
 from bootstrap.connect.ssh import opener
 from bootstrap.constants.paths import ETCD_BIRTH
+from bootstrap.engine.cancellation import Cancellation
 from bootstrap.engine.lock import Busy, Patience, file_lock, wait_for_turn
-from bootstrap.engine.run import Brakes, Report, State
+from bootstrap.engine.run import Report, State
 from bootstrap.errors import ClusterupError, Interrupted
 from bootstrap.facts.model import World
 from bootstrap.holder import Holder
@@ -40,8 +41,8 @@ ANSWER_SECONDS = 30.0
 
 
 class Alone:
-    """One apply's hold on its cluster. `brakes` are those of its run: they stop it when the cluster's lock is lost, and
-    hold it for as long as nobody can say whose that is.
+    """One operation's hold on its cluster. `cancellation` is that of its run: it stops it when the cluster's lock is
+    lost, and holds it for as long as nobody can say whose that is.
 
     `doing` is what others are told; `way` makes the way to etcd on a server; `noted` is called when etcd answers that
     did not before. `lease_seconds` is how long a dead holder's lock lives on, `answer_seconds` how long etcd may take
@@ -59,7 +60,7 @@ class Alone:
         lease_seconds: int = LEASE_SECONDS,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
-        self.brakes = Brakes(abort=patience.abort, hold=self._hold)
+        self.cancellation = Cancellation(abort=patience.abort, hold=self._hold)
         self._cluster = inventory.cluster.name
         self._servers = tuple(server.name for server in inventory.networked_servers)
         self._doing = doing
@@ -94,7 +95,7 @@ class Alone:
             if self._lock is not None:
                 return
             lock = self._new_lock()
-            at_once = Patience(abort=self.brakes.abort, hint=self._patience.hint)
+            at_once = Patience(abort=self.cancellation.abort, hint=self._patience.hint)
             try:
                 wait_for_turn(self._patient(lock), at_once, self._doing)
             except ClusterupError as error:
@@ -168,7 +169,7 @@ class Alone:
                 if not told:
                     self._patience.say(f"etcd does not answer: waiting up to {self._answer_seconds:.0f} s for it")
                     told = True
-                if self.brakes.abort.wait(1.0):
+                if self.cancellation.abort.wait(1.0):
                     raise Interrupted("stopped while waiting for etcd", step="lock", hint=self._patience.hint)
 
         return attempt
@@ -185,7 +186,7 @@ class Alone:
         if self._etcd_goes:
             return
         self._lost = lost
-        self.brakes.interrupted.set()
+        self.cancellation.interrupted.set()
         self._patience.say(f"{lost.problem}: nothing new is begun")
 
     def _hold(self) -> bool:

@@ -20,7 +20,7 @@ from bootstrap.engine.patience import TooLate, until
 from bootstrap.errors import BadUse, ClusterupError, Refused
 from bootstrap.inventory.model import Inventory, Role
 from bootstrap.machine.objects import Manifest, is_ready
-from bootstrap.operations.apply import Intent
+from bootstrap.operations.intent import Intent
 from bootstrap.operations.made_server import check_may_join, made_server
 from bootstrap.pki.token import Token, ca_pin, new_token, parse_token, token_secret
 from bootstrap.spec.cluster_objects import kept

@@ -24,7 +24,8 @@ from bootstrap.constants.tokens import TOKENS_NAMESPACE
 from bootstrap.errors import BadUse, ClusterupError, Refused
 from bootstrap.inventory.model import Role
 from bootstrap.machine.units import NodeFile, Runs
-from bootstrap.operations.apply import Intent, installation_of
+from bootstrap.operations.intent import Intent
+from bootstrap.operations.planning import installation_of
 from bootstrap.phases.node_metadata import given_by, labels_of
 from bootstrap.spec.join_manifest import DescribedFile, DescribedUnit, parse_description
 from bootstrap.spec.join_manifest_build import describe_agent

@@ -16,7 +16,10 @@ from bootstrap.facts.model import World
 from bootstrap.inventory.load import InventoryErrors, Written, written_of
 from bootstrap.inventory.model import Role
 from bootstrap.inventory.taking_out import replace_file, without_node
+from bootstrap.operations.apply import Applying
+from bootstrap.operations.session import Ran
 from bootstrap.phases.leave.checks import ASKED, Leaving
+from bootstrap.phases.prepared import Prepared
 from bootstrap.state.cluster import ClusterState
 from bootstrap.state.membership import Disk, Manner, Pods, Roll, note_applied, note_leaving
 
@@ -74,6 +77,12 @@ def removal_of(path: Path, written: Written, roll: Roll, name: str, asked: Asked
     except InventoryErrors as error:
         raise _no_good(path, name, error) from None
     return Removal(Leaving(name, entry, manner, ASKED), shorter, written.content)
+
+
+def carry_out(work: Applying, removal: Removal, path: Path, prepared: Prepared) -> Ran:
+    """Begin, and do what was prepared. Raises BadUse where somebody has edited the inventory meanwhile."""
+    begin(removal, path, work.intent.state)
+    return work.act(prepared)
 
 
 def begin(removal: Removal, path: Path, state: ClusterState) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from bootstrap.facts.disks import described
 from bootstrap.facts.model import NodeFacts, World
-from bootstrap.operations.apply import Intent
+from bootstrap.operations.intent import Intent
 from bootstrap.state.cluster import CLUSTER_ID
 
 SHORT = 12

@@ -16,7 +16,8 @@ from bootstrap.engine.pool import asking
 from bootstrap.errors import ClusterupError
 from bootstrap.facts.model import World
 from bootstrap.inventory.model import Node, Role
-from bootstrap.operations.apply import Intent, look
+from bootstrap.operations.intent import Intent
+from bootstrap.operations.planning import look
 from bootstrap.phases.node_metadata import leaving_since
 from bootstrap.state.membership import Roll, read_roll
 from bootstrap.system_errors import as_error

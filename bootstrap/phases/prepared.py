@@ -16,3 +16,12 @@ class Prepared:
     world: World
     problems: tuple[ClusterupError, ...]
     plan: Plan[World]
+
+
+def erases(plan: Plan[World]) -> frozenset[str]:
+    """The nodes whose disks the plan erases."""
+    return frozenset(
+        item.action.node
+        for item in plan.items
+        if item.action.node and (item.action.step == "install" or item.action.id.endswith("/leave.wipe"))
+    )

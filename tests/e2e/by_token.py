@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from bootstrap.cli.common import connections_of, intent_of_file
 from bootstrap.engine.events import nobody
 from bootstrap.lab.store import load_lab
+from bootstrap.operations.connections import connections_of
+from bootstrap.operations.reading import intent_of_file
 from bootstrap.transport.base import Command
 from tests.e2e.operator import Operator
 

@@ -15,10 +15,12 @@ from typing import IO, Any
 
 import yaml
 
-from bootstrap.cli.common import connections_of, intent_of_file
 from bootstrap.engine.events import nobody
 from bootstrap.facts.model import World
-from bootstrap.operations.apply import Intent, look
+from bootstrap.operations.connections import connections_of
+from bootstrap.operations.intent import Intent
+from bootstrap.operations.planning import look
+from bootstrap.operations.reading import intent_of_file
 from bootstrap.transport.base import Command
 
 

@@ -11,7 +11,7 @@ from bootstrap.image.bundle import Bundle, Partition, described, write_manifest
 from bootstrap.inventory.load import parse_inventory
 from bootstrap.inventory.model import Inventory
 from bootstrap.machine.objects import object_key
-from bootstrap.operations.apply import Intent, intent_of
+from bootstrap.operations.intent import Intent, intent_of
 from bootstrap.phases.node_metadata import node_patch
 from bootstrap.phases.pinned import pin
 from bootstrap.spec.node import Desired

@@ -9,14 +9,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from bootstrap.cli.common import connections_of, endpoint_client
 from bootstrap.clients.etcd import EtcdClient
 from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.clients.tunnel import etcd_at
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import nobody
 from bootstrap.errors import ClusterupError
-from bootstrap.operations.apply import Intent
+from bootstrap.operations.clients import endpoint_client
+from bootstrap.operations.connections import connections_of
+from bootstrap.operations.intent import Intent
 
 EVERY_SECONDS = 0.05
 Client = TypeVar("Client")

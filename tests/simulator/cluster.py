@@ -20,7 +20,7 @@ from pathlib import Path
 from bootstrap.constants.ports import API_PORT, ETCD_CLIENT_PORT
 from bootstrap.image.bundle import Bundle, Partition, described, write_manifest
 from bootstrap.inventory.load import read_inventory
-from bootstrap.operations.apply import Intent, intent_of
+from bootstrap.operations.intent import Intent, intent_of
 from bootstrap.phases.kubeconfig import admin_kubeconfig, kubeconfig_beside
 from bootstrap.phases.pinned import pin
 from bootstrap.pki.kubeconfig import write_kubeconfig

@@ -29,7 +29,7 @@ def import_everything() -> None:
     # gRPC writes to the terminal by itself.
     os.environ["GRPC_VERBOSITY"] = "NONE"
     modules = [
-        *(f"bootstrap.cli.{name}" for name in ("main", "common", "down", "recorded")),
+        *(f"bootstrap.cli.{name}" for name in ("main", "front", "down")),
         *(
             "bootstrap.lock.guard",
             "bootstrap.operations.teardown",

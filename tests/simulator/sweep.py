@@ -23,7 +23,7 @@ from typing import Any
 from bootstrap.image.bundle import Bundle
 from bootstrap.inventory.load import read_inventory
 from bootstrap.lock.lease import LEASE_SECONDS
-from bootstrap.operations.apply import intent_of
+from bootstrap.operations.intent import intent_of
 from bootstrap.phases.kubeconfig import kubeconfig_beside
 from bootstrap.pki.sshkeys import SshKey, new_ssh_key
 from bootstrap.state.cluster import ClusterState
@@ -196,15 +196,24 @@ class Trial:
     def clusterup(self, *arguments: str, strike: Strike = lambda _: None, who: str = "", **more: str) -> int:
         """clusterup as typed: its exit code, -9 when it was killed. `who` is another person with a state of their own,
         `more` is in the environment too."""
-        environment = {
+        environment = {**self.environment, "XDG_STATE_HOME": str(self.folder / f"state{who}"), **more}
+        return run_clusterup(Typed(arguments, environment, self.folder, self.log, strike, self.before))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What their programs find in it."""
+        return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
-            "XDG_STATE_HOME": str(self.folder / f"state{who}"),
+            "XDG_STATE_HOME": str(self.folder / "state"),
             "XDG_CACHE_HOME": str(self.folder / "cache"),
             "LC_ALL": "C.UTF-8",
-            **more,
         }
-        return run_clusterup(Typed(arguments, environment, self.folder, self.log, strike, self.before))
+
+    @property
+    def journal(self) -> Path:
+        """What was written down of the cluster's runs."""
+        return self.folder / "state" / "clusterup" / "clusters" / CLUSTER / "journal.jsonl"
 
     def apply(self, strike: Strike = lambda _: None) -> int:
         return self.clusterup("apply", "sim.yaml", "--yes", "-o", "json", strike=strike)

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bootstrap
-from bootstrap.errors import ClusterupError, Several
+from bootstrap.errors import ClusterupError, ErrorGroup
 from bootstrap.outside import (
     LONGEST_SHOWN,
     SafeStream,
@@ -96,7 +96,7 @@ def test_no_line_of_foreign_text_looks_like_one_of_ours() -> None:
 
 def test_an_error_is_safe_in_every_part_and_in_every_company() -> None:
     evil = ClusterupError(*[CLIPBOARD], hint=CLIPBOARD, node=CLIPBOARD, step=CLIPBOARD, tried=CLIPBOARD, got=CLIPBOARD)
-    for text in (str(evil), str(Several([evil, evil]))):
+    for text in (str(evil), str(ErrorGroup([evil, evil]))):
         assert {letter for letter in text if acts(letter)} == {"\n"}
     assert evil.got == CLIPBOARD
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bootstrap.cli.common import intent_of_file
 from bootstrap.connect.console_login import line_with_shell
 from bootstrap.connect.console_target import console_target
-from bootstrap.operations.apply import installation_of
+from bootstrap.operations.planning import installation_of
+from bootstrap.operations.reading import intent_of_file
 from bootstrap.transport.serial.shell.find import Patience
 from bootstrap.transport.serial.shell.root import leave_root_shell
 from tests.e2e.conftest import lab_of

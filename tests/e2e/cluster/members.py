@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from bootstrap.cli.common import connections_of, intent_of_file
 from bootstrap.clients.etcd import NotSettled
 from bootstrap.clients.tunnel import etcd_at
 from bootstrap.engine.events import nobody
+from bootstrap.operations.connections import connections_of
+from bootstrap.operations.reading import intent_of_file
 from tests.e2e.operator import Operator
 from tests.e2e.shapes import SERVERS
 from tests.helpers.daemons import wait_for

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bootstrap.cli.common import intent_of_file
 from bootstrap.constants.paths import ETCD_DATA
+from bootstrap.operations.reading import intent_of_file
 from bootstrap.pki.x509 import Usage, issue
 from tests.e2e.cluster.members import every_server_votes, remove_member
 from tests.e2e.cluster.mending import mend

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.cli.common import intent_of_file
+from bootstrap.operations.reading import intent_of_file
 from tests.e2e.by_token import entry, made, typed_on
 from tests.e2e.operator import Operator
 from tests.e2e.servers.quorum import nothing_is_left, voters

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bootstrap.cli.common import intent_of_file
 from bootstrap.constants.paths import HANDOVER
-from bootstrap.operations.apply import Intent
+from bootstrap.operations.intent import Intent
+from bootstrap.operations.reading import intent_of_file
 from bootstrap.pki.sshkeys import fingerprint, new_ssh_key
 from tests.integration.cli.test_plan_and_apply import Operator, operator
 from tests.integration.transport.conftest import Server, User, sudoer, without_password

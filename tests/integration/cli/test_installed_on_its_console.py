@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.cli.common import intent_of_file
-from bootstrap.operations.apply import installation_of
+from bootstrap.operations.planning import installation_of
+from bootstrap.operations.reading import intent_of_file
 from bootstrap.phases.pinned import pin
 from tests.integration.cli.test_plan_and_apply import Operator, operator
 from tests.integration.transport.conftest import sshd, start_sshd

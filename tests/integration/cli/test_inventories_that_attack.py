@@ -25,7 +25,8 @@ from bootstrap.facts.node import parse_facts
 from bootstrap.image.bundle import Bundle
 from bootstrap.inventory.load import InventoryErrors, Written, written_of
 from bootstrap.inventory.taking_out import without_node
-from bootstrap.operations.apply import Intent, installation_of, intent_of, prepare
+from bootstrap.operations.intent import Intent, intent_of
+from bootstrap.operations.planning import installation_of, prepare
 from bootstrap.phases.kubeconfig import admin_kubeconfig
 from bootstrap.phases.prepared import Prepared
 from bootstrap.state.cluster import ClusterState

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bootstrap.cli.common import intent_of_file
+from bootstrap.operations.reading import intent_of_file
 from tests.integration.cli.test_plan_and_apply import Operator
 from tests.integration.cli.test_plan_and_apply import operator as of_the_lab
 

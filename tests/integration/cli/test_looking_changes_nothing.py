@@ -110,7 +110,7 @@ def test_a_host_key_that_is_believed_for_a_look_is_not_kept(
         asked.append(question)
         return True
 
-    monkeypatch.setattr("bootstrap.cli.common.person", lambda: believes)
+    monkeypatch.setattr("bootstrap.cli.front.person", lambda: believes)
     assert "install" in said(types("plan", INVENTORY))
     assert len(asked) == 2
     assert not (cluster.folder / "state").exists()

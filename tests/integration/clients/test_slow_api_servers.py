@@ -22,7 +22,7 @@ from bootstrap.engine.context import RunContext
 from bootstrap.engine.events import nobody
 from bootstrap.errors import ClusterupError
 from bootstrap.operations import status
-from bootstrap.operations.apply import Intent
+from bootstrap.operations.intent import Intent
 from bootstrap.operations.verify import NAMESPACE, verify_cluster
 from bootstrap.phases import control_plane as controlplane
 from bootstrap.phases.control_plane import put_objects

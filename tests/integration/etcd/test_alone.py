@@ -21,7 +21,7 @@ from bootstrap.errors import Refused
 from bootstrap.facts.model import EtcdFacts, UnitFacts, World
 from bootstrap.lock.guard import Alone, alone
 from bootstrap.lock.lease import KEY, LockLost
-from bootstrap.operations.apply import Intent, intent_of
+from bootstrap.operations.intent import Intent, intent_of
 from bootstrap.phases.prepared import Prepared
 from bootstrap.state.cluster import ClusterState
 from bootstrap.transport.base import Transport
@@ -66,7 +66,7 @@ class Operator:
         return self.alone.prepared(self.look, lambda world: Prepared(world, (), make_plan(actions, world)))
 
     def runs(self, prepared: Prepared) -> Report:
-        return run_plan(prepared.plan, Connections(no_node), observe=nobody, brakes=self.alone.brakes)
+        return run_plan(prepared.plan, Connections(no_node), observe=nobody, cancellation=self.alone.cancellation)
 
 
 def no_node(name: str) -> Transport:
@@ -197,7 +197,7 @@ def test_a_run_whose_lock_is_lost_begins_nothing_more_and_says_why(quorum: Quoru
             found = client.entry(KEY)
             assert found is not None
             client.revoke(Lease(found.lease, LEASE_SECONDS))
-            wait_for(one.alone.brakes.interrupted.is_set, "the run to be stopped")
+            wait_for(one.alone.cancellation.interrupted.is_set, "the run to be stopped")
 
         loses: Action[World] = Action("s1/a", "s1", "a", "lose it", lambda _: "needed", lose)
         after: Action[World] = Action("s1/b", "s1", "b", "more", lambda _: "needed", nothing, needs=("s1/a",))
@@ -215,7 +215,7 @@ def test_a_run_goes_on_when_an_etcd_that_was_restarted_answers_again(quorum: Quo
         with quorum.member(place, {}, "new"):
             wait_for(client.healthy, "the member's health")
             one_more = one.prepares(NEEDED)
-        wait_for(one.alone.brakes.hold, "doubt about the lock")
+        wait_for(one.alone.cancellation.hold, "doubt about the lock")
         with quorum.member(place, {}, "new"):
             assert one.runs(one_more).of(State.DONE)
             one.alone.give_back()

@@ -15,7 +15,7 @@ from bootstrap.engine.connections import Connections
 from bootstrap.facts import cluster as observe
 from bootstrap.facts.cluster import read_api
 from bootstrap.facts.model import UnitFacts, World
-from bootstrap.operations.apply import Intent
+from bootstrap.operations.intent import Intent
 from bootstrap.phases import control_plane as controlplane
 from bootstrap.phases.control_plane import object_actions
 from tests.helpers.local_transport import LocalTransport

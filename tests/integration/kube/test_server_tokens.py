@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from bootstrap.cli.common import intent_of_file
 from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.errors import BadUse, ClusterupError, Refused
 from bootstrap.operations.create_token import create_token, wish_of
+from bootstrap.operations.reading import intent_of_file
 from bootstrap.pki.sealed import unseal
 from bootstrap.pki.token import parse_token
 from bootstrap.spec.cluster_objects import cluster_objects

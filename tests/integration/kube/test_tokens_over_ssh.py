@@ -50,7 +50,7 @@ def test_where_no_server_has_an_api_server_that_is_said(
     types: Types, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bootstrap.clients.tunnel.API_PORT", free_ports(1)[0])
-    monkeypatch.setattr("bootstrap.cli.common.ANSWER_SECONDS", 0.0)
+    monkeypatch.setattr("bootstrap.operations.clients.ANSWER_SECONDS", 0.0)
     failed = refused(types("token", "list"))
     assert failed.problem == "waited 0 s in vain for an API server that answers"
     assert failed.got == "no API server answers (s1: not ready)"

@@ -10,7 +10,7 @@ import pytest
 
 from bootstrap.errors import ClusterupError
 from bootstrap.machine.units import NodeFile
-from bootstrap.operations.apply import Intent
+from bootstrap.operations.intent import Intent
 from bootstrap.phases.handover import handover_actions
 from bootstrap.transport.base import Command, Result
 from tests.helpers.local_transport import LocalTransport

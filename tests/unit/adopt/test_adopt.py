@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.adopt.adopt import (
+from bootstrap.adopt.fetch import Found
+from bootstrap.adopt.state import (
     OtherHere,
     bundle_advice,
     bundle_of_nodes,
@@ -19,11 +20,11 @@ from bootstrap.adopt.adopt import (
     write_inventory,
     write_own_kubeconfig,
 )
-from bootstrap.adopt.fetch import Found
 from bootstrap.engine.lock import file_lock
 from bootstrap.errors import BadUse, Refused
 from bootstrap.image.bundle import NoBundle
-from bootstrap.operations.apply import Intent, intent_of, prepare
+from bootstrap.operations.intent import Intent, intent_of
+from bootstrap.operations.planning import prepare
 from bootstrap.state.cluster import ClusterState, state_folder
 from bootstrap.state.handover import parse_handover
 from bootstrap.state.joiner import state_for_joining

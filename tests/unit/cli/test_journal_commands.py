@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,19 @@ from typing import Any
 import pytest
 import typer
 
-from bootstrap.cli import apply as apply_module
 from bootstrap.cli.main import main
-from bootstrap.cli.recorded import recorded, typed
+from bootstrap.cli.typed import typed
 from bootstrap.engine.action import Action, Context
+from bootstrap.engine.cancellation import Cancellation
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import CommandRan, RunEnded, RunStarted
 from bootstrap.engine.history import RunOutcome, entries_of, find_run
 from bootstrap.engine.plan import Plan, make_plan
-from bootstrap.engine.run import Brakes, run_plan
+from bootstrap.engine.run import run_plan
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.facts.model import World
+from bootstrap.operations.apply import Applying
+from bootstrap.operations.recorded import recorded
 from bootstrap.phases.prepared import Prepared
 from bootstrap.transport.base import Transport
 from tests.helpers.journals import BEGAN, done, ended, failed, planned, started, write
@@ -32,6 +34,8 @@ from tests.helpers.worlds import bundle, facts
 
 PLAN = [planned("s1/boot", title="start it"), planned("s2/boot", title="start it"), planned("cluster/objects")]
 ERROR = ClusterupError("it did not come back", node="s2", step="boot", hint="look at its console")
+
+COMMAND = "clusterup apply lab.yaml"
 
 
 @pytest.fixture
@@ -160,7 +164,7 @@ def test_ctrl_c_ends_following(clusterup: Clusterup, journal: Path, monkeypatch:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("bootstrap.cli.journal.time.sleep", pressed)
-    with recorded(journal, Plan(()), {}):
+    with recorded(journal, COMMAND, Plan(()), {}):
         followed = clusterup("events", "lab.yaml", "--follow")
     assert followed.exit_code == 130
     assert followed.stdout.startswith("run ")
@@ -215,7 +219,7 @@ def applied(journal: Path, clusterup: Clusterup, monkeypatch: pytest.MonkeyPatch
 
     def type_it(*does: Any, unreachable: dict[str, ClusterupError] | None = None) -> Ran:
         world = World({"s1": facts()}, unreachable or {})
-        monkeypatch.setattr(apply_module, "prepared_for", lambda *_: Prepared(world, (), local_plan(*does)))
+        monkeypatch.setattr(Applying, "prepared", lambda *_, **__: Prepared(world, (), local_plan(*does)))
         return clusterup("apply", "lab.yaml", "-y")
 
     return type_it
@@ -256,9 +260,14 @@ def test_the_journal_has_the_exit_code_that_apply_ends_with(
 def test_an_apply_that_a_person_stopped_is_interrupted_in_the_journal_and_on_the_page(
     clusterup: Clusterup, applied: Clusterup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    brakes = Brakes()
-    monkeypatch.setattr(apply_module, "brakes_of", lambda *_: nullcontext(brakes))
-    assert applied(lambda _: brakes.interrupted.set(), fine, fine).exit_code == 130
+    running: list[Cancellation] = []
+
+    def heard(cancellation: Cancellation) -> AbstractContextManager[None]:
+        running.append(cancellation)
+        return nullcontext()
+
+    monkeypatch.setattr("bootstrap.cli.front.stopping", heard)
+    assert applied(lambda _: running[0].interrupted.set(), fine, fine).exit_code == 130
     (run,) = [json.loads(line) for line in clusterup("events", "lab.yaml", "--runs", "-o", "json").stdout.splitlines()]
     assert (run["outcome"], run["exit_code"], run["done"], run["skipped"]) == ("interrupted", 130, 1, 2)
     page = clusterup("report", "lab.yaml", "--out", "-").stdout
@@ -276,7 +285,7 @@ def test_an_apply_that_has_nothing_to_do_writes_no_run(applied: Clusterup, journ
     ids=["exit", "ctrl-c", "refused", "bug"],
 )
 def test_however_a_run_ends_its_end_is_written(journal: Path, error: BaseException, exit_code: int) -> None:
-    with pytest.raises(type(error)), recorded(journal, local_plan(fine), {}):
+    with pytest.raises(type(error)), recorded(journal, COMMAND, local_plan(fine), {}):
         raise error
     run = find_run(journal, "last")
     assert run.ended is not None
@@ -291,7 +300,7 @@ def test_the_end_counts_what_became_of_the_actions(journal: Path) -> None:
     broken: Action[None] = Action("s1/a", "s1", "a", "a", lambda _: "needed", fail)
     others: list[Action[None]] = [Action(f"s2/{n}", "s2", "a", "a", lambda _: "needed", fine) for n in range(20)]
     plan = make_plan([broken, needy, *others], None)
-    with recorded(journal, plan, {}) as observe:
+    with recorded(journal, COMMAND, plan, {}) as observe:
         run_plan(plan, Connections(no_way), observe=observe)
     run = find_run(journal, "last")
     assert run.ended is not None
@@ -309,7 +318,7 @@ def test_three_hundred_nodes_are_written_down_and_drawn(clusterup: Clusterup, jo
             actions.append(Action(f"{node}/{step}", node, step, step, lambda _: "needed", fine, needs=needs))
             needs = (f"{node}/{step}",)
     plan = make_plan(actions, None)
-    with recorded(journal, plan, {}) as observe:
+    with recorded(journal, COMMAND, plan, {}) as observe:
         run_plan(plan, Connections(no_way), observe=observe)
     page = clusterup("report", "lab.yaml", "--out", "-").stdout
     assert "900 actions, all done in" in page
@@ -317,12 +326,13 @@ def test_three_hundred_nodes_are_written_down_and_drawn(clusterup: Clusterup, jo
     assert len(clusterup("events", "lab.yaml", "--node", "n299", "-o", "json").stdout.splitlines()) == 2 + 3 * 2
 
 
-def test_an_incomplete_journal_is_said_at_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_incomplete_journal_is_said_at_the_end(tmp_path: Path) -> None:
+    said: list[str] = []
     full = tmp_path / "journal.jsonl"
     full.symlink_to("/dev/full")
-    with recorded(full, Plan(()), {}):
+    with recorded(full, COMMAND, Plan(()), {}, said.append):
         pass
-    assert f"{full} is not complete: No space left on device" in capsys.readouterr().err
+    assert [text.splitlines()[0] for text in said] == [f"{full} is not complete: No space left on device"]
 
 
 @pytest.mark.parametrize(

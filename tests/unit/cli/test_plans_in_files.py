@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import yaml
 
-from bootstrap.cli.common import intent_of_file
 from bootstrap.clients.etcd import Entry, Lease
 from bootstrap.engine.lock import file_lock
 from bootstrap.errors import BadUse, ClusterupError
 from bootstrap.facts.model import UnitFacts, World
 from bootstrap.lock.lease import KEY
-from bootstrap.operations.apply import Intent
+from bootstrap.operations.intent import Intent
+from bootstrap.operations.reading import intent_of_file
 from bootstrap.phases.kubeconfig import admin_kubeconfig
 from bootstrap.pki.kubeconfig import write_kubeconfig
 from tests.helpers.typed import typed

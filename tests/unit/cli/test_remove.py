@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from bootstrap.cli.common import intent_of_file
+from bootstrap.engine.cancellation import Cancellation
 from bootstrap.engine.plan import Plan
-from bootstrap.engine.run import Brakes, Outcome, Report, State
+from bootstrap.engine.run import Outcome, Report, State
 from bootstrap.errors import BadUse, ClusterupError, Refused
 from bootstrap.facts.model import World
-from bootstrap.operations.apply import Intent
+from bootstrap.operations.intent import Intent
+from bootstrap.operations.reading import intent_of_file
 from bootstrap.phases.kubeconfig import admin_kubeconfig
 from bootstrap.phases.prepared import Prepared
 from bootstrap.pki.kubeconfig import write_kubeconfig
@@ -47,7 +48,7 @@ FILE = Path("lab.yaml")
 class Hold:
     """The only one at work."""
 
-    brakes = Brakes()
+    cancellation = Cancellation()
 
     def prepared(self, look: Callable[[], World], prepare: Callable[[World], Prepared]) -> Prepared:
         return prepare(look())
@@ -120,8 +121,8 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paper:
         yield Hold()
 
     monkeypatch.setattr("bootstrap.operations.apply.look", made.look)
-    monkeypatch.setattr("bootstrap.lock.guard.holding", alone)
-    monkeypatch.setattr("bootstrap.engine.run.run_plan", made.run)
+    monkeypatch.setattr("bootstrap.operations.apply.holding", alone)
+    monkeypatch.setattr("bootstrap.operations.session.run_plan", made.run)
     return made
 
 

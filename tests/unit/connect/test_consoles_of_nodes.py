@@ -17,7 +17,7 @@ from bootstrap.errors import ClusterupError
 from bootstrap.facts.model import World
 from bootstrap.inventory.model import Console, Inventory
 from bootstrap.inventory.serial_target import ConsoleTarget
-from bootstrap.operations.apply import installation_of, prepare
+from bootstrap.operations.planning import installation_of, prepare
 from bootstrap.phases.install.console import PART, estimate, parts_of
 from bootstrap.state.cluster import ClusterState
 from bootstrap.transport.base import Transport

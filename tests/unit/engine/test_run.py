@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from bootstrap.engine.action import Action, Context
+from bootstrap.engine.cancellation import Cancellation
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import ActionProgress, ActionSays, Event, nobody
 from bootstrap.engine.plan import Plan, make_plan
-from bootstrap.engine.run import Brakes, Outcome, Report, State, run_plan
+from bootstrap.engine.run import Outcome, Report, State, run_plan
 from bootstrap.errors import ClusterupError, Interrupted
 from bootstrap.transport.base import Transport
 from bootstrap.transport.errors import TransportError
@@ -33,8 +34,8 @@ def action(name: str, do: Do, *needs: str, exclusive: str | None = None) -> Acti
     return Action(name, "s1", step, name, lambda _: "needed", do, needs=needs, exclusive=exclusive)
 
 
-def run(*actions: Action[None], brakes: Brakes | None = None) -> Report:
-    return run_plan(plan(*actions), Connections(no_node), observe=nobody, brakes=brakes)
+def run(*actions: Action[None], cancellation: Cancellation | None = None) -> Report:
+    return run_plan(plan(*actions), Connections(no_node), observe=nobody, cancellation=cancellation)
 
 
 def states(report: Report) -> dict[str, str]:
@@ -102,8 +103,10 @@ def test_what_does_not_verify_has_failed() -> None:
 
 
 def test_after_an_interrupt_what_runs_ends_and_nothing_new_begins() -> None:
-    brakes = Brakes()
-    report = run(action("a", lambda _: brakes.interrupted.set()), action("b", fine, "a"), brakes=brakes)
+    cancellation = Cancellation()
+    report = run(
+        action("a", lambda _: cancellation.interrupted.set()), action("b", fine, "a"), cancellation=cancellation
+    )
     assert states(report) == {"a": "done", "b": "skipped"}
     assert report.outcomes[1].because == "interrupted"
 
@@ -116,31 +119,32 @@ def test_while_a_run_is_held_nothing_begins_and_then_it_goes_on() -> None:
         began.append("b")
         assert next(answers, None) is None
 
-    assert states(run(action("b", begin), brakes=Brakes(hold=lambda: next(answers)))) == {"b": "done"}
+    assert states(run(action("b", begin), cancellation=Cancellation(hold=lambda: next(answers)))) == {"b": "done"}
     assert began == ["b"]
 
 
 def test_what_runs_when_a_run_is_held_ends_and_an_interrupt_ends_the_rest() -> None:
     held = threading.Event()
-    brakes = Brakes(hold=held.is_set)
+    cancellation = Cancellation(hold=held.is_set)
 
     def hold(_: Context) -> None:
         held.set()
-        threading.Timer(0.1, brakes.interrupted.set).start()
+        threading.Timer(0.1, cancellation.interrupted.set).start()
 
-    report = run(action("a", hold), action("b", fine, "a"), brakes=brakes)
+    report = run(action("a", hold), action("b", fine, "a"), cancellation=cancellation)
     assert states(report) == {"a": "done", "b": "skipped"}
 
 
 def test_an_abort_ends_a_wait() -> None:
-    brakes = Brakes()
+    cancellation = Cancellation()
 
     def never() -> bool:
-        brakes.abort.set()
+        cancellation.abort.set()
         return False
 
     (outcome,) = run(
-        action("a", lambda context: context.wait_until(never, what="it", timeout=600, every=600)), brakes=brakes
+        action("a", lambda context: context.wait_until(never, what="it", timeout=600, every=600)),
+        cancellation=cancellation,
     ).outcomes
     assert outcome.error is not None
     assert outcome.error.exit_code == 130
@@ -163,15 +167,15 @@ class Stuck:
 
 
 def test_an_abort_ends_a_command_that_a_node_does_not_end_and_does_not_call_it_a_failure_of_the_node() -> None:
-    brakes = Brakes()
+    cancellation = Cancellation()
     ways = Connections(Stuck)  # type: ignore[arg-type]
 
     def ask(context: Context) -> None:
         way = context.on("s1")
-        brakes.abort.set()
+        cancellation.abort.set()
         way.check("sleep forever")  # type: ignore[arg-type]
 
-    (outcome,) = run_plan(plan(action("a", ask)), ways, observe=nobody, brakes=brakes).outcomes
+    (outcome,) = run_plan(plan(action("a", ask)), ways, observe=nobody, cancellation=cancellation).outcomes
     assert outcome.error is not None
     assert outcome.error.exit_code == 130
     assert outcome.error.problem == "stopped before its end"

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bootstrap.adopt.adopt import OtherHere, take_over
 from bootstrap.adopt.fetch import Found
+from bootstrap.adopt.state import OtherHere, take_over
 from bootstrap.constants.objects import JOIN_MANIFEST, JOIN_MANIFEST_KEY
 from bootstrap.errors import Refused
 from bootstrap.facts.model import InterfaceFacts, World
@@ -19,7 +19,7 @@ from bootstrap.inventory.model import Interface, Ssh
 from bootstrap.joining.discovery import Discovered, ServerUrl
 from bootstrap.joining.node import Joining, Machine, installation_for, joining_of, keep_identity, note_joining
 from bootstrap.joining.preflight import machine_problems
-from bootstrap.operations.apply import Intent
+from bootstrap.operations.intent import Intent
 from bootstrap.phases.preflight import preflight
 from bootstrap.pki.token import Token
 from bootstrap.spec.join_manifest import parse_description

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from bootstrap.adopt.adopt import OtherHere, take_over
 from bootstrap.adopt.fetch import Found
+from bootstrap.adopt.state import OtherHere, take_over
 from bootstrap.constants.paths import HANDOVER
 from bootstrap.engine.lock import Patience, file_lock
 from bootstrap.errors import BadUse, Refused
@@ -30,7 +30,7 @@ from bootstrap.joining.server import (
     used_here,
 )
 from bootstrap.joining.server_preflight import check_same_bundle, quorum_problems, stale_problems
-from bootstrap.operations.apply import Intent, intent_of
+from bootstrap.operations.intent import Intent, intent_of
 from bootstrap.pki.token import Token
 from bootstrap.state.cluster import LIVE, ClusterState, state_folder
 from bootstrap.state.handover import parse_handover

@@ -12,7 +12,7 @@ import pytest
 from bootstrap.constants.paths import CLEANING
 from bootstrap.errors import ClusterupError
 from bootstrap.facts.node import parse_facts
-from bootstrap.operations.apply import prepare
+from bootstrap.operations.planning import prepare
 from bootstrap.phases.reset.leftovers import left_over
 from bootstrap.phases.reset.reset import half_clean, is_clean, wipe_node
 from bootstrap.state.cluster import INSTALLED

@@ -14,7 +14,7 @@ import bootstrap
 from bootstrap.constants.objects import CONTROL_PLANE, JOIN_MANIFEST, JOIN_MANIFEST_KEY
 from bootstrap.constants.paths import KUBELET_REGISTRATION
 from bootstrap.errors import BadUse, Refused
-from bootstrap.operations.apply import Intent
+from bootstrap.operations.intent import Intent
 from bootstrap.operations.made_server import check_may_join, made_server
 from bootstrap.phases.node_metadata import node_patch
 from bootstrap.spec.join_manifest import parse_description

@@ -15,7 +15,8 @@ from bootstrap.engine.plan import Plan, Planned
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.facts.model import DiskFacts, EtcdFacts, EtcdMemberFacts, UnitFacts, World
 from bootstrap.image.bundle import Bundle
-from bootstrap.operations.apply import Intent, intent_of, prepare
+from bootstrap.operations.intent import Intent, intent_of
+from bootstrap.operations.planning import prepare
 from bootstrap.phases.etcd.membership import founder_of
 from bootstrap.phases.kubeconfig import admin_kubeconfig
 from bootstrap.pki.kubeconfig import write_kubeconfig

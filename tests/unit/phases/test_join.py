@@ -14,7 +14,7 @@ from bootstrap.clients import tunnel as ways
 from bootstrap.clients.kubernetes_errors import KubeError
 from bootstrap.clients.tunnel import ApiServers
 from bootstrap.inventory.model import Role
-from bootstrap.operations.apply import Intent
+from bootstrap.operations.intent import Intent
 from bootstrap.phases import kubelet as steps
 from bootstrap.phases.kubelet import join
 from bootstrap.pki.token import Token

@@ -14,7 +14,8 @@ from bootstrap.engine.plan import Planned
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.facts.model import DiskFacts, PodFacts, World
 from bootstrap.facts.pods import pods_to_move
-from bootstrap.operations.apply import Intent, intent_of, leaves, prepare
+from bootstrap.operations.intent import Intent, intent_of, leaves
+from bootstrap.operations.planning import prepare
 from bootstrap.phases.kubeconfig import admin_kubeconfig
 from bootstrap.phases.leave.checks import ASKED, PRUNED, notes, pruned
 from bootstrap.phases.node_metadata import differences, node_patch

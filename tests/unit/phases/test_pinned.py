@@ -12,7 +12,8 @@ import pytest
 from bootstrap.errors import ClusterupError
 from bootstrap.facts.model import World
 from bootstrap.inventory.load import parse_inventory
-from bootstrap.operations.apply import Intent, intent_of, prepare
+from bootstrap.operations.intent import Intent, intent_of
+from bootstrap.operations.planning import prepare
 from bootstrap.phases.kubeconfig import admin_kubeconfig
 from bootstrap.phases.pinned import pin
 from bootstrap.pki.kubeconfig import write_kubeconfig

@@ -17,7 +17,8 @@ from bootstrap.errors import ClusterupError
 from bootstrap.facts.model import DiskFacts, PodFacts, World
 from bootstrap.inventory.load import parse_inventory
 from bootstrap.inventory.model import Inventory
-from bootstrap.operations.apply import Intent, intent_of, leaves, prepare
+from bootstrap.operations.intent import Intent, intent_of, leaves
+from bootstrap.operations.planning import prepare
 from bootstrap.phases.kubeconfig import admin_kubeconfig
 from bootstrap.phases.leave.checks import notes, pruned
 from bootstrap.phases.node_metadata import ROLE_TAINT, given_by, given_to, node_patch, taints_on

@@ -13,7 +13,8 @@ from bootstrap.facts.model import DiskFacts, World
 from bootstrap.facts.node import Wanted, parse_facts
 from bootstrap.image.bundle import Artifact, Bundle, Partition, Segment
 from bootstrap.image.configuration import configuration_image
-from bootstrap.operations.apply import Intent, installation_of, prepare
+from bootstrap.operations.intent import Intent
+from bootstrap.operations.planning import installation_of, prepare
 from bootstrap.phases.prepared import Prepared
 from tests.helpers.worlds import facts, intent, keeping
 

@@ -14,7 +14,8 @@ from bootstrap.engine.plan import Plan
 from bootstrap.errors import Refused
 from bootstrap.facts.model import World
 from bootstrap.machine.units import NodeFile
-from bootstrap.operations.apply import Intent, intent_of, prepare
+from bootstrap.operations.intent import Intent, intent_of
+from bootstrap.operations.planning import prepare
 from bootstrap.phases.kubeconfig import admin_kubeconfig
 from bootstrap.pki.kubeconfig import write_kubeconfig
 from tests.helpers.worlds import finished_world, intent, written

@@ -14,7 +14,7 @@ import pytest
 from bootstrap.constants.objects import JOIN_MANIFEST, JOIN_MANIFEST_KEY
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.inventory.load import parse_inventory
-from bootstrap.operations.apply import Intent, intent_of
+from bootstrap.operations.intent import Intent, intent_of
 from bootstrap.pki.sshkeys import new_ssh_key
 from bootstrap.spec.join_manifest import AgentDescription, parse_description, units_of
 from bootstrap.spec.join_manifest_build import access_objects, describe_agent

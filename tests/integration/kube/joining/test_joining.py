@@ -28,7 +28,7 @@ from bootstrap.joining.discovery import Discovered, ServerUrl, discover
 from bootstrap.joining.node import Joining, Machine, described_agent, joining_of, token_client
 from bootstrap.joining.plan import _refusals_told
 from bootstrap.joining.preflight import token_problems
-from bootstrap.operations.apply import Intent
+from bootstrap.operations.intent import Intent
 from bootstrap.pki.kubeconfig import client_kubeconfig, token_kubeconfig, write_kubeconfig
 from bootstrap.pki.token import Token, ca_pin, new_token, token_secret
 from bootstrap.pki.x509 import Usage, issue

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from bootstrap.adopt.fetch import Found
-from bootstrap.cli.common import intent_of_file
 from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.engine.lock import Patience
 from bootstrap.errors import ClusterupError, Refused
@@ -20,6 +19,7 @@ from bootstrap.inventory.model import Ssh
 from bootstrap.joining.discovery import Discovered, ServerUrl, discover
 from bootstrap.joining.node import Machine, token_client
 from bootstrap.joining.server import Prospect, claim, keep, opened_with, prospect_of, state_to_look_with, used_here
+from bootstrap.operations.reading import intent_of_file
 from bootstrap.pki.sealed import seal
 from bootstrap.pki.token import Token, ca_pin, new_token, parse_token
 from bootstrap.spec.cluster_objects import cluster_objects

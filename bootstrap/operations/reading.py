@@ -1,49 +1,29 @@
-"""What several commands do before and after their own work: read the inventory, open the ways, merge a kubeconfig.
-
-Imported by commands when they run: it is not quick.
-"""
+"""What is read before a command: the inventory, the state of its cluster, and who belongs to it."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 
-import typer
-
-from bootstrap.adopt.adopt import bundle_of_nodes
 from bootstrap.adopt.fetch import read_server
-from bootstrap.clients.kubernetes import KubeClient
-from bootstrap.clients.tunnel import AGAIN_SECONDS, ASKED_SECONDS, ApiServers, any_api
-from bootstrap.connect.ssh import Ask, OpenNode, opener
-from bootstrap.engine.connections import Connections
-from bootstrap.engine.events import Observer, nobody
-from bootstrap.engine.logged import LoggedTransport
-from bootstrap.engine.patience import until
+from bootstrap.adopt.state import bundle_of_nodes
+from bootstrap.engine.events import nobody
 from bootstrap.engine.saved import SavedPlan, saved_plan
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.inventory.load import Written, read_inventory
-from bootstrap.inventory.model import Inventory
-from bootstrap.operations.apply import Intent, intent_of, leaves
+from bootstrap.operations.connections import connections_of
+from bootstrap.operations.intent import Intent, intent_of, leaves
 from bootstrap.operations.stale_plan import about, facts_as_data
-from bootstrap.outside import on_one_line
-from bootstrap.phases.kubeconfig import admin_kubeconfig, kubeconfig_beside
+from bootstrap.phases.kubeconfig import kubeconfig_beside
 from bootstrap.phases.leave.checks import notes, pruned
 from bootstrap.phases.prepared import Prepared
-from bootstrap.pki.kubeconfig import merge_kubeconfig, own_kubeconfig
 from bootstrap.pki.store import read_if_there
-from bootstrap.spec.topology import endpoint_of
 from bootstrap.state.cluster import ClusterState, state_to_look_at
 from bootstrap.state.joiner import require_operator
 from bootstrap.state.membership import Roll, read_roll
 
-# How long servers that are asked over SSH may take to have an API server that is ready.
-ANSWER_SECONDS = 10.0
-
 AUTHORITY = "pki/ca.crt"
-
-
 StateOf = Callable[[str], ClusterState]
 
 
@@ -123,73 +103,3 @@ def notes_of(intent: Intent, prepared: Prepared) -> list[str]:
 def saved_plan_of(intent: Intent, inventory: Path, prepared: Prepared) -> SavedPlan:
     """The plan as it is saved, and as a saved one is compared with what is so now."""
     return saved_plan(prepared.plan, about=about(intent, inventory), facts=facts_as_data(prepared.world))
-
-
-def person() -> Ask | None:
-    """Whom to ask about host keys: the person on the terminal, or nobody where there is none."""
-    return (lambda question: typer.confirm(on_one_line(question))) if sys.stdin.isatty() else None
-
-
-@contextmanager
-def connections_of(
-    intent: Intent, observe: Observer, ask: Ask | None = None, through: Callable[[OpenNode], OpenNode] = lambda way: way
-) -> Iterator[Connections]:
-    """The ways into the nodes. `ask` is asked about host keys that nothing is known of; without it they are refused.
-    `through` makes something else of what opens a node over SSH."""
-    with connections_to(intent.everybody, intent.state, observe, ask, through) as connections:
-        yield connections
-
-
-@contextmanager
-def connections_to(
-    inventory: Inventory,
-    state: ClusterState,
-    observe: Observer,
-    ask: Ask | None = None,
-    through: Callable[[OpenNode], OpenNode] = lambda way: way,
-) -> Iterator[Connections]:
-    """As `connections_of`, for an inventory of which nothing more than its nodes is needed."""
-    open_node = through(opener(inventory, state, ask))
-    connections = Connections(lambda name: LoggedTransport(open_node(name), observe))
-    try:
-        yield connections
-    finally:
-        connections.close_all()
-
-
-@contextmanager
-def endpoint_client(intent: Intent) -> Iterator[KubeClient]:
-    """A client of the API at the endpoint of the kubeconfig, verified for that name, as kubectl does it."""
-    host, port = endpoint_of(intent.inventory)
-    keys = intent.keys
-    with KubeClient(
-        host, port, ca_pem=keys.pki.ca.cert_pem, client=keys.admin, server_name=host, timeout=30.0
-    ) as client:
-        yield client
-
-
-@contextmanager
-def reachable_client(intent: Intent) -> Iterator[KubeClient]:
-    """A client of the API at the kubeconfig's endpoint, or, where that does not answer, through the first server that
-    is reached over SSH. Raises ClusterupError where no server answers."""
-    host, port = endpoint_of(intent.inventory)
-    with ExitStack() as stack:
-        client = stack.enter_context(endpoint_client(intent))
-        if not client.ready():
-            typer.echo(f"the API does not answer at {host}:{port}: asking the servers over SSH", err=True)
-            servers = ApiServers(intent.inventory.cluster.name, tuple(intent.servers), intent.keys)
-            connections = stack.enter_context(connections_of(intent, nobody, person()))
-            client = until(
-                lambda: stack.enter_context(any_api(connections, servers)),
-                what="an API server that answers",
-                seconds=ANSWER_SECONDS,
-                every=AGAIN_SECONDS,
-            )
-        yield client.within(ASKED_SECONDS)
-
-
-def merge_into_own(intent: Intent) -> None:
-    """Put the cluster into the person's own kubeconfig, as its current context, and say so."""
-    place = own_kubeconfig()
-    merge_kubeconfig(place, admin_kubeconfig(intent.inventory, intent.keys))
-    typer.echo(f"{place}: its current context is {intent.inventory.cluster.name} now", err=True)

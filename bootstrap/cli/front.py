@@ -1,0 +1,177 @@
+"""How commands show an operation on the terminal, ask a person, and end.
+
+Imported by commands when they run: it is not quick.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from bootstrap.cli.options import How, Output, PlanOutput
+from bootstrap.cli.typed import typed
+from bootstrap.engine.cancellation import Cancellation
+from bootstrap.engine.events import Observer, nobody
+from bootstrap.errors import ErrorGroup, Interrupted, Refused
+from bootstrap.inventory.model import Inventory
+from bootstrap.operations.program import Program
+from bootstrap.operations.reading import notes_of
+from bootstrap.outside import on_one_line
+from bootstrap.phases.kubeconfig import admin_kubeconfig
+from bootstrap.pki.kubeconfig import merge_kubeconfig, own_kubeconfig
+from bootstrap.signals import handled
+from bootstrap.ui.jsonl import JsonObserver
+from bootstrap.ui.plain import Detail, PlainObserver
+from bootstrap.ui.words import plan_lines, report_lines
+
+if TYPE_CHECKING:
+    from bootstrap.connect.ssh import Ask
+    from bootstrap.operations.intent import Intent
+    from bootstrap.operations.session import Ran, Session
+    from bootstrap.phases.prepared import Prepared
+
+
+def program_of(how: How) -> Program:
+    """The command that was typed, as whoever has an operation done."""
+    return Program(
+        command=typed(sys.argv[1:]),
+        shows=_shows(how),
+        say=say,
+        ask=person(),
+        stops=stopping,
+        parallel=how.parallel,
+    )
+
+
+def say(text: str) -> None:
+    """Tell the person something that is no result."""
+    typer.echo(text, err=True)
+
+
+def person() -> Ask | None:
+    """Whom to ask about host keys: the person on the terminal, or nobody where there is none."""
+    return (lambda question: typer.confirm(on_one_line(question))) if sys.stdin.isatty() else None
+
+
+def show_plan(prepared: Prepared, how: How) -> None:
+    """The plan, where a person reads."""
+    if how.output is Output.TEXT:
+        typer.echo("\n".join(plan_lines(prepared.plan, prepared.world.unreachable)))
+
+
+def show_notes(intent: Intent, prepared: Prepared) -> None:
+    """What a person has to know of the nodes that leave, and of the bundle."""
+    tell(notes_of(intent, prepared))
+
+
+def tell(notes: Iterable[str]) -> None:
+    """What a person should know, a line each."""
+    for note in notes:
+        say(on_one_line(f"note: {note}"))
+
+
+def stop_for_problems(prepared: Prepared) -> None:
+    """Say which nodes can't be reached, and stop when something speaks against going on."""
+    for error in prepared.world.unreachable.values():
+        say(str(error))
+    if prepared.problems:
+        raise ErrorGroup(prepared.problems)
+    if not prepared.world.anything_found:
+        raise typer.Exit(1)
+
+
+def confirm(question: str, refused: Refused) -> None:
+    """Ask; anything but yes ends the command. Raises `refused` where nobody is there to ask."""
+    if not sys.stdin.isatty():
+        raise refused
+    if not typer.confirm(on_one_line(question)):
+        raise typer.Exit(1)
+
+
+def confirm_erasing() -> None:
+    """Ask whether the disks named before may be erased. Raises Refused where nobody can be asked."""
+    confirm("The disks named above are erased. Go on?", nobody_to_ask("disks would be erased", "apply"))
+
+
+def nobody_to_ask(what: str, step: str, hint: str = "read the plan, then run it with --yes") -> Refused:
+    """What to say where something needs a yes and no terminal is there."""
+    return Refused(
+        f"{what} and nobody is there to ask",
+        step=step,
+        tried="ask on the terminal",
+        got="standard input is none",
+        hint=hint,
+    )
+
+
+def show_end(session: Session, ran: Ran, how: How) -> None:
+    """How a run ended: what failed, how each node stands, and how to go on."""
+    lines = report_lines(ran.report, ran.unreachable, session.again)
+    typer.echo("\n".join(lines), err=how.output is Output.JSON)
+
+
+def finish(session: Session, ran: Ran, how: How) -> None:
+    """Say how it ended. Raises typer.Exit where not all of it was done, LockLost."""
+    show_end(session, ran, how)
+    session.raise_if_lost(ran)
+    if ran.exit_code:
+        raise typer.Exit(ran.exit_code)
+
+
+def was_interrupted(end: typer.Exit) -> bool:
+    """Whether a run ended because a person stopped it."""
+    return end.exit_code == Interrupted.exit_code
+
+
+def merge_into_own(intent: Intent) -> None:
+    """Put the cluster into the person's own kubeconfig, as its current context, and say so."""
+    place = own_kubeconfig()
+    merge_kubeconfig(place, admin_kubeconfig(intent.inventory, intent.keys))
+    say(f"{place}: its current context is {intent.inventory.cluster.name} now")
+
+
+@contextmanager
+def stopping(cancellation: Cancellation) -> Iterator[None]:
+    """Ctrl-C once, or SIGTERM: begin nothing new. Twice: end what is under way too."""
+
+    def pressed(*_: object) -> None:
+        if cancellation.interrupted.is_set():
+            cancellation.abort.set()
+        else:
+            cancellation.interrupted.set()
+            sys.stderr.write("\nfinishing what has begun; press Ctrl-C again to stop now\n")
+
+    with handled((signal.SIGINT, signal.SIGTERM), pressed):
+        yield
+
+
+def _shows(how: How) -> Callable[[Inventory], AbstractContextManager[Observer]]:
+    detail = Detail.COMMANDS if how.verbose else Detail.STEPS
+    return lambda inventory: observed(inventory, how.output, detail)
+
+
+@contextmanager
+def observed(inventory: Inventory, output: Output | PlanOutput, detail: Detail) -> Iterator[Observer]:
+    """Who shows what happens: live lines on a terminal, plain ones elsewhere, JSON for machines; nobody where one YAML
+    document is all that may be written."""
+    if output in (Output.JSON, PlanOutput.JSON):
+        yield JsonObserver(sys.stdout.write)
+    elif output is PlanOutput.YAML:
+        yield nobody
+    elif sys.stdout.isatty():
+        from bootstrap.ui.live import LiveObserver
+        from bootstrap.ui.terminal import SafeConsole, moves_its_cursor
+
+        console = SafeConsole()
+        if not moves_its_cursor(console):
+            yield PlainObserver(sys.stdout.write, detail)
+            return
+        with LiveObserver(console, [node.name for node in inventory.nodes], detail) as live:
+            yield live
+    else:
+        yield PlainObserver(sys.stdout.write, detail)

@@ -1,0 +1,88 @@
+"""What an inventory comes to: every node as it should be, and what is kept of the cluster here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bootstrap.image.bundle import Bundle
+from bootstrap.inventory.model import Inventory
+from bootstrap.locks import steady
+from bootstrap.machine.objects import Manifest
+from bootstrap.phases.leave.checks import Leaving, with_entries
+from bootstrap.spec.cluster_objects import cluster_objects, kept
+from bootstrap.spec.join_manifest_build import agent_objects
+from bootstrap.spec.node import Desired, desired_nodes
+from bootstrap.spec.topology import joined_at
+from bootstrap.state.cluster import ClusterState
+from bootstrap.state.credentials import OperatorKeys, operator_keys
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What an inventory comes to: every node as it should be, the cluster's own objects, and where the kubeconfig
+    goes. `written` is the inventory's file as it was read, `places` says where in it each node stands, and the cluster
+    under the empty name. `leaving` are nodes that it does not have, and that are to leave the cluster."""
+
+    inventory: Inventory
+    state: ClusterState
+    bundle: Bundle
+    keys: OperatorKeys
+    nodes: dict[str, Desired]
+    objects: tuple[Manifest, ...]
+    kubeconfig: Path
+    written: bytes = field(repr=False)
+    places: Mapping[str, str] = field(default_factory=dict)
+    leaving: tuple[Leaving, ...] = ()
+
+    @property
+    def everybody(self) -> Inventory:
+        """The inventory, and the entries that those who leave had in it."""
+        return with_entries(self.inventory, self.leaving)
+
+    @property
+    def servers(self) -> list[str]:
+        """The servers that have a network."""
+        return [node.name for node in self.inventory.networked_servers]
+
+
+def intent_of(
+    inventory: Inventory,
+    state: ClusterState,
+    bundle: Bundle,
+    kubeconfig: Path,
+    *,
+    written: bytes,
+    places: Mapping[str, str] | None = None,
+) -> Intent:
+    """What the inventory comes to; `written` and `places` as in `Intent`. Keys and certificates that are not there yet
+    are made in memory; the state stays as it is (see `ClusterState.keep_made`)."""
+    with steady(state.keys_lock):
+        keys = operator_keys(state)
+        nodes = desired_nodes(inventory, written, state, bundle, keys)
+        described = agent_objects(inventory, state, bundle, keys)
+    host, port = joined_at(inventory)
+    return Intent(
+        inventory=inventory,
+        state=state,
+        bundle=bundle,
+        keys=keys,
+        nodes=nodes,
+        objects=tuple(
+            kept(manifest)
+            for manifest in (
+                *cluster_objects(f"https://{host}:{port}", keys.pki.ca.cert_pem, inventory, bundle.kubernetes_version),
+                *described,
+            )
+        ),
+        kubeconfig=kubeconfig,
+        written=written,
+        places=places or {},
+    )
+
+
+def leaves(intent: Intent, *leaving: Leaving) -> Intent:
+    """The same, and that nodes leave which it does not have."""
+    return dataclasses.replace(intent, leaving=leaving)
