@@ -23,7 +23,7 @@ from bootstrap.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from bootstrap.facts.model import World
+    from bootstrap.facts.model import ClusterFacts
     from bootstrap.operations.intent import Intent
     from bootstrap.phases.leave.checks import Leaving
 
@@ -108,7 +108,7 @@ def remove(
         raise typer.Exit(3)
 
 
-def _confirm(leaving: Leaving, cluster: str, world: World) -> None:
+def _confirm(leaving: Leaving, cluster: str, world: ClusterFacts) -> None:
     from bootstrap.cli.front import confirm, nobody_to_ask
     from bootstrap.phases.leave.checks import fate_of
 

@@ -262,7 +262,7 @@ class EtcdClient:
             step="etcd",
             tried=f"{what} at {self._where}",
             got=got,
-            hint="look at `journalctl -u etcd` on the node; applying again goes on from here",
+            hint="look at `journalctl -u etcd` on the node; run the command again: it goes on from here",
         )
 
 

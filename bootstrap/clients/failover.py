@@ -57,7 +57,8 @@ class AnyMember:
             step="lock",
             tried=f"ask etcd on {', '.join(way.server for way in self._ways)}",
             got="; ".join(said) or "there is no server",
-            hint="a majority of the servers has to be up: look at `journalctl -u etcd` on them, then apply again",
+            hint="a majority of the servers has to be up: look at `journalctl -u etcd` on them, then run the command "
+            "again",
         )
 
     def close(self) -> None:

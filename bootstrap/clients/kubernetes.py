@@ -381,7 +381,7 @@ class KubeClient:
             step="kubernetes",
             tried=f"{tried} at {self._where}",
             got=got,
-            hint="look at `journalctl -u kube-apiserver` on a server; applying again goes on from here",
+            hint="look at `journalctl -u kube-apiserver` on a server; run the command again: it goes on from here",
         )
 
 

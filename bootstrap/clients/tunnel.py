@@ -86,7 +86,7 @@ def any_api(context: Context | Connections, servers: ApiServers) -> Iterator[Kub
         "no API server answers",
         tried=f"/readyz on {', '.join(servers.names)}",
         got="; ".join(said),
-        hint="look at `journalctl -u kube-apiserver -u etcd` on a server; applying again goes on from here",
+        hint="look at `journalctl -u kube-apiserver -u etcd` on a server; run the command again: it goes on from here",
     )
 
 

@@ -62,6 +62,9 @@ class Action(Generic[Facts]):
     must be done before, where they are planned at all. `check` returns why it has to be done, or None when
     it is already true. Actions with the same `exclusive` name never run at the same time. `wanted_by` is where a
     person wrote down what the action brings about ("lab.yaml:12").
+
+    What it does to its node: `erases` is the disk that it erases, in words; `restarts` are the services that it may
+    restart; `uses` are the names of the bundle's artifacts that it brings.
     """
 
     id: str
@@ -74,3 +77,11 @@ class Action(Generic[Facts]):
     needs: tuple[str, ...] = ()
     exclusive: str | None = None
     wanted_by: str = ""
+    erases: str = ""
+    restarts: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The id without the node, as a list of one node's actions names it."""
+        return self.id.removeprefix(f"{self.node}/") if self.node is not None else self.id

@@ -64,7 +64,7 @@ class Connections:
 
     def _go_on(self, node: str) -> None:
         if self._abandoned.is_set():
-            raise Interrupted("stopped", node=node, hint="apply again: it goes on from what is true by then")
+            raise Interrupted("stopped", node=node, hint="run the command again: it goes on from what is true by then")
 
     def _lock(self, node: str) -> threading.Lock:
         with self._guard:

@@ -85,5 +85,5 @@ class RunContext:
             node=self.action.node,
             step=self.action.step,
             tried=self.action.title,
-            hint="apply again: it goes on from what is true by then",
+            hint="run the command again: it goes on from what is true by then",
         )

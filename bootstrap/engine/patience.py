@@ -13,7 +13,7 @@ from typing import TypeVar
 from bootstrap.errors import ClusterupError
 
 T = TypeVar("T")
-LOOK = "look at the node's journal, then apply again: it goes on from here"
+LOOK = "look at the node's journal, then run the command again: it goes on from here"
 
 
 class TooLate(ClusterupError):

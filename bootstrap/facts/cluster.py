@@ -8,11 +8,22 @@ from typing import TypeVar
 
 from bootstrap.clients.etcd import healthy_voter
 from bootstrap.clients.tunnel import api_at, etcd_at
+from bootstrap.connect.console_login import RunsInstalled
 from bootstrap.constants.objects import KEPT_LABEL, UNWANTED
 from bootstrap.engine.connections import Connections
+from bootstrap.engine.gather import Gathered
 from bootstrap.engine.pool import asking
 from bootstrap.errors import ClusterupError
-from bootstrap.facts.model import ApiFacts, EtcdFacts, EtcdMemberFacts, NodeFacts, PodFacts
+from bootstrap.facts.model import (
+    ApiFacts,
+    EtcdFacts,
+    EtcdMemberFacts,
+    NodeFacts,
+    OnConsole,
+    PodFacts,
+    Seen,
+    Unreachable,
+)
 from bootstrap.facts.pods import pods_to_move
 from bootstrap.machine.objects import Manifest, is_ready, object_key
 from bootstrap.state.credentials import OperatorKeys
@@ -26,6 +37,20 @@ moment whenever etcd chooses another leader, and a plan made in that moment woul
 AGAIN_SECONDS = 1.0
 ROUNDS = 2
 """How often all that run are asked at least: a slow machine may need the whole of that time for one answer."""
+
+
+def all_seen(names: Sequence[str], found: Gathered[NodeFacts]) -> dict[str, Seen]:
+    """What was seen of each node, over its console too, in the order of `names`."""
+    return {name: _on_console(found.errors.get(name)) or reached(name, found) for name in names}
+
+
+def reached(name: str, found: Gathered[NodeFacts]) -> Seen:
+    """What a node said of itself over SSH, or that it was not reached."""
+    return found.values.get(name) or Unreachable(found.errors[name])
+
+
+def _on_console(error: ClusterupError | None) -> OnConsole | None:
+    return OnConsole(error.configuration) if isinstance(error, RunsInstalled) else None
 
 
 def read_etcd(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from bootstrap.errors import ClusterupError
@@ -123,24 +124,68 @@ class ApiFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """Everything that is known. `etcd` and `api` are None where nothing answers (yet).
+class OnConsole:
+    """A node without a network whose console shows our installed system: the SHA-256 of the `configuration` that it was
+    started with, or why it has none. Nobody logs in there, so that nothing else is known of it."""
 
-    `on_console` are nodes without a network whose console shows our installed system: the SHA-256 of the configuration
-    that it was started with, or why it has none. Nobody logs in there, so that nothing else is known of them.
+    configuration: str
 
-    `leaving` are nodes that are to leave the cluster and can be reached; `away` those of them that can't, and why.
-    """
 
-    nodes: Mapping[str, NodeFacts]
-    unreachable: Mapping[str, ClusterupError] = field(default_factory=dict)
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """A node of which nothing is known, and why."""
+
+    error: ClusterupError
+
+
+Seen = NodeFacts | OnConsole | Unreachable
+"""What was seen of a node."""
+
+
+@dataclass(frozen=True)
+class ClusterFacts:
+    """All that is known. `seen` has every node that was looked at, `going` those of them that are to leave. `etcd`
+    and `api` are None where nothing answers (yet)."""
+
+    seen: Mapping[str, Seen]
     etcd: EtcdFacts | None = None
     api: ApiFacts | None = None
-    on_console: Mapping[str, str] = field(default_factory=dict)
-    leaving: Mapping[str, NodeFacts] = field(default_factory=dict)
-    away: Mapping[str, ClusterupError] = field(default_factory=dict)
+    going: frozenset[str] = frozenset()
+
+    @cached_property
+    def nodes(self) -> Mapping[str, NodeFacts]:
+        """The nodes that stay and were reached."""
+        return self._reached(frozenset(self.seen) - self.going)
+
+    @cached_property
+    def unreachable(self) -> Mapping[str, ClusterupError]:
+        """Why nodes that stay were not reached."""
+        return self._errors(frozenset(self.seen) - self.going)
+
+    @cached_property
+    def on_console(self) -> Mapping[str, str]:
+        """The configurations of nodes that are known by their consoles alone."""
+        return {name: found.configuration for name, found in self.seen.items() if isinstance(found, OnConsole)}
+
+    @cached_property
+    def leaving(self) -> Mapping[str, NodeFacts]:
+        """The nodes that are to leave and were reached."""
+        return self._reached(self.going)
+
+    @cached_property
+    def away(self) -> Mapping[str, ClusterupError]:
+        """Why nodes that are to leave were not reached."""
+        return self._errors(self.going)
 
     @property
     def anything_found(self) -> bool:
         """Whether at least one machine showed what it is."""
         return bool(self.nodes or self.on_console)
+
+    def _reached(self, names: Collection[str]) -> Mapping[str, NodeFacts]:
+        return {name: found for name, found in self.seen.items() if name in names and isinstance(found, NodeFacts)}
+
+    def _errors(self, names: Collection[str]) -> Mapping[str, ClusterupError]:
+        return {
+            name: found.error for name, found in self.seen.items() if name in names and isinstance(found, Unreachable)
+        }

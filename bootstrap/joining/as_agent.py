@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from bootstrap.connect.entry import over_ssh
 from bootstrap.engine.events import Observer
 from bootstrap.engine.lock import Patience, file_lock
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts
 from bootstrap.joining.node import Joining
 from bootstrap.joining.plan import look_at, prepare_join
 from bootstrap.operations.program import Program
@@ -32,7 +32,7 @@ class AgentJoin:
         """What the machine is, what speaks against going on, and what would be done."""
         joining, connections = self.joining, self.session.connections
 
-        def seen(observe: Observer) -> World:
+        def seen(observe: Observer) -> ClusterFacts:
             return look_at(joining, connections, observe)
 
         return self.session.looked(seen, lambda world: prepare_join(joining, world, connections, wipe=wipe))

@@ -13,7 +13,7 @@ from bootstrap.engine.lock import Patience
 from bootstrap.engine.plan import make_plan
 from bootstrap.engine.run import State
 from bootstrap.errors import ClusterupError
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts
 from bootstrap.image.bundle import Bundle
 from bootstrap.joining.discovery import Discovered
 from bootstrap.joining.preflight import ADVICE
@@ -75,7 +75,7 @@ class ServerLook:
         """What is there, what speaks against going on, and what would be done."""
         applying = self.applying
 
-        def further(world: World) -> list[ClusterupError]:
+        def further(world: ClusterFacts) -> list[ClusterupError]:
             return server_problems(self.join.prospect, applying.intent, world, applying.session.connections)
 
         return applying.prepared(self.join.wipe, ADVICE, further)
@@ -119,7 +119,7 @@ def applying_server(join: ServerJoin, program: Program, patience: Patience) -> I
         yield applying
 
 
-def take_back(join: ServerJoin, applying: Applying, world: World) -> tuple[list[ClusterupError], str]:
+def take_back(join: ServerJoin, applying: Applying, world: ClusterFacts) -> tuple[list[ClusterupError], str]:
     """Take the learner out of etcd that a failed join has left: what went wrong with that, and how it stands."""
     prospect, told = join.prospect, TakenBack()
     name = prospect.node.name

@@ -21,18 +21,19 @@ from bootstrap.engine.events import Observer
 from bootstrap.engine.gather import gather
 from bootstrap.engine.plan import make_plan
 from bootstrap.errors import ClusterupError, Refused
-from bootstrap.facts.model import ApiFacts, World
+from bootstrap.facts.cluster import all_seen
+from bootstrap.facts.model import ApiFacts, ClusterFacts
 from bootstrap.facts.node import read_node
 from bootstrap.joining.node import STEP, Joining, installation_for
 from bootstrap.joining.preflight import ADVICE, machine_problems, same_machine, token_problems, way_problems
 from bootstrap.machine.objects import is_ready
 from bootstrap.operations.planning import bundle_problems
 from bootstrap.phases.deploy import commands
+from bootstrap.phases.deploy.commands import stop_units
 from bootstrap.phases.deploy.deploy import deploy_actions
 from bootstrap.phases.deploy.services import begin_units, put_files, units_run
 from bootstrap.phases.install.install import disks_written, install_actions
 from bootstrap.phases.kubelet import READY_SECONDS, bootstrap_file, has_certificate, join_reason
-from bootstrap.phases.leave.commands import stop_units
 from bootstrap.phases.preflight import preflight
 from bootstrap.phases.prepared import Prepared
 from bootstrap.phases.reasons import judged
@@ -57,7 +58,7 @@ def own_node(name: str) -> Command:
     return Command.of("look at the Node", _OWN_NODE, KUBERNETES_CA, KUBELET_CERTIFICATE, url)
 
 
-def look_at(joining: Joining, connections: Connections, observe: Observer) -> World:
+def look_at(joining: Joining, connections: Connections, observe: Observer) -> ClusterFacts:
     """The facts of the machine, and the Node that has its name already. Raises KubeError."""
     name = joining.node.name
 
@@ -69,10 +70,10 @@ def look_at(joining: Joining, connections: Connections, observe: Observer) -> Wo
         node = api.get("Node", name)
     objects = {f"Node/{name}": node} if node is not None else {}
     ready = {name: is_ready(node)} if node is not None else {}
-    return World(found.values, found.errors, api=ApiFacts(ready, objects))
+    return ClusterFacts(all_seen([name], found), api=ApiFacts(ready, objects))
 
 
-def prepare_join(joining: Joining, world: World, connections: Connections, *, wipe: bool) -> Prepared:
+def prepare_join(joining: Joining, world: ClusterFacts, connections: Connections, *, wipe: bool) -> Prepared:
     """What would make the machine a node of the cluster, and all that speaks against it."""
     name, image = joining.node.name, joining.bundle.artifact("os")
     may_be_wiped = frozenset({name} if wipe else ())
@@ -99,7 +100,7 @@ def prepare_join(joining: Joining, world: World, connections: Connections, *, wi
     return Prepared(world, tuple(problems), plan)
 
 
-def token_join_actions(joining: Joining) -> list[Action[World]]:
+def token_join_actions(joining: Joining) -> list[Action[ClusterFacts]]:
     """The action that makes the machine a Ready node of the cluster."""
     name = joining.node.name
     return [

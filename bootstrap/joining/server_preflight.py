@@ -10,7 +10,7 @@ from bootstrap.constants.ports import API_PORT, ETCD_PEER_PORT
 from bootstrap.engine.connections import Connections
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.facts.cluster import read_well
-from bootstrap.facts.model import EtcdMemberFacts, World
+from bootstrap.facts.model import ClusterFacts, EtcdMemberFacts
 from bootstrap.image.bundle import Bundle, bundle_of
 from bootstrap.inventory.model import Node
 from bootstrap.joining.node import STEP
@@ -43,7 +43,9 @@ def check_same_bundle(handover: Handover, bundle: Bundle) -> None:
         )
 
 
-def server_problems(prospect: Prospect, intent: Intent, world: World, connections: Connections) -> list[ClusterupError]:
+def server_problems(
+    prospect: Prospect, intent: Intent, world: ClusterFacts, connections: Connections
+) -> list[ClusterupError]:
     """All that speaks against it, apart from what speaks against an apply."""
     node = prospect.node
     if node.name in world.unreachable:
@@ -75,7 +77,7 @@ def server_problems(prospect: Prospect, intent: Intent, world: World, connection
 
 
 def quorum_problems(
-    joins: str, servers: Sequence[Node], world: World, well: Collection[str]
+    joins: str, servers: Sequence[Node], world: ClusterFacts, well: Collection[str]
 ) -> Iterator[ClusterupError]:
     """Where one more server would make the quorum worse: somebody of it is missing already, or waits for a vote.
 
@@ -114,7 +116,7 @@ def quorum_problems(
             )
 
 
-def stale_problems(found: Found, servers: Sequence[Node], world: World) -> Iterator[ClusterupError]:
+def stale_problems(found: Found, servers: Sequence[Node], world: ClusterFacts) -> Iterator[ClusterupError]:
     """Where somebody has applied since the token was made: what was handed over would take that back."""
     files = {server.name: world.nodes[server.name].files.get(HANDOVER) for server in servers if _seen(server, world)}
     other = [name for name, sha256 in files.items() if sha256 != found.sha256]
@@ -129,11 +131,11 @@ def stale_problems(found: Found, servers: Sequence[Node], world: World) -> Itera
         )
 
 
-def _well(servers: Sequence[Node], intent: Intent, world: World, connections: Connections) -> frozenset[str]:
+def _well(servers: Sequence[Node], intent: Intent, world: ClusterFacts, connections: Connections) -> frozenset[str]:
     return read_well(world.nodes, [server.name for server in servers], connections, intent.keys)
 
 
-def _seen(server: Node, world: World) -> bool:
+def _seen(server: Node, world: ClusterFacts) -> bool:
     return server.name in world.nodes
 
 
@@ -141,7 +143,7 @@ def _called(member: EtcdMemberFacts) -> str:
     return member.name or ", ".join(member.peer_urls)
 
 
-def _unwell(name: str, servers: Sequence[str], world: World) -> str:
+def _unwell(name: str, servers: Sequence[str], world: ClusterFacts) -> str:
     if name in world.unreachable:
         error = world.unreachable[name]
         return f"{error.problem} ({error.got})" if error.got else error.problem

@@ -27,7 +27,7 @@ from bootstrap.engine.cancellation import Cancellation
 from bootstrap.engine.lock import Busy, Patience, file_lock, wait_for_turn
 from bootstrap.engine.run import Report, State
 from bootstrap.errors import ClusterupError, Interrupted
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts
 from bootstrap.holder import Holder
 from bootstrap.inventory.model import Inventory
 from bootstrap.lock.lease import LEASE_SECONDS, ClusterLock, LockLost
@@ -75,7 +75,7 @@ class Alone:
         self._held_up = False
         self._etcd_goes = False
 
-    def prepared(self, look: Callable[[], World], prepare: Callable[[World], Prepared]) -> Prepared:
+    def prepared(self, look: Callable[[], ClusterFacts], prepare: Callable[[ClusterFacts], Prepared]) -> Prepared:
         """What is to be done, planned on facts that no other apply changes meanwhile.
 
         Raises Refused that says who is at work when patience is at its end, Interrupted when the wait is aborted.
@@ -249,7 +249,7 @@ def etcd_on(server: str, open_node: Callable[[str], Transport], keys: OperatorKe
         transport.close()
 
 
-def etcd_runs(world: World, server: str) -> bool:
+def etcd_runs(world: ClusterFacts, server: str) -> bool:
     """Whether etcd runs on a server or is on its way, whatever it answers. Where it was never told who its members are
     it is neither: systemd only tries to start it, as on a server that was rebooted before it became a member."""
     facts = world.nodes.get(server)

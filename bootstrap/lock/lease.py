@@ -177,5 +177,6 @@ def _lost(problem: str, got: str | None) -> LockLost:
         step="lock",
         tried="keep its lease alive through every server in turn",
         got=got,
-        hint="nothing new was begun, because somebody else may be at work; apply again: it goes on from what is true",
+        hint="nothing new was begun, because somebody else may be at work; run the command again: it goes on from what "
+        "is true",
     )

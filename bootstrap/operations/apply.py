@@ -10,7 +10,7 @@ from bootstrap.connect.entry import over_consoles
 from bootstrap.engine.events import Observer
 from bootstrap.engine.lock import Patience, file_lock
 from bootstrap.errors import ClusterupError
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts
 from bootstrap.lock.guard import Alone, holding
 from bootstrap.operations.intent import Intent
 from bootstrap.operations.planning import look, prepare
@@ -20,7 +20,7 @@ from bootstrap.phases.preflight import BY_INVENTORY, Advice
 from bootstrap.phases.prepared import Prepared
 from bootstrap.state.membership import note_applied
 
-Further = Callable[[World], Sequence[ClusterupError]]
+Further = Callable[[ClusterFacts], Sequence[ClusterupError]]
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Applying:
         operation is at work on the cluster."""
         intent, session = self.intent, self.session
 
-        def seen(observe: Observer) -> World:
+        def seen(observe: Observer) -> ClusterFacts:
             return look(intent, session.connections, parallel=session.program.parallel, observe=observe)
 
-        def planned(world: World) -> Prepared:
+        def planned(world: ClusterFacts) -> Prepared:
             founded = session.hold.founded if session.hold is not None else None
             found = prepare(intent, world, wipe=wipe, founded=founded, advice=advice)
             return replace(found, problems=(*found.problems, *further(world)))

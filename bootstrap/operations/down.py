@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from bootstrap.connect.entry import over_ssh
 from bootstrap.engine.events import Observer
 from bootstrap.engine.lock import Patience
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts
 from bootstrap.lock.guard import Alone, alone
 from bootstrap.operations.program import Program
 from bootstrap.operations.session import Ran, Session
-from bootstrap.operations.teardown import Seen, Teardown, forget, look, prepare
+from bootstrap.operations.teardown import Survey, Teardown, forget, look, prepare
 from bootstrap.phases.prepared import Prepared
 
 
@@ -24,17 +24,17 @@ class TakingApart:
     told: Teardown
     session: Session
     hold: Alone
-    seen: Seen = field(init=False)
+    seen: Survey = field(init=False)
 
     def prepared(self) -> Prepared:
         """What is there and what would be done, under the cluster's lock where its etcd answers."""
         told, session = self.told, self.session
 
-        def seen(observe: Observer) -> World:
+        def seen(observe: Observer) -> ClusterFacts:
             self.seen = look(told, session.connections, parallel=session.program.parallel, observe=observe)
             return self.seen.world
 
-        def planned(_: World) -> Prepared:
+        def planned(_: ClusterFacts) -> Prepared:
             return prepare(told, self.seen)
 
         # Single nodes are no part of the cluster whose lock it is, and a cluster without keys can't be asked for it.

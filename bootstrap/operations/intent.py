@@ -11,13 +11,16 @@ from bootstrap.image.bundle import Bundle
 from bootstrap.inventory.model import Inventory
 from bootstrap.locks import steady
 from bootstrap.machine.objects import Manifest
+from bootstrap.phases.credentials import cluster_credentials, servers_credentials
 from bootstrap.phases.leave.checks import Leaving, with_entries
 from bootstrap.spec.cluster_objects import cluster_objects, kept
+from bootstrap.spec.credentials import ClusterCredentials
 from bootstrap.spec.join_manifest_build import agent_objects
 from bootstrap.spec.node import Desired, desired_nodes
 from bootstrap.spec.topology import joined_at
 from bootstrap.state.cluster import ClusterState
 from bootstrap.state.credentials import OperatorKeys, operator_keys
+from bootstrap.state.handover import handover_file, handover_of
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class Intent:
         return with_entries(self.inventory, self.leaving)
 
     @property
+    def credentials(self) -> ClusterCredentials:
+        """What every node of the cluster is given."""
+        return cluster_credentials(self.state, self.keys.pki)
+
+    @property
     def servers(self) -> list[str]:
         """The servers that have a network."""
         return [node.name for node in self.inventory.networked_servers]
@@ -61,8 +69,12 @@ def intent_of(
     are made in memory; the state stays as it is (see `ClusterState.keep_made`)."""
     with steady(state.keys_lock):
         keys = operator_keys(state)
-        nodes = desired_nodes(inventory, written, state, bundle, keys)
-        described = agent_objects(inventory, state, bundle, keys)
+        own = servers_credentials(inventory, bundle.kubernetes_minor, keys.pki, state)
+        cluster = cluster_credentials(state, keys.pki)
+        # It holds every certificate that was made for them.
+        handover = handover_file(handover_of(inventory, written, state, bundle))
+    nodes = desired_nodes(inventory, bundle, keys.pki, own, handover)
+    described = agent_objects(inventory, bundle, cluster)
     host, port = joined_at(inventory)
     return Intent(
         inventory=inventory,

@@ -58,7 +58,7 @@ def check_may_join(api: KubeClient, intent: Intent, name: str) -> None:
         )
     found = api.get("ConfigMap", AGENT, TOKENS_NAMESPACE)
     theirs = parse_description(str((found.get("data") or {}).get(AGENT_KEY))) if found else None
-    ours = describe_agent(intent.inventory, intent.state, intent.bundle, intent.keys)
+    ours = describe_agent(intent.inventory, intent.bundle, intent.credentials)
     if theirs is None or (theirs.payload, theirs.images) != (ours.payload, ours.images):
         raise Refused(
             "the cluster's nodes are not made of the bundle here",
@@ -74,7 +74,7 @@ def made_server(intent: Intent, name: str) -> bytes:
     desired = intent.nodes[name]
     if desired.handover is None:
         raise ClusterupError(f"nothing is handed over to {name}", node=name, step=STEP, hint="is it a server?")
-    base = describe_agent(intent.inventory, intent.state, intent.bundle, intent.keys)
+    base = describe_agent(intent.inventory, intent.bundle, intent.credentials)
     files = (*desired.files, *_identity(intent, name))
     described = dataclasses.replace(
         base,

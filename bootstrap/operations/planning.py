@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from bootstrap.clients.tunnel import ApiServers, load_clients
-from bootstrap.connect.console_login import RunsInstalled
 from bootstrap.connect.console_target import console_target
 from bootstrap.engine.action import Action
 from bootstrap.engine.connections import Connections
@@ -15,8 +14,8 @@ from bootstrap.engine.gather import gather
 from bootstrap.engine.plan import Plan, make_plan
 from bootstrap.engine.pool import asking
 from bootstrap.errors import ClusterupError, Refused
-from bootstrap.facts.cluster import read_api, read_etcd, read_pods, read_well
-from bootstrap.facts.model import World
+from bootstrap.facts.cluster import all_seen, reached, read_api, read_etcd, read_pods, read_well
+from bootstrap.facts.model import ClusterFacts
 from bootstrap.facts.node import read_node
 from bootstrap.image.bundle import Bundle, verify_bundle
 from bootstrap.image.configuration import EtcFile
@@ -31,14 +30,14 @@ from bootstrap.phases.keys import keys_action
 from bootstrap.phases.kubeconfig import kubeconfig_actions
 from bootstrap.phases.kubelet import join_actions
 from bootstrap.phases.leave.checks import leave_problems
-from bootstrap.phases.leave.leave import LEAVING_WANTED, around_those_who_leave, leave_actions
-from bootstrap.phases.node_metadata import node_actions
+from bootstrap.phases.leave.leave import LEAVING_WANTED, around_those_who_leave, departure, gone
+from bootstrap.phases.node_metadata import labelled, node_actions
 from bootstrap.phases.pinned import pin_problems, version_problems
 from bootstrap.phases.preflight import BY_INVENTORY, Advice, preflight
 from bootstrap.phases.prepared import Prepared
 from bootstrap.phases.reset.leftovers import left_over, other_authority
 from bootstrap.phases.rolling import one_after_the_other, serving
-from bootstrap.phases.scheduling import after_agents, for_now, opened, opened_first
+from bootstrap.phases.scheduling import before_labels, for_now, opened
 from bootstrap.spec.os_config import node_etc
 from bootstrap.state.cluster import INSTALLED
 
@@ -46,7 +45,7 @@ from bootstrap.state.cluster import INSTALLED
 KEPT_OPEN = 100
 
 
-def look(intent: Intent, connections: Connections, *, parallel: int, observe: Observer) -> World:
+def look(intent: Intent, connections: Connections, *, parallel: int, observe: Observer) -> ClusterFacts:
     """Read the facts of every node at once, then those of etcd and of the API. Nodes that can't be reached are in the
     world's `unreachable`, or in `away` where they are to leave."""
     names = [node.name for node in intent.inventory.nodes]
@@ -73,24 +72,18 @@ def look(intent: Intent, connections: Connections, *, parallel: int, observe: Ob
         members = [*intent.servers, *(name for name in leaving if name in found.values)]
         well = pool.submit(read_well, found.values, members, connections, intent.keys) if going else None
         pods = pool.submit(read_pods, nodes, intent.servers, connections, intent.keys, going) if going else None
-    failed = {name: found.errors[name] for name in names if name in found.errors}
-    seen = {name: error.configuration for name, error in failed.items() if isinstance(error, RunsInstalled)}
-    unreachable = {name: error for name, error in failed.items() if name not in seen}
     quorum, objects = etcd.result(), api.result()
-    return World(
-        nodes,
-        unreachable,
+    return ClusterFacts(
+        {**all_seen(names, found), **{name: reached(name, found) for name in leaving}},
         dataclasses.replace(quorum, well=well.result()) if quorum and well else quorum,
         dataclasses.replace(objects, pods=pods.result()) if objects and pods else objects,
-        seen,
-        leaving={name: found.values[name] for name in leaving if name in found.values},
-        away={name: found.errors[name] for name in leaving if name in found.errors},
+        frozenset(leaving),
     )
 
 
 def prepare(
     intent: Intent,
-    world: World,
+    world: ClusterFacts,
     *,
     wipe: frozenset[str],
     founded: Callable[[], None] | None = None,
@@ -124,8 +117,11 @@ def prepare(
 
 
 def all_actions(
-    intent: Intent, world: World, installing: Sequence[Action[World]], founded: Callable[[], None] | None = None
-) -> list[Action[World]]:
+    intent: Intent,
+    world: ClusterFacts,
+    installing: Sequence[Action[ClusterFacts]],
+    founded: Callable[[], None] | None = None,
+) -> list[Action[ClusterFacts]]:
     """Everything that may have to be done, in the order in which a person would tell it: `installing` first, which
     makes the nodes run the micro OS. `founded` is as for `prepare`."""
     inventory, servers = intent.inventory, intent.servers
@@ -137,13 +133,15 @@ def all_actions(
     # What is asked of the cluster as a whole is asked of a server that serves, where there is one.
     reachable = [*serve, *(name for name in servers if name in world.nodes and name not in serve)]
     networked = [intent.nodes[node.name] for node in inventory.nodes if not node.console.only]
-    leave = leave_actions(intent.leaving, api, intent.state, world)
+    opening = opened(intent.nodes, world)
+    going = departure(intent.leaving, api, intent.state, world, [labelled(name) for name in sorted(opening)])
     actions = list(installing)
     for desired in networked:
         actions += deploy_actions(desired, world)
     for name in servers:
         actions += etcd_actions(intent.nodes[name], quorum)
-        actions += handover_actions(intent.nodes[name], intent.state)
+        # Whoever adopts the cluster has to hear of those who have not left yet.
+        actions += handover_actions(intent.nodes[name], intent.state, gone(intent.leaving))
     for name in servers:
         actions += control_plane_actions(intent.nodes[name], api, world, quorum.founder)
     # Without a server that has a network there is no cluster yet, and nothing to join.
@@ -151,10 +149,10 @@ def all_actions(
         actions += object_actions(intent.objects, api, reachable)
         for desired in networked:
             actions += join_actions(desired, api)
-            actions += node_actions(for_now(inventory, desired, world), api, after_agents(inventory, desired, world))
+            waits = before_labels(inventory, desired, world, opening)
+            actions += node_actions(for_now(inventory, desired, world), api, waits)
         actions += kubeconfig_actions(inventory, intent.kubeconfig, intent.keys, reachable)
-    everything = around_those_who_leave(leave, one_after_the_other(actions, serve), intent.leaving, world)
-    everything = opened_first(everything, opened(intent.nodes, world))
+    everything = around_those_who_leave(going, one_after_the_other(actions, serve), intent.leaving, world)
     # What is done rests on keys that may have been made a moment ago: they are kept before anything else begins.
     keys = keys_action(intent.state, inventory, intent.bundle, world)
     after = [dataclasses.replace(action, needs=action.needs or (KEYS,)) for action in everything]
@@ -189,7 +187,7 @@ def installation_of(intent: Intent) -> Installation:
     )
 
 
-def bundle_problems(plan: Plan[World], bundle: Bundle) -> list[ClusterupError]:
+def bundle_problems(plan: Plan[ClusterFacts], bundle: Bundle) -> list[ClusterupError]:
     """What is wrong with the parts of the bundle that the plan would put on nodes."""
     try:
         verify_bundle(bundle, _used_parts(plan, bundle))
@@ -198,21 +196,20 @@ def bundle_problems(plan: Plan[World], bundle: Bundle) -> list[ClusterupError]:
     return []
 
 
-def _used_parts(plan: Plan[World], bundle: Bundle) -> list[str]:
-    """The artifacts that the plan would put on nodes."""
-    steps = {item.action.id.split("/", 1)[1] for item in plan.items}
-    names = [name for name, action in (("os", "install.image"), ("payload", "payload")) if action in steps]
-    return names + ([image.name for image in bundle.images] if "images" in steps else [])
+def _used_parts(plan: Plan[ClusterFacts], bundle: Bundle) -> list[str]:
+    """The artifacts that the plan would put on nodes, in the bundle's order."""
+    used = {name for item in plan.items for name in item.action.uses}
+    return [name for name in ("os", "payload", *(image.name for image in bundle.images)) if name in used]
 
 
-def _pinned_otherwise(intent: Intent, world: World) -> list[ClusterupError]:
+def _pinned_otherwise(intent: Intent, world: ClusterFacts) -> list[ClusterupError]:
     """What of a cluster that runs would become another than it was founded with."""
     inventory, bundle = intent.inventory, intent.bundle
     objects = world.api.objects if world.api is not None else {}
     return [*version_problems(inventory, bundle), *pin_problems(intent.state, objects, inventory, bundle)]
 
 
-def _second_cluster(intent: Intent, world: World) -> list[ClusterupError]:
+def _second_cluster(intent: Intent, world: ClusterFacts) -> list[ClusterupError]:
     """Founding etcd anew beside servers that have its data would make two clusters out of one."""
     founder = founder_of(intent.inventory.networked_servers, world)
     if founder is None or not intent.state.founded:

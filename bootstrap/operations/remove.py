@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrap.errors import BadUse, Refused
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts
 from bootstrap.inventory.load import InventoryErrors, Written, written_of
 from bootstrap.inventory.model import Role
 from bootstrap.inventory.taking_out import replace_file, without_node
@@ -95,7 +95,7 @@ def begin(removal: Removal, path: Path, state: ClusterState) -> None:
         replace_file(path, removal.before, removal.written.content)
 
 
-def is_known(removal: Removal, roll: Roll, world: World) -> bool:
+def is_known(removal: Removal, roll: Roll, world: ClusterFacts) -> bool:
     """Whether the node is in the inventory, on the roll, or in the cluster."""
     leaving = removal.leaving
     return (
@@ -106,7 +106,7 @@ def is_known(removal: Removal, roll: Roll, world: World) -> bool:
     )
 
 
-def no_such_node(name: str, removal: Removal, roll: Roll, world: World) -> BadUse:
+def no_such_node(name: str, removal: Removal, roll: Roll, world: ClusterFacts) -> BadUse:
     """That there is none of that name, and which there are."""
     there = [node.name for node in removal.written.inventory.nodes]
     there += [*roll.applied, *(world.api.ready if world.api else ())]

@@ -20,7 +20,7 @@ from bootstrap.engine.logged import LoggedTransport
 from bootstrap.engine.plan import Plan
 from bootstrap.engine.run import Report, State, run_plan
 from bootstrap.errors import ClusterupError, Interrupted, PartlyDone
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts
 from bootstrap.inventory.model import Inventory
 from bootstrap.lock.guard import Alone
 from bootstrap.operations.program import Program
@@ -85,12 +85,14 @@ class Session:
         self._until_the_end = ExitStack()
         self._recording: Recording | None = None
 
-    def looked(self, look: Callable[[Observer], World], prepare: Callable[[World], Prepared]) -> Prepared:
+    def looked(self, look: Callable[[Observer], ClusterFacts], prepare: Callable[[ClusterFacts], Prepared]) -> Prepared:
         """What is there and what would be done, without the cluster's lock: somebody else may be at work."""
         with self._shown():
             return prepare(look(self._observe))
 
-    def prepared(self, look: Callable[[Observer], World], prepare: Callable[[World], Prepared]) -> Prepared:
+    def prepared(
+        self, look: Callable[[Observer], ClusterFacts], prepare: Callable[[ClusterFacts], Prepared]
+    ) -> Prepared:
         """As `looked`; where there is something to do, planned under the cluster's lock, on facts that no other
         operation changes meanwhile. Raises Refused that says who is at work."""
         if self.hold is None:

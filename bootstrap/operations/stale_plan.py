@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.facts.disks import described
-from bootstrap.facts.model import NodeFacts, World
+from bootstrap.facts.model import ClusterFacts, NodeFacts
 from bootstrap.operations.intent import Intent
 from bootstrap.state.cluster import CLUSTER_ID
 
@@ -21,7 +21,7 @@ SHORT = 12
 LEAVING = "leaving"
 
 
-def facts_as_data(world: World) -> dict[str, dict[str, str]]:
+def facts_as_data(world: ClusterFacts) -> dict[str, dict[str, str]]:
     """The facts by node, those of etcd and of the API under "etcd" and "api"; hashes are shortened to 12 digits."""
     found = {name: _node(facts) for name, facts in world.nodes.items()}
     found |= {name: {"the way in": f"none: {error.problem}"} for name, error in world.unreachable.items()}

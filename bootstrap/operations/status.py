@@ -14,7 +14,7 @@ from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import nobody
 from bootstrap.engine.pool import asking
 from bootstrap.errors import ClusterupError
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts
 from bootstrap.inventory.model import Node, Role
 from bootstrap.operations.intent import Intent
 from bootstrap.operations.planning import look
@@ -116,7 +116,7 @@ def cluster_status(intent: Intent, connections: Connections, *, parallel: int) -
         )
 
 
-def _node(node: Node, world: World) -> NodeStatus:
+def _node(node: Node, world: ClusterFacts) -> NodeStatus:
     facts, failure = world.nodes.get(node.name), world.unreachable.get(node.name)
     found = (world.api.objects.get(f"Node/{node.name}") if world.api else None) or {}
     kubelet = found.get("status", {}).get("nodeInfo", {}).get("kubeletVersion")
@@ -139,7 +139,7 @@ def _node(node: Node, world: World) -> NodeStatus:
     )
 
 
-def _others(intent: Intent, world: World) -> Iterator[NodeStatus]:
+def _others(intent: Intent, world: ClusterFacts) -> Iterator[NodeStatus]:
     """The Nodes of the cluster that the inventory does not have."""
     roll = read_roll(intent.state) or Roll()
     left = roll.without_entry(intent.inventory)
@@ -182,7 +182,9 @@ def _ask_member(intent: Intent, connections: Connections, node: Node) -> _Answer
         return as_error(error, node=node.name, step="status")
 
 
-def _members(intent: Intent, world: World, answers: Mapping[str, _Answer | ClusterupError]) -> tuple[MemberHealth, ...]:
+def _members(
+    intent: Intent, world: ClusterFacts, answers: Mapping[str, _Answer | ClusterupError]
+) -> tuple[MemberHealth, ...]:
     told = [answer for answer in answers.values() if isinstance(answer, _Answer)]
     furthest = max((answer.raft_index for answer in told), default=0)
     leaders = {answer.leader for answer in told}
@@ -232,7 +234,7 @@ def _asked_twice(ask: Callable[[], T]) -> T:
         return ask()
 
 
-def _silent_api(intent: Intent, world: World) -> tuple[ApiHealth, ...]:
+def _silent_api(intent: Intent, world: ClusterFacts) -> tuple[ApiHealth, ...]:
     return tuple(
         ApiHealth(name, ready=False, version=None, problem="its node can't be reached")
         for name in intent.servers

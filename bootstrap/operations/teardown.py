@@ -8,7 +8,7 @@ when the others were taken apart is cleaned later, when the cluster may have bee
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from bootstrap.engine.gather import gather
 from bootstrap.engine.plan import make_plan
 from bootstrap.engine.run import Report, State
 from bootstrap.errors import ClusterupError, Refused
-from bootstrap.facts.model import NodeFacts, World
+from bootstrap.facts.model import ClusterFacts, NodeFacts, Seen, Unreachable
 from bootstrap.facts.node import Wanted, read_node
 from bootstrap.inventory.model import Inventory, Node, Role
 from bootstrap.phases.kubeconfig import admin_kubeconfig
@@ -36,7 +36,6 @@ from bootstrap.transport.base import Transport
 
 WANTED = Wanted(files=(KUBERNETES_CA, f"{KEPT_ETC}{KUBERNETES_CA}", ETCD_BIRTH), units=("etcd.service",))
 CLEAN, WIPE = "down.clean", "down.wipe"
-AGAIN = "run the same command again: it goes on from what is true by then"
 
 
 @dataclass(frozen=True)
@@ -65,14 +64,14 @@ class Teardown:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Survey:
     """What was found: `world`, and the system disks of nodes by name, as far as they were asked for."""
 
-    world: World
+    world: ClusterFacts
     disks: Mapping[str, SystemDisk] = field(default_factory=dict)
 
 
-def look(down: Teardown, connections: Connections, *, parallel: int, observe: Observer) -> Seen:
+def look(down: Teardown, connections: Connections, *, parallel: int, observe: Observer) -> Survey:
     """Read the facts of every node at once, and which disk is to be erased. What can't be reached is in the world's
     `unreachable`."""
 
@@ -83,19 +82,19 @@ def look(down: Teardown, connections: Connections, *, parallel: int, observe: Ob
 
     names = [node.name for node in down.nodes]
     found = gather(names, read, connections, parallel=parallel, observe=observe)
-    nodes = {name: found.values[name][0] for name in names if name in found.values}
-    away = {name: found.errors[name] for name in names if name in found.errors and not down.state.was_wiped(name)}
+    seen: dict[str, Seen] = {name: facts for name, (facts, _) in found.values.items()}
+    seen |= {name: Unreachable(error) for name, error in found.errors.items() if not down.state.was_wiped(name)}
     disks = {name: disk for name, (_, disk) in found.values.items() if disk is not None}
-    return Seen(World(nodes, away), disks)
+    return Survey(ClusterFacts({name: seen[name] for name in names if name in seen}), disks)
 
 
-def prepare(down: Teardown, seen: Seen) -> Prepared:
+def prepare(down: Teardown, seen: Survey) -> Prepared:
     """What would be done on which node, and what speaks against it."""
     actions = [action for node in down.nodes for action in _actions(down, node, seen)]
     return Prepared(seen.world, tuple(_refusals(down, seen.world)), make_plan(actions, seen.world))
 
 
-def left_alone(down: Teardown, world: World) -> dict[str, str]:
+def left_alone(down: Teardown, world: ClusterFacts) -> dict[str, str]:
     """Why nothing is done on nodes that were reached, by name."""
     found = {}
     for node in down.nodes:
@@ -118,7 +117,7 @@ def what_is_left(node: Node) -> str:
     return f"{own}the data of its pods, a kubelet that starts with the machine"
 
 
-def forget(down: Teardown, report: Report | None, seen: Seen) -> Iterator[str]:
+def forget(down: Teardown, report: Report | None, seen: Survey) -> Iterator[str]:
     """Forget what has become of no use, and say what. Nothing is forgotten where nothing was taken apart, where
     something is left of what could be reached, or where only some nodes were asked for."""
     outcomes = report.outcomes if report else ()
@@ -136,7 +135,7 @@ def forget(down: Teardown, report: Report | None, seen: Seen) -> Iterator[str]:
         yield f"no node of it is left: nothing is kept but what happened, in {down.state.journal}"
 
 
-def _no_node_left(down: Teardown, world: World) -> bool:
+def _no_node_left(down: Teardown, world: ClusterFacts) -> bool:
     """Whether nothing runs the cluster's system any more, and disks were erased for that."""
     ours = [name for name, facts in world.nodes.items() if facts.cluster_id == down.state.cluster_id]
     wiped = [node.name for node in down.nodes if down.state.was_wiped(node.name)]
@@ -159,7 +158,7 @@ def _forget_kubeconfig(down: Teardown) -> Iterator[str]:
         yield f"{down.kubeconfig} is not as clusterup wrote it, and stays: what it says of this cluster is of no use"
 
 
-def _actions(down: Teardown, node: Node, seen: Seen) -> Iterator[Action[World]]:
+def _actions(down: Teardown, node: Node, seen: Survey) -> Iterator[Action[ClusterFacts]]:
     name = node.name
     if name in left_alone(down, seen.world):
         return
@@ -171,7 +170,8 @@ def _actions(down: Teardown, node: Node, seen: Seen) -> Iterator[Action[World]]:
             step="wipe",
             title=f"erase {disk or 'its disk'} and restart the machine",
             check=lambda world: _why(world, name, "its disk is to be erased"),
-            apply=_in_own_words(lambda context: _wipe(context, name, down.state)),
+            apply=lambda context: _wipe(context, name, down.state),
+            erases=str(disk or "its disk"),
         )
         return
     yield Action(
@@ -180,7 +180,7 @@ def _actions(down: Teardown, node: Node, seen: Seen) -> Iterator[Action[World]]:
         step="clean",
         title="stop everything, remove from /var all that came after the installation, and restart the machine",
         check=lambda world: _why(world, name, ""),
-        apply=_in_own_words(lambda context: clean_node(context, name)),
+        apply=lambda context: clean_node(context, name),
     )
 
 
@@ -189,7 +189,7 @@ def _wipe(context: Context, name: str, state: ClusterState) -> None:
     state.note_wiped(name)
 
 
-def _why(world: World, name: str, otherwise: str) -> str | None:
+def _why(world: ClusterFacts, name: str, otherwise: str) -> str | None:
     facts = world.nodes.get(name)
     if facts is None:
         return None
@@ -202,19 +202,7 @@ def _why(world: World, name: str, otherwise: str) -> str | None:
     return otherwise or None
 
 
-def _in_own_words(apply: Callable[[Context], None]) -> Callable[[Context], None]:
-    def told(context: Context) -> None:
-        try:
-            apply(context)
-        except ClusterupError as error:
-            error.hint = error.hint.replace("apply again: it goes on from what is true by then", AGAIN)
-            error.hint = error.hint.replace("then apply again: it goes on from here", f"then {AGAIN}")
-            raise
-
-    return told
-
-
-def _refusals(down: Teardown, world: World) -> Iterator[ClusterupError]:
+def _refusals(down: Teardown, world: ClusterFacts) -> Iterator[ClusterupError]:
     """Single nodes are only asked for when they are no part of a cluster that lives, as far as is known here."""
     if not (down.only and down.state.founded and down.has_keys):
         return

@@ -9,7 +9,7 @@ from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.clients.tunnel import ApiServers, any_api, api_at, ask_api
 from bootstrap.constants.objects import UNWANTED
 from bootstrap.engine.action import Action, Context
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts
 from bootstrap.machine.objects import Manifest, object_key
 from bootstrap.phases.deploy.services import ensure_units
 from bootstrap.phases.reasons import judged, not_running
@@ -20,8 +20,8 @@ READY_SECONDS = 600.0
 
 
 def control_plane_actions(
-    desired: Desired, servers: ApiServers, world: World, founder: str | None
-) -> list[Action[World]]:
+    desired: Desired, servers: ApiServers, world: ClusterFacts, founder: str | None
+) -> list[Action[ClusterFacts]]:
     """The action that starts, or restarts, what a server of the control plane runs.
 
     While a cluster is founded, the others wait for the `founder`'s: an API server that finds nothing makes the same two
@@ -37,6 +37,7 @@ def control_plane_actions(
             title="start the API server, the controller manager and the scheduler",
             check=judged(name, lambda facts, _: not_running(desired.control_plane, facts)),
             apply=lambda context: start_control_plane(context, desired, servers),
+            restarts=tuple(unit.name for unit in desired.control_plane),
             needs=(f"{name}/etcd.member", *first),
             # A control plane that serves is never restarted on two servers at once; a new one starts everywhere.
             exclusive=None if world.api is None else "control plane",
@@ -65,7 +66,9 @@ def start_control_plane(context: Context, desired: Desired, servers: ApiServers)
     ensure_units(context, name, others)
 
 
-def object_actions(objects: Sequence[Manifest], servers: ApiServers, reachable: Sequence[str]) -> list[Action[World]]:
+def object_actions(
+    objects: Sequence[Manifest], servers: ApiServers, reachable: Sequence[str]
+) -> list[Action[ClusterFacts]]:
     """The action that keeps clusterup's own objects in the cluster. It goes on with the first of the reachable servers
     that has a control plane."""
     return [
@@ -119,7 +122,7 @@ def says_the_same(wanted: object, found: object) -> bool:
     return wanted == found
 
 
-def _objects_reason(objects: Sequence[Manifest], world: World) -> str | None:
+def _objects_reason(objects: Sequence[Manifest], world: ClusterFacts) -> str | None:
     if world.api is None:
         return "no API server answers"
     found = world.api.objects

@@ -5,8 +5,10 @@ A server gets it when it is a voting member: whoever adopts from it knows that e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bootstrap.engine.action import Action, Context
-from bootstrap.facts.model import NodeFacts, World
+from bootstrap.facts.model import ClusterFacts, NodeFacts
 from bootstrap.machine.units import NodeFile
 from bootstrap.phases.reasons import judged
 from bootstrap.spec.node import Desired
@@ -26,8 +28,8 @@ mv -f "$file.new" "$file"
 """
 
 
-def handover_actions(desired: Desired, state: ClusterState) -> list[Action[World]]:
-    """The action that keeps the handover file on a server; none for an agent."""
+def handover_actions(desired: Desired, state: ClusterState, after: Sequence[str] = ()) -> list[Action[ClusterFacts]]:
+    """The action that keeps the handover file on a server, when the actions `after` are done; none for an agent."""
     name, file = desired.node.name, desired.handover
     if file is None:
         return []
@@ -39,7 +41,7 @@ def handover_actions(desired: Desired, state: ClusterState) -> list[Action[World
             title="keep keys and inventory on it, for `clusterup adopt`",
             check=judged(name, lambda facts, _: _reason(file, facts, state)),
             apply=lambda context: _keep(context, name, file, state),
-            needs=(f"{name}/etcd.member",),
+            needs=(f"{name}/etcd.member", *after),
         )
     ]
 

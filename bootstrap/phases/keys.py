@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bootstrap.engine.action import Action, Context
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts
 from bootstrap.image.bundle import Bundle
 from bootstrap.inventory.model import Inventory
 from bootstrap.phases.pinned import is_pinned, pin
@@ -16,12 +16,12 @@ from bootstrap.state.cluster import MACHINE_ID, ClusterState
 ID = "cluster/keys"
 
 
-def keys_action(state: ClusterState, inventory: Inventory, bundle: Bundle, world: World) -> Action[World]:
+def keys_action(state: ClusterState, inventory: Inventory, bundle: Bundle, world: ClusterFacts) -> Action[ClusterFacts]:
     """The action that writes what was made for the cluster into the state: its authorities, certificates and
     identities, and what it is made of. Of a cluster that was founded that is only noted while it says so itself."""
     known = not state.founded or world.api is not None
 
-    def check(_: World) -> str | None:
+    def check(_: ClusterFacts) -> str | None:
         if made := state.vault.made:
             return _described(made)
         if not known or is_pinned(state, inventory, bundle):

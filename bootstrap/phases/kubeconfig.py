@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bootstrap.engine.action import Action, Context
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts
 from bootstrap.inventory.model import Inventory
 from bootstrap.pki.kubeconfig import Kubeconfig, client_kubeconfig, to_yaml, write_kubeconfig
 from bootstrap.spec.topology import endpoint_of
@@ -25,11 +25,13 @@ def admin_kubeconfig(inventory: Inventory, keys: OperatorKeys) -> Kubeconfig:
     return client_kubeconfig(inventory.cluster.name, f"https://{host}:{port}", keys.pki.ca.cert_pem, USER, keys.admin)
 
 
-def kubeconfig_actions(inventory: Inventory, path: Path, keys: OperatorKeys, servers: list[str]) -> list[Action[World]]:
+def kubeconfig_actions(
+    inventory: Inventory, path: Path, keys: OperatorKeys, servers: list[str]
+) -> list[Action[ClusterFacts]]:
     """The action that writes it to `path`, mode 0600, as soon as one API server is there."""
     kubeconfig = admin_kubeconfig(inventory, keys)
 
-    def check(_: World) -> str | None:
+    def check(_: ClusterFacts) -> str | None:
         if not path.exists():
             return f"{path} is not there"
         if path.read_bytes() != to_yaml(kubeconfig):

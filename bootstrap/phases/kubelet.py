@@ -17,13 +17,13 @@ from bootstrap.constants.paths import BOOTSTRAP_CONF, KUBELET_CERTIFICATE, KUBEL
 from bootstrap.constants.ports import LOCAL_API_PORT
 from bootstrap.engine.action import Action, Context
 from bootstrap.errors import ClusterupError
-from bootstrap.facts.model import NodeFacts, World
+from bootstrap.facts.model import ClusterFacts, NodeFacts
 from bootstrap.inventory.model import Role
 from bootstrap.machine.objects import is_ready
 from bootstrap.machine.units import NodeFile
 from bootstrap.phases.deploy import commands
+from bootstrap.phases.deploy.commands import stop_units
 from bootstrap.phases.deploy.services import ensure_units, put_files, would_restart
-from bootstrap.phases.leave.commands import stop_units
 from bootstrap.phases.reasons import judged, not_running
 from bootstrap.pki.kubeconfig import to_yaml, token_kubeconfig
 from bootstrap.pki.token import Token
@@ -35,19 +35,25 @@ from bootstrap.tokens.kubelet import give_token, take_tokens_back
 READY_SECONDS = 900.0
 
 
-def join_actions(desired: Desired, servers: ApiServers) -> list[Action[World]]:
+def joined(node: str) -> str:
+    """The id of the action that makes a node Ready; it comes last of what may restart something there."""
+    return f"{node}/join"
+
+
+def join_actions(desired: Desired, servers: ApiServers) -> list[Action[ClusterFacts]]:
     """The action that makes a node a Ready member of the cluster."""
     name = desired.node.name
     own = (f"{name}/control-plane",) if desired.node.role is Role.SERVER else ()
     return [
         Action(
-            id=f"{name}/join",
+            id=joined(name),
             node=name,
             step="join",
             title="join the kubelet to the cluster",
             check=judged(name, lambda facts, world: join_reason(desired, facts, world)),
             apply=lambda context: join(context, desired, servers),
             needs=(f"{name}/runtime", "cluster/objects", *own),
+            restarts=tuple(unit.name for unit in desired.kubelet),
         )
     ]
 
@@ -134,7 +140,7 @@ def told_at(node: Mapping[str, Any]) -> str | None:
     return next((entry.get("lastHeartbeatTime") for entry in conditions if entry.get("type") == "Ready"), None)
 
 
-def join_reason(desired: Desired, facts: NodeFacts, world: World) -> str | None:
+def join_reason(desired: Desired, facts: NodeFacts, world: ClusterFacts) -> str | None:
     """Why the kubelet of an installed node has to join, or None where it has."""
     name = desired.node.name
     if KUBELET_CERTIFICATE not in facts.files:

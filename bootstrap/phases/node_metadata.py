@@ -16,7 +16,7 @@ from bootstrap.clients.kubernetes_errors import KubeConflict
 from bootstrap.clients.tunnel import ASKED_SECONDS, ApiServers, any_api
 from bootstrap.constants.objects import CONTROL_PLANE, GIVEN_ANNOTATION, LEAVING_ANNOTATION
 from bootstrap.engine.action import Action, Context
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts
 from bootstrap.inventory.model import SERVER_TAINT, Node, Role
 from bootstrap.outside import parsed_json
 from bootstrap.phases.reasons import judged
@@ -36,18 +36,23 @@ class Given:
     taints: tuple[TaintId, ...] = ()
 
 
-def node_actions(desired: Desired, servers: ApiServers, after: Sequence[str] = ()) -> list[Action[World]]:
+def labelled(node: str) -> str:
+    """The id of the action that gives a Node its labels and taints."""
+    return f"{node}/node"
+
+
+def node_actions(desired: Desired, servers: ApiServers, after: Sequence[str]) -> list[Action[ClusterFacts]]:
     """The action that keeps a Node's labels and taints as the inventory says, when the actions `after` are done."""
     name = desired.node.name
     return [
         Action(
-            id=f"{name}/node",
+            id=labelled(name),
             node=name,
             step="node",
             title="give its Node the labels and taints of the inventory",
             check=judged(name, lambda _, world: _reason(desired.node, world)),
             apply=lambda context: mend(context, desired.node, servers),
-            needs=(f"{name}/join", *after),
+            needs=tuple(after),
         )
     ]
 
@@ -148,7 +153,7 @@ def given_to(found: Mapping[str, Any]) -> Given:
         return Given()
 
 
-def _reason(node: Node, world: World) -> str | None:
+def _reason(node: Node, world: ClusterFacts) -> str | None:
     if world.api is None:
         return "no API server answers"
     found = world.api.objects.get(f"Node/{node.name}")

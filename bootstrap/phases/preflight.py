@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.facts.disks import described, find_disk, human_size
-from bootstrap.facts.model import NodeFacts, World
+from bootstrap.facts.model import ClusterFacts, NodeFacts
 from bootstrap.inventory.model import Inventory, Node, Role
 
 GIB = 1024**3
@@ -35,7 +35,7 @@ BY_INVENTORY = Advice()
 
 def preflight(
     inventory: Inventory,
-    world: World,
+    world: ClusterFacts,
     *,
     cluster_id: str,
     image_size: int,
@@ -66,7 +66,7 @@ def _refused(node: str, problem: str, *, got: str, hint: str) -> Refused:
     return Refused(problem, node=node, step="preflight", tried="looked before changing anything", got=got, hint=hint)
 
 
-def _same_machine_twice(world: World) -> Iterator[ClusterupError]:
+def _same_machine_twice(world: ClusterFacts) -> Iterator[ClusterupError]:
     seen: dict[str, str] = {}
     for name, facts in world.nodes.items():
         if facts.machine_id and facts.machine_id in seen:

@@ -6,22 +6,18 @@ from dataclasses import dataclass
 
 from bootstrap.engine.plan import Plan
 from bootstrap.errors import ClusterupError
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts
 
 
 @dataclass(frozen=True)
 class Prepared:
     """What was found, what speaks against going on, and what would be done."""
 
-    world: World
+    world: ClusterFacts
     problems: tuple[ClusterupError, ...]
-    plan: Plan[World]
+    plan: Plan[ClusterFacts]
 
 
-def erases(plan: Plan[World]) -> frozenset[str]:
+def erases(plan: Plan[ClusterFacts]) -> frozenset[str]:
     """The nodes whose disks the plan erases."""
-    return frozenset(
-        item.action.node
-        for item in plan.items
-        if item.action.node and (item.action.step == "install" or item.action.id.endswith("/leave.wipe"))
-    )
+    return frozenset(item.action.node for item in plan.items if item.action.node and item.action.erases)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from bootstrap.facts.model import NodeFacts, World
+from bootstrap.facts.model import ClusterFacts, NodeFacts
 from bootstrap.machine.units import Runs
 
 NOT_INSTALLED = "the micro OS is not on it yet"
 
 
-def judged(node: str, reason: Callable[[NodeFacts, World], str | None]) -> Callable[[World], str | None]:
+def judged(node: str, reason: Callable[[NodeFacts, ClusterFacts], str | None]) -> Callable[[ClusterFacts], str | None]:
     """The check of an action on an installed node: `reason` is asked about a node that runs the micro OS; one that
     does not run it yet needs the action anyway; one that can't be reached is left alone."""
 
-    def check(world: World) -> str | None:
+    def check(world: ClusterFacts) -> str | None:
         facts = world.nodes.get(node)
         if facts is None:
             return None

@@ -14,19 +14,17 @@ from bootstrap.clients.etcd import EtcdClient, healthy_voter
 from bootstrap.clients.tunnel import ApiServers, api_at, etcd_at
 from bootstrap.engine.action import Action, Context
 from bootstrap.errors import ClusterupError
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts
 from bootstrap.inventory.model import Node
 from bootstrap.machine.units import Unit
 from bootstrap.phases.deploy.services import would_restart
+from bootstrap.phases.kubelet import joined
 from bootstrap.state.credentials import OperatorKeys
 
-# What may restart something on a server, and what comes last on it.
-RESTARTING = ("runtime", "etcd.member", "control-plane", "join")
-LAST = "join"
 SPARE_SECONDS = 300.0
 
 
-def serving(world: World, servers: Sequence[str]) -> list[str]:
+def serving(world: ClusterFacts, servers: Sequence[str]) -> list[str]:
     """The servers, in the same order, that run a part of a cluster that answers. A learner serves nobody: it has no
     vote, and its server no API server."""
     if world.etcd is None and world.api is None:
@@ -42,11 +40,13 @@ def serving(world: World, servers: Sequence[str]) -> list[str]:
     ]
 
 
-def one_after_the_other(actions: Sequence[Action[World]], names: Sequence[str]) -> list[Action[World]]:
+def one_after_the_other(actions: Sequence[Action[ClusterFacts]], names: Sequence[str]) -> list[Action[ClusterFacts]]:
     """The actions, with those that restart something on one of the named servers waiting for the server before."""
-    before = {f"{name}/{step}": f"{earlier}/{LAST}" for earlier, name in pairwise(names) for step in RESTARTING}
+    before = {name: joined(earlier) for earlier, name in pairwise(names)}
     return [
-        dataclasses.replace(action, needs=(*action.needs, before[action.id])) if action.id in before else action
+        dataclasses.replace(action, needs=(*action.needs, before[action.node]))
+        if action.restarts and action.node in before
+        else action
         for action in actions
     ]
 
@@ -79,7 +79,7 @@ def spare_api_server(context: Context, node: str, unit: Unit, servers: ApiServer
         raise ClusterupError(
             "no other API server is ready",
             got=f"/readyz on {', '.join(others)}: not ready",
-            hint="look at `journalctl -u kube-apiserver` there, then apply again: it goes on from here",
+            hint="look at `journalctl -u kube-apiserver` there, then run the command again: it goes on from here",
         )
 
     context.wait_until(
@@ -104,7 +104,7 @@ def _can_spare(context: Context, node: str, others: Sequence[str], keys: Operato
         f"without it, {len(well)} of etcd's {len(voters)} members would be left, and {quorum} are the quorum",
         node=node,
         got=f"well are: {', '.join(well) or 'none of the others'}",
-        hint="start the other servers, look at `journalctl -u etcd` on them, then apply again",
+        hint="start the other servers, look at `journalctl -u etcd` on them, then run the command again",
     )
 
 

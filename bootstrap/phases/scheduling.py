@@ -7,18 +7,16 @@ is Ready, or when all that join now are; it loses it before the last agents are 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 
-from bootstrap.engine.action import Action
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts
 from bootstrap.inventory.model import Inventory
+from bootstrap.phases.kubelet import joined
 from bootstrap.phases.node_metadata import ROLE_TAINT, given_to, taints_on, wanted_taints
 from bootstrap.spec.node import Desired
 
-DRAIN = "/leave.drain"
 
-
-def for_now(inventory: Inventory, desired: Desired, world: World) -> Desired:
+def for_now(inventory: Inventory, desired: Desired, world: ClusterFacts) -> Desired:
     """The same, without the taint of a server's role where its Node does not have it and no agent can be seen: one
     whose entry is wrong, or that is off, takes no pods."""
     seen = any(agent.name in world.nodes for agent in inventory.agents) or _agent_is_ready(inventory, world)
@@ -28,18 +26,19 @@ def for_now(inventory: Inventory, desired: Desired, world: World) -> Desired:
     return dataclasses.replace(desired, node=desired.node.model_copy(update={"taints": kept}))
 
 
-def after_agents(inventory: Inventory, desired: Desired, world: World) -> tuple[str, ...]:
+def _after_agents(inventory: Inventory, desired: Desired, world: ClusterFacts) -> tuple[str, ...]:
     """The joins that a server's Node waits for before it gets its taint: none where an agent takes pods already."""
     if _agent_is_ready(inventory, world) or not _to_be_tainted(inventory, desired, world):
         return ()
-    return tuple(f"{agent.name}/join" for agent in inventory.agents if not agent.console.only)
+    return tuple(joined(agent.name) for agent in inventory.agents if not agent.console.only)
 
 
-def opened(nodes: Mapping[str, Desired], world: World) -> frozenset[str]:
-    """The actions that take the taint of a server's role away, by which its Node takes pods again."""
+def opened(nodes: Mapping[str, Desired], world: ClusterFacts) -> frozenset[str]:
+    """The nodes that lose the taint of a server's role and take pods again. That comes before any pod is moved: pods
+    that find no place hold up others by their budgets."""
     objects = world.api.objects if world.api else {}
     return frozenset(
-        f"{name}/node"
+        name
         for name, desired in nodes.items()
         if ROLE_TAINT not in wanted_taints(desired.node)
         and (found := objects.get(f"Node/{name}")) is not None
@@ -48,24 +47,20 @@ def opened(nodes: Mapping[str, Desired], world: World) -> frozenset[str]:
     )
 
 
-def opened_first(actions: Sequence[Action[World]], opening: Collection[str]) -> list[Action[World]]:
-    """The actions, with the servers that take pods again before those that move pods: pods that find no place hold up
-    others by their budgets. Such a Node waits for nothing: it is there, whatever else is done on its machine."""
-    return [
-        dataclasses.replace(action, needs=())
-        if action.id in opening
-        else dataclasses.replace(action, needs=(*action.needs, *sorted(opening)))
-        if action.id.endswith(DRAIN)
-        else action
-        for action in actions
-    ]
+def before_labels(
+    inventory: Inventory, desired: Desired, world: ClusterFacts, opening: frozenset[str]
+) -> tuple[str, ...]:
+    """The actions that a Node's labels and taints wait for: that it has joined, and for a server's taint the agents. A
+    Node that takes pods again (`opening`) waits for nothing: it is there, whatever else is done on its machine."""
+    name = desired.node.name
+    return () if name in opening else (joined(name), *_after_agents(inventory, desired, world))
 
 
-def _agent_is_ready(inventory: Inventory, world: World) -> bool:
+def _agent_is_ready(inventory: Inventory, world: ClusterFacts) -> bool:
     return world.api is not None and any(world.api.ready.get(agent.name, False) for agent in inventory.agents)
 
 
-def _to_be_tainted(inventory: Inventory, desired: Desired, world: World) -> bool:
+def _to_be_tainted(inventory: Inventory, desired: Desired, world: ClusterFacts) -> bool:
     """Whether it is a server whose Node is there without the taint that the inventory's agents bring it."""
     node = desired.node
     if inventory.runs_pods(node) or node.schedulable is False:

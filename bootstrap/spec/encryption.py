@@ -10,10 +10,8 @@ from __future__ import annotations
 from bootstrap.constants.paths import ENCRYPTION_YAML
 from bootstrap.machine.render import render
 from bootstrap.machine.units import NodeFile
-from bootstrap.state.cluster import ClusterState
 
 
-def encryption_file(state: ClusterState) -> NodeFile:
-    """What an API server reads, the same on all servers. Raises Refused where the state of a cluster that was founded
-    has no key, or one that is damaged."""
-    return NodeFile(ENCRYPTION_YAML, render("kubernetes/encryption.yaml.j2", key=state.encryption_key), 0o600)
+def encryption_file(key: str) -> NodeFile:
+    """What an API server reads, the same on all servers. `key` is base64."""
+    return NodeFile(ENCRYPTION_YAML, render("kubernetes/encryption.yaml.j2", key=key), 0o600)

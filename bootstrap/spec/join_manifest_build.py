@@ -9,6 +9,7 @@ from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.bundle import Bundle
 from bootstrap.inventory.model import Inventory, Node
 from bootstrap.machine.units import Runs
+from bootstrap.spec.credentials import ClusterCredentials
 from bootstrap.spec.join_manifest import (
     ADDRESS,
     NODE,
@@ -21,8 +22,6 @@ from bootstrap.spec.join_manifest import (
 from bootstrap.spec.kubeadm_objects import JOINING_GROUPS
 from bootstrap.spec.node import Desired, desired_node, image_files
 from bootstrap.spec.topology import Shape, servers_of
-from bootstrap.state.cluster import ClusterState
-from bootstrap.state.credentials import OperatorKeys
 
 Manifest = dict[str, Any]
 ROLE = "clusterup:join"
@@ -49,11 +48,9 @@ def access_objects() -> tuple[Manifest, ...]:
     )
 
 
-def agent_objects(
-    inventory: Inventory, state: ClusterState, bundle: Bundle, keys: OperatorKeys
-) -> tuple[Manifest, ...]:
+def agent_objects(inventory: Inventory, bundle: Bundle, cluster: ClusterCredentials) -> tuple[Manifest, ...]:
     """The ConfigMap with the description. Raises ClusterupError where it is too long for one, or can't be made."""
-    text = describe_agent(inventory, state, bundle, keys).text
+    text = describe_agent(inventory, bundle, cluster).text
     if len(text.encode()) > LONGEST:
         raise Refused(
             "what an agent of this cluster holds is too long to be kept in the cluster",
@@ -65,12 +62,12 @@ def agent_objects(
     return ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {JOIN_MANIFEST_KEY: text}},)
 
 
-def describe_agent(inventory: Inventory, state: ClusterState, bundle: Bundle, keys: OperatorKeys) -> AgentDescription:
+def describe_agent(inventory: Inventory, bundle: Bundle, cluster: ClusterCredentials) -> AgentDescription:
     """An agent that has the inventory's defaults and nothing of its own. Raises ClusterupError."""
     defaults = inventory.defaults
     nodes = [_stranger(inventory, name, address) for name, address in _STRANGERS]
     shapes = [Shape(inventory, node, bundle.kubernetes_minor, servers_of(inventory)) for node in nodes]
-    first, second = (desired_node(shape, state, bundle, keys) for shape in shapes)
+    first, second = (desired_node(shape, bundle, cluster.pki) for shape in shapes)
     files = _described(first)
     if files != _described(second):
         raise Refused(
@@ -81,7 +78,7 @@ def describe_agent(inventory: Inventory, state: ClusterState, bundle: Bundle, ke
         )
     return AgentDescription(
         cluster=inventory.cluster.name,
-        cluster_id=state.cluster_id,
+        cluster_id=cluster.cluster_id,
         minor=bundle.kubernetes_minor,
         payload=DescribedPayload(first.payload.sha256, first.payload.size, first.payload.components),
         images=tuple(
@@ -93,7 +90,7 @@ def describe_agent(inventory: Inventory, state: ClusterState, bundle: Bundle, ke
         kubelet=_units(first.kubelet),
         labels=defaults.labels,
         taints=tuple(taint.model_dump() for taint in defaults.taints),
-        authorized_keys=tuple(dict.fromkeys([f"{state.ssh_key.public} clusterup", *defaults.ssh_authorized_keys])),
+        authorized_keys=tuple(dict.fromkeys([f"{cluster.operator_key} clusterup", *defaults.ssh_authorized_keys])),
         servers=servers_of(inventory),
         settings=defaults.model_dump(mode="json", include={"ntp", "dns", "sysctls", "modules"}),
     )

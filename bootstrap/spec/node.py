@@ -20,11 +20,13 @@ from bootstrap.constants.paths import (
 from bootstrap.facts.node import Wanted
 from bootstrap.facts.stretches import StretchOfDisk, stretches
 from bootstrap.image.bundle import Artifact, Bundle
-from bootstrap.inventory.model import Inventory, Node, Role
+from bootstrap.inventory.model import Inventory, Node
 from bootstrap.machine.units import NodeFile, Runs, Unit, all_files
+from bootstrap.pki.store import ClusterPki
 from bootstrap.spec.artifacts import artifacts_unit
 from bootstrap.spec.certificates import ca_file, server_files
 from bootstrap.spec.control_plane import api_server_unit, approver_unit, controller_manager_unit, scheduler_unit
+from bootstrap.spec.credentials import ServerCredentials
 from bootstrap.spec.etcd import etcd_unit
 from bootstrap.spec.node_services import (
     balancer_unit,
@@ -35,9 +37,6 @@ from bootstrap.spec.node_services import (
     proxy_unit,
 )
 from bootstrap.spec.topology import Shape, servers_of
-from bootstrap.state.cluster import ClusterState
-from bootstrap.state.credentials import OperatorKeys
-from bootstrap.state.handover import handover_file, handover_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,30 +80,36 @@ class Desired:
 
 
 def desired_nodes(
-    inventory: Inventory, written: bytes, state: ClusterState, bundle: Bundle, keys: OperatorKeys
+    inventory: Inventory, bundle: Bundle, pki: ClusterPki, own: Mapping[str, ServerCredentials], handover: NodeFile
 ) -> dict[str, Desired]:
-    """Every node of the inventory as it should be, by name. `written` is the inventory's file.
+    """Every node of the inventory as it should be, by name. `own` are the credentials of its servers, `handover` is
+    what each of them keeps.
 
     Raises ClusterupError for a bundle that lacks a part.
     """
     servers, minor = servers_of(inventory), bundle.kubernetes_minor
-    nodes = {
-        node.name: desired_node(Shape(inventory, node, minor, servers), state, bundle, keys) for node in inventory.nodes
+    return {
+        node.name: desired_node(Shape(inventory, node, minor, servers), bundle, pki, own.get(node.name), handover)
+        for node in inventory.nodes
     }
-    # After all others: it holds every certificate that was made for them.
-    handover = handover_file(handover_of(inventory, written, state, bundle))
-    return nodes | {name: dataclasses.replace(nodes[name], handover=handover) for name in servers}
 
 
-def desired_node(shape: Shape, state: ClusterState, bundle: Bundle, keys: OperatorKeys) -> Desired:
-    """One node as it should be; `node` of it has all its taints, the one of its role among them."""
+def desired_node(
+    shape: Shape,
+    bundle: Bundle,
+    pki: ClusterPki,
+    own: ServerCredentials | None = None,
+    handover: NodeFile | None = None,
+) -> Desired:
+    """One node as it should be; `node` of it has all its taints, the one of its role among them. A server has
+    credentials of its `own`, and keeps the `handover` file."""
     payload = bundle.artifact("payload")
     inventory = shape.inventory
     node = shape.node.model_copy(update={"taints": inventory.taints_of(shape.node)})
     shape = dataclasses.replace(shape, node=node)
     # Every unit runs out of the payload: another one restarts them.
     release = NodeFile(PAYLOAD_FILE, f"{payload.sha256}\n".encode())
-    ca = ca_file(keys.pki)
+    ca = ca_file(pki)
 
     def of_payload(*units: Unit) -> tuple[Unit, ...]:
         return tuple(dataclasses.replace(unit, files=(*unit.files, release)) for unit in units)
@@ -112,8 +117,8 @@ def desired_node(shape: Shape, state: ClusterState, bundle: Bundle, keys: Operat
     runtime = of_payload(containerd_unit(shape), _images(shape, bundle), balancer_unit(shape, ca))
     etcd: tuple[Unit, ...] = ()
     control_plane: tuple[Unit, ...] = ()
-    if node.role is Role.SERVER:
-        files = server_files(shape, keys.pki, state)
+    if own is not None:
+        files = server_files(shape, pki, own)
         etcd = of_payload(etcd_unit(shape, files.etcd))
         control_plane = of_payload(
             api_server_unit(shape, files.api_server),
@@ -135,6 +140,7 @@ def desired_node(shape: Shape, state: ClusterState, bundle: Bundle, keys: Operat
         (*all_files(units), _wants(units)),
         payload,
         bundle.images,
+        handover if own is not None else None,
         stretches=stretches(bundle.artifact("os")),
     )
 

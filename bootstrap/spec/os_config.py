@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from bootstrap.image.configuration import EtcFile
 from bootstrap.inventory.model import Inventory, Node
 from bootstrap.machine.render import render
-from bootstrap.state.identity import NodeIdentity
+from bootstrap.pki.identity import NodeIdentity
 
 
 def node_etc(

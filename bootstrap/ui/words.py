@@ -81,7 +81,7 @@ def _standing(outcomes: Iterable[Outcome]) -> Iterator[str]:
     titles: dict[State, list[str]] = {state: [] for state in State}
     because: dict[str, None] = {}
     for outcome in outcomes:
-        titles[outcome.state].append(outcome.action.id.partition("/")[2])
+        titles[outcome.state].append(outcome.action.name)
         because.update({outcome.because: None} if outcome.because else {})
     if titles[State.DONE]:
         yield f"done: {', '.join(titles[State.DONE])}"

@@ -16,7 +16,7 @@ from typing import IO, Any
 import yaml
 
 from bootstrap.engine.events import nobody
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts
 from bootstrap.operations.connections import connections_of
 from bootstrap.operations.intent import Intent
 from bootstrap.operations.planning import look
@@ -131,7 +131,7 @@ class Operator:
         place = f"root@{node['ssh']['host']}:{node['ssh']['port']}"
         return self.clusterup("adopt", place, "--key", key, "--host-key", host_key, "--inventory", "lab.yaml")
 
-    def looks(self) -> tuple[Intent, World]:
+    def looks(self) -> tuple[Intent, ClusterFacts]:
         """Everything that clusterup knows of the nodes."""
         intent = intent_of_file(self.inventory, self.folder / f"{self.name}.kubeconfig")
         with connections_of(intent, nobody) as connections:

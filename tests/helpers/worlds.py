@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bootstrap.facts.model import ApiFacts, EtcdFacts, EtcdMemberFacts, NodeFacts, UnitFacts, World
+from bootstrap.facts.model import ApiFacts, ClusterFacts, EtcdFacts, EtcdMemberFacts, NodeFacts, UnitFacts
 from bootstrap.image.bundle import Bundle, Partition, described, write_manifest
 from bootstrap.inventory.load import parse_inventory
 from bootstrap.inventory.model import Inventory
@@ -111,7 +111,7 @@ def finished(desired: Desired, cluster_id: str) -> NodeFacts:
     )
 
 
-def finished_world(of: Intent) -> World:
+def finished_world(of: Intent) -> ClusterFacts:
     """A cluster on which everything is as wanted, apart from the operator's own files."""
     members = tuple(EtcdMemberFacts(n, name, (), learner=False) for n, name in enumerate(of.servers))
     nodes = {
@@ -122,7 +122,7 @@ def finished_world(of: Intent) -> World:
         for name, desired in of.nodes.items()
     }
     objects = {**nodes, **{object_key(manifest): manifest for manifest in of.objects}}
-    return World(
+    return ClusterFacts(
         {name: finished(desired, of.state.cluster_id) for name, desired in of.nodes.items()},
         etcd=EtcdFacts(members),
         api=ApiFacts(dict.fromkeys(of.nodes, True), objects),

@@ -12,9 +12,9 @@ from functools import lru_cache
 
 from bootstrap.constants.paths import ETCD_BIRTH, KEPT_ETC, KUBELET_CERTIFICATE
 from bootstrap.paths import templates_dir
+from bootstrap.pki.identity import NodeIdentity
 from bootstrap.pki.sshkeys import SshKey
 from bootstrap.spec.node import Desired, image_files
-from bootstrap.state.identity import NodeIdentity
 from tests.simulator.machines.machine import Answer
 
 # What no step compares, but has to be there.

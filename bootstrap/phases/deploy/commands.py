@@ -140,3 +140,18 @@ def read_certificates(path: str) -> Command:
 def is_there(path: str) -> Command:
     """Print yes or no."""
     return Command.of("look for a file", "[ -e {} ] && echo yes || echo no", path)
+
+
+_STOP = """\
+units={}
+for unit in $units; do
+    systemctl stop "$unit" 2>/dev/null
+    ! systemctl --quiet is-active "$unit" || {{ echo "$unit does not stop" >&2; exit 1; }}
+done
+"""
+
+
+def stop_units(units: Iterable[str]) -> Command:
+    """Stop units, in this order; those that are not there count as stopped."""
+    names = " ".join(units)
+    return Command.of(f"stop {names}", _STOP, names)

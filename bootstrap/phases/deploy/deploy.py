@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from bootstrap.constants.paths import KEPT_ETC, PAYLOADS
 from bootstrap.engine.action import Action, Context
-from bootstrap.facts.model import NodeFacts, World
+from bootstrap.facts.model import ClusterFacts, NodeFacts
 from bootstrap.machine.units import NodeFile
 from bootstrap.phases.deploy import commands
 from bootstrap.phases.deploy.services import ensure_units, put_files
@@ -19,7 +19,7 @@ from bootstrap.spec.node import Desired, image_files
 T = TypeVar("T")
 
 
-def deploy_actions(desired: Desired, world: World) -> list[Action[World]]:
+def deploy_actions(desired: Desired, world: ClusterFacts) -> list[Action[ClusterFacts]]:
     """The actions that bring one node's payload, images and files, and start its runtime."""
     name = desired.node.name
     facts = world.nodes.get(name)
@@ -31,6 +31,7 @@ def deploy_actions(desired: Desired, world: World) -> list[Action[World]]:
             title=f"bring the payload: {_components(desired)}",
             check=judged(name, lambda facts, _: _payload_reason(desired, facts)),
             apply=lambda context: bring_payload(context, desired),
+            uses=(desired.payload.name,),
             needs=(f"{name}/install.boot",),
         ),
         Action(
@@ -40,6 +41,7 @@ def deploy_actions(desired: Desired, world: World) -> list[Action[World]]:
             title="bring the container images",
             check=judged(name, lambda facts, _: differing(_image_hashes(desired), facts.files)),
             apply=lambda context: bring_images(context, desired),
+            uses=tuple(image.name for image in desired.images),
             needs=(f"{name}/install.boot",),
         ),
         Action(
@@ -58,6 +60,7 @@ def deploy_actions(desired: Desired, world: World) -> list[Action[World]]:
             title="start the container runtime and the balancer",
             check=judged(name, lambda facts, _: not_running(desired.runtime, facts)),
             apply=lambda context: ensure_units(context, name, desired.runtime),
+            restarts=tuple(unit.name for unit in desired.runtime),
             needs=(f"{name}/payload", f"{name}/images", f"{name}/files"),
         ),
     ]

@@ -45,7 +45,7 @@ def units_run(context: Context, node: str, units: Sequence[Runs]) -> bool:
         f"{name} is {state}",
         node=node,
         got=" | ".join(line[-300:] for line in journal) or state,
-        hint=f"look at `journalctl -u {name}` on {node}, then apply again: it goes on from here",
+        hint=f"look at `journalctl -u {name}` on {node}, then run the command again: it goes on from here",
     )
 
 

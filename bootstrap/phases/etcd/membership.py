@@ -16,7 +16,7 @@ from bootstrap.clients.tunnel import etcd_at
 from bootstrap.constants.paths import ETCD_DATA
 from bootstrap.engine.action import Action, Context
 from bootstrap.errors import ClusterupError
-from bootstrap.facts.model import NodeFacts, World
+from bootstrap.facts.model import ClusterFacts, NodeFacts
 from bootstrap.inventory.model import Node
 from bootstrap.phases.deploy import commands
 from bootstrap.phases.deploy.services import begin_units, ensure_units, put_files
@@ -42,7 +42,7 @@ class Quorum:
     waiting: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def founder_of(servers: Sequence[Node], world: World) -> str | None:
+def founder_of(servers: Sequence[Node], world: ClusterFacts) -> str | None:
     """Who founds the cluster: the first server that can be reached, when none of those has data of etcd."""
     reached = [server.name for server in servers if server.name in world.nodes]
     if world.etcd is not None or any(world.nodes[name].etcd_data for name in reached):
@@ -50,7 +50,7 @@ def founder_of(servers: Sequence[Node], world: World) -> str | None:
     return reached[0] if reached else None
 
 
-def waiting_for_learners(servers: Sequence[Node], world: World) -> Mapping[str, tuple[str, ...]]:
+def waiting_for_learners(servers: Sequence[Node], world: ClusterFacts) -> Mapping[str, tuple[str, ...]]:
     """The servers that are no members yet, each with the servers that are learners: etcd has one learner at a time, and
     would take no other until that one has its vote."""
     members = world.etcd.members if world.etcd else ()
@@ -64,7 +64,7 @@ def waiting_for_learners(servers: Sequence[Node], world: World) -> Mapping[str, 
     return {server.name: learners for server in servers if server.name not in known}
 
 
-def etcd_actions(desired: Desired, quorum: Quorum) -> list[Action[World]]:
+def etcd_actions(desired: Desired, quorum: Quorum) -> list[Action[ClusterFacts]]:
     """The actions that make a server a voting member."""
     name = desired.node.name
     founds = name == quorum.founder
@@ -87,6 +87,7 @@ def etcd_actions(desired: Desired, quorum: Quorum) -> list[Action[World]]:
             title="found the etcd cluster" if founds else "join etcd as a learner and become a voting member",
             check=judged(name, lambda facts, world: _reason(desired, facts, world)),
             apply=lambda context: become_member(context, desired, quorum),
+            restarts=tuple(unit.name for unit in desired.etcd),
             needs=(f"{name}/payload", f"{name}/files", f"{name}/etcd.start", *others),
             # One change of the membership, and one restart of a member, at a time.
             exclusive="etcd",
@@ -188,7 +189,7 @@ def _require_no_other_learner(node: Node, quorum: Quorum, others: Sequence[Membe
                 step="etcd",
                 tried="add it to the members as a learner, of which etcd has one at a time",
                 got=f"{name} is a learner",
-                hint=f"see that {name} is up, then apply again: it gets its vote first",
+                hint=f"see that {name} is up, then run the command again: it gets its vote first",
             )
             error.final = True
             raise error
@@ -215,7 +216,7 @@ def _named(members: Sequence[Member], node: Node) -> Member:
         step="etcd",
         tried="look for it among the members",
         got=", ".join(member.name or f"{member.id:x}" for member in members),
-        hint=f"its data is that of a removed member: move {ETCD_DATA} away on it, then apply again",
+        hint=f"its data is that of a removed member: move {ETCD_DATA} away on it, then run the command again",
     )
     error.final = True
     raise error
@@ -257,7 +258,8 @@ def _voter(context: Context, node: Node, quorum: Quorum) -> Iterator[EtcdClient]
         step="etcd",
         tried="ask the other servers",
         got="; ".join(said) or "there is no other server",
-        hint="a majority of the servers has to be up: start them, look at `journalctl -u etcd`, then apply again",
+        hint="a majority of the servers has to be up: start them, look at `journalctl -u etcd`, then run the command "
+        "again",
     )
 
 
@@ -271,7 +273,7 @@ def _stopped(desired: Desired, facts: NodeFacts | None) -> str | None:
     return None if active in ("active", "activating") else f"etcd is {active}"
 
 
-def _reason(desired: Desired, facts: NodeFacts, world: World) -> str | None:
+def _reason(desired: Desired, facts: NodeFacts, world: ClusterFacts) -> str | None:
     name = desired.node.name
     if world.etcd is None:
         return "no etcd answers"

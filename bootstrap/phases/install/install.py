@@ -18,7 +18,7 @@ from functools import partial
 from bootstrap.engine.action import Action, Context
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.facts.disks import described, find_disk
-from bootstrap.facts.model import DiskFacts, World
+from bootstrap.facts.model import ClusterFacts, DiskFacts
 from bootstrap.image.bundle import Artifact, Bundle, Segment
 from bootstrap.image.configuration import LABEL, EtcFile, configuration_image, etc_tar
 from bootstrap.image.segments import gaps, unpacked_chunks
@@ -27,7 +27,7 @@ from bootstrap.inventory.serial_target import ConsoleTarget
 from bootstrap.phases.install import commands
 from bootstrap.phases.install.console import Send, estimate, send_missing, wait_for_installed
 from bootstrap.phases.install.progress import Written, written
-from bootstrap.state.identity import NodeIdentity
+from bootstrap.pki.identity import NodeIdentity
 
 BOOT_SECONDS = 900.0
 PinHostKey = Callable[[str, str], None]
@@ -50,11 +50,11 @@ class Installation:
 
 
 def install_actions(
-    inventory: Inventory, world: World, installation: Installation, done: Mapping[str, Written]
-) -> list[Action[World]]:
+    inventory: Inventory, world: ClusterFacts, installation: Installation, done: Mapping[str, Written]
+) -> list[Action[ClusterFacts]]:
     """The actions that put the micro OS on the disk of each node that does not run it yet, and boot it. `done` says how
     far the disks are that were written before (`disks_written`)."""
-    found: list[Action[World]] = []
+    found: list[Action[ClusterFacts]] = []
     for node in inventory.nodes:
         facts = world.nodes.get(node.name)
         disk = find_disk(facts.disks, node.disk or "") if facts else None
@@ -63,7 +63,7 @@ def install_actions(
 
 
 def disks_written(
-    inventory: Inventory, world: World, installation: Installation, wipe: frozenset[str]
+    inventory: Inventory, world: ClusterFacts, installation: Installation, wipe: frozenset[str]
 ) -> dict[str, Written]:
     """How far the disks of nodes are that an earlier apply wrote and that don't run the micro OS yet, by node. What was
     started before and may be erased (`wipe`) counts as not written."""
@@ -78,10 +78,10 @@ def disks_written(
     return found
 
 
-def bare(node: Node) -> Callable[[World], str | None]:
+def bare(node: Node) -> Callable[[ClusterFacts], str | None]:
     """Why a node has to be installed, or None when it runs the micro OS."""
 
-    def check(world: World) -> str | None:
+    def check(world: ClusterFacts) -> str | None:
         facts = world.nodes.get(node.name)
         if facts is None or facts.kind == "installed":
             return None
@@ -91,13 +91,13 @@ def bare(node: Node) -> Callable[[World], str | None]:
     return check
 
 
-def _nothing(_: World) -> None:
+def _nothing(_: ClusterFacts) -> None:
     """A disk that is complete needs nothing."""
 
 
 def _node_actions(
     node: Node, disk: DiskFacts | None, installation: Installation, done: Written | None
-) -> list[Action[World]]:
+) -> list[Action[ClusterFacts]]:
     name = node.name
     to_write = bare(node) if done in (None, Written.TORN) else _nothing
     target = described(disk) if disk else node.disk or "its disk"
@@ -112,6 +112,8 @@ def _node_actions(
             step="install",
             title=f"write the micro OS {version} to {target}{over}",
             check=to_write,
+            erases=target,
+            uses=("os",),
             apply=lambda context: write_image(
                 context, name, path, installation.bundle.artifact("os"), send_missing(console) if console else send_all
             ),
@@ -122,6 +124,7 @@ def _node_actions(
             step="install",
             title="write its configuration and the partition table",
             check=to_write,
+            erases=target,
             apply=lambda context: configure(context, name, path, installation),
             needs=(f"{name}/install.image",),
         ),
@@ -232,7 +235,7 @@ def boot_over_console(context: Context, node: str, installation: Installation, c
     wait_for_installed(context, node, console, installation.configuration(node), BOOT_SECONDS)
 
 
-def not_what_was_installed(world: World, installation: Installation) -> list[ClusterupError]:
+def not_what_was_installed(world: ClusterFacts, installation: Installation) -> list[ClusterupError]:
     """What speaks against nodes without a network that run the installed system: nothing can be changed there."""
     return [
         Refused(
@@ -269,5 +272,5 @@ def _not_what_was_written(node: str, disk: str, expected: str, found: str) -> Cl
         step="install",
         tried="read it back and compare SHA-256",
         got=f"{found or 'nothing'}, not {expected}",
-        hint="apply again; when it happens twice, the disk or the memory of this machine is failing",
+        hint="run the command again; when it happens twice, the disk or the memory of this machine is failing",
     )

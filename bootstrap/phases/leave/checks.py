@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.facts.disks import described
-from bootstrap.facts.model import EtcdMemberFacts, World
+from bootstrap.facts.model import ClusterFacts, EtcdMemberFacts
 from bootstrap.inventory.model import Inventory, Node, Role
 from bootstrap.phases.etcd.quorum import QuorumLeft, quorums_left
 from bootstrap.phases.leave.drain import require_owned
@@ -33,15 +33,15 @@ class Leaving:
     def leaver(self) -> Leaver:
         return Leaver.of(self.name, self.entry)
 
-    def member(self, world: World) -> EtcdMemberFacts | None:
+    def member(self, world: ClusterFacts) -> EtcdMemberFacts | None:
         """Its member of etcd, if it is known to have one."""
         members = world.etcd.members if world.etcd else ()
         return next((each for each in members if self.leaver.is_member(each.name, each.peer_urls)), None)
 
-    def has_node(self, world: World) -> bool:
+    def has_node(self, world: ClusterFacts) -> bool:
         return world.api is not None and f"Node/{self.name}" in world.api.objects
 
-    def lost(self, world: World) -> bool:
+    def lost(self, world: ClusterFacts) -> bool:
         """Whether its machine is taken for dead: it can't be reached, and its kubelet reports no more."""
         reports = world.api is not None and world.api.ready.get(self.name, False)
         return self.name not in world.leaving and not reports
@@ -58,7 +58,7 @@ def pruned(inventory: Inventory, roll: Roll, wipe: Collection[str]) -> tuple[Lea
     return tuple(found)
 
 
-def fate_of(each: Leaving, world: World) -> str:
+def fate_of(each: Leaving, world: ClusterFacts) -> str:
     """What becomes of its machine, in words: which disk is erased, and what is on it."""
     facts = world.leaving.get(each.name)
     if facts is None or facts.kind != "installed":
@@ -75,12 +75,12 @@ def with_entries(inventory: Inventory, leaving: Sequence[Leaving]) -> Inventory:
     return inventory.model_copy(update={"nodes": (*inventory.nodes, *entries)}) if entries else inventory
 
 
-def one_by_one(leaving: Sequence[Leaving], world: World) -> list[Leaving]:
+def one_by_one(leaving: Sequence[Leaving], world: ClusterFacts) -> list[Leaving]:
     """In the order in which they leave etcd: first those whose members are lost already."""
     return sorted(leaving, key=lambda each: not each.lost(world))
 
 
-def arithmetic(leaving: Sequence[Leaving], world: World) -> Mapping[str, QuorumLeft]:
+def arithmetic(leaving: Sequence[Leaving], world: ClusterFacts) -> Mapping[str, QuorumLeft]:
     """What would be left of the quorum after each server that leaves, by name."""
     if world.etcd is None:
         return {}
@@ -88,7 +88,7 @@ def arithmetic(leaving: Sequence[Leaving], world: World) -> Mapping[str, QuorumL
     return quorums_left(voters, [each.name for each in one_by_one(leaving, world)], world.etcd.well)
 
 
-def leave_problems(inventory: Inventory, leaving: Sequence[Leaving], world: World) -> list[ClusterupError]:
+def leave_problems(inventory: Inventory, leaving: Sequence[Leaving], world: ClusterFacts) -> list[ClusterupError]:
     """Everything that keeps nodes from leaving, found before anything is changed."""
     problems: list[ClusterupError] = [
         below_quorum(left) for left in arithmetic(leaving, world).values() if not left.holds
@@ -98,7 +98,7 @@ def leave_problems(inventory: Inventory, leaving: Sequence[Leaving], world: Worl
     return problems
 
 
-def _against(each: Leaving, inventory: Inventory, world: World) -> Iterator[ClusterupError]:
+def _against(each: Leaving, inventory: Inventory, world: ClusterFacts) -> Iterator[ClusterupError]:
     if world.api is None or world.etcd is None:
         missing = "etcd" if world.etcd is None else "API server"
         yield _refused(
@@ -132,7 +132,7 @@ def _against(each: Leaving, inventory: Inventory, world: World) -> Iterator[Clus
         )
 
 
-def _nowhere(inventory: Inventory, leaving: Sequence[Leaving], world: World) -> bool:
+def _nowhere(inventory: Inventory, leaving: Sequence[Leaving], world: ClusterFacts) -> bool:
     """Whether pods have to go elsewhere, and neither a node of the inventory nor one that joined with a token would
     run them."""
     if world.api is None or not any(world.api.pods.get(each.name) for each in leaving):
@@ -145,7 +145,7 @@ def _refused(each: Leaving, problem: str, *, got: str, hint: str) -> Refused:
     return Refused(problem, node=each.name, step="leave", tried="looked before changing anything", got=got, hint=hint)
 
 
-def notes(inventory: Inventory, leaving: Sequence[Leaving], world: World, kubeconfig: bytes) -> Iterator[str]:
+def notes(inventory: Inventory, leaving: Sequence[Leaving], world: ClusterFacts, kubeconfig: bytes) -> Iterator[str]:
     """What a person has to know of it that no action says. `kubeconfig` is the one that is there now."""
     if _nowhere(inventory, leaving, world):
         yield (

@@ -14,8 +14,8 @@ from bootstrap.clients.tunnel import etcd_at
 from bootstrap.engine.action import Context
 from bootstrap.errors import ClusterupError, Interrupted, Refused
 from bootstrap.inventory.model import Node
+from bootstrap.phases.deploy.commands import stop_units
 from bootstrap.phases.etcd.quorum import QuorumLeft, quorums_left
-from bootstrap.phases.leave.commands import stop_units
 from bootstrap.phases.rolling import asked
 from bootstrap.spec.etcd import peer_url
 from bootstrap.state.credentials import OperatorKeys

@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.clients.tunnel import ApiServers, ask_api
 from bootstrap.constants.objects import LEAVING_ANNOTATION
 from bootstrap.constants.paths import BOOTSTRAP_CONF, ETCD_BIRTH, HANDOVER, KUBELET_CERTIFICATE
 from bootstrap.engine.action import Action, Context
-from bootstrap.facts.model import NodeFacts, World
+from bootstrap.facts.model import ClusterFacts, NodeFacts
 from bootstrap.facts.node import Wanted
 from bootstrap.inventory.model import Role
 from bootstrap.locks import waiting_lock
+from bootstrap.phases.deploy.commands import stop_units
 from bootstrap.phases.leave.checks import Leaving, arithmetic, fate_of, one_by_one
-from bootstrap.phases.leave.commands import stop_units
 from bootstrap.phases.leave.drain import counted, delete_pods, drain
 from bootstrap.phases.leave.etcd import leave_etcd
 from bootstrap.phases.reset.reset import clean_node, is_clean, wipe_node
-from bootstrap.phases.rolling import RESTARTING
 from bootstrap.state.cluster import INSTALLED, LIVE, ClusterState
 from bootstrap.state.membership import Disk, Pods, note_left
 
@@ -33,136 +34,162 @@ TRACES = (KUBELET_CERTIFICATE, BOOTSTRAP_CONF, ETCD_BIRTH, HANDOVER)
 """Files that are on a node while it is, or was, a part of a cluster."""
 LEAVING_WANTED = Wanted(files=TRACES, units=("etcd.service", "kube-apiserver.service", "kubelet.service"))
 STOP_SECONDS = 180.0
-FORGET = "leave.forget"
 
 
-def leave_actions(
-    leaving: Sequence[Leaving], servers: ApiServers, state: ClusterState, world: World
-) -> list[Action[World]]:
-    """The actions of all nodes that leave; `servers` are those that stay."""
+@dataclass(frozen=True)
+class Departure:
+    """The actions of those who leave: what makes them leave, and what forgets them here when all else is done."""
+
+    leave: tuple[Action[ClusterFacts], ...]
+    forget: tuple[Action[ClusterFacts], ...]
+
+
+def departure(
+    leaving: Sequence[Leaving], servers: ApiServers, state: ClusterState, world: ClusterFacts, opening: Sequence[str]
+) -> Departure:
+    """The actions of all nodes that leave; `servers` are those that stay. Before pods are moved, the actions `opening`
+    give them a place."""
     left = arithmetic(leaving, world)
-    actions: list[Action[World]] = []
+    leave: list[Action[ClusterFacts]] = []
+    forget: list[Action[ClusterFacts]] = []
     before: tuple[str, ...] = ()
     for each in one_by_one(leaving, world):
         counts = str(left[each.name]) if each.name in left else "it has no vote"
-        actions += (
-            _after(action, before) if action.id.endswith("leave.etcd") else action
-            for action in _actions(each, servers, state, world, counts)
-        )
+        leave += _actions(each, servers, state, world, counts=counts, before=(tuple(opening), before))
+        forget.append(_forgetting(each, state, world))
         if each.member(world) is not None:
             # The arithmetic is that of one after the other.
-            before = (f"{each.name}/leave.etcd",)
-    return actions
+            before = (_out_of_etcd(each.name),)
+    return Departure(tuple(leave), tuple(forget))
+
+
+def gone(leaving: Sequence[Leaving]) -> tuple[str, ...]:
+    """The actions after which those who leave are no nodes of the cluster any more."""
+    return tuple(_without_node(each.name) for each in leaving)
 
 
 def around_those_who_leave(
-    leave: Sequence[Action[World]], stay: Sequence[Action[World]], leaving: Sequence[Leaving], world: World
-) -> list[Action[World]]:
+    going: Departure, stay: Sequence[Action[ClusterFacts]], leaving: Sequence[Leaving], world: ClusterFacts
+) -> list[Action[ClusterFacts]]:
     """The actions of those who leave, and of those who stay.
 
     What restarts something on a node that stays waits until the servers among those who leave have left, as one change
-    of the quorum at a time is enough; the handover files until all have, as whoever adopts a cluster has to hear of
-    those who have not. Nobody is forgotten before the others are mended: until then the same command goes on.
+    of the quorum at a time is enough. Nobody is forgotten before the others are as they should be: until then the same
+    command goes on.
     """
-    quorum = tuple(f"{each.name}/leave.node" for each in leaving if is_server(each, world))
-    everybody = tuple(f"{each.name}/leave.node" for each in leaving)
-    waits = {**dict.fromkeys(RESTARTING, quorum), "handover": everybody}
+    quorum = gone([each for each in leaving if is_server(each, world)])
     last = tuple(action.id for action in stay)
-
-    def step(action: Action[World]) -> str:
-        return action.id.partition("/")[2]
-
     return [
-        *(_after(action, last) if step(action) == FORGET else action for action in leave),
-        *(_after(action, waits.get(step(action), ())) for action in stay),
+        *going.leave,
+        *(_after(action, last) for action in going.forget),
+        *(_after(action, quorum) if action.restarts else action for action in stay),
     ]
 
 
-def _after(action: Action[World], others: tuple[str, ...]) -> Action[World]:
+def _after(action: Action[ClusterFacts], others: tuple[str, ...]) -> Action[ClusterFacts]:
     return dataclasses.replace(action, needs=(*action.needs, *others)) if others else action
 
 
-def is_server(each: Leaving, world: World) -> bool:
+def _out_of_etcd(node: str) -> str:
+    return f"{node}/leave.etcd"
+
+
+def _without_node(node: str) -> str:
+    return f"{node}/leave.node"
+
+
+def _of_the_machine(each: Leaving) -> str:
+    """The id of what becomes of its machine."""
+    return f"{each.name}/leave.{'wipe' if each.manner.disk is Disk.WIPE else 'clean'}"
+
+
+def is_server(each: Leaving, world: ClusterFacts) -> bool:
     """Whether it is, or was to be, a member of etcd."""
     return each.member(world) is not None or (each.entry is not None and each.entry.role is Role.SERVER)
 
 
-def _actions(each: Leaving, servers: ApiServers, state: ClusterState, world: World, counts: str) -> list[Action[World]]:
+def _actions(
+    each: Leaving,
+    servers: ApiServers,
+    state: ClusterState,
+    world: ClusterFacts,
+    *,
+    counts: str,
+    before: tuple[tuple[str, ...], tuple[str, ...]],
+) -> list[Action[ClusterFacts]]:
+    """What makes a node leave; `before` are the actions that come before its pods are moved, and before its member is
+    taken out of etcd."""
     name, facts = each.name, world.leaving.get(each.name)
     pods = world.api.pods.get(name, ()) if world.api else ()
     others = [other for other in world.leaving if other != name]
     reached = (name,) if facts is not None and facts.kind == "installed" else ()
-
-    def action(
-        step: str,
-        title: str,
-        check: Callable[[World], str | None],
-        apply: Callable[[Context], None],
-        *needs: str,
-        exclusive: str | None = None,
-    ) -> Action[World]:
-        needed = tuple(f"{name}/{need}" for need in needs)
-        return Action(f"{name}/{step}", name, "leave", title, check, apply, needs=needed, exclusive=exclusive)
-
-    step, do = ("leave.wipe", wipe_node) if each.manner.disk is Disk.WIPE else ("leave.clean", clean_node)
+    cordon, drained, etcd, node = f"{name}/leave.cordon", f"{name}/leave.drain", _out_of_etcd(name), _without_node(name)
+    make = partial(Action[ClusterFacts], node=name, step="leave")
     return [
-        action(
-            "leave.cordon",
-            "start no more pods on it",
-            lambda world: _cordon_reason(each, world),
-            lambda context: _cordon(context, name, servers),
+        make(
+            cordon,
+            title="start no more pods on it",
+            check=lambda world: _cordon_reason(each, world),
+            apply=lambda context: _cordon(context, name, servers),
         ),
-        action(
-            "leave.drain",
-            f"move its pods elsewhere ({counted(len(pods))} now)",
-            lambda world: _drain_reason(each, world),
-            lambda context: _move_pods(context, each, servers, world),
-            "leave.cordon",
+        make(
+            drained,
+            title=f"move its pods elsewhere ({counted(len(pods))} now)",
+            check=lambda world: _drain_reason(each, world),
+            apply=lambda context: _move_pods(context, each, servers, world),
+            needs=(cordon, *before[0]),
         ),
-        action(
-            "leave.etcd",
-            f"take its member out of etcd: {counts}",
-            lambda world: "it is a member of etcd" if each.member(world) is not None else None,
-            lambda context: leave_etcd(context, each.leaver, (*servers.names, *others), servers.keys, reached),
-            "leave.drain",
+        make(
+            etcd,
+            title=f"take its member out of etcd: {counts}",
+            check=lambda world: "it is a member of etcd" if each.member(world) is not None else None,
+            apply=lambda context: leave_etcd(context, each.leaver, (*servers.names, *others), servers.keys, reached),
+            needs=(drained, *before[1]),
             # As everything that changes the membership or restarts a member.
             exclusive="etcd",
         ),
-        action(
-            "leave.node",
-            "stop its kubelet and delete its Node" if reached else "delete its Node",
-            lambda world: "the cluster has a Node of its name" if each.has_node(world) else None,
-            lambda context: _delete(context, name, servers, reached),
-            "leave.etcd",
+        make(
+            node,
+            title="stop its kubelet and delete its Node" if reached else "delete its Node",
+            check=lambda world: "the cluster has a Node of its name" if each.has_node(world) else None,
+            apply=lambda context: _delete(context, name, servers, reached),
+            needs=(etcd,),
         ),
-        action(
-            step,
-            fate_of(each, world),
-            lambda world: _machine_reason(each, world, state.cluster_id),
-            lambda context: do(context, name),
-            "leave.node",
-        ),
-        action(
-            FORGET,
-            "forget its keys and its entry on this machine",
-            lambda _: each.why,
-            lambda context: _forget(each, state, facts),
-            step,
+        make(
+            _of_the_machine(each),
+            title=fate_of(each, world),
+            check=lambda world: _machine_reason(each, world, state.cluster_id),
+            apply=lambda context: (wipe_node if each.manner.disk is Disk.WIPE else clean_node)(context, name),
+            needs=(node,),
+            erases="its disk" if each.manner.disk is Disk.WIPE else "",
         ),
     ]
 
 
-def _cordon_reason(each: Leaving, world: World) -> str | None:
+def _forgetting(each: Leaving, state: ClusterState, world: ClusterFacts) -> Action[ClusterFacts]:
+    """What forgets it here, when it has left."""
+    return Action(
+        f"{each.name}/leave.forget",
+        each.name,
+        "leave",
+        "forget its keys and its entry on this machine",
+        check=lambda _: each.why,
+        apply=lambda _: _forget(each, state, world.leaving.get(each.name)),
+        needs=(_of_the_machine(each),),
+    )
+
+
+def _cordon_reason(each: Leaving, world: ClusterFacts) -> str | None:
     return each.why if each.has_node(world) and not _cordoned(each, world) else None
 
 
-def _cordoned(each: Leaving, world: World) -> bool:
+def _cordoned(each: Leaving, world: ClusterFacts) -> bool:
     found = world.api.objects.get(f"Node/{each.name}", {}) if world.api else {}
     said = found.get("metadata", {}).get("annotations") or {}
     return LEAVING_ANNOTATION in said and bool(found.get("spec", {}).get("unschedulable"))
 
 
-def _drain_reason(each: Leaving, world: World) -> str | None:
+def _drain_reason(each: Leaving, world: ClusterFacts) -> str | None:
     if not each.has_node(world) or world.api is None:
         return None
     pods = world.api.pods.get(each.name, ())
@@ -174,7 +201,7 @@ def _drain_reason(each: Leaving, world: World) -> str | None:
     return None if _cordoned(each, world) else "pods may be started on it until then"
 
 
-def _machine_reason(each: Leaving, world: World, cluster_id: str) -> str | None:
+def _machine_reason(each: Leaving, world: ClusterFacts, cluster_id: str) -> str | None:
     """Why the machine has to be cleaned or wiped: it runs the micro OS of this cluster, and still is a node of it."""
     facts = world.leaving.get(each.name)
     if facts is None or facts.kind != "installed" or facts.cluster_id != cluster_id:
@@ -199,7 +226,7 @@ def _forced(each: Leaving) -> bool:
     return each.manner.pods is Pods.DELETE
 
 
-def _move_pods(context: Context, each: Leaving, servers: ApiServers, world: World) -> None:
+def _move_pods(context: Context, each: Leaving, servers: ApiServers, world: ClusterFacts) -> None:
     if each.lost(world):
         delete_pods(context, each.name, servers)
     else:

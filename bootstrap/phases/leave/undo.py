@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bootstrap.clients.etcd import Member, NotSettled
 from bootstrap.engine.action import Action, Context
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts
 from bootstrap.inventory.model import Node
 from bootstrap.phases.leave.etcd import SETTLE_SECONDS, any_voter
 from bootstrap.spec.etcd import peer_url
@@ -33,7 +33,7 @@ def own_member(members: Sequence[Member], node: Node) -> Member | None:
     return next((each for each in members if url in each.peer_urls and each.name in ("", node.name)), None)
 
 
-def take_back_action(node: Node, servers: Sequence[str], keys: OperatorKeys, told: TakenBack) -> Action[World]:
+def take_back_action(node: Node, servers: Sequence[str], keys: OperatorKeys, told: TakenBack) -> Action[ClusterFacts]:
     """The action that removes the server's member, where that has no vote; what came of it is put into `told`."""
     return Action(
         id=f"{node.name}/etcd.take-back",

@@ -11,7 +11,7 @@ from collections.abc import Collection
 
 from bootstrap.constants.paths import ETCD_PKI, KEPT_ETC, KUBERNETES_CA, KUBERNETES_PKI
 from bootstrap.errors import ClusterupError, Refused
-from bootstrap.facts.model import NodeFacts, World
+from bootstrap.facts.model import ClusterFacts, NodeFacts
 from bootstrap.phases.reset.reset import half_clean
 from bootstrap.pki.store import ClusterPki
 
@@ -21,7 +21,7 @@ def knows(facts: NodeFacts) -> str | None:
     return facts.files.get(f"{KEPT_ETC}{KUBERNETES_CA}") or facts.files.get(KUBERNETES_CA)
 
 
-def left_over(world: World, cluster_id: str, past: Collection[str]) -> list[ClusterupError]:
+def left_over(world: ClusterFacts, cluster_id: str, past: Collection[str]) -> list[ClusterupError]:
     """What speaks against an apply on this cluster's nodes that were not taken apart with the others, or by half.
     `past` are SHA-256 of the authorities of lives of the cluster that have ended."""
     return [
@@ -34,7 +34,7 @@ def left_over(world: World, cluster_id: str, past: Collection[str]) -> list[Clus
             tried="look for what came after the installation",
             got="the cleaning goes on there" if half_clean(facts) else f"{KUBERNETES_CA} is that of the earlier life",
             hint=f"clean it, which removes all that pods and etcd keep there: clusterup down --only {name}, with "
-            "the inventory; then apply again",
+            "the inventory; then run the command again",
         )
         for name, facts in world.nodes.items()
         if facts.kind == "installed" and facts.cluster_id == cluster_id
@@ -42,7 +42,9 @@ def left_over(world: World, cluster_id: str, past: Collection[str]) -> list[Clus
     ]
 
 
-def other_authority(world: World, cluster_id: str, pki: ClusterPki, past: Collection[str]) -> list[ClusterupError]:
+def other_authority(
+    world: ClusterFacts, cluster_id: str, pki: ClusterPki, past: Collection[str]
+) -> list[ClusterupError]:
     """What speaks against an apply on nodes of this cluster that believe other authorities than those in the state
     here: what it would bring them belongs to another life of the cluster, or to another operator's. `past` as for
     `left_over`, which speaks of those."""

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts
 from tests.e2e.operator import Operator
 
 
@@ -35,7 +35,7 @@ def mend(cluster: Operator) -> Mended:
     return Mended(tuple(name for name in done if not name.endswith("/handover")), events, restarted)
 
 
-def restarts(before: World, after: World) -> frozenset[str]:
+def restarts(before: ClusterFacts, after: ClusterFacts) -> frozenset[str]:
     return frozenset(
         f"{name}/{unit}"
         for name, facts in after.nodes.items()

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts
 from bootstrap.lab.machines.drives import kind_of
 from tests.e2e.labs import Labs
 from tests.e2e.operator import Operator
@@ -116,7 +116,7 @@ def test_a_second_apply_plans_nothing_and_changes_nothing(cluster: Operator) -> 
     assert untouchable(after) == untouchable(before)
 
 
-def untouchable(world: World) -> dict[str, object]:
+def untouchable(world: ClusterFacts) -> dict[str, object]:
     """What a second apply must leave alone: when each unit was started, every file, every boot."""
     return {
         name: (facts.boot_id, dict(facts.files), {unit: found.since for unit, found in facts.units.items()})

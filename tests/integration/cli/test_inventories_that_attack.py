@@ -20,7 +20,7 @@ from bootstrap.connect.console_network import network_command
 from bootstrap.connect.console_target import console_target
 from bootstrap.connect.ssh import target_of
 from bootstrap.errors import BadUse, ClusterupError
-from bootstrap.facts.model import NodeFacts, World
+from bootstrap.facts.model import ClusterFacts, NodeFacts, Unreachable
 from bootstrap.facts.node import parse_facts
 from bootstrap.image.bundle import Bundle
 from bootstrap.inventory.load import InventoryErrors, Written, written_of
@@ -129,7 +129,7 @@ def check_words(error: ClusterupError) -> None:
             assert not re.search(r"nodes\.\d", problem.found), said
 
 
-def world_of(intent: Intent, seed: int) -> World:
+def world_of(intent: Intent, seed: int) -> ClusterFacts:
     """Machines as they were recorded: bare ones, finished ones, and some that are away."""
     nodes: dict[str, NodeFacts] = {}
     away: dict[str, ClusterupError] = {}
@@ -146,7 +146,7 @@ def world_of(intent: Intent, seed: int) -> World:
             machine = installed(desired, cluster, intent.state.cluster_id, identity, "")
         answer = machine.run(facts_script(), desired.wanted.stdin).stdout
         nodes[name] = parse_facts(answer.decode(), node=name, at=time.time())
-    return World(nodes, away)
+    return ClusterFacts({**nodes, **{name: Unreachable(error) for name, error in away.items()}})
 
 
 def check_files(intent: Intent) -> None:

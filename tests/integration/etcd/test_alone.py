@@ -18,7 +18,7 @@ from bootstrap.engine.lock import FOREVER, Patience
 from bootstrap.engine.plan import make_plan
 from bootstrap.engine.run import Report, State, run_plan
 from bootstrap.errors import Refused
-from bootstrap.facts.model import EtcdFacts, UnitFacts, World
+from bootstrap.facts.model import ClusterFacts, EtcdFacts, UnitFacts
 from bootstrap.lock.guard import Alone, alone
 from bootstrap.lock.lease import KEY, LockLost
 from bootstrap.operations.intent import Intent, intent_of
@@ -33,14 +33,16 @@ from tests.integration.transport.conftest import Server, sshd, start_sshd
 __all__ = ["sshd", "start_sshd"]
 
 LEASE_SECONDS = 4
-BARE = World({"s1": facts()})
-RUNNING = World({"s1": facts(etcd_data=True, units={"etcd.service": UnitFacts("active", "")})}, etcd=EtcdFacts(()))
+BARE = ClusterFacts({"s1": facts()})
+RUNNING = ClusterFacts(
+    {"s1": facts(etcd_data=True, units={"etcd.service": UnitFacts("active", "")})}, etcd=EtcdFacts(())
+)
 
 
 class Operator:
     """Somebody who applies: what they looked at, how often, and what they were told."""
 
-    def __init__(self, quorum: Quorum, place: Place, name: str, world: World = RUNNING) -> None:
+    def __init__(self, quorum: Quorum, place: Place, name: str, world: ClusterFacts = RUNNING) -> None:
         self.world = world
         self.looks = 0
         self.told: list[str] = []
@@ -58,11 +60,11 @@ class Operator:
     def note(self) -> None:
         self.noted += 1
 
-    def look(self) -> World:
+    def look(self) -> ClusterFacts:
         self.looks += 1
         return self.world
 
-    def prepares(self, *actions: Action[World]) -> Prepared:
+    def prepares(self, *actions: Action[ClusterFacts]) -> Prepared:
         return self.alone.prepared(self.look, lambda world: Prepared(world, (), make_plan(actions, world)))
 
     def runs(self, prepared: Prepared) -> Report:
@@ -77,12 +79,12 @@ def nothing(_: Context) -> None:
     return None
 
 
-NEEDED: Action[World] = Action("s1/a", "s1", "a", "do it", lambda _: "needed", nothing)
-NEEDLESS: Action[World] = Action("s1/a", "s1", "a", "do it", lambda _: None, nothing)
+NEEDED: Action[ClusterFacts] = Action("s1/a", "s1", "a", "do it", lambda _: "needed", nothing)
+NEEDLESS: Action[ClusterFacts] = Action("s1/a", "s1", "a", "do it", lambda _: None, nothing)
 
 
 @contextmanager
-def operators(quorum: Quorum, place: Place, *worlds: World) -> Iterator[tuple[Operator, ...]]:
+def operators(quorum: Quorum, place: Place, *worlds: ClusterFacts) -> Iterator[tuple[Operator, ...]]:
     people = tuple(Operator(quorum, place, f"lab{number}", world) for number, world in enumerate(worlds, 1))
     try:
         yield people
@@ -131,7 +133,7 @@ def test_a_cluster_without_etcd_is_begun_without_its_lock_which_is_taken_once_et
     quorum: Quorum, member: Place
 ) -> None:
     with operators(quorum, member, BARE) as (one,):
-        founding: Action[World] = Action(
+        founding: Action[ClusterFacts] = Action(
             "s1/etcd.member", "s1", "etcd", "found it", lambda _: "none", lambda _: one.alone.founded()
         )
         prepared = one.prepares(founding)
@@ -169,10 +171,12 @@ def test_an_etcd_that_has_just_been_founded_may_miss_an_answer(quorum: Quorum, m
 def test_who_brings_etcd_to_answer_after_somebody_else_stops_there(quorum: Quorum, member: Place) -> None:
     with operators(quorum, member, RUNNING, BARE) as (one, two):
         one.prepares(NEEDED)
-        founding: Action[World] = Action(
+        founding: Action[ClusterFacts] = Action(
             "s1/etcd.member", "s1", "etcd", "found it", lambda _: "none", lambda _: two.alone.founded()
         )
-        after: Action[World] = Action("s1/z", "s1", "z", "more", lambda _: "needed", nothing, needs=("s1/etcd.member",))
+        after: Action[ClusterFacts] = Action(
+            "s1/z", "s1", "z", "more", lambda _: "needed", nothing, needs=("s1/etcd.member",)
+        )
         report = two.runs(two.prepares(founding, after))
         assert [outcome.state for outcome in report.outcomes] == [State.FAILED, State.SKIPPED]
         assert "apply lab1.yaml" in str(report.outcomes[0].error)
@@ -199,8 +203,8 @@ def test_a_run_whose_lock_is_lost_begins_nothing_more_and_says_why(quorum: Quoru
             client.revoke(Lease(found.lease, LEASE_SECONDS))
             wait_for(one.alone.cancellation.interrupted.is_set, "the run to be stopped")
 
-        loses: Action[World] = Action("s1/a", "s1", "a", "lose it", lambda _: "needed", lose)
-        after: Action[World] = Action("s1/b", "s1", "b", "more", lambda _: "needed", nothing, needs=("s1/a",))
+        loses: Action[ClusterFacts] = Action("s1/a", "s1", "a", "lose it", lambda _: "needed", lose)
+        after: Action[ClusterFacts] = Action("s1/b", "s1", "b", "more", lambda _: "needed", nothing, needs=("s1/a",))
         report = one.runs(one.prepares(loses, after))
         assert [outcome.state for outcome in report.outcomes] == [State.DONE, State.SKIPPED]
         with pytest.raises(LockLost, match="its lease ended") as lost:

@@ -52,7 +52,7 @@ def running_api_server(folder: Path) -> Iterator[ApiServer]:
     """kube-apiserver with bootstrap tokens and encrypted Secrets, ready."""
     programs, _ = build_kubernetes(print)
     state = ClusterState(folder)
-    pki, secrets = state.pki, encryption_file(state)
+    pki, secrets = state.pki, encryption_file(state.encryption_key)
     state.keep_made()
     operator = issue(pki.etcd, common_name="apiserver", usage=Usage.CLIENT)
     quorum = Quorum(folder, pki.etcd, operator)

@@ -14,7 +14,7 @@ from bootstrap.clients.tunnel import ApiServers
 from bootstrap.engine.connections import Connections
 from bootstrap.facts import cluster as observe
 from bootstrap.facts.cluster import read_api
-from bootstrap.facts.model import UnitFacts, World
+from bootstrap.facts.model import ClusterFacts, UnitFacts
 from bootstrap.operations.intent import Intent
 from bootstrap.phases import control_plane as controlplane
 from bootstrap.phases.control_plane import object_actions
@@ -57,7 +57,7 @@ def test_the_binding_that_gave_any_name_to_any_token_is_planned_and_taken_out(
     def reason() -> str | None:
         nodes = {"s1": facts(units={"kube-apiserver.service": UnitFacts("active", "x")})}
         found = read_api(nodes, ["s1"], Connections(LocalTransport), of.keys, objects)
-        return action.check(World(nodes, api=found))
+        return action.check(ClusterFacts(nodes, api=found))
 
     action.apply(OneNode(LocalTransport("s1")))
     assert reason() is None

@@ -16,8 +16,8 @@ from bootstrap.image.segments import pack
 from bootstrap.inventory.serial_target import ConsoleTarget
 from bootstrap.phases.install.console import send_missing
 from bootstrap.phases.install.install import Installation, configure, write_image
+from bootstrap.pki.identity import NodeIdentity
 from bootstrap.pki.sshkeys import new_ssh_key
-from bootstrap.state.identity import NodeIdentity
 from bootstrap.transport.base import Transport
 from bootstrap.transport.errors import CommandFailed
 from tests.helpers.local_transport import LocalTransport

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.phases.leave.commands import stop_units
+from bootstrap.phases.deploy.commands import stop_units
 from bootstrap.transport.errors import CommandFailed
 from tests.helpers.local_transport import LocalTransport
 

@@ -19,7 +19,6 @@ from bootstrap.paths import templates_dir
 from bootstrap.phases import handover
 from bootstrap.phases.deploy import commands as deploy
 from bootstrap.phases.install import commands as install_commands
-from bootstrap.phases.leave import commands as leave_commands
 from bootstrap.phases.reset import commands as clean_commands
 from bootstrap.transport import sudo, upload
 from bootstrap.transport.base import Command
@@ -75,7 +74,7 @@ def _all() -> tuple[Known[Does], ...]:
         known(handover._KEEP, _keep),
         known(join_checks._REACH, _reach),
         known(join_by_token._OWN_NODE, _own_node),
-        known(leave_commands._STOP, _stop),
+        known(deploy._STOP, _stop),
         known(upload._LOOK, _look),
         known(upload._BEGIN, _begin),
         known(upload._CONTINUE, _continue),

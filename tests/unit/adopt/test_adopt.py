@@ -248,7 +248,7 @@ def test_without_the_bundle_s_files_nothing_is_begun_that_would_need_them(first:
     adopted(first)
     world = finished_world(first)
     agent = dataclasses.replace(world.nodes["a1"], payload=None)
-    without = dataclasses.replace(world, nodes={**world.nodes, "a1": agent})
+    without = dataclasses.replace(world, seen={**world.seen, "a1": agent})
     (problem,) = prepare(second_intent(first, tmp_path), without, wipe=frozenset()).problems
     assert isinstance(problem, Refused)
     assert "payload.raw can't be read" in str(problem)

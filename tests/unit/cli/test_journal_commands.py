@@ -24,7 +24,7 @@ from bootstrap.engine.history import RunOutcome, entries_of, find_run
 from bootstrap.engine.plan import Plan, make_plan
 from bootstrap.engine.run import run_plan
 from bootstrap.errors import ClusterupError, Refused
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts, Unreachable
 from bootstrap.operations.apply import Applying
 from bootstrap.operations.recorded import recorded
 from bootstrap.phases.prepared import Prepared
@@ -218,7 +218,8 @@ def applied(journal: Path, clusterup: Clusterup, monkeypatch: pytest.MonkeyPatch
     """Types `clusterup apply` where the plan consists of the actions given, and no node is asked anything."""
 
     def type_it(*does: Any, unreachable: dict[str, ClusterupError] | None = None) -> Ran:
-        world = World({"s1": facts()}, unreachable or {})
+        away = {name: Unreachable(error) for name, error in (unreachable or {}).items()}
+        world = ClusterFacts({"s1": facts(), **away})
         monkeypatch.setattr(Applying, "prepared", lambda *_, **__: Prepared(world, (), local_plan(*does)))
         return clusterup("apply", "lab.yaml", "-y")
 

@@ -15,7 +15,7 @@ import yaml
 from bootstrap.clients.etcd import Entry, Lease
 from bootstrap.engine.lock import file_lock
 from bootstrap.errors import BadUse, ClusterupError
-from bootstrap.facts.model import UnitFacts, World
+from bootstrap.facts.model import ClusterFacts, UnitFacts
 from bootstrap.lock.lease import KEY
 from bootstrap.operations.intent import Intent
 from bootstrap.operations.reading import intent_of_file
@@ -61,13 +61,13 @@ class Paper:
     """What the machines would say, and the etcd on them; `stop` makes one unit of a node another one."""
 
     intent: Intent
-    world: World
+    world: ClusterFacts
     etcd: PaperEtcd = dataclasses.field(default_factory=PaperEtcd)
 
     def stop(self, node: str, unit: str) -> None:
         facts = self.world.nodes[node]
         stopped = dataclasses.replace(facts, units={**facts.units, unit: UnitFacts("failed", None)})
-        self.world = dataclasses.replace(self.world, nodes={**self.world.nodes, node: stopped})
+        self.world = dataclasses.replace(self.world, seen={**self.world.seen, node: stopped})
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_a_saved_plan_is_refused_when_its_inventory_was_changed(paper: Paper, ty
 def test_a_plan_is_saved_for_the_inventory_that_it_was_made_of(
     paper: Paper, types: Types, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def look(*_: object, **__: object) -> World:
+    def look(*_: object, **__: object) -> ClusterFacts:
         with Path("lab.yaml").open("a") as file:
             file.write("# a thought while the nodes are asked\n")
         return paper.world

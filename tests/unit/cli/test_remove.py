@@ -15,7 +15,7 @@ from bootstrap.engine.cancellation import Cancellation
 from bootstrap.engine.plan import Plan
 from bootstrap.engine.run import Outcome, Report, State
 from bootstrap.errors import BadUse, ClusterupError, Refused
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts
 from bootstrap.operations.intent import Intent
 from bootstrap.operations.reading import intent_of_file
 from bootstrap.phases.kubeconfig import admin_kubeconfig
@@ -50,7 +50,7 @@ class Hold:
 
     cancellation = Cancellation()
 
-    def prepared(self, look: Callable[[], World], prepare: Callable[[World], Prepared]) -> Prepared:
+    def prepared(self, look: Callable[[], ClusterFacts], prepare: Callable[[ClusterFacts], Prepared]) -> Prepared:
         return prepare(look())
 
     def founded(self) -> None:
@@ -65,19 +65,19 @@ class Paper:
     """A cluster as it is applied; `ran` are the actions that were begun, and `fails` is one that fails."""
 
     whole: Intent
-    world: World
+    world: ClusterFacts
     ran: list[str] = dataclasses.field(default_factory=list)
     fails: str = ""
 
-    def look(self, intent: Intent, *_: object, **__: object) -> World:
+    def look(self, intent: Intent, *_: object, **__: object) -> ClusterFacts:
         leaving = {each.name for each in intent.leaving if each.entry is not None}
         return dataclasses.replace(
             self.world,
-            nodes={name: found for name, found in self.world.nodes.items() if name in intent.nodes},
-            leaving={name: found for name, found in self.world.nodes.items() if name in leaving},
+            seen={name: found for name, found in self.world.seen.items() if name in intent.nodes or name in leaving},
+            going=frozenset(leaving),
         )
 
-    def run(self, plan: Plan[World], *_: object, **__: object) -> Report:
+    def run(self, plan: Plan[ClusterFacts], *_: object, **__: object) -> Report:
         outcomes = []
         for item in plan.items:
             self.ran.append(item.action.id)

@@ -14,7 +14,7 @@ from bootstrap.connect.console_login import ConsoleEntry, RunsInstalled, with_la
 from bootstrap.connect.console_network import network_command, networked
 from bootstrap.connect.console_target import INSTALLED, console_log
 from bootstrap.errors import ClusterupError
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts, OnConsole
 from bootstrap.inventory.model import Console, Inventory
 from bootstrap.inventory.serial_target import ConsoleTarget
 from bootstrap.operations.planning import installation_of, prepare
@@ -79,7 +79,7 @@ def test_a_node_without_interfaces_asks_for_an_address_on_every_card() -> None:
 def test_only_its_installation_is_planned_for_a_node_without_a_network(tmp_path: Path) -> None:
     wanted = dataclasses.replace(intent(tmp_path), inventory=with_console(only=True))
     live = {name: facts(kind="live", machine_id=name) for name in wanted.nodes}
-    prepared = prepare(wanted, World(live), wipe=frozenset())
+    prepared = prepare(wanted, ClusterFacts(live), wipe=frozenset())
     steps = {item.action.id for item in prepared.plan.items if item.action.node == "s1"}
     assert steps == {"s1/install.image", "s1/install.configuration", "s1/install.boot"}
     (founding,) = [item.action.node for item in prepared.plan.items if "found the etcd" in item.action.title]
@@ -90,7 +90,7 @@ def test_an_agent_is_installed_and_joins_nothing_while_no_server_has_a_network(t
     whole = with_console(only=True)
     alone = whole.model_copy(update={"nodes": (whole.node("s1"), whole.node("a1"))})
     wanted = dataclasses.replace(intent(tmp_path), inventory=alone)
-    world = World({name: facts(kind="live", machine_id=name) for name in ("s1", "a1")})
+    world = ClusterFacts({name: facts(kind="live", machine_id=name) for name in ("s1", "a1")})
     steps = {item.action.id for item in prepare(wanted, world, wipe=frozenset()).plan.items}
     assert "a1/install.image" in steps
     assert {"a1/files", "a1/runtime"} <= steps
@@ -100,10 +100,10 @@ def test_an_agent_is_installed_and_joins_nothing_while_no_server_has_a_network(t
 def test_one_that_runs_what_the_inventory_says_leaves_nothing_to_do_and_another_is_refused(tmp_path: Path) -> None:
     wanted = dataclasses.replace(intent(tmp_path), inventory=with_console(only=True))
     running = {"s1": installation_of(wanted).configuration("s1")}
-    fine = prepare(wanted, World({}, on_console=running), wipe=frozenset())
+    fine = prepare(wanted, ClusterFacts({name: OnConsole(said) for name, said in running.items()}), wipe=frozenset())
     assert [item.action.id for item in fine.plan.items if item.action.node == "s1"] == []
     assert fine.problems == ()
-    other = prepare(wanted, World({}, on_console={"s1": "0f" * 32}), wipe=frozenset())
+    other = prepare(wanted, ClusterFacts({"s1": OnConsole("0f" * 32)}), wipe=frozenset())
     assert ["another configuration" in problem.problem for problem in other.problems] == [True]
 
 

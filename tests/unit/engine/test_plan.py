@@ -7,21 +7,21 @@ import pytest
 from bootstrap.engine.action import Action, Context
 from bootstrap.engine.plan import make_plan, plan_as_data
 
-World = set[str]  # the ids of what is already true
+ClusterFacts = set[str]  # the ids of what is already true
 
 
 def nothing(_: Context) -> None:
     return None
 
 
-def action(name: str, *needs: str) -> Action[World]:
-    def check(done: World) -> str | None:
+def action(name: str, *needs: str) -> Action[ClusterFacts]:
+    def check(done: ClusterFacts) -> str | None:
         return None if name in done else f"{name} is not done"
 
     return Action(name, "s1", "step", f"do {name}", check, nothing, needs=needs)
 
 
-def ids(actions: list[Action[World]], done: World) -> list[str]:
+def ids(actions: list[Action[ClusterFacts]], done: ClusterFacts) -> list[str]:
     return [item.action.id for item in make_plan(actions, done).items]
 
 
@@ -54,6 +54,6 @@ def test_a_plan_says_why_each_action_is_there() -> None:
         ([action("a", "b"), action("b", "a")], "circle"),
     ],
 )
-def test_actions_that_contradict_each_other_are_a_mistake(actions: list[Action[World]], message: str) -> None:
+def test_actions_that_contradict_each_other_are_a_mistake(actions: list[Action[ClusterFacts]], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make_plan(actions, set())

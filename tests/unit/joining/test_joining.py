@@ -14,7 +14,7 @@ from bootstrap.adopt.fetch import Found
 from bootstrap.adopt.state import OtherHere, take_over
 from bootstrap.constants.objects import JOIN_MANIFEST, JOIN_MANIFEST_KEY
 from bootstrap.errors import Refused
-from bootstrap.facts.model import InterfaceFacts, World
+from bootstrap.facts.model import ClusterFacts, InterfaceFacts
 from bootstrap.inventory.model import Interface, Ssh
 from bootstrap.joining.discovery import Discovered, ServerUrl
 from bootstrap.joining.node import Joining, Machine, installation_for, joining_of, keep_identity, note_joining
@@ -170,7 +170,7 @@ def test_a_clock_that_is_off_and_a_node_of_another_cluster_are_refused(of: Inten
     made = joining(of)
 
     def problems(**found: Any) -> list[str]:
-        world = World({"j1": facts(**found)})
+        world = ClusterFacts({"j1": facts(**found)})
         known = {"cluster_id": of.state.cluster_id, "image_size": 1, "wipe": frozenset[str]()}
         return [str(each) for each in preflight(made.inventory, world, **known)]  # type: ignore[arg-type]
 

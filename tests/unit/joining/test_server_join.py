@@ -17,7 +17,7 @@ from bootstrap.adopt.state import OtherHere, take_over
 from bootstrap.constants.paths import HANDOVER
 from bootstrap.engine.lock import Patience, file_lock
 from bootstrap.errors import BadUse, Refused
-from bootstrap.facts.model import EtcdFacts, EtcdMemberFacts, World
+from bootstrap.facts.model import ClusterFacts, EtcdFacts, EtcdMemberFacts, Unreachable
 from bootstrap.inventory.model import Ssh, Taint
 from bootstrap.joining.node import Machine
 from bootstrap.joining.server import (
@@ -242,7 +242,7 @@ def test_a_bundle_that_would_change_every_node_is_refused(first: Intent, tmp_pat
     assert "payload" in str(refused.value.got)
 
 
-def against(world: World, of: Intent, *well: str) -> list[str]:
+def against(world: ClusterFacts, of: Intent, *well: str) -> list[str]:
     return [str(each) for each in quorum_problems("s4", of.inventory.networked_servers, world, well)]
 
 
@@ -277,7 +277,8 @@ def test_a_member_that_no_inventory_has_is_named(first: Intent) -> None:
 
 def test_where_no_etcd_answers_it_is_said_who_was_not_reached(first: Intent) -> None:
     away = TransportError("it does not answer", node="s1", step="connect", hint="start it")
-    world = dataclasses.replace(finished_world(first), etcd=None, unreachable={"s1": away})
+    there = finished_world(first)
+    world = dataclasses.replace(there, etcd=None, seen={**there.seen, "s1": Unreachable(away)})
     (said,) = against(world, first)
     assert "no member of the cluster's etcd answers" in said
     assert "s1: it does not answer" in said
@@ -288,7 +289,7 @@ def test_who_has_applied_since_the_token_was_made_is_not_overruled(first: Intent
     servers = first.inventory.networked_servers
     assert list(stale_problems(found, servers, world)) == []
     newer = dataclasses.replace(world.nodes["s2"], files={**world.nodes["s2"].files, HANDOVER: "newer"})
-    (said,) = stale_problems(found, servers, dataclasses.replace(world, nodes={**world.nodes, "s2": newer}))
+    (said,) = stale_problems(found, servers, dataclasses.replace(world, seen={**world.seen, "s2": newer}))
     assert "is not what was applied last" in said.problem
     assert "another one on s2" in str(said.got)
 

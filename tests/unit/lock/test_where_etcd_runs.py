@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from bootstrap.constants.paths import ETCD_BIRTH
-from bootstrap.facts.model import UnitFacts, World
+from bootstrap.facts.model import ClusterFacts, UnitFacts
 from bootstrap.lock.guard import etcd_runs
 from tests.helpers.worlds import facts
 
 
-def world(active: str, **changes: object) -> World:
-    return World({"s1": facts(kind="installed", units={"etcd.service": UnitFacts(active, None)}, **changes)})
+def world(active: str, **changes: object) -> ClusterFacts:
+    return ClusterFacts({"s1": facts(kind="installed", units={"etcd.service": UnitFacts(active, None)}, **changes)})
 
 
 @pytest.mark.parametrize("active", ["active", "activating"])

@@ -87,7 +87,7 @@ def test_an_apply_is_refused_on_what_is_left_of_an_earlier_life_alone(tmp_path: 
     intent(tmp_path).state.forget_life()
     now = intent(tmp_path)
     world = finished_world(now)
-    world = replace(world, nodes={**world.nodes, "s3": old.nodes["s3"]})
+    world = replace(world, seen={**world.seen, "s3": old.nodes["s3"]})
     (problem,) = prepare(now, world, wipe=frozenset()).problems
     assert (problem.node, problem.exit_code) == ("s3", 4)
     assert "clusterup down --only s3" in problem.hint
@@ -99,7 +99,7 @@ def test_a_certificate_that_somebody_edited_makes_no_earlier_life(tmp_path: Path
     files = {
         path: "edited" if path.endswith("pki/ca.crt") else digest for path, digest in world.nodes["s1"].files.items()
     }
-    world = replace(world, nodes={**world.nodes, "s1": replace(world.nodes["s1"], files=files)})
+    world = replace(world, seen={**world.seen, "s1": replace(world.nodes["s1"], files=files)})
     assert left_over(world, now.state.cluster_id, now.state.past_lives) == []
 
 

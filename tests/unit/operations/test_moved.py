@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.errors import ClusterupError
-from bootstrap.facts.model import UnitFacts, World
+from bootstrap.facts.model import ClusterFacts, UnitFacts, Unreachable
 from bootstrap.operations.stale_plan import about, facts_as_data
 from tests.helpers.worlds import finished_world, intent
 
 
-def with_node(world: World, name: str, **changes: Any) -> World:
-    return dataclasses.replace(world, nodes={**world.nodes, name: dataclasses.replace(world.nodes[name], **changes)})
+def with_node(world: ClusterFacts, name: str, **changes: Any) -> ClusterFacts:
+    return dataclasses.replace(world, seen={**world.seen, name: dataclasses.replace(world.nodes[name], **changes)})
 
 
 def test_what_changes_by_itself_does_not_count(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_a_stopped_unit_an_edited_file_and_a_lost_node_count(tmp_path: Path) -> 
     found = facts_as_data(with_node(world, "s1", units=units, files=files))["s1"]
     assert found["unit etcd.service"] == "failed "
     assert found["file /etc/clusterup/haproxy.cfg"] == "0" * 12
-    away = dataclasses.replace(world, nodes={}, unreachable={"s1": ClusterupError("no answer", hint="is it on?")})
+    away = dataclasses.replace(world, seen={"s1": Unreachable(ClusterupError("no answer", hint="is it on?"))})
     assert facts_as_data(away)["s1"] == {"the way in": "none: no answer"}
 
 

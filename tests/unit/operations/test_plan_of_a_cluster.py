@@ -13,7 +13,7 @@ import pytest
 from bootstrap.constants.paths import BOOTSTRAP_CONF
 from bootstrap.engine.plan import Plan, Planned
 from bootstrap.errors import ClusterupError, Refused
-from bootstrap.facts.model import DiskFacts, EtcdFacts, EtcdMemberFacts, UnitFacts, World
+from bootstrap.facts.model import ClusterFacts, DiskFacts, EtcdFacts, EtcdMemberFacts, UnitFacts, Unreachable
 from bootstrap.image.bundle import Bundle
 from bootstrap.operations.intent import Intent, intent_of
 from bootstrap.operations.planning import prepare
@@ -33,17 +33,17 @@ def lab(tmp_path: Path) -> Intent:
     return intent(tmp_path)
 
 
-def bare_world(lab: Intent) -> World:
-    return World({name: facts(machine_id=name, disks=(DISK,)) for name in lab.nodes})
+def bare_world(lab: Intent) -> ClusterFacts:
+    return ClusterFacts({name: facts(machine_id=name, disks=(DISK,)) for name in lab.nodes})
 
 
-def plan_of(lab: Intent, world: World) -> Plan[World]:
+def plan_of(lab: Intent, world: ClusterFacts) -> Plan[ClusterFacts]:
     prepared = prepare(lab, world, wipe=frozenset())
     assert prepared.problems == ()
     return prepared.plan
 
 
-def towards(lab: Intent, bundle: Bundle, world: World) -> Plan[World]:
+def towards(lab: Intent, bundle: Bundle, world: ClusterFacts) -> Plan[ClusterFacts]:
     """What would be done to make the cluster of another bundle; that is not what an apply does by itself."""
     other = intent_of(lab.inventory, lab.state, bundle, lab.kubeconfig, written=written())
     prepared = prepare(other, world, wipe=frozenset())
@@ -52,17 +52,31 @@ def towards(lab: Intent, bundle: Bundle, world: World) -> Plan[World]:
     return prepared.plan
 
 
-def items(plan: Plan[World]) -> dict[str, Planned[World]]:
+def items(plan: Plan[ClusterFacts]) -> dict[str, Planned[ClusterFacts]]:
     return {item.action.id: item for item in plan.items}
 
 
-def changed(world: World, node: str, **changes: Any) -> World:
-    return dataclasses.replace(world, nodes={**world.nodes, node: dataclasses.replace(world.nodes[node], **changes)})
+def changed(world: ClusterFacts, node: str, **changes: Any) -> ClusterFacts:
+    return dataclasses.replace(world, seen={**world.seen, node: dataclasses.replace(world.nodes[node], **changes)})
 
 
-def done_world(lab: Intent) -> World:
+def done_world(lab: Intent) -> ClusterFacts:
     write_kubeconfig(lab.kubeconfig, admin_kubeconfig(lab.inventory, lab.keys))
     return finished_world(lab)
+
+
+def test_actions_say_what_they_erase_restart_and_bring(lab: Intent) -> None:
+    planned = items(plan_of(lab, bare_world(lab)))
+    assert {name for name, item in planned.items() if item.action.erases} == {
+        f"{node}/install.{part}" for node in lab.nodes for part in ("image", "configuration")
+    }
+    assert planned["s1/install.image"].action.erases.startswith("/dev/vda")
+    assert planned["s1/install.image"].action.uses == ("os",)
+    assert planned["s1/payload"].action.uses == ("payload",)
+    assert planned["s1/images"].action.uses == tuple(image.name for image in lab.bundle.images)
+    restarting = {item.action.name for item in planned.values() if item.action.restarts}
+    assert restarting == {"runtime", "etcd.member", "control-plane", "join"}
+    assert "kubelet.service" in planned["s2/join"].action.restarts
 
 
 def test_a_bare_machine_goes_all_the_way_from_its_disk_to_a_ready_node(lab: Intent) -> None:
@@ -194,7 +208,7 @@ def test_files_are_brought_to_all_servers_at_once_where_nothing_has_to_be_restar
 
 def test_a_new_server_waits_for_no_restart_of_those_that_serve(lab: Intent, tmp_path: Path) -> None:
     newer = bundle(tmp_path / "newer", b"another payload")
-    world = dataclasses.replace(done_world(lab), nodes={**done_world(lab).nodes, "s1": facts(disks=(DISK,))})
+    world = dataclasses.replace(done_world(lab), seen={**done_world(lab).seen, "s1": facts(disks=(DISK,))})
     planned = items(towards(lab, newer, world))
     assert not [need for need in planned["s1/runtime"].after if need.startswith(("s2/", "s3/"))]
     assert "s2/join" in planned["s3/runtime"].after
@@ -208,7 +222,7 @@ def test_a_stopped_member_is_started_before_another_is_restarted_and_waits_for_n
     assert planned["s3/etcd.start"].after == ()
 
 
-def without_control_plane(world: World, *names: str) -> World:
+def without_control_plane(world: ClusterFacts, *names: str) -> ClusterFacts:
     """These servers have joined etcd at most: nothing of theirs serves yet."""
     for name in names:
         gone = [unit for unit in world.nodes[name].units if unit.startswith(("kube", "clusterup-network"))]
@@ -261,7 +275,7 @@ def test_a_key_that_others_may_read_is_closed_again(lab: Intent) -> None:
 def test_the_first_server_that_can_be_reached_founds_the_quorum(lab: Intent) -> None:
     world = bare_world(lab)
     assert founder_of(lab.inventory.servers, world) == "s1"
-    without = World({name: found for name, found in world.nodes.items() if name != "s1"})
+    without = ClusterFacts({name: found for name, found in world.nodes.items() if name != "s1"})
     assert founder_of(lab.inventory.servers, without) == "s2"
 
 
@@ -273,8 +287,7 @@ def test_nobody_founds_a_quorum_beside_one_whose_data_is_there(lab: Intent) -> N
 def test_a_quorum_that_was_founded_before_is_not_founded_again_while_its_data_is_away(lab: Intent) -> None:
     lab.state.note_founded()
     world = bare_world(lab)
-    nodes = {name: found for name, found in world.nodes.items() if name != "s1"}
-    away = World(nodes, {"s1": ClusterupError("no answer", hint="start it")})
+    away = ClusterFacts({**world.seen, "s1": Unreachable(ClusterupError("no answer", hint="start it"))})
     (problem,) = prepare(lab, away, wipe=frozenset()).problems
     assert isinstance(problem, Refused)
     assert "founded before" in str(problem)
@@ -284,8 +297,8 @@ def test_a_quorum_that_was_founded_before_is_not_founded_again_while_its_data_is
 
 def test_a_node_that_can_t_be_reached_is_left_alone_and_the_others_go_on(lab: Intent) -> None:
     world = bare_world(lab)
-    nodes = {name: found for name, found in world.nodes.items() if name != "s2"}
-    planned = items(plan_of(lab, World(nodes, {"s2": ClusterupError("no answer", hint="start it")})))
+    away = ClusterFacts({**world.seen, "s2": Unreachable(ClusterupError("no answer", hint="start it"))})
+    planned = items(plan_of(lab, away))
     assert not [name for name in planned if name.startswith("s2/")]
     assert {"s1/join", "s3/join", "a1/join"} <= set(planned)
 

@@ -12,7 +12,7 @@ from bootstrap.constants.objects import LEAVING_ANNOTATION
 from bootstrap.constants.paths import HANDOVER
 from bootstrap.engine.plan import Planned
 from bootstrap.errors import ClusterupError, Refused
-from bootstrap.facts.model import DiskFacts, PodFacts, World
+from bootstrap.facts.model import ClusterFacts, DiskFacts, PodFacts, Unreachable
 from bootstrap.facts.pods import pods_to_move
 from bootstrap.operations.intent import Intent, intent_of, leaves
 from bootstrap.operations.planning import prepare
@@ -36,7 +36,7 @@ def clean_without_a_payload(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bootstrap.phases.leave.leave.is_clean", lambda found: found.payload is None)
 
 
-def shrunk(folder: Path, *names: str, manner: Manner = PLAIN, **cluster: object) -> tuple[Intent, World]:
+def shrunk(folder: Path, *names: str, manner: Manner = PLAIN, **cluster: object) -> tuple[Intent, ClusterFacts]:
     """Three servers and an agent, all well, of which the named ones are not in the inventory any more."""
     whole = intent(folder, **cluster)
     note_applied(whole.state, whole.inventory.nodes)
@@ -50,46 +50,43 @@ def shrunk(folder: Path, *names: str, manner: Manner = PLAIN, **cluster: object)
     short = intent_of(left, whole.state, bundle(folder / "bundle"), whole.kubeconfig, written=written(**cluster))
     write_kubeconfig(short.kubeconfig, admin_kubeconfig(whole.inventory, whole.keys))
     assert world.etcd is not None
-    staying = {name: found for name, found in world.nodes.items() if name not in names}
     well = frozenset(name for name in world.nodes if name.startswith("s"))
     moved = dataclasses.replace(
         world,
-        nodes=staying,
-        leaving={name: world.nodes[name] for name in names},
+        going=frozenset(names),
         etcd=dataclasses.replace(world.etcd, well=well),
     )
     return leaves(short, *leaving), moved
 
 
-def dead(world: World, name: str) -> World:
+def dead(world: ClusterFacts, name: str) -> ClusterFacts:
     """The same, with a machine that is off."""
     assert world.etcd is not None
     assert world.api is not None
     return dataclasses.replace(
         world,
-        leaving={other: found for other, found in world.leaving.items() if other != name},
-        away={name: GONE},
+        seen={**world.seen, name: Unreachable(GONE)},
         etcd=dataclasses.replace(world.etcd, well=world.etcd.well - {name}),
         api=dataclasses.replace(world.api, ready={**world.api.ready, name: False}),
     )
 
 
-def with_pods(world: World, node: str, *pods: PodFacts) -> World:
+def with_pods(world: ClusterFacts, node: str, *pods: PodFacts) -> ClusterFacts:
     assert world.api is not None
     return dataclasses.replace(world, api=dataclasses.replace(world.api, pods={node: pods}))
 
 
-def prepared(of: Intent, world: World) -> Prepared:
+def prepared(of: Intent, world: ClusterFacts) -> Prepared:
     return prepare(of, world, wipe=frozenset())
 
 
-def planned(of: Intent, world: World) -> dict[str, Planned[World]]:
+def planned(of: Intent, world: ClusterFacts) -> dict[str, Planned[ClusterFacts]]:
     found = prepared(of, world)
     assert found.problems == ()
     return {item.action.id: item for item in found.plan.items}
 
 
-def refusal(of: Intent, world: World) -> Refused:
+def refusal(of: Intent, world: ClusterFacts) -> Refused:
     (problem,) = prepared(of, world).problems
     assert isinstance(problem, Refused)
     return problem
@@ -146,7 +143,7 @@ def test_nothing_is_left_to_do_when_it_has_left_but_to_forget_it(tmp_path: Path)
     nodes = {name: found for name, found in world.api.objects.items() if name != "Node/a1"}
     after = dataclasses.replace(
         world,
-        leaving={"a1": facts(kind="installed", cluster_id=of.state.cluster_id)},
+        seen={**world.seen, "a1": facts(kind="installed", cluster_id=of.state.cluster_id)},
         api=dataclasses.replace(world.api, ready={"s1": True, "s2": True, "s3": True}, objects=nodes),
     )
     assert [name for name in planned(of, after) if name.startswith("a1/")] == ["a1/leave.forget"]
@@ -206,7 +203,7 @@ def test_a_pod_that_nothing_starts_elsewhere_is_not_lost_without_a_word(tmp_path
 
 def test_a_node_whose_kubelet_lives_and_that_can_t_be_reached_would_come_back(tmp_path: Path) -> None:
     of, world = shrunk(tmp_path, "a1")
-    unreached = dataclasses.replace(world, leaving={}, away={"a1": GONE})
+    unreached = dataclasses.replace(world, seen={**world.seen, "a1": Unreachable(GONE)})
     refused = refusal(of, unreached)
     assert "would come back" in refused.problem
     assert refused.got == GONE.problem
@@ -234,7 +231,7 @@ def test_the_disk_that_is_erased_is_named_with_what_is_on_it(tmp_path: Path) -> 
     of, world = shrunk(tmp_path, "a1", manner=Manner(disk=Disk.WIPE))
     disk = DiskFacts("/dev/vda", 8 << 30, serial="lab-a1", contents="gpt", in_use=True)
     found = dataclasses.replace(world.leaving["a1"], disks=(disk, DiskFacts("/dev/vdb", 1 << 30)))
-    plan = planned(of, dataclasses.replace(world, leaving={"a1": found}))
+    plan = planned(of, dataclasses.replace(world, seen={**world.seen, "a1": found}))
     assert plan["a1/leave.wipe"].action.title == "its disk is ERASED: /dev/vda (8.0 GiB, serial lab-a1, gpt)"
     assert "a1/leave.clean" not in plan
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bootstrap.errors import ClusterupError
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts, Unreachable
 from bootstrap.inventory.load import parse_inventory
 from bootstrap.operations.intent import Intent, intent_of
 from bootstrap.operations.planning import prepare
@@ -37,13 +37,13 @@ def with_bundle(lab: Intent, folder: Path, payload: bytes = b"payload", **cluste
     return intent_of(given, lab.state, bundle(folder, payload), lab.kubeconfig, written=content)
 
 
-def against(of: Intent, world: World) -> list[ClusterupError]:
+def against(of: Intent, world: ClusterFacts) -> list[ClusterupError]:
     return list(prepare(of, world, wipe=frozenset()).problems)
 
 
-def off(lab: Intent) -> World:
+def off(lab: Intent) -> ClusterFacts:
     """No server answers."""
-    return World({}, {name: ClusterupError("off", node=name, hint="") for name in lab.nodes})
+    return ClusterFacts({name: Unreachable(ClusterupError("off", node=name, hint="")) for name in lab.nodes})
 
 
 def test_nothing_speaks_against_what_it_was_founded_with(lab: Intent) -> None:
@@ -91,7 +91,7 @@ def test_another_network_is_refused_also_while_no_server_answers(
 
 def test_before_it_was_founded_everything_may_still_be_changed(tmp_path: Path) -> None:
     lab = keeping(new_intent(tmp_path))
-    bare = World({name: facts(machine_id=name) for name in lab.nodes})
+    bare = ClusterFacts({name: facts(machine_id=name) for name in lab.nodes})
     changed = with_bundle(lab, tmp_path / "newer", b"another payload", pod_cidr="10.9.0.0/16")
     assert not [problem for problem in against(changed, bare) if "cluster" in problem.problem]
 
@@ -119,7 +119,7 @@ def test_a_node_that_believes_other_authorities_is_refused_before_anything_is_wr
         path: "0" * 64 if path.endswith("/pki/ca.crt") else digest for path, digest in world.nodes["a1"].files.items()
     }
     strange = dataclasses.replace(world.nodes["a1"], files=other)
-    (refused,) = against(lab, dataclasses.replace(world, nodes={**world.nodes, "a1": strange}))
+    (refused,) = against(lab, dataclasses.replace(world, seen={**world.seen, "a1": strange}))
     assert (refused.node, refused.exit_code) == ("a1", 4)
     assert "believes other authorities than those in the state here" in refused.problem
     assert "clusterup adopt" in refused.hint
@@ -130,7 +130,7 @@ def test_an_authority_s_file_that_is_damaged_on_a_node_is_brought_back(lab: Inte
     damaged = dataclasses.replace(
         world.nodes["s2"], files={**world.nodes["s2"].files, "/etc/kubernetes/pki/ca.crt": "0"}
     )
-    prepared = prepare(lab, dataclasses.replace(world, nodes={**world.nodes, "s2": damaged}), wipe=frozenset())
+    prepared = prepare(lab, dataclasses.replace(world, seen={**world.seen, "s2": damaged}), wipe=frozenset())
     assert prepared.problems == ()
     assert [item.action.id for item in prepared.plan.items] == ["s2/files"]
 

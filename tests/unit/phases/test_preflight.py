@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bootstrap.errors import ClusterupError
-from bootstrap.facts.model import DiskFacts, NodeFacts, World
+from bootstrap.facts.model import ClusterFacts, DiskFacts, NodeFacts
 from bootstrap.facts.node import parse_facts
 from bootstrap.inventory.model import Inventory
 from bootstrap.phases.preflight import GIB, preflight
@@ -34,7 +34,7 @@ def inventory(**node: Any) -> Inventory:
 
 
 def problems(facts: NodeFacts, wipe: frozenset[str] = frozenset(), **node: Any) -> list[ClusterupError]:
-    return preflight(inventory(**node), World({"s1": facts}), cluster_id="ours", image_size=GIB, wipe=wipe)
+    return preflight(inventory(**node), ClusterFacts({"s1": facts}), cluster_id="ours", image_size=GIB, wipe=wipe)
 
 
 def changed(**fields: Any) -> NodeFacts:
@@ -112,7 +112,7 @@ def test_one_machine_under_two_names_is_noticed() -> None:
             ],
         }
     )
-    world = World({"s1": GOOD, "s2": changed(machine_id="c" * 32), "s3": GOOD})
+    world = ClusterFacts({"s1": GOOD, "s2": changed(machine_id="c" * 32), "s3": GOOD})
     (problem,) = preflight(twice, world, cluster_id="ours", image_size=GIB, wipe=frozenset())
     assert "s3: preflight: it has the machine id of s1" in str(problem)
 

@@ -14,7 +14,7 @@ from bootstrap.constants.objects import CONTROL_PLANE
 from bootstrap.constants.paths import KUBELET_REGISTRATION
 from bootstrap.engine.plan import Planned
 from bootstrap.errors import ClusterupError
-from bootstrap.facts.model import DiskFacts, PodFacts, World
+from bootstrap.facts.model import ClusterFacts, DiskFacts, PodFacts, Unreachable
 from bootstrap.inventory.load import parse_inventory
 from bootstrap.inventory.model import Inventory
 from bootstrap.operations.intent import Intent, intent_of, leaves
@@ -65,25 +65,25 @@ def tainted(of: Inventory) -> list[str]:
     return [node.name for node in of.nodes if ROLE_TAINT in {(taint.key, taint.effect) for taint in of.taints_of(node)}]
 
 
-def planned(of: Intent, world: World) -> dict[str, Planned[World]]:
+def planned(of: Intent, world: ClusterFacts) -> dict[str, Planned[ClusterFacts]]:
     found = prepare(of, world, wipe=frozenset())
     assert found.problems == ()
     return {item.action.id: item for item in found.plan.items}
 
 
-def reasons(of: Intent, world: World, step: str = "node") -> dict[str, str]:
+def reasons(of: Intent, world: ClusterFacts, step: str = "node") -> dict[str, str]:
     return {name: item.why for name, item in planned(of, world).items() if item.action.step == step}
 
 
-def grown(folder: Path, **agent: Any) -> tuple[Intent, World]:
+def grown(folder: Path, **agent: Any) -> tuple[Intent, ClusterFacts]:
     """A cluster of three servers whose inventory has an agent now, a machine that is bare."""
     before = finished_world(intent(folder, *SERVERS))
     of = intent(folder, *SERVERS, {**AGENT, "disk": "/dev/vda", **agent})
     bare = facts(machine_id="a1", disks=(DiskFacts("/dev/vda", 8 << 30),))
-    return of, dataclasses.replace(before, nodes={**before.nodes, "a1": bare})
+    return of, dataclasses.replace(before, seen={**before.seen, "a1": bare})
 
 
-def shrunk(folder: Path, *stay: Entry, leaving: Entry = AGENT) -> tuple[Intent, World]:
+def shrunk(folder: Path, *stay: Entry, leaving: Entry = AGENT) -> tuple[Intent, ClusterFacts]:
     """A cluster out of whose inventory a node has gone; a pod runs on it."""
     whole = intent(folder, *stay, leaving)
     note_applied(whole.state, whole.inventory.nodes)
@@ -96,8 +96,7 @@ def shrunk(folder: Path, *stay: Entry, leaving: Entry = AGENT) -> tuple[Intent, 
     name = leaving["name"]
     return leaves(short, *pruned(short.inventory, roll, ())), dataclasses.replace(
         world,
-        nodes={other: found for other, found in world.nodes.items() if other != name},
-        leaving={name: world.nodes[name]},
+        going=frozenset({name}),
         etcd=dataclasses.replace(world.etcd, well=frozenset(short.servers)),
         api=dataclasses.replace(world.api, pods={name: (WEB,)}),
     )
@@ -189,8 +188,8 @@ def test_with_the_first_agent_servers_get_it_when_the_agent_has_joined(tmp_path:
 
 def test_an_agent_that_can_t_be_reached_takes_no_pods_and_servers_go_on_running_them(tmp_path: Path) -> None:
     of, world = grown(tmp_path)
-    nodes = {name: found for name, found in world.nodes.items() if name != "a1"}
-    away = dataclasses.replace(world, nodes=nodes, unreachable={"a1": ClusterupError("no answer", hint="is it on?")})
+    off = Unreachable(ClusterupError("no answer", hint="is it on?"))
+    away = dataclasses.replace(world, seen={**world.seen, "a1": off})
     assert reasons(of, away) == {}
 
 
@@ -227,8 +226,8 @@ def test_when_the_last_agent_leaves_with_a_server_neither_waits_for_the_other_in
     of = leaves(short, *(each for each in gone if each.name != server.name))
     moved = dataclasses.replace(
         world,
-        nodes={"s1": world.nodes["s1"]},
-        leaving={**world.leaving, "s2": world.nodes["s2"]},
+        seen={name: found for name, found in world.seen.items() if name != "s3"},
+        going=world.going | {"s2"},
     )
     plan = prepare(of, moved, wipe=frozenset()).plan
     items = {item.action.id: item for item in plan.items}
@@ -243,7 +242,7 @@ def test_an_agent_of_several_that_leaves_opens_no_server(tmp_path: Path) -> None
 
 
 def test_that_pods_have_nowhere_to_go_is_said_before_the_last_node_that_runs_them_leaves(tmp_path: Path) -> None:
-    def said(*servers: Entry, change: Callable[[World], World] = lambda world: world) -> list[str]:
+    def said(*servers: Entry, change: Callable[[ClusterFacts], ClusterFacts] = lambda world: world) -> list[str]:
         of, world = shrunk(tmp_path, *servers)
         return list(notes(of.inventory, of.leaving, change(world), b""))
 
@@ -251,7 +250,7 @@ def test_that_pods_have_nowhere_to_go_is_said_before_the_last_node_that_runs_the
     assert "no node is left that runs pods" in note
     assert said(*SERVERS) == []
 
-    def with_a_guest(world: World) -> World:
+    def with_a_guest(world: ClusterFacts) -> ClusterFacts:
         assert world.api is not None
         return dataclasses.replace(world, api=dataclasses.replace(world.api, ready={**world.api.ready, "guest": True}))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.engine.plan import Plan
-from bootstrap.facts.model import DiskFacts, World
+from bootstrap.facts.model import ClusterFacts, DiskFacts
 from bootstrap.facts.node import Wanted, parse_facts
 from bootstrap.image.bundle import Artifact, Bundle, Partition, Segment
 from bootstrap.image.configuration import configuration_image
@@ -51,10 +51,10 @@ def with_disk(lab: Intent, disk: DiskFacts, *wipe: str) -> Prepared:
     """What is prepared for a cluster of bare machines, the first of which has that disk."""
     empty = DiskFacts("/dev/vda", 8 << 30)
     machines = {name: facts(machine_id=name, disks=(disk if name == "s1" else empty,)) for name in lab.nodes}
-    return prepare(lab, World(machines), wipe=frozenset(wipe))
+    return prepare(lab, ClusterFacts(machines), wipe=frozenset(wipe))
 
 
-def installing(plan: Plan[World]) -> list[str]:
+def installing(plan: Plan[ClusterFacts]) -> list[str]:
     return [item.action.id for item in plan.items if item.action.id.startswith("s1/install.")]
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.inventory.model import Inventory
+from bootstrap.pki.identity import NodeIdentity
 from bootstrap.pki.sshkeys import new_ssh_key
 from bootstrap.spec.os_config import node_etc
 from bootstrap.state.cluster import ClusterState
-from bootstrap.state.identity import NodeIdentity
 
 
 @cache

@@ -12,7 +12,7 @@ import pytest
 from bootstrap.constants.paths import ENCRYPTION_YAML
 from bootstrap.engine.plan import Plan
 from bootstrap.errors import Refused
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts
 from bootstrap.machine.units import NodeFile
 from bootstrap.operations.intent import Intent, intent_of
 from bootstrap.operations.planning import prepare
@@ -60,7 +60,7 @@ def test_another_key_restarts_api_servers_and_nothing_else(lab: Intent) -> None:
     write_kubeconfig(lab.kubeconfig, admin_kubeconfig(lab.inventory, lab.keys))
     world = finished_world(lab)
     (lab.state.folder / "encryption-key").write_bytes(base64.b64encode(bytes(32)))
-    plan: Plan[World] = prepare(again(lab), world, wipe=frozenset()).plan
+    plan: Plan[ClusterFacts] = prepare(again(lab), world, wipe=frozenset()).plan
     planned = {item.action.id for item in plan.items}
     assert planned == {f"{server}/{step}" for server in lab.servers for step in ("files", "handover", "control-plane")}
     changed = [
@@ -74,8 +74,8 @@ def test_an_edited_file_on_one_server_is_put_back(lab: Intent) -> None:
     write_kubeconfig(lab.kubeconfig, admin_kubeconfig(lab.inventory, lab.keys))
     world = finished_world(lab)
     edited = dataclasses.replace(world.nodes["s2"], files={**world.nodes["s2"].files, ENCRYPTION_YAML: "0" * 64})
-    changed = dataclasses.replace(world, nodes={**world.nodes, "s2": edited})
-    plan: Plan[World] = prepare(lab, changed, wipe=frozenset()).plan
+    changed = dataclasses.replace(world, seen={**world.seen, "s2": edited})
+    plan: Plan[ClusterFacts] = prepare(lab, changed, wipe=frozenset()).plan
     assert [item.action.id for item in plan.items] == ["s2/files"]
 
 

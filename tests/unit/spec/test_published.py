@@ -110,7 +110,7 @@ def test_what_is_too_long_for_the_cluster_is_refused(tmp_path: Path) -> None:
 
 def test_the_same_cluster_is_described_with_the_same_text(tmp_path: Path) -> None:
     of = intent(tmp_path)
-    again = describe_agent(of.inventory, of.state, of.bundle, of.keys)
+    again = describe_agent(of.inventory, of.bundle, of.credentials)
     assert again.text == described(of).text
     assert dataclasses.replace(again, minor=21).text != again.text
 

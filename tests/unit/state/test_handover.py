@@ -12,7 +12,7 @@ import pytest
 from bootstrap.constants.paths import HANDOVER
 from bootstrap.engine.plan import Plan
 from bootstrap.errors import ClusterupError
-from bootstrap.facts.model import World
+from bootstrap.facts.model import ClusterFacts
 from bootstrap.machine.units import NodeFile
 from bootstrap.operations.intent import Intent, intent_of
 from bootstrap.operations.planning import prepare
@@ -40,21 +40,21 @@ def again(of: Intent, text: bytes | None = None) -> Intent:
     return intent_of(of.inventory, of.state, of.bundle, of.kubeconfig, written=text or written())
 
 
-def planned(of: Intent, world: World) -> dict[str, str]:
-    plan: Plan[World] = prepare(of, world, wipe=frozenset()).plan
+def planned(of: Intent, world: ClusterFacts) -> dict[str, str]:
+    plan: Plan[ClusterFacts] = prepare(of, world, wipe=frozenset()).plan
     return {item.action.id: item.why for item in plan.items}
 
 
-def done_world(of: Intent) -> World:
+def done_world(of: Intent) -> ClusterFacts:
     write_kubeconfig(of.kubeconfig, admin_kubeconfig(of.inventory, of.keys))
     return finished_world(of)
 
 
-def with_handover(world: World, node: str, **files: str) -> World:
+def with_handover(world: ClusterFacts, node: str, **files: str) -> ClusterFacts:
     """The world with another handover file on a node, or with none."""
     facts = world.nodes[node]
     kept = {path: digest for path, digest in facts.files.items() if path != HANDOVER}
-    return dataclasses.replace(world, nodes={**world.nodes, node: dataclasses.replace(facts, files={**kept, **files})})
+    return dataclasses.replace(world, seen={**world.seen, node: dataclasses.replace(facts, files={**kept, **files})})
 
 
 def test_servers_keep_it_for_root_alone_and_agents_never_get_it(lab: Intent) -> None:

@@ -29,6 +29,7 @@ from bootstrap.joining.node import Joining, Machine, described_agent, joining_of
 from bootstrap.joining.plan import _refusals_told
 from bootstrap.joining.preflight import token_problems
 from bootstrap.operations.intent import Intent
+from bootstrap.phases.credentials import cluster_credentials
 from bootstrap.pki.kubeconfig import client_kubeconfig, token_kubeconfig, write_kubeconfig
 from bootstrap.pki.token import Token, ca_pin, new_token, token_secret
 from bootstrap.pki.x509 import Usage, issue
@@ -52,8 +53,7 @@ def cluster(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("cluster")
     of = intent(folder)
     # The operator's keys are those of the API server that is there.
-    keys = dataclasses.replace(of.keys, pki=api_server.pki)
-    described = agent_objects(of.inventory, of.state, of.bundle, keys)
+    described = agent_objects(of.inventory, of.bundle, cluster_credentials(of.state, api_server.pki))
     info = [each for each in of.objects if each["metadata"]["name"] in ("cluster-info", INFO_ROLE)]
     info[0]["data"]["kubeconfig"] = info[0]["data"]["kubeconfig"].replace(
         base64.b64encode(of.keys.pki.ca.cert_pem).decode(), base64.b64encode(api_server.pki.ca.cert_pem).decode()
