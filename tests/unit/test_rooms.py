@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -53,3 +54,16 @@ def test_an_import_that_leads_up_or_in_a_circle_is_refused(tmp_path: Path, place
     refused = lint(tmp_path)
     assert refused.returncode == 1
     assert broken in refused.stdout
+
+
+def test_the_map_names_every_room() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rooms = {path.parent.name for path in (ROOT / "bootstrap").glob("*/__init__.py")}
+    assert {room for room in rooms if f"| `{room}` |" not in page} == {"node"}
+
+
+def test_every_path_that_contributing_names_is_there() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"`((?:bootstrap|templates|tests|docs)/[\w./-]*)`", page))
+    assert len(named) > 10
+    assert {name for name in named if not (ROOT / name).exists()} == set()
