@@ -40,7 +40,7 @@ class Holder:
         return json.dumps(asdict(self)).encode()
 
 
-def described(note: bytes) -> str:
+def holder_in_words(note: bytes) -> str:
     """Whose note it is, in words; a note that can't be read is said to be one."""
     try:
         fields = parsed_json(note)

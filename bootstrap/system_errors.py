@@ -29,12 +29,12 @@ def as_error(
     `step` and `tried` say where it was met, and one node's stops no other node."""
     if isinstance(error, ClusterupError):
         return error
-    found = in_words(error) if isinstance(error, OSError) else own_error(error)
+    found = error_in_words(error) if isinstance(error, OSError) else own_error(error)
     found.node, found.step, found.tried = node, step, found.tried or tried
     return found
 
 
-def in_words(error: OSError) -> ClusterupError:
+def error_in_words(error: OSError) -> ClusterupError:
     """What went wrong with which file or place. A traceback would say less."""
     reason = error.strerror or str(error) or type(error).__name__
     places = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]

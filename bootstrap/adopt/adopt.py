@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootstrap.adopt.fetch import Found, fetch
+from bootstrap.adopt.fetch import HandedOver, fetch
 from bootstrap.adopt.state import (
     OtherHere,
     Taken,
@@ -24,7 +24,7 @@ class Adopted:
     """What was found on the server, what became of the state here, and where the inventory and the kubeconfig are;
     `advice` is what to do about a bundle that is not here."""
 
-    found: Found
+    found: HandedOver
     taken: Taken
     inventory: Path
     kubeconfig: Path

@@ -35,7 +35,7 @@ printf '%s\\n' "$IMAGE_ID/$VARIANT_ID" "$(head -n 1 /etc/clusterup/cluster.json 
 
 
 @dataclass(frozen=True)
-class Found:
+class HandedOver:
     """A handover file: the server that it is from, by its name in the cluster, and the file's SHA-256."""
 
     server: str
@@ -43,7 +43,7 @@ class Found:
     sha256: str
 
 
-def fetch(target: SshTarget, host_key: str | None, ask: Ask | None) -> Found:
+def fetch(target: SshTarget, host_key: str | None, ask: Ask | None) -> HandedOver:
     """The handover file of the server that `target` leads to.
 
     Its host key is believed when it is `host_key` (a public key line), when the person's ssh knows it, or when `ask`
@@ -70,7 +70,7 @@ def fetch(target: SshTarget, host_key: str | None, ask: Ask | None) -> Found:
             way.close()
 
 
-def read_server(transport: Transport) -> Found:
+def read_server(transport: Transport) -> HandedOver:
     """The handover file of the machine that `transport` leads to. Raises ClusterupError that says what the machine is
     where it has none."""
     name = transport.node
@@ -89,7 +89,7 @@ def read_server(transport: Transport) -> Found:
             got=f"{found.cluster} ({found.cluster_id}), and {told.get('cluster')} ({told.get('id')})",
             hint="adopt from another server, and find out who put the file there",
         )
-    return Found(told.get("node", name), found, hashlib.sha256(content).hexdigest())
+    return HandedOver(told.get("node", name), found, hashlib.sha256(content).hexdigest())
 
 
 def _trusting(target: SshTarget, host_key: str | None, ask: Ask | None) -> Trust:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from bootstrap.adopt.fetch import STEP, Found
+from bootstrap.adopt.fetch import STEP, HandedOver
 from bootstrap.engine.lock import file_lock
 from bootstrap.errors import BadUse, ClusterupError, Refused
 from bootstrap.image.bundle import MANIFEST, Bundle, NoBundle, bundle_of, bundles_dir, find_bundle, load_bundle
@@ -48,7 +48,7 @@ class Taken:
     replaced: tuple[str, ...] = ()
 
 
-def take_over(found: Found, other_here: OtherHere) -> Taken:
+def take_over(found: HandedOver, other_here: OtherHere) -> Taken:
     """Make the state here what the handover file says. Files of the state that it has nothing of stay.
 
     Raises Refused where the state is that of another cluster, where something in it is other than on the server (unless
@@ -64,7 +64,7 @@ def take_over(found: Found, other_here: OtherHere) -> Taken:
             return take_into(state, found, other_here)
 
 
-def take_into(state: ClusterState, found: Found, other_here: OtherHere) -> Taken:
+def take_into(state: ClusterState, found: HandedOver, other_here: OtherHere) -> Taken:
     """As `take_over`, into a state that is there and whose lock the caller holds."""
     handover, folder = found.handover, state.folder
     with _writing(folder), waiting_lock(state.keys_lock):
@@ -77,7 +77,7 @@ def take_into(state: ClusterState, found: Found, other_here: OtherHere) -> Taken
     return Taken(folder, tuple(added), tuple(other))
 
 
-def check_takes_over(found: Found) -> None:
+def check_takes_over(found: HandedOver) -> None:
     """Raise Refused where the state here is another cluster's, or that of an operator who has something else than the
     server and never had what it has. Changes nothing."""
     folder = cluster_state(found.handover.cluster).folder
@@ -88,7 +88,7 @@ def check_takes_over(found: Found) -> None:
             raise _other_state(found, folder, other)
 
 
-def make_state(folder: Path, found: Found) -> ClusterState:
+def make_state(folder: Path, found: HandedOver) -> ClusterState:
     """A new state in `folder`, of what is handed over."""
     with _writing(folder):
         private_folder(folder)
@@ -186,7 +186,7 @@ def _check_same_cluster(handover: Handover, folder: Path, other: list[str]) -> N
         )
 
 
-def _other_state(found: Found, folder: Path, other: list[str]) -> Refused:
+def _other_state(found: HandedOver, folder: Path, other: list[str]) -> Refused:
     return Refused(
         "the state here is not the one that the server has; nothing was written",
         node=found.server,
@@ -198,7 +198,7 @@ def _other_state(found: Found, folder: Path, other: list[str]) -> Refused:
     )
 
 
-def _placed(folder: Path, found: Found) -> bool:
+def _placed(folder: Path, found: HandedOver) -> bool:
     """Put a new state in place, as a whole; False where there was one by then."""
     private_folder(folder.parent)
     with waiting_lock(folder.parent / ".adopt.lock"):
@@ -216,7 +216,7 @@ def _placed(folder: Path, found: Found) -> bool:
     return True
 
 
-def _write(state: ClusterState, parts: Mapping[str, bytes], found: Found) -> None:
+def _write(state: ClusterState, parts: Mapping[str, bytes], found: HandedOver) -> None:
     """Write files of the state. A certificate is never beside another one's key, whatever is interrupted; a private
     key that makes room is set aside."""
     # A server gets the file when etcd has been founded, and not before.

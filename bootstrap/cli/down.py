@@ -25,7 +25,7 @@ from bootstrap.outside import on_one_line
 
 if TYPE_CHECKING:
     from bootstrap.facts.model import ClusterFacts
-    from bootstrap.operations.session import Ran
+    from bootstrap.operations.session import Finished
     from bootstrap.operations.teardown import Teardown
 
 
@@ -163,7 +163,7 @@ def _confirm(told: Teardown, confirm: str | None) -> None:
         )
 
 
-def _end_lines(told: Teardown, ran: Ran | None, world: ClusterFacts, again: str) -> list[str]:
+def _end_lines(told: Teardown, ran: Finished | None, world: ClusterFacts, again: str) -> list[str]:
     """How it ended, and what is left where."""
     from bootstrap.operations.teardown import what_is_left
     from bootstrap.ui.words import report_lines
@@ -179,7 +179,7 @@ def _end_lines(told: Teardown, ran: Ran | None, world: ClusterFacts, again: str)
     return lines
 
 
-def _exit_code(ran: Ran | None, world: ClusterFacts) -> int:
+def _exit_code(ran: Finished | None, world: ClusterFacts) -> int:
     from bootstrap.engine.run import State
     from bootstrap.errors import ClusterupError, PartlyDone
 

@@ -32,7 +32,7 @@ from bootstrap.ui.words import plan_lines, report_lines
 if TYPE_CHECKING:
     from bootstrap.connect.ssh import Ask
     from bootstrap.operations.intent import Intent
-    from bootstrap.operations.session import Ran, Session
+    from bootstrap.operations.session import Finished, Session
     from bootstrap.phases.prepared import Prepared
 
 
@@ -109,13 +109,13 @@ def nobody_to_ask(what: str, step: str, hint: str = "read the plan, then run it 
     )
 
 
-def show_end(session: Session, ran: Ran, how: How) -> None:
+def show_end(session: Session, ran: Finished, how: How) -> None:
     """How a run ended: what failed, how each node stands, and how to go on."""
     lines = report_lines(ran.report, ran.unreachable, session.again)
     typer.echo("\n".join(lines), err=how.output is Output.JSON)
 
 
-def finish(session: Session, ran: Ran, how: How) -> None:
+def finish(session: Session, ran: Finished, how: How) -> None:
     """Say how it ended. Raises typer.Exit where not all of it was done, LockLost."""
     show_end(session, ran, how)
     session.raise_if_lost(ran)

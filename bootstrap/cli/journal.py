@@ -15,7 +15,7 @@ from bootstrap.cli.options import Output
 from bootstrap.outside import unguarded
 
 if TYPE_CHECKING:
-    from bootstrap.engine.history import Entry, Run
+    from bootstrap.engine.history import JournalEntry, Run
 
 FOLLOW_EVERY_SECONDS = 0.2
 STANDARD_OUTPUT = Path("-")
@@ -144,7 +144,7 @@ def _list_runs(runs: Sequence[Run], output: Output) -> None:
         typer.echo("\n".join(run_lines(runs)))
 
 
-def _write_json(happened: Iterable[Entry], node: str | None) -> None:
+def _write_json(happened: Iterable[JournalEntry], node: str | None) -> None:
     from bootstrap.ui.history import of_node
 
     for entry in happened:
@@ -153,7 +153,7 @@ def _write_json(happened: Iterable[Entry], node: str | None) -> None:
             sys.stdout.flush()
 
 
-def _write_text(run: Run, happened: Iterable[Entry], node: str | None, verbose: bool) -> bool:
+def _write_text(run: Run, happened: Iterable[JournalEntry], node: str | None, verbose: bool) -> bool:
     """Write it for a person; whether the run's end was among it."""
     from bootstrap.engine.events import RunEnded
     from bootstrap.ui.history import HistoryObserver, of_node

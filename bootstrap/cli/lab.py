@@ -131,9 +131,9 @@ def up(
     from bootstrap.lab.spec import Accel
     from bootstrap.lab.store import load_lab
     from bootstrap.lab.up import lab_up
-    from bootstrap.lab.wishes import Wishes, spec_of
+    from bootstrap.lab.wishes import LabRequest, spec_of
 
-    wishes = Wishes(
+    wishes = LabRequest(
         name=name,
         inventory=inventory,
         bundle=bundle,

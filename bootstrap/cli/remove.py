@@ -71,18 +71,18 @@ def remove(
     from bootstrap.inventory.load import read_inventory
     from bootstrap.operations.apply import applying
     from bootstrap.operations.intent import leaves
-    from bootstrap.operations.reading import intent_of_written, roll_of
-    from bootstrap.operations.remove import Asked, carry_out, is_known, no_such_node, removal_of
+    from bootstrap.operations.reading import intent_of_written, membership_of
+    from bootstrap.operations.remove import RemovalRequest, carry_out, is_known, no_such_node, removal_of
     from bootstrap.state.cluster import cluster_state, state_to_look_at
-    from bootstrap.state.membership import Disk, Pods, Roll, read_roll
+    from bootstrap.state.membership import Disk, Membership, Pods, read_membership
 
     written = read_inventory(inventory)
     disk = None if wipe is None else Disk.WIPE if wipe else Disk.KEEP
-    asked = Asked(disk, Pods.DELETE if force else None, drain_timeout)
-    roll = read_roll(state_to_look_at(written.inventory.cluster.name))
+    asked = RemovalRequest(disk, Pods.DELETE if force else None, drain_timeout)
+    roll = read_membership(state_to_look_at(written.inventory.cluster.name))
     if roll is None and all(node != each.name for each in written.inventory.nodes):
-        roll = roll_of(intent_of_written(inventory, written, kubeconfig))
-    roll = roll or Roll()
+        roll = membership_of(intent_of_written(inventory, written, kubeconfig))
+    roll = roll or Membership()
     removal = removal_of(inventory, written, roll, node, asked)
 
     def read() -> Intent:

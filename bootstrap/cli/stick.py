@@ -58,11 +58,11 @@ def stick(
     from bootstrap.joining.discovery import discover, pins_of, server_url
     from bootstrap.joining.node import described_agent, joining_of, keep_identity, note_joining
     from bootstrap.joining.server_bundle import check_same_server, made_for
-    from bootstrap.joining.usb import Wishes, write_join_stick
-    from bootstrap.transport.target import Place
+    from bootstrap.joining.usb import StickRequest, write_join_stick
+    from bootstrap.transport.target import Destination
 
     machine = machine_of(
-        Place(name),
+        Destination(name),
         {},
         name=name,
         address=address,
@@ -81,7 +81,7 @@ def stick(
     joining = joining_of(cluster, shown, described_agent(cluster, shown), machine, local)
     target = out or Path(f"{name}.stick")
     keep_identity(joining)
-    write_join_stick(joining, Wishes(disk, wipe), target)
+    write_join_stick(joining, StickRequest(disk, wipe), target)
     note_joining(joining)
     typer.echo(
         f"{target} ({target.stat().st_size >> 20} MiB) installs {name} to {disk} and joins it. To a stick with it:"

@@ -75,7 +75,7 @@ def create(
     from bootstrap.operations.clients import reachable_client
     from bootstrap.operations.create_token import create_token, wait_until_signed, wish_of
     from bootstrap.operations.reading import intent_of_made
-    from bootstrap.tokens.ttl import in_words
+    from bootstrap.tokens.ttl import ttl_in_words
 
     wish = wish_of(ttl=ttl, role=role.value, uses=uses, node=node)
     intent = intent_of_made(inventory)
@@ -90,7 +90,7 @@ def create(
     if made.live:
         typer.echo(f"{node} is a Ready node now: a machine that joins with this token takes its name from it", err=True)
     typer.echo(
-        f"good for {made.good_for}, for {in_words(wish.lifetime)}, until {made.expires:%Y-%m-%d %H:%M:%S} UTC; "
+        f"good for {made.good_for}, for {ttl_in_words(wish.lifetime)}, until {made.expires:%Y-%m-%d %H:%M:%S} UTC; "
         f"to end it before: clusterup token revoke {made.token.id}",
         err=True,
     )

@@ -49,7 +49,7 @@ def bounded(context: ssl.SSLContext) -> ssl.SSLContext:
     return context
 
 
-def joined(pieces: Iterable[bytes], largest: int) -> bytes:
+def read_whole(pieces: Iterable[bytes], largest: int) -> bytes:
     """All of them. Raises ValueError as soon as they are more than `largest` bytes."""
     found, size = [], 0
     for piece in pieces:

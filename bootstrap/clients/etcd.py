@@ -74,7 +74,7 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class KeyValue:
     """A key that is there: its value, and the id of the lease that it is bound to (0 for none)."""
 
     value: bytes
@@ -178,12 +178,12 @@ class EtcdClient:
         """Write a key. Raises EtcdError."""
         self._guarded(lambda: self._client.put(key, value), f"put {key}")
 
-    def entry(self, key: str) -> Entry | None:
+    def entry(self, key: str) -> KeyValue | None:
         """A key with what it is bound to, read through the quorum. Raises EtcdError."""
         value, about = self._guarded(lambda: self._client.get(key), f"get {key}")
         return None if about is None else _entry(value, about)
 
-    def create(self, key: str, value: bytes, lease: Lease) -> Entry | None:
+    def create(self, key: str, value: bytes, lease: Lease) -> KeyValue | None:
         """Write a key that is not there, bound to `lease`, in one transaction. None when it was written; what is there
         otherwise. Raises EtcdError."""
         ops = self._client.transactions
@@ -266,8 +266,8 @@ class EtcdClient:
         )
 
 
-def _entry(value: bytes, about: Any) -> Entry:
-    return Entry(bytes(value), about.lease_id)
+def _entry(value: bytes, about: Any) -> KeyValue:
+    return KeyValue(bytes(value), about.lease_id)
 
 
 def _member(message: Any) -> Member:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from bootstrap.clients.deadline import bounded, joined, within
+from bootstrap.clients.deadline import bounded, read_whole, within
 from bootstrap.clients.kubernetes_answers import is_too_slow, message_in, object_in
 from bootstrap.clients.kubernetes_errors import (
     KubeBusy,
@@ -61,7 +61,7 @@ EVICTION_V1 = 22
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Request:
     """What goes with a request beside its method and path."""
 
     parameters: Mapping[str, str] | None = None
@@ -69,7 +69,7 @@ class Asked:
     content_type: str = "application/json"
 
 
-NOTHING = Asked()
+NOTHING = Request()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class KubeClient:
 
         Raises KubeError. Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
         """
-        return self._json("GET", path_of(kind, name, namespace), Asked(REMEMBERED))
+        return self._json("GET", path_of(kind, name, namespace), Request(REMEMBERED))
 
     def list_remembered(
         self,
@@ -168,7 +168,7 @@ class KubeClient:
         Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#api
         """
         parameters = {**REMEMBERED, **_selector(fields), **_selector(labels, "labelSelector")}
-        return self._items(self._json("GET", path_of(kind, None, namespace), Asked(parameters)))
+        return self._items(self._json("GET", path_of(kind, None, namespace), Request(parameters)))
 
     def version_of_all(self, kind: str) -> int:
         """The version that the objects of a kind are at: any that was changed since has a later one. Raises KubeError.
@@ -177,7 +177,7 @@ class KubeClient:
         Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
         """
         path = path_of(kind)
-        found = self._json("GET", path, Asked(_selector({"metadata.name": "none"}))) or {}
+        found = self._json("GET", path, Request(_selector({"metadata.name": "none"}))) or {}
         version = found.get("metadata", {}).get("resourceVersion", "")
         if not _NUMBER.fullmatch(version):
             raise self._not_understood(f"GET {path}", f"{version[:80]!r} is no version")
@@ -188,7 +188,7 @@ class KubeClient:
 
         Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/field-selectors/
         """
-        return self._items(self._json("GET", path_of(kind, None, namespace), Asked(_selector(fields))))
+        return self._items(self._json("GET", path_of(kind, None, namespace), Request(_selector(fields))))
 
     @staticmethod
     def _items(found: dict[str, Any] | None) -> Items:
@@ -203,7 +203,7 @@ class KubeClient:
         metadata = manifest["metadata"]
         path = path_of(manifest["kind"], metadata["name"], metadata.get("namespace", "default"))
         content = json.dumps(manifest).encode()
-        asked = Asked({**OURS, "force": "true"}, content, "application/apply-patch+yaml")
+        asked = Request({**OURS, "force": "true"}, content, "application/apply-patch+yaml")
         # Somebody else wrote to it in the same moment: nothing of that is in the way of this.
         return self._json("PATCH", path, asked, PASSING | {CONFLICT}) or {}
 
@@ -212,7 +212,7 @@ class KubeClient:
 
         Raises KubeConflict when it has changed since, KubeError for all else.
         """
-        asked = Asked(OURS, json.dumps(patch).encode(), "application/merge-patch+json")
+        asked = Request(OURS, json.dumps(patch).encode(), "application/merge-patch+json")
         self._json("PATCH", path_of(kind, name, namespace), asked)
 
     def delete(self, kind: str, name: str, namespace: str | None = None) -> bool:
@@ -225,7 +225,7 @@ class KubeClient:
         Source: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination-forced
         """
         options = json.dumps({"gracePeriodSeconds": 0}).encode()
-        return self._json("DELETE", path_of(kind, name, namespace), Asked(content=options)) is not None
+        return self._json("DELETE", path_of(kind, name, namespace), Request(content=options)) is not None
 
     def evict(self, pod: str, namespace: str) -> bool:
         """Ask for a pod's end, as far as disruption budgets allow it. False when there is no such pod.
@@ -240,7 +240,7 @@ class KubeClient:
             "metadata": {"name": pod, "namespace": namespace},
         }
         path = path_of("Pod", pod, namespace) + "/eviction"
-        return self._answer("POST", path, Asked(content=json.dumps(eviction).encode())).done
+        return self._answer("POST", path, Request(content=json.dumps(eviction).encode())).done
 
     @cached_property
     def _minor(self) -> int:
@@ -290,7 +290,7 @@ class KubeClient:
         return version
 
     def _json(
-        self, method: str, path: str, asked: Asked = NOTHING, passing: frozenset[int] = PASSING
+        self, method: str, path: str, asked: Request = NOTHING, passing: frozenset[int] = PASSING
     ) -> dict[str, Any] | None:
         answer = self._answer(method, path, asked, passing)
         if answer.status == 404:
@@ -300,7 +300,7 @@ class KubeClient:
         except ValueError as error:
             raise self._not_understood(f"{method} {path}", str(error)) from None
 
-    def _answer(self, method: str, path: str, asked: Asked = NOTHING, passing: frozenset[int] = PASSING) -> _Answer:
+    def _answer(self, method: str, path: str, asked: Request = NOTHING, passing: frozenset[int] = PASSING) -> _Answer:
         """The answer, which is a success, or says that there is no such thing to read, to delete or to evict."""
         began = time.monotonic()
         end = began + self._patience if self._deadline is None else self._deadline
@@ -320,7 +320,7 @@ class KubeClient:
                 time.sleep(pause)
                 pause, times = min(2 * pause, LONGEST_PAUSE), times + 1
 
-    def _once(self, method: str, path: str, asked: Asked, tried: str) -> _Answer:
+    def _once(self, method: str, path: str, asked: Request, tried: str) -> _Answer:
         import httpx
 
         try:
@@ -337,7 +337,7 @@ class KubeClient:
         kind = refusals.get(answer.status, other)
         raise self._error(tried, f"{answer.status}: {message_in(answer.text)}", kind)
 
-    def _sent(self, method: str, path: str, asked: Asked, seconds: float) -> _Answer:
+    def _sent(self, method: str, path: str, asked: Request, seconds: float) -> _Answer:
         """The answer to a request. Raises HTTPError, and ValueError where it is too large."""
         with self._client.stream(
             method,
@@ -348,7 +348,7 @@ class KubeClient:
             extensions=self._extensions,
             timeout=seconds,
         ) as answer:
-            return _Answer(answer.status_code, joined(answer.iter_bytes(), LARGEST))
+            return _Answer(answer.status_code, read_whole(answer.iter_bytes(), LARGEST))
 
     @property
     def _seconds(self) -> float:

@@ -17,7 +17,7 @@ from bootstrap.connect.console_target import INSTALLED, Heard, console_log, cons
 from bootstrap.connect.ssh import OpenNode
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.inventory.model import Inventory, Node
-from bootstrap.inventory.serial_target import ConsoleTarget, Kind
+from bootstrap.inventory.serial_target import CarrierKind, ConsoleTarget
 from bootstrap.state.cluster import LIVE, ClusterState
 from bootstrap.transport.base import Transport
 from bootstrap.transport.errors import AuthenticationFailed, TransportError
@@ -26,7 +26,7 @@ from bootstrap.transport.serial.line.base import Line
 from bootstrap.transport.serial.line.log import tail_of
 from bootstrap.transport.serial.line.open import open_line
 from bootstrap.transport.serial.protocol.encodings import Encoding
-from bootstrap.transport.serial.shell.find import Patience
+from bootstrap.transport.serial.shell.find import ShellPatience
 
 if TYPE_CHECKING:
     from bootstrap.transport.serial.transport import SerialTransport
@@ -56,14 +56,14 @@ class RunsInstalled(ConsoleLoginFailed):
         self.configuration = configuration
 
 
-def over_console(node: Node, target: ConsoleTarget, patience: Patience) -> SerialTransport:
+def over_console(node: Node, target: ConsoleTarget, patience: ShellPatience) -> SerialTransport:
     """The way into a node over its console; it logs out when it is closed. Raises as `line_with_shell` does, and
     TransportError when the shell there is of no use."""
     from bootstrap.transport.serial.shell.root import leave_root_shell
     from bootstrap.transport.serial.transport import SerialTransport
 
     # A program in between may take bytes for itself.
-    safe = target.carrier.kind is not Kind.COMMAND
+    safe = target.carrier.kind is not CarrierKind.COMMAND
     return SerialTransport(
         node.name,
         partial(line_with_shell, target, patience),
@@ -73,7 +73,7 @@ def over_console(node: Node, target: ConsoleTarget, patience: Patience) -> Seria
     )
 
 
-def line_with_shell(target: ConsoleTarget, patience: Patience) -> Line:
+def line_with_shell(target: ConsoleTarget, patience: ShellPatience) -> Line:
     """The line to a node's console with a root shell on it. Raises RunsInstalled, ConsoleFailed, LineInUse, LineLost
     or BadUse."""
     from bootstrap.transport.serial.shell.root import enter_root_shell
@@ -138,11 +138,11 @@ class ConsoleEntry:
         self._say(node.name, f"has its network ({found.words}); its host key is known from its console")
         return self._soon(node.name, found)
 
-    def _patience(self, node: Node) -> Patience:
+    def _patience(self, node: Node) -> ShellPatience:
         """A node that was installed is silent when it is off; a shell on a machine that is to be installed anew answers
         at once."""
         usual = console_patience(node)
-        return Patience(silent=min(usual.silent, QUICK_SECONDS)) if self._state.was_installed(node.name) else usual
+        return ShellPatience(silent=min(usual.silent, QUICK_SECONDS)) if self._state.was_installed(node.name) else usual
 
     def _soon(self, node: str, found: Networked) -> Transport:
         """Over SSH, as soon as its server answers."""

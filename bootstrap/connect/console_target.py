@@ -10,7 +10,7 @@ from bootstrap.inventory.serial_target import ConsoleTarget
 from bootstrap.paths import state_dir
 from bootstrap.transport.secrets import secret_source
 from bootstrap.transport.serial.line.base import Line, ThroughLine
-from bootstrap.transport.serial.shell.find import Patience
+from bootstrap.transport.serial.shell.find import ShellPatience
 from bootstrap.transport.serial.text import plain_text
 
 INSTALLED = re.compile(r"^Configuration: ([0-9a-f]{64}|none, .*)$", re.MULTILINE)
@@ -45,9 +45,9 @@ def console_target(node: Node, cluster: str) -> ConsoleTarget | None:
     )
 
 
-def console_patience(node: Node) -> Patience:
+def console_patience(node: Node) -> ShellPatience:
     """How long a node's console may be silent while a shell is waited for on it."""
-    return Patience(silent=float(node.console.silence))
+    return ShellPatience(silent=float(node.console.silence))
 
 
 class Heard(ThroughLine):

@@ -26,7 +26,7 @@ TIMES_END = 253_402_300_800
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class JournalEntry:
     """A line of the journal: the run that it is of, and the event as it was written."""
 
     run: str
@@ -85,7 +85,7 @@ class Run:
         return RunOutcome.UNDER_WAY if self.under_way else RunOutcome.SILENT
 
 
-def entries(path: Path) -> Iterator[Entry]:
+def entries(path: Path) -> Iterator[JournalEntry]:
     """All lines of the journal at `path`, and of the one that was put aside before it, in the order of writing. Raises
     ClusterupError for a journal that is there and can't be read."""
     for file in (rotated(path), path):
@@ -104,7 +104,7 @@ def entries(path: Path) -> Iterator[Entry]:
             ) from None
 
 
-def parsed(line: bytes) -> Entry | None:
+def parsed(line: bytes) -> JournalEntry | None:
     """The line, or None when it is not whole, or not of a run (as the lines of old versions)."""
     try:
         data = parsed_json(line)
@@ -116,7 +116,7 @@ def parsed(line: bytes) -> Entry | None:
     # NaN is in no interval.
     if not isinstance(run, str) or not isinstance(at, int | float) or not 0 <= at < TIMES_END:
         return None
-    return Entry(run, at, data)
+    return JournalEntry(run, at, data)
 
 
 def read_runs(path: Path) -> tuple[Run, ...]:
@@ -164,7 +164,7 @@ def find_run(path: Path, wanted: str) -> Run:
     return chosen[-1]
 
 
-def entries_of(path: Path, run: str) -> Iterator[Entry]:
+def entries_of(path: Path, run: str) -> Iterator[JournalEntry]:
     """What happened in that run so far."""
     return (entry for entry in entries(path) if entry.run == run)
 
@@ -189,7 +189,7 @@ def require_node(path: Path, run: Run, node: str) -> None:
         )
 
 
-def follow_run(path: Path, run: str, pause: Callable[[], object]) -> Iterator[Entry]:
+def follow_run(path: Path, run: str, pause: Callable[[], object]) -> Iterator[JournalEntry]:
     """What happened in that run, and what goes on happening until it ends. `pause` is called when there is nothing
     new."""
     begun = False

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bootstrap.errors import Interrupted, Refused
-from bootstrap.holder import Holder, described
+from bootstrap.holder import Holder, holder_in_words
 from bootstrap.paths import private_folder
 
 LOOK_EVERY_SECONDS = 1.0
@@ -78,7 +78,7 @@ def file_lock(path: Path, doing: str, patience: Patience | None = None) -> Itera
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return Busy(described(os.pread(handle, 4096, 0)))
+            return Busy(holder_in_words(os.pread(handle, 4096, 0)))
         return None
 
     try:

@@ -36,7 +36,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ActionOutcome:
     """What became of an action. `began` and `ended` are seconds since the run began; both 0 when skipped."""
 
     action: Action[Any]
@@ -55,10 +55,10 @@ class Outcome:
 class Report:
     """A whole run; `seconds` is its wall time."""
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[ActionOutcome, ...]
     seconds: float
 
-    def of(self, state: State) -> tuple[Outcome, ...]:
+    def of(self, state: State) -> tuple[ActionOutcome, ...]:
         return tuple(outcome for outcome in self.outcomes if outcome.state is state)
 
     @property
@@ -100,7 +100,7 @@ def run_plan(
     slots = {name: threading.Semaphore(count) for name, count in {**DEFAULT_LIMITS, **(limits or {})}.items()}
     start = time.monotonic()
 
-    def perform(item: Planned[Any]) -> Outcome:
+    def perform(item: Planned[Any]) -> ActionOutcome:
         action = item.action
         began = time.monotonic() - start
         who = _who(action)
@@ -110,9 +110,9 @@ def run_plan(
         ended = time.monotonic() - start
         if error is not None:
             observe(ActionFailed(**who, seconds=ended - began, error=error))
-            return Outcome(action, State.FAILED, began, ended, error)
+            return ActionOutcome(action, State.FAILED, began, ended, error)
         observe(ActionDone(**who, seconds=ended - began))
-        return Outcome(action, State.DONE, began, ended)
+        return ActionOutcome(action, State.DONE, began, ended)
 
     ended = threading.Event()
     watcher = threading.Thread(target=_abandon_on_abort, args=(cancellation.abort, ended, connections), daemon=True)
@@ -129,17 +129,17 @@ def run_plan(
 
 def _schedule(
     plan: Plan[Any],
-    perform: Callable[[Planned[Any]], Outcome],
+    perform: Callable[[Planned[Any]], ActionOutcome],
     observe: Observer,
     parallel: int,
     cancellation: Cancellation,
-) -> dict[str, Outcome]:
-    outcomes: dict[str, Outcome] = {}
+) -> dict[str, ActionOutcome]:
+    outcomes: dict[str, ActionOutcome] = {}
     waiting = list(plan.items)
-    running: dict[Future[Outcome], Planned[Any]] = {}
+    running: dict[Future[ActionOutcome], Planned[Any]] = {}
 
     def skip(item: Planned[Any], because: str) -> None:
-        outcomes[item.action.id] = Outcome(item.action, State.SKIPPED, because=because)
+        outcomes[item.action.id] = ActionOutcome(item.action, State.SKIPPED, because=because)
         observe(ActionSkipped(**_who(item.action), because=because))
 
     with ThreadPoolExecutor(parallel, thread_name_prefix="action") as pool:
@@ -183,7 +183,7 @@ def _abandon_on_abort(abort: threading.Event, ended: threading.Event, connection
             return
 
 
-def _stopped_by(item: Planned[Any], outcomes: Mapping[str, Outcome]) -> str | None:
+def _stopped_by(item: Planned[Any], outcomes: Mapping[str, ActionOutcome]) -> str | None:
     """The failed action, however far back, that keeps `item` from being begun."""
     for name in item.after:
         outcome = outcomes.get(name)

@@ -18,7 +18,7 @@ from bootstrap.errors import BadUse, Refused
 FORMAT = 1
 NOTHING = "nothing"
 
-Facts = Mapping[str, Mapping[str, str]]
+SavedFacts = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class SavedPlan:
 
     about: Mapping[str, str]
     actions: tuple[Mapping[str, Any], ...]
-    facts: Facts
+    facts: SavedFacts
 
 
-def saved_plan(plan: Plan[Any], *, about: Mapping[str, str], facts: Facts) -> SavedPlan:
+def saved_plan(plan: Plan[Any], *, about: Mapping[str, str], facts: SavedFacts) -> SavedPlan:
     """The plan as it would be saved."""
     return SavedPlan(dict(about), tuple(plan_as_data(plan)), {name: dict(found) for name, found in facts.items()})
 
@@ -118,7 +118,7 @@ def _moved(saved: SavedPlan, now: SavedPlan) -> Iterator[str]:
             yield f"to be done for another reason: {name} ({before[name]['why']}; now: {after[name]['why']})"
 
 
-def _differences(before: Facts, after: Facts) -> Iterator[tuple[str, str]]:
+def _differences(before: SavedFacts, after: SavedFacts) -> Iterator[tuple[str, str]]:
     for node in dict.fromkeys([*before, *after]):
         was, now = before.get(node, {}), after.get(node, {})
         for name in dict.fromkeys([*was, *now]):

@@ -16,8 +16,8 @@ from bootstrap.image.bundle import (
     Bundle,
     Partition,
     Segment,
+    bundle_as_data,
     bundles_dir,
-    described,
     load_bundle,
     write_manifest,
 )
@@ -43,7 +43,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class BundleParts:
     """What a bundle is made of: `packed` is the folder of the compressed disk image, `kubernetes` a version."""
 
     system: OsImages
@@ -75,7 +75,7 @@ def build_bundle(source: Source, log: Log) -> Bundle:
     """
     system = build_os(log)
     binaries, version = kubernetes_from(source, log)
-    parts = Parts(
+    parts = BundleParts(
         system=system,
         packed=_packed(system, log),
         payload=build_payload(binaries, version, system.packages, log),
@@ -165,7 +165,7 @@ def _packed(system: OsImages, log: Log) -> Path:
     return cached("os-packed", key, build)
 
 
-def _assemble(folder: Path, parts: Parts) -> None:
+def _assemble(folder: Path, parts: BundleParts) -> None:
     system = parts.system
     (folder / "images").mkdir()
     for source, name in (
@@ -176,7 +176,7 @@ def _assemble(folder: Path, parts: Parts) -> None:
         *((image.file, f"images/{image.name}.tar") for image in parts.containers),
     ):
         _link(source, folder / name)
-    disk = described("os", folder / "os.raw.zst", partitions=_partitions(system.os_partitions))
+    disk = bundle_as_data("os", folder / "os.raw.zst", partitions=_partitions(system.os_partitions))
     artifacts = [
         Artifact(
             name="os",
@@ -188,12 +188,12 @@ def _assemble(folder: Path, parts: Parts) -> None:
             partitions=disk.partitions,
             components={"packages": str(len(system.packages)), "linux": _kernel(system)},
         ),
-        described("live", folder / "live.raw", partitions=_partitions(system.live_partitions)),
-        described("payload", folder / "payload.raw", components=parts.payload.components),
+        bundle_as_data("live", folder / "live.raw", partitions=_partitions(system.live_partitions)),
+        bundle_as_data("payload", folder / "payload.raw", components=parts.payload.components),
         # For the operator's machine, in the cluster's own version.
-        described("tool/kubectl", folder / "kubectl", components={"kubernetes": parts.kubernetes}),
+        bundle_as_data("tool/kubectl", folder / "kubectl", components={"kubernetes": parts.kubernetes}),
         *(
-            described(f"image/{image.name}", folder / f"images/{image.name}.tar", reference=image.reference)
+            bundle_as_data(f"image/{image.name}", folder / f"images/{image.name}.tar", reference=image.reference)
             for image in parts.containers
         ),
     ]

@@ -210,7 +210,7 @@ def file_sha256(path: Path) -> tuple[int, str]:
         return handle.tell(), digest.hexdigest()
 
 
-def described(
+def bundle_as_data(
     name: str,
     file: Path,
     *,

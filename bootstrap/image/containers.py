@@ -35,7 +35,7 @@ class ContainerImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LayerFile:
     """A file (`content`) or a symbolic link (`target`) of an image's only layer; owned by root."""
 
     path: str
@@ -59,7 +59,7 @@ def build_containers(log: Log) -> tuple[ContainerImage, ...]:
         write_image(
             folder / "pause.tar",
             names["pause"],
-            [Entry("pause", (programs / "catatonit").read_bytes())],
+            [LayerFile("pause", (programs / "catatonit").read_bytes())],
             ["/pause", "-P"],
             user="65535:65535",
         )
@@ -70,20 +70,22 @@ def build_containers(log: Log) -> tuple[ContainerImage, ...]:
     return tuple(ContainerImage(name, folder / f"{name}.tar", reference) for name, reference in names.items())
 
 
-def busybox_entries(program: bytes, applets: Sequence[str]) -> list[Entry]:
+def busybox_entries(program: bytes, applets: Sequence[str]) -> list[LayerFile]:
     """busybox with a link for each of its programs, and the few files that they look for."""
     return [
-        Entry("bin/busybox", program),
-        *(Entry(f"bin/{name}", target="busybox") for name in applets if name != "busybox"),
-        Entry("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n", mode=0o644),
-        Entry("etc/group", b"root:x:0:\nnogroup:x:65534:\n", mode=0o644),
-        Entry("tmp/.keep", mode=0o644),
-        Entry("root/.keep", mode=0o644),
+        LayerFile("bin/busybox", program),
+        *(LayerFile(f"bin/{name}", target="busybox") for name in applets if name != "busybox"),
+        LayerFile(
+            "etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n", mode=0o644
+        ),
+        LayerFile("etc/group", b"root:x:0:\nnogroup:x:65534:\n", mode=0o644),
+        LayerFile("tmp/.keep", mode=0o644),
+        LayerFile("root/.keep", mode=0o644),
     ]
 
 
 def write_image(
-    file: Path, reference: str, entries: Sequence[Entry], command: Sequence[str], *, user: str = ""
+    file: Path, reference: str, entries: Sequence[LayerFile], command: Sequence[str], *, user: str = ""
 ) -> None:
     """Write an image of one layer to `file`: the same bytes for the same arguments. Raises OSError."""
     layer = _layer(entries)
@@ -117,14 +119,14 @@ def write_image(
     }
     files = {f"blobs/sha256/{_digest(blob).removeprefix('sha256:')}": blob for blob in (layer, config_blob, manifest)}
     files |= {"index.json": _json(index), "oci-layout": _json({"imageLayoutVersion": "1.0.0"})}
-    file.write_bytes(_tar([Entry(path, content, mode=0o644) for path, content in sorted(files.items())]))
+    file.write_bytes(_tar([LayerFile(path, content, mode=0o644) for path, content in sorted(files.items())]))
 
 
-def _layer(entries: Sequence[Entry]) -> bytes:
+def _layer(entries: Sequence[LayerFile]) -> bytes:
     return _tar(sorted(entries, key=lambda entry: entry.path))
 
 
-def _tar(entries: Sequence[Entry]) -> bytes:
+def _tar(entries: Sequence[LayerFile]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for entry in entries:

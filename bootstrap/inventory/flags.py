@@ -22,7 +22,7 @@ ADMISSION, NOT_ADMITTED = "enable-admission-plugins", "disable-admission-plugins
 NODE_RESTRICTION = "NodeRestriction"
 
 
-class Program(StrEnum):
+class FlagsOf(StrEnum):
     API_SERVER = "kube-apiserver"
     CONTROLLER_MANAGER = "kube-controller-manager"
     SCHEDULER = "kube-scheduler"
@@ -52,8 +52,8 @@ def _all(advice: str, *names: str) -> dict[str, str]:
     return dict.fromkeys(names, advice)
 
 
-OWN: Mapping[Program, Mapping[str, str]] = {
-    Program.API_SERVER: {
+OWN: Mapping[FlagsOf, Mapping[str, str]] = {
+    FlagsOf.API_SERVER: {
         **_all(_ADDRESS, "advertise-address"),
         **_all(f"{_OUT}: the cluster's own pods need it", "allow-privileged"),
         **_all(_SAFE, "anonymous-auth", "authentication-config", "authorization-config", "authorization-mode"),
@@ -71,7 +71,7 @@ OWN: Mapping[Program, Mapping[str, str]] = {
         **_all(_PORT, "secure-port", "bind-address", "insecure-port", "insecure-bind-address"),
         **_all(_SERVICES, "service-cluster-ip-range"),
     },
-    Program.CONTROLLER_MANAGER: {
+    FlagsOf.CONTROLLER_MANAGER: {
         **_all(_PODS, "allocate-node-cidrs", "cluster-cidr"),
         **_all(_API, "authentication-kubeconfig", "authorization-kubeconfig", "kubeconfig", "master"),
         **_all(_PKI, "client-ca-file", "requestheader-client-ca-file", "root-ca-file"),
@@ -90,13 +90,13 @@ OWN: Mapping[Program, Mapping[str, str]] = {
         **_all(_SERVICES, "service-cluster-ip-range"),
         **_all(_SAFE, "use-service-account-credentials", "port", "address"),
     },
-    Program.SCHEDULER: {
+    FlagsOf.SCHEDULER: {
         **_all(_API, "authentication-kubeconfig", "authorization-kubeconfig", "kubeconfig", "master"),
         **_all(f"{_OUT}: one of several control planes leads at a time", "leader-elect"),
         **_all(_SAFE, "port", "address"),
         **_all(_FILE, "config"),
     },
-    Program.ETCD: {
+    FlagsOf.ETCD: {
         **_all(_NAME, "name"),
         **_all(_PLACE, "data-dir", "wal-dir"),
         **_all(_ADDRESS, "listen-client-urls", "advertise-client-urls", "listen-peer-urls"),
@@ -110,7 +110,7 @@ OWN: Mapping[Program, Mapping[str, str]] = {
         **_all(_SAFE, "client-cert-auth", "peer-client-cert-auth"),
         **_all(_FILE, "config-file"),
     },
-    Program.KUBELET: {
+    FlagsOf.KUBELET: {
         **_all(_API, "bootstrap-kubeconfig", "kubeconfig", "cert-dir"),
         **_all(_FILE, "config", "config-dir", "dynamic-config-dir"),
         **_all(_RUNTIME, "container-runtime", "container-runtime-endpoint", "cgroup-driver", "network-plugin"),
@@ -129,12 +129,12 @@ OWN: Mapping[Program, Mapping[str, str]] = {
 """Flags that clusterup sets (on the command line, in the kubelet's file of settings, in etcd's environment) or builds
 on, and what to do instead of setting them."""
 
-DEFAULTS: Mapping[Program, frozenset[str]] = {
+DEFAULTS: Mapping[FlagsOf, frozenset[str]] = {
     # What is said here is added to clusterup's own.
-    Program.API_SERVER: frozenset({ADMISSION, "service-account-issuer"}),
-    Program.CONTROLLER_MANAGER: frozenset({"bind-address"}),
-    Program.SCHEDULER: frozenset({"bind-address"}),
-    Program.ETCD: frozenset(
+    FlagsOf.API_SERVER: frozenset({ADMISSION, "service-account-issuer"}),
+    FlagsOf.CONTROLLER_MANAGER: frozenset({"bind-address"}),
+    FlagsOf.SCHEDULER: frozenset({"bind-address"}),
+    FlagsOf.ETCD: frozenset(
         {
             "auto-compaction-retention",
             "listen-metrics-urls",
@@ -145,12 +145,12 @@ DEFAULTS: Mapping[Program, frozenset[str]] = {
             "log-level",
         }
     ),
-    Program.KUBELET: frozenset({"runtime-request-timeout", "cluster-dns"}),
+    FlagsOf.KUBELET: frozenset({"runtime-request-timeout", "cluster-dns"}),
 }
 """Flags that clusterup sets and that an inventory may set otherwise."""
 
 
-def _flag(program: Program, text: str) -> str:
+def _flag(program: FlagsOf, text: str) -> str:
     if len(text) > LONGEST_FLAG or unprintable_in(text) is not None or not re.fullmatch(FLAG, text):
         bare = text.lstrip("-").replace("_", "-") if len(text) <= LONGEST_FLAG else ""
         raise wrong(
@@ -165,27 +165,27 @@ def _flag(program: Program, text: str) -> str:
 
 def api_server_flag(text: str) -> str:
     """A flag of kube-apiserver that an inventory may set."""
-    return _flag(Program.API_SERVER, text)
+    return _flag(FlagsOf.API_SERVER, text)
 
 
 def controller_manager_flag(text: str) -> str:
     """A flag of kube-controller-manager that an inventory may set."""
-    return _flag(Program.CONTROLLER_MANAGER, text)
+    return _flag(FlagsOf.CONTROLLER_MANAGER, text)
 
 
 def scheduler_flag(text: str) -> str:
     """A flag of kube-scheduler that an inventory may set."""
-    return _flag(Program.SCHEDULER, text)
+    return _flag(FlagsOf.SCHEDULER, text)
 
 
 def etcd_flag(text: str) -> str:
     """A flag of etcd that an inventory may set."""
-    return _flag(Program.ETCD, text)
+    return _flag(FlagsOf.ETCD, text)
 
 
 def kubelet_flag(text: str) -> str:
     """A flag of the kubelet that an inventory may set."""
-    return _flag(Program.KUBELET, text)
+    return _flag(FlagsOf.KUBELET, text)
 
 
 def admission(flags: Mapping[str, str]) -> Mapping[str, str]:

@@ -38,7 +38,7 @@ class InventoryErrors(BadUse):
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class ReadInventory:
     """An inventory, and the file that it stands in; `content` is all of that, comments included."""
 
     inventory: Inventory
@@ -64,7 +64,7 @@ def load_inventory(path: Path) -> Inventory:
     return read_inventory(path).inventory
 
 
-def read_inventory(path: Path) -> Written:
+def read_inventory(path: Path) -> ReadInventory:
     """As `load_inventory`, with the file's content and the places in it."""
     return written_of(path, inventory_bytes(path))
 
@@ -74,7 +74,7 @@ def parse_inventory(path: Path, content: bytes) -> Inventory:
     return written_of(path, content).inventory
 
 
-def written_of(path: Path, content: bytes) -> Written:
+def written_of(path: Path, content: bytes) -> ReadInventory:
     """As `read_inventory`, of a file whose content is known; `path` is what messages call it."""
     document = read_document(path, _text(path, content))
     if document.problems:
@@ -91,7 +91,7 @@ def written_of(path: Path, content: bytes) -> Written:
     merged = inventory.model_copy(update={"nodes": nodes})
     if broken := broken_rules(inventory, merged, document):
         raise InventoryErrors(broken)
-    return Written(merged, document, content)
+    return ReadInventory(merged, document, content)
 
 
 def inventory_bytes(path: Path) -> bytes:

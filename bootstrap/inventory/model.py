@@ -52,7 +52,7 @@ LabelKey = Annotated[str, AfterValidator(values.node_label_key)]
 LabelValue = Annotated[str, AfterValidator(values.label_value)]
 TaintKey = Annotated[str, AfterValidator(values.taint_key)]
 Sysctl = Annotated[str, AfterValidator(values.sysctl)]
-Line = Annotated[str, AfterValidator(values.line)]
+OneLine = Annotated[str, AfterValidator(values.line)]
 Module = Annotated[str, AfterValidator(values.module)]
 ConsoleUrl = Annotated[str, AfterValidator(values.console_url), _AS_URL]
 FlagValue = Annotated[str, AfterValidator(values.flag_value)]
@@ -321,7 +321,7 @@ class NodeSettings(Strict):
         default=(), description="Time servers.", examples=[["ntp.example.org", "192.0.2.1"]]
     )
     dns: tuple[Address, ...] = Field(default=(), description="Name servers of all cards.", examples=[["192.0.2.1"]])
-    sysctls: dict[Sysctl, Line] = Field(
+    sysctls: dict[Sysctl, OneLine] = Field(
         default_factory=dict,
         description="Kernel settings, as in sysctl.d.",
         examples=[{"vm.max_map_count": "262144"}],

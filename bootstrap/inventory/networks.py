@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from bootstrap.inventory.hosts import is_host_in
 from bootstrap.inventory.model import Interface, Inventory, Node
-from bootstrap.inventory.positions import Document, Place, Problem
+from bootstrap.inventory.positions import Document, KeyPath, Problem
 
 # Every node's pods get a /24, and Kubernetes' controller manager divides no network by more than 2^16.
 PODS_OF_A_NODE = 24
@@ -58,7 +58,7 @@ def _ranges(inventory: Inventory, document: Document) -> Iterator[Problem]:
 
 def _addresses(inventory: Inventory, document: Document) -> Iterator[Problem]:
     for number, node in enumerate(inventory.nodes):
-        place: Place = ("nodes", number, "address")
+        place: KeyPath = ("nodes", number, "address")
         for name, network in _own(inventory):
             if node.address in network:
                 yield Problem(
@@ -88,7 +88,7 @@ def _addresses(inventory: Inventory, document: Document) -> Iterator[Problem]:
 def _cards(inventory: Inventory, document: Document) -> Iterator[Problem]:
     for number, node in enumerate(inventory.nodes):
         for card, interface in enumerate(node.interfaces):
-            place: Place = ("nodes", number, "interfaces", card)
+            place: KeyPath = ("nodes", number, "interfaces", card)
             for index, address in enumerate(interface.addresses):
                 for name, network in _own(inventory):
                     # A wide network around it is fine: routes to pods and services are the more exact ones.
@@ -105,12 +105,12 @@ def _cards(inventory: Inventory, document: Document) -> Iterator[Problem]:
         yield from _routes(inventory, node, ("nodes", number), document)
 
 
-def _routes(inventory: Inventory, node: Node, place: Place, document: Document) -> Iterator[Problem]:
-    first: dict[IPv4Network, Place] = {}
+def _routes(inventory: Inventory, node: Node, place: KeyPath, document: Document) -> Iterator[Problem]:
+    first: dict[IPv4Network, KeyPath] = {}
     own_networks = {address.network for interface in node.interfaces for address in interface.addresses}
     for card, interface in enumerate(node.interfaces):
         for index, route in enumerate(interface.routes):
-            own: Place = (*place, "interfaces", card, "routes", index)
+            own: KeyPath = (*place, "interfaces", card, "routes", index)
             said = f"{node.name}'s route to {route.to} through {route.via}"
             yield from _router(route.via, said, interface, (*own, "via"), document)
             at = document.at((*own, "to"))
@@ -135,7 +135,7 @@ def _routes(inventory: Inventory, node: Node, place: Place, document: Document) 
 
 
 def _router(
-    router: IPv4Address, said: str, interface: Interface, place: Place, document: Document
+    router: IPv4Address, said: str, interface: Interface, place: KeyPath, document: Document
 ) -> Iterator[Problem]:
     """What keeps the card from reaching a router, which is its gateway or that of one of its routes."""
     networks = [address.network for address in interface.addresses]
@@ -165,14 +165,14 @@ def _host_of(network: IPv4Network, interface: Interface) -> str:
 
 def _owners(inventory: Inventory, document: Document) -> Iterator[Problem]:
     """Each address belongs to one node, and to one of its cards."""
-    owners: dict[IPv4Address, tuple[str, Place]] = {}
+    owners: dict[IPv4Address, tuple[str, KeyPath]] = {}
     for number, node in enumerate(inventory.nodes):
         owners.setdefault(node.address, (node.name, ("nodes", number, "address")))
-    cards: dict[IPv4Address, Place] = {}
+    cards: dict[IPv4Address, KeyPath] = {}
     for number, node in enumerate(inventory.nodes):
         for card, interface in enumerate(node.interfaces):
             for index, address in enumerate(interface.addresses):
-                place: Place = ("nodes", number, "interfaces", card, "addresses", index)
+                place: KeyPath = ("nodes", number, "interfaces", card, "addresses", index)
                 owner, first = owners.get(address.ip, (node.name, place))
                 if owner == node.name:
                     first = cards.get(address.ip, place)

@@ -19,7 +19,7 @@ from yaml.reader import Reader
 from bootstrap.inventory.bounds import DEEPEST, LONGEST_KEY, MOST_NODES, MOST_VALUES
 from bootstrap.inventory.text import looks_private, printable, shown, unprintable_in
 
-Place = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 _TAG = "tag:yaml.org,2002:"
 # `=` is a word like any other here.
@@ -58,18 +58,18 @@ class Document:
 
     file: Path
     data: Any
-    places: dict[Place, tuple[int, int]]
-    keys: dict[Place, tuple[int, int]]
+    places: dict[KeyPath, tuple[int, int]]
+    keys: dict[KeyPath, tuple[int, int]]
     problems: tuple[Problem, ...]
-    raw: dict[Place, str] = field(default_factory=dict)
+    raw: dict[KeyPath, str] = field(default_factory=dict)
 
-    def at(self, place: Place) -> tuple[int, int]:
+    def at(self, place: KeyPath) -> tuple[int, int]:
         """The position of a value, or of the nearest thing around it that the file has."""
         while place and place not in self.places:
             place = place[:-1]
         return self.places.get(place, (1, 1))
 
-    def key_at(self, place: Place) -> tuple[int, int]:
+    def key_at(self, place: KeyPath) -> tuple[int, int]:
         """The position of a key."""
         return self.keys.get(place) or self.at(place)
 
@@ -195,13 +195,13 @@ class _Composer:
 class _Reader:
     def __init__(self, file: Path) -> None:
         self.file = file
-        self.places: dict[Place, tuple[int, int]] = {}
-        self.keys: dict[Place, tuple[int, int]] = {}
-        self.raw: dict[Place, str] = {}
+        self.places: dict[KeyPath, tuple[int, int]] = {}
+        self.keys: dict[KeyPath, tuple[int, int]] = {}
+        self.raw: dict[KeyPath, str] = {}
         self.problems: list[Problem] = []
         self._loader = yaml.SafeLoader("")
 
-    def read(self, node: yaml.Node, place: Place, around: tuple[int, ...]) -> Any:
+    def read(self, node: yaml.Node, place: KeyPath, around: tuple[int, ...]) -> Any:
         """What a node says. `around` are the nodes that it is in, by their ids."""
         if len(self.places) + len(self.keys) >= MOST_VALUES:
             _too_many(node)
@@ -217,7 +217,7 @@ class _Reader:
             return self._mapping(node, place, inside)
         return [self.read(item, (*place, number), inside) for number, item in enumerate(node.value)]
 
-    def _mapping(self, node: yaml.MappingNode, place: Place, inside: tuple[int, ...]) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode, place: KeyPath, inside: tuple[int, ...]) -> dict[str, Any]:
         data: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key, position = key_node.value, _position(key_node)
@@ -237,7 +237,7 @@ class _Reader:
                 data[key] = self.read(value_node, (*place, key), inside)
         return data
 
-    def _scalar(self, node: yaml.ScalarNode, place: Place) -> Any:
+    def _scalar(self, node: yaml.ScalarNode, place: KeyPath) -> Any:
         text: str = node.value
         if node.tag in _TEXT:
             return text

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from bootstrap.constants.objects import CONTROL_PLANE
 from bootstrap.inventory.model import Inventory, Node, NodeSettings, Role
 from bootstrap.inventory.networks import network_problems
-from bootstrap.inventory.positions import Document, Place, Problem
+from bootstrap.inventory.positions import Document, KeyPath, Problem
 from bootstrap.inventory.serial_target import carrier_of
 
 
@@ -27,10 +27,10 @@ def _unique(inventory: Inventory, document: Document) -> Iterator[Problem]:
     yield from _twice(
         inventory, document, "disk", lambda node: node.disk if (node.disk or "").startswith("serial:") else None
     )
-    seen: dict[str, Place] = {}
+    seen: dict[str, KeyPath] = {}
     for number, node in enumerate(inventory.nodes):
         for card, interface in enumerate(node.interfaces):
-            place: Place = ("nodes", number, "interfaces", card, "mac")
+            place: KeyPath = ("nodes", number, "interfaces", card, "mac")
             mac = interface.mac.lower()
             if mac in seen:
                 yield _second(document, place, seen[mac], f"two cards have the hardware address {mac}")
@@ -39,9 +39,9 @@ def _unique(inventory: Inventory, document: Document) -> Iterator[Problem]:
 
 def _consoles(inventory: Inventory, document: Document) -> Iterator[Problem]:
     if inventory.defaults.console.url is not None:
-        place: Place = ("defaults", "console", "url")
+        place: KeyPath = ("defaults", "console", "url")
         yield Problem(document.file, *document.key_at(place), "a line leads to one machine", "console.url of each node")
-    seen: dict[str, Place] = {}
+    seen: dict[str, KeyPath] = {}
     for number, node in enumerate(inventory.nodes):
         place = ("nodes", number, "console")
         if node.console.url is None:
@@ -59,9 +59,9 @@ def _consoles(inventory: Inventory, document: Document) -> Iterator[Problem]:
 def _twice(
     inventory: Inventory, document: Document, key: str, value_of: Callable[[Node], str | None]
 ) -> Iterator[Problem]:
-    seen: dict[str, Place] = {}
+    seen: dict[str, KeyPath] = {}
     for number, node in enumerate(inventory.nodes):
-        place: Place = ("nodes", number, key)
+        place: KeyPath = ("nodes", number, key)
         value = value_of(node)
         if value is None:
             continue
@@ -70,7 +70,7 @@ def _twice(
         seen.setdefault(value, place)
 
 
-def _second(document: Document, place: Place, first: Place, what: str) -> Problem:
+def _second(document: Document, place: KeyPath, first: KeyPath, what: str) -> Problem:
     return Problem(document.file, *document.at(place), f"{what} (first in line {document.at(first)[0]})", "one each")
 
 
@@ -92,10 +92,10 @@ def _servers(inventory: Inventory, document: Document) -> Iterator[Problem]:
 def _schedulable(inventory: Inventory, document: Document) -> Iterator[Problem]:
     """`schedulable` speaks of the taint of a server's role: agents have none, and nobody has it against their word."""
     for number, node in enumerate(inventory.nodes):
-        own: Place = ("nodes", number, "schedulable")
+        own: KeyPath = ("nodes", number, "schedulable")
         said = "schedulable" in node.model_fields_set
         schedulable = node.schedulable if said else inventory.defaults.schedulable
-        place: Place = own if said else ("defaults", "schedulable")
+        place: KeyPath = own if said else ("defaults", "schedulable")
         if node.role is Role.AGENT and schedulable is False:
             yield Problem(
                 document.file,
@@ -116,14 +116,14 @@ def _schedulable(inventory: Inventory, document: Document) -> Iterator[Problem]:
 
 def _taints(inventory: Inventory, document: Document) -> Iterator[Problem]:
     """A Node has one taint of each key and effect."""
-    listed: list[tuple[Place, NodeSettings]] = [
+    listed: list[tuple[KeyPath, NodeSettings]] = [
         (("defaults",), inventory.defaults),
         *((("nodes", n), each) for n, each in enumerate(inventory.nodes)),
     ]
     for around, settings in listed:
-        seen: dict[tuple[str, str], Place] = {}
+        seen: dict[tuple[str, str], KeyPath] = {}
         for number, taint in enumerate(settings.taints):
-            place: Place = (*around, "taints", number)
+            place: KeyPath = (*around, "taints", number)
             first = seen.setdefault((taint.key, taint.effect), place)
             if first != place:
                 yield _second(

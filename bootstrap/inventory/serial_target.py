@@ -21,7 +21,7 @@ URL_FORMS = (
 )
 
 
-class Kind(StrEnum):
+class CarrierKind(StrEnum):
     """What carries a line."""
 
     DEVICE = "device"
@@ -64,7 +64,7 @@ class Carrier:
     """A console's URL taken apart: `place` is the path of a device or socket, `host` and `port` where the network leads
     there, `argv` a program's."""
 
-    kind: Kind
+    kind: CarrierKind
     place: str = ""
     host: str = ""
     port: int = 0
@@ -73,12 +73,12 @@ class Carrier:
     @property
     def has_speed(self) -> bool:
         """Whether the settings of the line are ours to make."""
-        return self.kind in (Kind.DEVICE, Kind.RFC2217)
+        return self.kind in (CarrierKind.DEVICE, CarrierKind.RFC2217)
 
     @property
     def identity(self) -> str:
         """The same for every way of writing the same line on this machine."""
-        if self.kind in (Kind.DEVICE, Kind.UNIX):
+        if self.kind in (CarrierKind.DEVICE, CarrierKind.UNIX):
             return f"{self.kind.value} {Path(self.place).resolve()}"
         if self.host:
             # A console server's port is one line whichever protocol it is spoken to in.
@@ -91,12 +91,12 @@ def carrier_of(url: str) -> Carrier:
     if re.fullmatch(URL_PATTERN, url) is None:
         raise ValueError(URL_FORMS)
     if url.startswith("/"):
-        return Carrier(Kind.DEVICE, place=url)
+        return Carrier(CarrierKind.DEVICE, place=url)
     scheme, _, rest = url.partition(":")
-    kind = Kind(scheme)
-    if kind is Kind.UNIX:
+    kind = CarrierKind(scheme)
+    if kind is CarrierKind.UNIX:
         return Carrier(kind, place="/" + rest.lstrip("/"))
-    if kind in (Kind.COMMAND, Kind.PIPE):
+    if kind in (CarrierKind.COMMAND, CarrierKind.PIPE):
         try:
             argv = shlex.split(rest)
         except ValueError as error:

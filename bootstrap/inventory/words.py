@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from bootstrap.inventory.model import Inventory
-from bootstrap.inventory.positions import Document, Place, Problem
+from bootstrap.inventory.positions import Document, KeyPath, Problem
 from bootstrap.inventory.text import looks_private, printable, shown
 from bootstrap.inventory.values import WRONG
 
@@ -23,7 +23,7 @@ _PUBLIC = ("ssh_authorized_keys",)
 _KEY = "[key]"
 
 
-def problems_of(document: Document, error: ValidationError, around: Place = ()) -> list[Problem]:
+def problems_of(document: Document, error: ValidationError, around: KeyPath = ()) -> list[Problem]:
     """Everything that is wrong, each thing at its place, in the order of the file. `around` is where in an inventory
     that stands which was validated."""
     everything: list[dict[str, Any]] = [
@@ -36,7 +36,7 @@ def problems_of(document: Document, error: ValidationError, around: Place = ()) 
     return sorted(problems, key=lambda problem: (problem.line, problem.column, problem.found))
 
 
-def in_words(error: ValidationError, around: Place) -> list[str]:
+def problems_in_words(error: ValidationError, around: KeyPath) -> list[str]:
     """As `problems_of`, of something that stands in no file: "labels: found a list; allowed: a mapping"."""
     nowhere = Document(Path(), {}, {}, {}, ())
     start = f"{named(nowhere, around)}: " if around else ""
@@ -44,7 +44,7 @@ def in_words(error: ValidationError, around: Place) -> list[str]:
     return [str(problem).removeprefix(f"{Path()}:1:1: ").replace(start, "", 1) for problem in problems]
 
 
-def named(document: Document, place: Place) -> str:
+def named(document: Document, place: KeyPath) -> str:
     """A place as a person calls it: "node server-1: labels.disk", "cluster.name"."""
     if len(place) >= 2 and place[0] == "nodes" and isinstance(place[1], int):
         rest = _dotted(place[2:])
@@ -52,7 +52,7 @@ def named(document: Document, place: Place) -> str:
     return _dotted(place)
 
 
-def _dotted(place: Place) -> str:
+def _dotted(place: KeyPath) -> str:
     return printable(".".join(str(part) for part in place if part != _KEY))
 
 
@@ -67,7 +67,7 @@ def _name_of(document: Document, number: int) -> str:
 
 
 def _problem(document: Document, details: dict[str, Any]) -> Problem:
-    place: Place = tuple(details["loc"])
+    place: KeyPath = tuple(details["loc"])
     name, kind = named(document, place), details["type"]
     if kind == "extra_forbidden":
         return _unknown_key(document, place)
@@ -88,7 +88,7 @@ def _problem(document: Document, details: dict[str, Any]) -> Problem:
     return Problem(document.file, *position, f"{name}: found {found}" + (f": {why}" if why else ""), allowed, nearest)
 
 
-def _unknown_key(document: Document, place: Place) -> Problem:
+def _unknown_key(document: Document, place: KeyPath) -> Problem:
     valid = _keys_at(place[:-1])
     key = str(place[-1])
     close = difflib.get_close_matches(key[:100], valid, n=1)
@@ -102,7 +102,7 @@ def _unknown_key(document: Document, place: Place) -> Problem:
     )
 
 
-def _found(document: Document, place: Place, value: object) -> str:
+def _found(document: Document, place: KeyPath, value: object) -> str:
     """What was found, as it is written; nothing of what may be a secret."""
     if isinstance(value, str) and set(place) & {*_SECRET, *_PUBLIC}:
         return "a private key (it is not shown here)" if looks_private(value) else "a text that is not shown here"
@@ -112,7 +112,7 @@ def _found(document: Document, place: Place, value: object) -> str:
     return f"{shown(raw)[1:-1]} (read as {shown(value)})"
 
 
-def _allowed(kind: str, told: dict[str, Any], place: Place) -> str:
+def _allowed(kind: str, told: dict[str, Any], place: KeyPath) -> str:
     """What is right where Pydantic found something of another type, or out of range."""
     example = _example(place)
     as_in = f", as in {example}" if example else ""
@@ -139,7 +139,7 @@ def _nearest(found: object, expected: str) -> str:
     return next(iter(difflib.get_close_matches(found[:100], options, n=1)), "")
 
 
-def _example(place: Place) -> str:
+def _example(place: KeyPath) -> str:
     """An example of what may stand there, as it is written in YAML."""
     field = _field_at(place)
     if field is None or not field.examples:
@@ -160,12 +160,12 @@ def _flow(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) and (value.replace(".", "").isdigit() or ":" in value) else str(value)
 
 
-def _is_inside(place: Place, field: FieldInfo) -> bool:
+def _is_inside(place: KeyPath, field: FieldInfo) -> bool:
     """Whether a place is a key's value in a field that is a mapping."""
     return _field_at(place[:-1]) is field
 
 
-def _field_at(place: Place) -> FieldInfo | None:
+def _field_at(place: KeyPath) -> FieldInfo | None:
     """The field at a place, or the one that the place is in where that is a list or a mapping of single values."""
     model: type[BaseModel] | None = Inventory
     field: FieldInfo | None = None
@@ -199,6 +199,6 @@ def _keys_at(place: Iterable[str | int]) -> list[str]:
     return sorted(model.model_fields) if model else []
 
 
-def _described(place: Place) -> str:
+def _described(place: KeyPath) -> str:
     field = _field_at(place)
     return (field.description or "").rstrip(".") if field else ""

@@ -12,12 +12,12 @@ from typing import Any
 
 from bootstrap.errors import BadUse
 from bootstrap.inventory.model import Node
-from bootstrap.inventory.words import in_words
-from bootstrap.joining.node import STEP, Machine
+from bootstrap.inventory.words import problems_in_words
+from bootstrap.joining.node import STEP, JoiningMachine
 from bootstrap.pki.token import Token, parse_token
 from bootstrap.spec.node_services import of_kubernetes
 from bootstrap.transport.secrets import secret_source
-from bootstrap.transport.target import Place
+from bootstrap.transport.target import Destination
 
 VARIABLE = "CLUSTERUP_TOKEN"
 INPUT = "-"
@@ -47,7 +47,7 @@ def given_token(token: str | None, file: Path | None) -> Token:
 
 
 def machine_of(
-    place: Place,
+    place: Destination,
     ssh: Mapping[str, Any],
     *,
     name: str | None,
@@ -56,7 +56,7 @@ def machine_of(
     labels: Sequence[str],
     taints: Sequence[str],
     interfaces: Sequence[str] = (),
-) -> Machine:
+) -> JoiningMachine:
     """The machine that joins. `ssh` are keys of an inventory's `ssh`; `labels` are KEY=VALUE, `taints` are
     KEY=VALUE:EFFECT, `interfaces` MAC=dhcp or MAC=ADDRESS/PREFIX[,GATEWAY]. Raises BadUse."""
     from pydantic import ValidationError
@@ -76,10 +76,10 @@ def machine_of(
         raise BadUse(
             "the machine can't be joined as it was described",
             step=STEP,
-            got="; ".join(in_words(error, ("nodes", 0))[:3]),
+            got="; ".join(problems_in_words(error, ("nodes", 0))[:3]),
             hint="correct that, and join again; docs/inventory.md has all that a node may have",
         ) from None
-    return Machine(node.name, node.address, node.ssh, node.disk, node.labels, node.taints, node.interfaces)
+    return JoiningMachine(node.name, node.address, node.ssh, node.disk, node.labels, node.taints, node.interfaces)
 
 
 def _name(host: str) -> str:

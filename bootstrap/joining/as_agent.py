@@ -13,7 +13,7 @@ from bootstrap.facts.model import ClusterFacts
 from bootstrap.joining.node import Joining
 from bootstrap.joining.plan import look_at, prepare_join
 from bootstrap.operations.program import Program
-from bootstrap.operations.session import Ran, Session
+from bootstrap.operations.session import Finished, Session
 from bootstrap.phases.prepared import Prepared
 from bootstrap.transport.hostkeys import PassingHostKeys
 
@@ -37,7 +37,7 @@ class AgentJoin:
 
         return self.session.looked(seen, lambda world: prepare_join(joining, world, connections, wipe=wipe))
 
-    def carry_out(self, prepared: Prepared) -> Ran:
+    def carry_out(self, prepared: Prepared) -> Finished:
         """Do what was prepared."""
         self.joining.state.keep_made()
         return self.session.carry_out(prepared.plan)

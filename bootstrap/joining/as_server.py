@@ -19,7 +19,7 @@ from bootstrap.joining.discovery import Discovered
 from bootstrap.joining.preflight import ADVICE
 from bootstrap.joining.server import Prospect, claim, keep, kept_state_locked, state_to_look_with
 from bootstrap.joining.server_preflight import check_same_bundle, server_problems
-from bootstrap.lock.guard import Alone, alone
+from bootstrap.lock.guard import Guard, locked
 from bootstrap.operations.apply import Applying
 from bootstrap.operations.intent import Intent, intent_of
 from bootstrap.operations.program import Program
@@ -107,7 +107,7 @@ def claiming_server(join: ServerJoin, program: Program, patience: Patience) -> I
         state = stack.enter_context(state_to_look_with(join.prospect, patience))
         stack.enter_context(kept_state_locked(join.prospect, patience))
         intent = join.intent(state)
-        hold = stack.enter_context(alone(intent, join.doing, patience))
+        hold = stack.enter_context(locked(intent, join.doing, patience))
         yield ServerLook(join, stack.enter_context(_at_work(join, program, intent, hold)), state)
 
 
@@ -115,7 +115,7 @@ def claiming_server(join: ServerJoin, program: Program, patience: Patience) -> I
 def applying_server(join: ServerJoin, program: Program, patience: Patience) -> Iterator[Applying]:
     """What `clusterup apply` does with the inventory that has the server in it now."""
     intent = join.intent(cluster_state(join.prospect.cluster))
-    with alone(intent, join.doing, patience) as hold, _at_work(join, program, intent, hold) as applying:
+    with locked(intent, join.doing, patience) as hold, _at_work(join, program, intent, hold) as applying:
         yield applying
 
 
@@ -139,7 +139,7 @@ def take_back(join: ServerJoin, applying: Applying, world: ClusterFacts) -> tupl
 
 
 @contextmanager
-def _at_work(join: ServerJoin, program: Program, intent: Intent, hold: Alone | None) -> Iterator[Applying]:
+def _at_work(join: ServerJoin, program: Program, intent: Intent, hold: Guard | None) -> Iterator[Applying]:
     everybody, state = intent.everybody, intent.state
     entry = over_consoles(everybody, state, program.ask)
     session = Session(program, everybody, state, entry, doing=join.doing, again=join.again, hold=hold)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bootstrap.clients.deadline import TooSlow, bounded, joined, within
+from bootstrap.clients.deadline import TooSlow, bounded, read_whole, within
 from bootstrap.constants.ports import API_PORT
 from bootstrap.constants.tokens import CLUSTER_INFO_SIGNATURE
 from bootstrap.errors import BadUse, ClusterupError, Refused
@@ -164,7 +164,7 @@ def _asked(server: ServerUrl, context: ssl.SSLContext, seconds: float) -> _Answe
             certificate = connection.sock.getpeercert(binary_form=True)
             connection.request("GET", CLUSTER_INFO, headers={"Accept": "application/json"})
             answer = connection.getresponse()
-            body = joined(iter(lambda: answer.read(PIECE), b""), LONGEST)
+            body = read_whole(iter(lambda: answer.read(PIECE), b""), LONGEST)
         return _Answer(answer.status, date_of(answer.headers["Date"]), certificate, body)
     except ssl.SSLCertVerificationError:
         raise

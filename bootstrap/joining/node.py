@@ -16,7 +16,7 @@ from bootstrap.facts.stretches import stretches
 from bootstrap.image.bundle import Bundle
 from bootstrap.image.configuration import EtcFile
 from bootstrap.inventory.model import Cluster, Interface, Inventory, Node, Role, Ssh, Taint
-from bootstrap.inventory.words import in_words
+from bootstrap.inventory.words import problems_in_words
 from bootstrap.joining.discovery import Discovered
 from bootstrap.phases.install.install import Installation
 from bootstrap.pki.token import Token
@@ -39,7 +39,7 @@ PATIENCE_SECONDS = 90.0
 
 
 @dataclass(frozen=True)
-class Machine:
+class JoiningMachine:
     """What the person says of the machine that joins; `labels` and `taints` beside those of the cluster's defaults,
     `interfaces` the network cards of the installed system where DHCP does not do for all of them."""
 
@@ -150,7 +150,7 @@ def _not_told(tried: str, got: str) -> Refused:
 
 
 def joining_of(
-    cluster: Discovered, token: Token, description: AgentDescription, machine: Machine, bundle: Bundle
+    cluster: Discovered, token: Token, description: AgentDescription, machine: JoiningMachine, bundle: Bundle
 ) -> Joining:
     """What comes of it all; keys of the state that are not there yet are made, nothing else is touched.
 
@@ -219,7 +219,7 @@ def _note(state: ClusterState, name: str, key: str) -> None:
     state.note_installed(name)
 
 
-def _node(description: AgentDescription, machine: Machine) -> Node:
+def _node(description: AgentDescription, machine: JoiningMachine) -> Node:
     from pydantic import ValidationError
 
     try:
@@ -230,7 +230,7 @@ def _node(description: AgentDescription, machine: Machine) -> Node:
         raise ClusterupError(
             "what the cluster says of its agents is not understood by this version",
             step=STEP,
-            got="; ".join(in_words(error, ("nodes", 0))[:3]),
+            got="; ".join(problems_in_words(error, ("nodes", 0))[:3]),
             hint="join with the version of clusterup that last applied the cluster",
         ) from None
     given = {

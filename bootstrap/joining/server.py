@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.adopt import state as adopt
-from bootstrap.adopt.fetch import Found
+from bootstrap.adopt.fetch import HandedOver
 from bootstrap.adopt.state import OtherHere
 from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.clients.kubernetes_errors import KubeForbidden, KubeUnauthorized
@@ -27,11 +27,11 @@ from bootstrap.constants.tokens import TOKENS_NAMESPACE
 from bootstrap.engine.lock import Patience, file_lock
 from bootstrap.errors import Refused
 from bootstrap.inventory.adding import with_even_servers, with_node
-from bootstrap.inventory.load import Written, written_of
+from bootstrap.inventory.load import ReadInventory, written_of
 from bootstrap.inventory.model import Inventory, Node
 from bootstrap.inventory.taking_out import replace_file
 from bootstrap.joining.discovery import Discovered
-from bootstrap.joining.node import PATIENCE_SECONDS, STEP, Machine, token_client
+from bootstrap.joining.node import PATIENCE_SECONDS, STEP, JoiningMachine, token_client
 from bootstrap.paths import expanded, state_dir
 from bootstrap.pki.sealed import unseal
 from bootstrap.pki.store import read_if_there, write_private
@@ -53,10 +53,10 @@ class Prospect:
     `notes` are what a person has to know of it."""
 
     token_id: str
-    found: Found
+    found: HandedOver
     node: Node
     place: Path
-    written: Written
+    written: ReadInventory
     notes: tuple[str, ...]
 
     @property
@@ -69,7 +69,7 @@ class Prospect:
         return self.found.handover.inventory
 
 
-def opened_with(cluster: Discovered, token: Token) -> Found | None:
+def opened_with(cluster: Discovered, token: Token) -> HandedOver | None:
     """What a server's token opens; None for any other token. It is not used up by that.
 
     Raises ClusterupError where it can't be unsealed, Refused where it is another cluster's.
@@ -82,7 +82,7 @@ def opened_with(cluster: Discovered, token: Token) -> Found | None:
     if secret is None:
         return None
     content = unseal(_value(secret), token)
-    found = Found(str(cluster.server), parse_handover(content, node=str(cluster.server)), _digest(content))
+    found = HandedOver(str(cluster.server), parse_handover(content, node=str(cluster.server)), _digest(content))
     if found.handover.parts[AUTHORITY].strip() not in cluster.ca_pem:
         raise Refused(
             "the keys that the token opens are those of another cluster",
@@ -94,7 +94,7 @@ def opened_with(cluster: Discovered, token: Token) -> Found | None:
     return found
 
 
-def prospect_of(token_id: str, found: Found, machine: Machine, place: Path | None) -> Prospect:
+def prospect_of(token_id: str, found: HandedOver, machine: JoiningMachine, place: Path | None) -> Prospect:
     """The server that `machine` is to be, in the inventory at `place` (NAME.yaml where nothing is said).
 
     Raises Refused where its name or address belongs to a node, or another file is at that place; BadUse where the
@@ -118,7 +118,7 @@ def prospect_of(token_id: str, found: Found, machine: Machine, place: Path | Non
     return Prospect(token_id, found, written.inventory.node(machine.name), file, written, tuple(notes))
 
 
-def entry_of(machine: Machine) -> dict[str, Any]:
+def entry_of(machine: JoiningMachine) -> dict[str, Any]:
     """The entry of a server in an inventory, with no more in it than was said."""
     ssh = machine.ssh.model_dump(mode="json", exclude_unset=True)
     if ssh.get("host") == str(machine.address):
@@ -230,7 +230,7 @@ def used_here(token_id: str) -> Refused | None:
     return None
 
 
-def _check_not_there(machine: Machine, inventory: Inventory) -> None:
+def _check_not_there(machine: JoiningMachine, inventory: Inventory) -> None:
     for node in inventory.nodes:
         if (machine.name, machine.address) == (node.name, node.address):
             raise Refused(

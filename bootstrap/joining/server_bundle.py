@@ -13,7 +13,7 @@ from bootstrap.clients.kubernetes_errors import KubeForbidden, KubeUnauthorized
 from bootstrap.constants.tokens import TOKENS_NAMESPACE
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.joining.discovery import Discovered
-from bootstrap.joining.node import STEP, Machine, token_client
+from bootstrap.joining.node import STEP, JoiningMachine, token_client
 from bootstrap.outside import parsed_json
 from bootstrap.pki.token import Token
 from bootstrap.tokens.server_bundle import KEY, made_secret_name
@@ -63,7 +63,7 @@ def joins_by_itself(server: MadeFor) -> Refused:
     )
 
 
-def check_same_server(server: MadeFor, machine: Machine) -> None:
+def check_same_server(server: MadeFor, machine: JoiningMachine) -> None:
     """Raise Refused where a machine is to be another one than the token was made for."""
     if (machine.name, machine.address) != (server.name, server.address):
         raise Refused(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from bootstrap.adopt.fetch import Found
+from bootstrap.adopt.fetch import HandedOver
 from bootstrap.constants.paths import HANDOVER
 from bootstrap.constants.ports import API_PORT, ETCD_PEER_PORT
 from bootstrap.engine.connections import Connections
@@ -116,7 +116,7 @@ def quorum_problems(
             )
 
 
-def stale_problems(found: Found, servers: Sequence[Node], world: ClusterFacts) -> Iterator[ClusterupError]:
+def stale_problems(found: HandedOver, servers: Sequence[Node], world: ClusterFacts) -> Iterator[ClusterupError]:
     """Where somebody has applied since the token was made: what was handed over would take that back."""
     files = {server.name: world.nodes[server.name].files.get(HANDOVER) for server in servers if _seen(server, world)}
     other = [name for name, sha256 in files.items() if sha256 != found.sha256]

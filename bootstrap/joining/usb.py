@@ -37,14 +37,14 @@ STEP = "stick"
 
 
 @dataclass(frozen=True)
-class Wishes:
+class StickRequest:
     """The disk of the machine, as in an inventory, and whether what is on it may go."""
 
     disk: str
     wipe: bool
 
 
-def write_join_stick(joining: Joining, wishes: Wishes, target: Path) -> None:
+def write_join_stick(joining: Joining, wishes: StickRequest, target: Path) -> None:
     """Make the stick's image at `target`, mode 0600, in place of what is there. Raises ClusterupError."""
     live, image = joining.bundle.artifact("live"), joining.bundle.artifact("os")
     place = image.partition(LABEL)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from bootstrap.lab.machines.machine import stop_machine
 from bootstrap.lab.networks.network import stop_network
-from bootstrap.lab.spec import Lab, Machine, Reach
+from bootstrap.lab.spec import Lab, LabMachine, Reach
 from bootstrap.lab.store import lab_locked, load_lab, remove_unfinished
 from bootstrap.state.cluster import forget_cluster, state_folder
 from bootstrap.transport.hostkeys import public_key
@@ -15,7 +15,7 @@ from bootstrap.transport.hostkeys import public_key
 Say = Callable[[str], None]
 
 
-def _live_key(machine: Machine) -> str | None:
+def _live_key(machine: LabMachine) -> str | None:
     """What an apply has pinned of its live environment: nothing without a network."""
     return None if machine.reach is Reach.NO_CARD else public_key(machine.host_key)
 

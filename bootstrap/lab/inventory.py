@@ -9,7 +9,7 @@ import yaml
 
 from bootstrap.errors import BadUse
 from bootstrap.lab.machines.qemu import CONSOLE_SOCKET, WIRE_SOCKET
-from bootstrap.lab.spec import Accel, Lab, Machine, Reach
+from bootstrap.lab.spec import Accel, Lab, LabMachine, Reach
 from bootstrap.lab.stick import cards
 from bootstrap.paths import expanded
 
@@ -65,7 +65,7 @@ def _first_line(name: str) -> str:
     return f"{MARK}{name}."
 
 
-def _node(lab: Lab, machine: Machine) -> dict[str, Any]:
+def _node(lab: Lab, machine: LabMachine) -> dict[str, Any]:
     node: dict[str, Any] = {
         "name": machine.name,
         "role": machine.role,

@@ -12,8 +12,8 @@ from bootstrap.lab.spec import (
     SERIAL_LENGTH,
     Accel,
     Lab,
+    LabMachine,
     LabSpec,
-    Machine,
     hardware_address,
     planned_names,
 )
@@ -45,10 +45,10 @@ def planned_lab(spec: LabSpec, folder: Path, accel: Accel, ports: Sequence[int],
     )
 
 
-def _planned_machines(spec: LabSpec, ports: Iterator[int], host_keys: Sequence[str]) -> tuple[Machine, ...]:
+def _planned_machines(spec: LabSpec, ports: Iterator[int], host_keys: Sequence[str]) -> tuple[LabMachine, ...]:
     keys = iter(host_keys)
     return tuple(
-        Machine(
+        LabMachine(
             name=name,
             role=role,
             address=address_in(spec.segment_for(name), last),

@@ -128,7 +128,7 @@ def fitting_cpus(machines: int, host: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class LabMachine:
     """A machine of a lab. `ssh_port` and `api_port` (servers only) are ports of 127.0.0.1; `memory` in MiB, and
     `second_disk` the size of a second disk in GiB, 0 where there is none.
 
@@ -173,7 +173,7 @@ class Lab:
 
     name: str
     folder: Path
-    machines: tuple[Machine, ...]
+    machines: tuple[LabMachine, ...]
     cpus: int
     disk: int
     accel: Accel
@@ -200,11 +200,11 @@ class Lab:
         return frozenset(own if self.registry_port is None else own | {self.registry_port})
 
     @property
-    def servers(self) -> tuple[Machine, ...]:
+    def servers(self) -> tuple[LabMachine, ...]:
         return tuple(machine for machine in self.machines if machine.role == "server")
 
     @property
-    def agents(self) -> tuple[Machine, ...]:
+    def agents(self) -> tuple[LabMachine, ...]:
         return tuple(machine for machine in self.machines if machine.role == "agent")
 
     @property
@@ -212,7 +212,7 @@ class Lab:
         """The private SSH key that the live environments let in as root."""
         return self.folder / "ssh" / "id_ed25519"
 
-    def machine(self, name: str) -> Machine:
+    def machine(self, name: str) -> LabMachine:
         """The machine of that name. Raises BadUse that names the ones there are."""
         for machine in self.machines:
             if machine.name == name:
@@ -348,7 +348,7 @@ def check_same(lab: Lab, spec: LabSpec) -> None:
         )
 
 
-def _differing(machine: Machine, spec: LabSpec) -> Iterator[str]:
+def _differing(machine: LabMachine, spec: LabSpec) -> Iterator[str]:
     """What `spec` asks for that this machine is not."""
     name = machine.name
     memory, second_disk = spec.memory_for(name), spec.second_disk_for(name)

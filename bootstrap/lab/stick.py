@@ -11,7 +11,7 @@ from bootstrap.image.bundle import Artifact
 from bootstrap.image.configuration import LABEL, EtcFile, configuration_image
 from bootstrap.image.copying import copy_image
 from bootstrap.inventory.model import CardRoute, Interface
-from bootstrap.lab.spec import ALL_SEGMENTS, PREFIX_LENGTH, Machine, Reach
+from bootstrap.lab.spec import ALL_SEGMENTS, PREFIX_LENGTH, LabMachine, Reach
 from bootstrap.machine.render import render
 from bootstrap.pki.sshkeys import SshKey
 
@@ -19,7 +19,7 @@ from bootstrap.pki.sshkeys import SshKey
 UNMANAGED = b"[Match]\nType=ether\n\n[Link]\nUnmanaged=yes\n"
 
 
-def cards(machine: Machine) -> tuple[Interface, Interface]:
+def cards(machine: LabMachine) -> tuple[Interface, Interface]:
     """The machine's network cards: a fixed address between the machines, with a way to those behind the router where
     there is one, and DHCP where the ports lead to."""
     routes = (CardRoute.model_validate({"to": ALL_SEGMENTS, "via": machine.router}),) if machine.router else ()
@@ -30,7 +30,7 @@ def cards(machine: Machine) -> tuple[Interface, Interface]:
     )
 
 
-def live_etc(machine: Machine, host_key: SshKey, authorized_keys: Sequence[str]) -> list[EtcFile]:
+def live_etc(machine: LabMachine, host_key: SshKey, authorized_keys: Sequence[str]) -> list[EtcFile]:
     """What the live environment finds in its /etc: nothing of a network where only the console is to lead in."""
     own = [
         EtcFile("machine-id", f"{secrets.token_hex(16)}\n".encode(), 0o444),

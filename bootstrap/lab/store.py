@@ -18,7 +18,7 @@ from typing import Any
 
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.lab.machines.process import write_whole
-from bootstrap.lab.spec import Accel, Lab, Machine, Reach, check_name
+from bootstrap.lab.spec import Accel, Lab, LabMachine, Reach, check_name
 from bootstrap.paths import private_folder, state_dir
 
 LAB_FILE = "lab.json"
@@ -65,10 +65,10 @@ def lab_of_data(data: dict[str, Any], folder: Path) -> Lab:
     )
 
 
-def _machine(data: dict[str, Any], lab: dict[str, Any]) -> Machine:
+def _machine(data: dict[str, Any], lab: dict[str, Any]) -> LabMachine:
     # In labs of earlier versions all machines were reached over SSH and had the same memory, which was the lab's.
     memory = data["memory"] if "memory" in data else lab["memory"]
-    return Machine(**{**data, "memory": memory, "reach": Reach(data.get("reach", Reach.SSH))})
+    return LabMachine(**{**data, "memory": memory, "reach": Reach(data.get("reach", Reach.SSH))})
 
 
 def lab_to_data(lab: Lab) -> dict[str, Any]:

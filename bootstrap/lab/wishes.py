@@ -14,7 +14,7 @@ NUMBERS = "a number for every machine, or NODE=NUMBER for one, as in server-1=10
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class LabRequest:
     """The options as they were typed, None where one was left out.
 
     `memory` and `second_disk` hold N, for every machine, and NODE=N, for one; `on` NODE=SEGMENT.
@@ -37,7 +37,7 @@ class Wishes:
     without_card: Sequence[str] | None = None
 
 
-def spec_of(wishes: Wishes, there: Lab | None, host_cpus: int) -> LabSpec:
+def spec_of(wishes: LabRequest, there: Lab | None, host_cpus: int) -> LabSpec:
     """The lab that is wished for. `there` is the one of that name, if any. Raises BadUse for what can't be read."""
     counts = _said(wishes, ("servers", "agents"), _counts(there))
     plain = LabSpec(name=wishes.name, inventory=wishes.inventory, bundle=wishes.bundle, accel=wishes.accel)
@@ -56,7 +56,7 @@ def spec_of(wishes: Wishes, there: Lab | None, host_cpus: int) -> LabSpec:
     return replace(spec, **fields)
 
 
-def _said(wishes: Wishes, options: Sequence[str], kept: Mapping[str, Any]) -> dict[str, Any]:
+def _said(wishes: LabRequest, options: Sequence[str], kept: Mapping[str, Any]) -> dict[str, Any]:
     """What was said of these options, and what is kept of those of which nothing was."""
     found = {option: kept[option] for option in options if option in kept}
     return found | {option: said for option in options if (said := getattr(wishes, option)) is not None}

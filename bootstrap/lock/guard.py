@@ -40,7 +40,7 @@ ANSWER_SECONDS = 30.0
 """How long etcd may take to answer before the work begins without its lock: another apply may be restarting it."""
 
 
-class Alone:
+class Guard:
     """One operation's hold on its cluster. `cancellation` is that of its run: it stops it when the cluster's lock is
     lost, and holds it for as long as nobody can say whose that is.
 
@@ -215,22 +215,22 @@ class Held(Protocol):
 
 
 @contextmanager
-def alone(intent: Held, doing: str, patience: Patience) -> Iterator[Alone]:
+def locked(intent: Held, doing: str, patience: Patience) -> Iterator[Guard]:
     """Be the only apply on this machine, and get what makes it the only one for the cluster. Raises Refused that says
     who is at work when patience is at its end."""
-    with file_lock(intent.state.lock, doing, patience), holding(intent, doing, patience) as hold:
+    with file_lock(intent.state.lock, doing, patience), cluster_locked(intent, doing, patience) as hold:
         yield hold
 
 
 @contextmanager
-def holding(intent: Held, doing: str, patience: Patience) -> Iterator[Alone]:
-    """As `alone`, for whoever has the lock beside the state already."""
+def cluster_locked(intent: Held, doing: str, patience: Patience) -> Iterator[Guard]:
+    """As `locked`, for whoever has the lock beside the state already."""
     open_node = opener(intent.inventory, intent.state, None)
 
     def way(server: str) -> Way:
         return Way(server, lambda: etcd_on(server, open_node, intent.keys))
 
-    hold = Alone(intent.inventory, doing, patience, way=way, noted=intent.state.note_founded)
+    hold = Guard(intent.inventory, doing, patience, way=way, noted=intent.state.note_founded)
     try:
         yield hold
     finally:

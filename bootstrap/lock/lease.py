@@ -23,7 +23,7 @@ from bootstrap.clients.etcd import EtcdClient, EtcdError, Lease
 from bootstrap.clients.failover import AnyMember
 from bootstrap.engine.lock import Busy
 from bootstrap.errors import PartlyDone
-from bootstrap.holder import Holder, described
+from bootstrap.holder import Holder, holder_in_words
 
 KEY = "/clusterup/lock"
 LEASE_SECONDS = 30
@@ -162,13 +162,13 @@ class ClusterLock:
             self._confirmed, self._until = asked, asked + left
             return None
         why = "its key was removed" if left > 0 else "its lease ended before it could be renewed"
-        now = f"now held by {described(there.value)}" if there is not None else "nobody holds it now"
+        now = f"now held by {holder_in_words(there.value)}" if there is not None else "nobody holds it now"
         return _lost(f"the cluster's lock was lost: {why}", now)
 
 
 def _busy(client: EtcdClient, note: bytes, lease_id: int) -> Busy:
     left = client.seconds_left(lease_id)
-    return Busy(described(note), f"unless it is renewed, its lease ends within {left + 1} s")
+    return Busy(holder_in_words(note), f"unless it is renewed, its lease ends within {left + 1} s")
 
 
 def _lost(problem: str, got: str | None) -> LockLost:

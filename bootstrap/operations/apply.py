@@ -11,11 +11,11 @@ from bootstrap.engine.events import Observer
 from bootstrap.engine.lock import Patience, file_lock
 from bootstrap.errors import ClusterupError
 from bootstrap.facts.model import ClusterFacts
-from bootstrap.lock.guard import Alone, holding
+from bootstrap.lock.guard import Guard, cluster_locked
 from bootstrap.operations.intent import Intent
 from bootstrap.operations.planning import look, prepare
 from bootstrap.operations.program import Program
-from bootstrap.operations.session import Ran, Session
+from bootstrap.operations.session import Finished, Session
 from bootstrap.phases.preflight import BY_INVENTORY, Advice
 from bootstrap.phases.prepared import Prepared
 from bootstrap.state.membership import note_applied
@@ -48,12 +48,12 @@ class Applying:
 
         return session.prepared(seen, planned)
 
-    def carry_out(self, prepared: Prepared) -> Ran | None:
+    def carry_out(self, prepared: Prepared) -> Finished | None:
         """Do what was prepared; None where there was nothing to do."""
         note_applied(self.intent.state, self.intent.inventory.nodes)
         return None if prepared.plan.empty else self.act(prepared)
 
-    def act(self, prepared: Prepared) -> Ran:
+    def act(self, prepared: Prepared) -> Finished:
         """As `carry_out`, where who belongs to the cluster is written down already."""
         return self.session.carry_out(prepared.plan, prepared.world.unreachable)
 
@@ -75,13 +75,13 @@ def applying(
         # Whoever was at work before may have made keys, or forgotten them: what was read before that does not count.
         intent = read()
         with (
-            holding(intent, doing, patience) as hold,
+            cluster_locked(intent, doing, patience) as hold,
             _session(intent, program, doing, again, hold).at_work() as session,
         ):
             yield Applying(intent, session)
 
 
-def _session(intent: Intent, program: Program, doing: str, again: str, hold: Alone | None) -> Session:
+def _session(intent: Intent, program: Program, doing: str, again: str, hold: Guard | None) -> Session:
     everybody = intent.everybody
     entry = over_consoles(everybody, intent.state, program.ask)
     return Session(program, everybody, intent.state, entry, doing=doing, again=again, hold=hold)

@@ -45,7 +45,7 @@ DESCRIPTION = "made by `clusterup token create`"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class TokenRequest:
     """What a token is to be good for. `uses` None is any number of nodes."""
 
     lifetime: timedelta
@@ -71,16 +71,16 @@ class Wish:
         return {**uses, **({NODE: self.node} if self.node is not None else {})}
 
 
-def wish_of(*, ttl: str | None, role: str, uses: str | None = None, node: str | None = None) -> Wish:
+def wish_of(*, ttl: str | None, role: str, uses: str | None = None, node: str | None = None) -> TokenRequest:
     """What the options of `clusterup token create` ask for. Raises BadUse for what no token can be."""
     number = _uses_of(uses)
     if node is not None and not _NODE_NAME.fullmatch(node):
         raise _bad(f"{node!r} is no name of a node", "lower-case letters, digits, - and . as in --node worker-7")
     if role != Role.SERVER:
-        return Wish(AGENT_LIFE if ttl is None else lifetime_of(ttl), Role.AGENT, number, node)
+        return TokenRequest(AGENT_LIFE if ttl is None else lifetime_of(ttl), Role.AGENT, number, node)
     if number != 1:
         raise _bad("a server's token is for one join", "leave --uses away, and make a token for each server")
-    return Wish(DEFAULT_LIFE if ttl is None else lifetime_of(ttl, LONGEST_LIFE), Role.SERVER, 1, node)
+    return TokenRequest(DEFAULT_LIFE if ttl is None else lifetime_of(ttl, LONGEST_LIFE), Role.SERVER, 1, node)
 
 
 def _uses_of(text: str | None) -> int | None:
@@ -148,7 +148,7 @@ class Made:
         }
 
 
-def create_token(api: KubeClient, wish: Wish, intent: Intent) -> Made:
+def create_token(api: KubeClient, wish: TokenRequest, intent: Intent) -> Made:
     """A new token that the API server knows, and what it opens; nothing of it stays where that fails. Raises
     ClusterupError."""
     if wish.role is Role.SERVER and wish.node is not None:
@@ -227,7 +227,7 @@ def _agents_node(api: KubeClient, inventory: Inventory, name: str) -> Mapping[st
 
 
 def _opened(
-    api: KubeClient, token: Token, wish: Wish, intent: Intent, owner: Mapping[str, Any]
+    api: KubeClient, token: Token, wish: TokenRequest, intent: Intent, owner: Mapping[str, Any]
 ) -> tuple[Manifest, ...]:
     """What there is beside the token's own Secret, `owner`."""
     counted = counted_token_objects(token.id, owner) if wish.counted else ()

@@ -10,10 +10,10 @@ from bootstrap.connect.entry import over_ssh
 from bootstrap.engine.events import Observer
 from bootstrap.engine.lock import Patience
 from bootstrap.facts.model import ClusterFacts
-from bootstrap.lock.guard import Alone, alone
+from bootstrap.lock.guard import Guard, locked
 from bootstrap.operations.program import Program
-from bootstrap.operations.session import Ran, Session
-from bootstrap.operations.teardown import Survey, Teardown, forget, look, prepare
+from bootstrap.operations.session import Finished, Session
+from bootstrap.operations.teardown import Survey, Teardown, forget, plan_teardown, survey
 from bootstrap.phases.prepared import Prepared
 
 
@@ -23,7 +23,7 @@ class TakingApart:
 
     told: Teardown
     session: Session
-    hold: Alone
+    hold: Guard
     seen: Survey = field(init=False)
 
     def prepared(self) -> Prepared:
@@ -31,17 +31,17 @@ class TakingApart:
         told, session = self.told, self.session
 
         def seen(observe: Observer) -> ClusterFacts:
-            self.seen = look(told, session.connections, parallel=session.program.parallel, observe=observe)
+            self.seen = survey(told, session.connections, parallel=session.program.parallel, observe=observe)
             return self.seen.world
 
         def planned(_: ClusterFacts) -> Prepared:
-            return prepare(told, self.seen)
+            return plan_teardown(told, self.seen)
 
         # Single nodes are no part of the cluster whose lock it is, and a cluster without keys can't be asked for it.
         prepared = session.looked if told.only or not told.has_keys else session.prepared
         return prepared(seen, planned)
 
-    def carry_out(self, prepared: Prepared) -> Ran:
+    def carry_out(self, prepared: Prepared) -> Finished:
         """Do what was prepared."""
         if not self.told.only:
             self.told.state.note_ending()
@@ -49,7 +49,7 @@ class TakingApart:
         self.hold.outlive_etcd()
         return self.session.carry_out(prepared.plan, prepared.world.unreachable)
 
-    def forget(self, ran: Ran | None) -> list[str]:
+    def forget(self, ran: Finished | None) -> list[str]:
         """Forget what has become of no use, and say what."""
         return list(forget(self.told, ran.report if ran else None, self.seen))
 
@@ -60,7 +60,7 @@ def taking_apart(
 ) -> Iterator[TakingApart]:
     """Have the cluster to oneself, to take it apart. Raises Refused that says who is at work when patience is at its
     end."""
-    with alone(told, doing, patience) as hold:
+    with locked(told, doing, patience) as hold:
         entry = over_ssh(told.inventory, told.state, program.ask)
         session = Session(program, told.inventory, told.state, entry, doing=doing, again=again, hold=hold)
         with session.at_work():

@@ -37,7 +37,7 @@ from bootstrap.phases.preflight import BY_INVENTORY, Advice, preflight
 from bootstrap.phases.prepared import Prepared
 from bootstrap.phases.reset.leftovers import left_over, other_authority
 from bootstrap.phases.rolling import one_after_the_other, serving
-from bootstrap.phases.scheduling import before_labels, for_now, opened
+from bootstrap.phases.scheduling import before_labels, for_now, taking_pods_again
 from bootstrap.spec.os_config import node_etc
 from bootstrap.state.cluster import INSTALLED
 
@@ -133,7 +133,7 @@ def all_actions(
     # What is asked of the cluster as a whole is asked of a server that serves, where there is one.
     reachable = [*serve, *(name for name in servers if name in world.nodes and name not in serve)]
     networked = [intent.nodes[node.name] for node in inventory.nodes if not node.console.only]
-    opening = opened(intent.nodes, world)
+    opening = taking_pods_again(intent.nodes, world)
     going = departure(intent.leaving, api, intent.state, world, [labelled(name) for name in sorted(opening)])
     actions = list(installing)
     for desired in networked:

@@ -11,7 +11,7 @@ from bootstrap.adopt.state import bundle_of_nodes
 from bootstrap.engine.events import nobody
 from bootstrap.engine.saved import SavedPlan, saved_plan
 from bootstrap.errors import ClusterupError, Refused
-from bootstrap.inventory.load import Written, read_inventory
+from bootstrap.inventory.load import ReadInventory, read_inventory
 from bootstrap.operations.connections import connections_of
 from bootstrap.operations.intent import Intent, intent_of, leaves
 from bootstrap.operations.stale_plan import about, facts_as_data
@@ -21,7 +21,7 @@ from bootstrap.phases.prepared import Prepared
 from bootstrap.pki.store import read_if_there
 from bootstrap.state.cluster import ClusterState, state_to_look_at
 from bootstrap.state.joiner import require_operator
-from bootstrap.state.membership import Roll, read_roll
+from bootstrap.state.membership import Membership, read_membership
 
 AUTHORITY = "pki/ca.crt"
 StateOf = Callable[[str], ClusterState]
@@ -34,7 +34,7 @@ def intent_of_file(path: Path, kubeconfig: Path | None, state_of: StateOf = stat
 
 
 def intent_of_written(
-    path: Path, written: Written, kubeconfig: Path | None, state_of: StateOf = state_to_look_at
+    path: Path, written: ReadInventory, kubeconfig: Path | None, state_of: StateOf = state_to_look_at
 ) -> Intent:
     """As `intent_of_file`, of what is, or will be, in the file at `path`."""
     inventory = written.inventory
@@ -62,26 +62,26 @@ def intent_of_made(path: Path) -> Intent:
 
 def with_pruned(intent: Intent, wipe: Collection[str]) -> Intent:
     """The same, and that the nodes leave that have left the inventory; the disks of those in `wipe` are erased."""
-    return leaves(intent, *pruned(intent.inventory, roll_of(intent), wipe))
+    return leaves(intent, *pruned(intent.inventory, membership_of(intent), wipe))
 
 
-def roll_of(intent: Intent) -> Roll:
+def membership_of(intent: Intent) -> Membership:
     """Who belongs to the cluster: as it was applied from here, or else as the first server says that has been handed
     an inventory."""
-    roll = read_roll(intent.state)
+    roll = read_membership(intent.state)
     if roll is not None:
         return roll
     with connections_of(intent, nobody) as connections:
         for server in intent.servers:
             with suppress(ClusterupError):
                 nodes = read_server(connections.on(server)).handover.inventory.nodes
-                return Roll({node.name: node for node in nodes})
-    return Roll()
+                return Membership({node.name: node for node in nodes})
+    return Membership()
 
 
 def left_behind(intent: Intent) -> str | None:
     """Which nodes left the inventory and still belong to the cluster, where nothing is to be done about it."""
-    names = (read_roll(intent.state) or Roll()).without_entry(intent.inventory)
+    names = (read_membership(intent.state) or Membership()).without_entry(intent.inventory)
     if not names or intent.leaving:
         return None
     them = "it" if len(names) == 1 else "them"

@@ -13,19 +13,19 @@ from pathlib import Path
 
 from bootstrap.errors import BadUse, Refused
 from bootstrap.facts.model import ClusterFacts
-from bootstrap.inventory.load import InventoryErrors, Written, written_of
+from bootstrap.inventory.load import InventoryErrors, ReadInventory, written_of
 from bootstrap.inventory.model import Role
 from bootstrap.inventory.taking_out import replace_file, without_node
 from bootstrap.operations.apply import Applying
-from bootstrap.operations.session import Ran
+from bootstrap.operations.session import Finished
 from bootstrap.phases.leave.checks import ASKED, Leaving
 from bootstrap.phases.prepared import Prepared
 from bootstrap.state.cluster import ClusterState
-from bootstrap.state.membership import Disk, Manner, Pods, Roll, note_applied, note_leaving
+from bootstrap.state.membership import Disk, Manner, Membership, Pods, note_applied, note_leaving
 
 
 @dataclass(frozen=True)
-class Asked:
+class RemovalRequest:
     """How a person wants a node to leave; None where they did not say: then as they said before, if they did."""
 
     disk: Disk | None = None
@@ -47,11 +47,11 @@ class Removal:
     """A node that is to leave, and the inventory without it. `before` is what the inventory's file says now."""
 
     leaving: Leaving
-    written: Written
+    written: ReadInventory
     before: bytes
 
 
-def removal_of(path: Path, written: Written, roll: Roll, name: str, asked: Asked) -> Removal:
+def removal_of(path: Path, written: ReadInventory, roll: Membership, name: str, asked: RemovalRequest) -> Removal:
     """What is to be done to remove the node `name`. One whose entry has left the inventory already goes on leaving; one
     that nothing is known of here may be known to the cluster.
 
@@ -79,7 +79,7 @@ def removal_of(path: Path, written: Written, roll: Roll, name: str, asked: Asked
     return Removal(Leaving(name, entry, manner, ASKED), shorter, written.content)
 
 
-def carry_out(work: Applying, removal: Removal, path: Path, prepared: Prepared) -> Ran:
+def carry_out(work: Applying, removal: Removal, path: Path, prepared: Prepared) -> Finished:
     """Begin, and do what was prepared. Raises BadUse where somebody has edited the inventory meanwhile."""
     begin(removal, path, work.intent.state)
     return work.act(prepared)
@@ -95,7 +95,7 @@ def begin(removal: Removal, path: Path, state: ClusterState) -> None:
         replace_file(path, removal.before, removal.written.content)
 
 
-def is_known(removal: Removal, roll: Roll, world: ClusterFacts) -> bool:
+def is_known(removal: Removal, roll: Membership, world: ClusterFacts) -> bool:
     """Whether the node is in the inventory, on the roll, or in the cluster."""
     leaving = removal.leaving
     return (
@@ -106,7 +106,7 @@ def is_known(removal: Removal, roll: Roll, world: ClusterFacts) -> bool:
     )
 
 
-def no_such_node(name: str, removal: Removal, roll: Roll, world: ClusterFacts) -> BadUse:
+def no_such_node(name: str, removal: Removal, roll: Membership, world: ClusterFacts) -> BadUse:
     """That there is none of that name, and which there are."""
     there = [node.name for node in removal.written.inventory.nodes]
     there += [*roll.applied, *(world.api.ready if world.api else ())]

@@ -22,7 +22,7 @@ from bootstrap.engine.run import Report, State, run_plan
 from bootstrap.errors import ClusterupError, Interrupted, PartlyDone
 from bootstrap.facts.model import ClusterFacts
 from bootstrap.inventory.model import Inventory
-from bootstrap.lock.guard import Alone
+from bootstrap.lock.guard import Guard
 from bootstrap.operations.program import Program
 from bootstrap.operations.recorded import Recording, recorded
 from bootstrap.phases.prepared import Prepared
@@ -31,7 +31,7 @@ from bootstrap.transport.base import Transport
 
 
 @dataclass(frozen=True)
-class Ran:
+class Finished:
     """What came of a plan that was carried out; `unreachable` are the nodes that were left alone."""
 
     report: Report
@@ -67,7 +67,7 @@ class Session:
         *,
         doing: str,
         again: str,
-        hold: Alone | None = None,
+        hold: Guard | None = None,
         abort: threading.Event | None = None,
     ) -> None:
         self.program = program
@@ -105,7 +105,7 @@ class Session:
         plan: Plan[Any],
         unreachable: Mapping[str, ClusterupError] | None = None,
         cancellation: Cancellation | None = None,
-    ) -> Ran:
+    ) -> Finished:
         """Do it, written down in the journal, and say what came of it; `cancellation` is the session's where none is
         given. Raises nothing for an action that fails, nor for a lock that is lost: see `raise_if_lost`."""
         away, cancellation = unreachable or {}, cancellation or self.cancellation
@@ -124,11 +124,11 @@ class Session:
                 parallel=self.program.parallel,
                 cancellation=cancellation,
             )
-        ran = Ran(report, away, cancellation.interrupted.is_set())
+        ran = Finished(report, away, cancellation.interrupted.is_set())
         recording.exit_code = recording.exit_code or ran.exit_code
         return ran
 
-    def raise_if_lost(self, ran: Ran) -> None:
+    def raise_if_lost(self, ran: Finished) -> None:
         """Raise LockLost where the run was stopped because another machine may have the cluster's lock."""
         if self.hold is not None:
             self.hold.stop_if_lost(ran.report)

@@ -19,7 +19,7 @@ from bootstrap.inventory.model import Node, Role
 from bootstrap.operations.intent import Intent
 from bootstrap.operations.planning import look
 from bootstrap.phases.node_metadata import leaving_since
-from bootstrap.state.membership import Roll, read_roll
+from bootstrap.state.membership import Membership, read_membership
 from bootstrap.system_errors import as_error
 
 T = TypeVar("T")
@@ -141,7 +141,7 @@ def _node(node: Node, world: ClusterFacts) -> NodeStatus:
 
 def _others(intent: Intent, world: ClusterFacts) -> Iterator[NodeStatus]:
     """The Nodes of the cluster that the inventory does not have."""
-    roll = read_roll(intent.state) or Roll()
+    roll = read_membership(intent.state) or Membership()
     left = roll.without_entry(intent.inventory)
     for name, ready in (world.api.ready if world.api else {}).items():
         if name in intent.nodes or world.api is None:

@@ -71,7 +71,7 @@ class Survey:
     disks: Mapping[str, SystemDisk] = field(default_factory=dict)
 
 
-def look(down: Teardown, connections: Connections, *, parallel: int, observe: Observer) -> Survey:
+def survey(down: Teardown, connections: Connections, *, parallel: int, observe: Observer) -> Survey:
     """Read the facts of every node at once, and which disk is to be erased. What can't be reached is in the world's
     `unreachable`."""
 
@@ -88,7 +88,7 @@ def look(down: Teardown, connections: Connections, *, parallel: int, observe: Ob
     return Survey(ClusterFacts({name: seen[name] for name in names if name in seen}), disks)
 
 
-def prepare(down: Teardown, seen: Survey) -> Prepared:
+def plan_teardown(down: Teardown, seen: Survey) -> Prepared:
     """What would be done on which node, and what speaks against it."""
     actions = [action for node in down.nodes for action in _actions(down, node, seen)]
     return Prepared(seen.world, tuple(_refusals(down, seen.world)), make_plan(actions, seen.world))

@@ -30,13 +30,13 @@ NETWORKS = {"service_cidr": "serviceSubnet", "pod_cidr": "podSubnet", "domain": 
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class PinnedParts:
     """What nodes are made of: the release of Kubernetes, and SHA-256 by artifact ("os", "payload", "image/pause")."""
 
     kubernetes: str
     sha256: Mapping[str, str]
 
-    def other_than(self, wanted: Parts) -> list[str]:
+    def other_than(self, wanted: PinnedParts) -> list[str]:
         """The artifacts that both know of and that are other ones, and images that one of them has not."""
         names = sorted({*self.sha256, *wanted.sha256} - {"os"})
         both = [name for name in ("os",) if name in self.sha256 and name in wanted.sha256]
@@ -47,9 +47,11 @@ class Parts:
         return f"Kubernetes {self.kubernetes} (payload {payload[:12]})"
 
 
-def parts_of(bundle: Bundle) -> Parts:
+def parts_of(bundle: Bundle) -> PinnedParts:
     """What nodes would be made of. Raises ClusterupError where the bundle has no payload."""
-    return Parts(bundle.kubernetes_version, {name: part.sha256 for name, part in bundle.for_nodes.artifacts.items()})
+    return PinnedParts(
+        bundle.kubernetes_version, {name: part.sha256 for name, part in bundle.for_nodes.artifacts.items()}
+    )
 
 
 def networks_of(inventory: Inventory) -> dict[str, str]:
@@ -102,7 +104,7 @@ def pin_problems(
     yield from _network_problems(networks, inventory, where)
 
 
-def _bundle_problems(pinned: Parts, bundle: Bundle, where: str, state: ClusterState) -> Iterator[ClusterupError]:
+def _bundle_problems(pinned: PinnedParts, bundle: Bundle, where: str, state: ClusterState) -> Iterator[ClusterupError]:
     wanted = parts_of(bundle)
     other = pinned.other_than(wanted)
     if not other:
@@ -135,7 +137,7 @@ def _network_problems(networks: Mapping[str, str], inventory: Inventory, where: 
             )
 
 
-def _described(objects: Mapping[str, Mapping[str, Any]]) -> Parts | None:
+def _described(objects: Mapping[str, Mapping[str, Any]]) -> PinnedParts | None:
     text = _data(objects, f"ConfigMap/kube-system/{AGENT}", AGENT_KEY)
     if text is None:
         return None
@@ -146,7 +148,7 @@ def _described(objects: Mapping[str, Mapping[str, Any]]) -> Parts | None:
         return None
     images = {f"image/{_image_name(image.path)}": image.sha256 for image in described.images}
     version = described.payload.components.get("kubernetes", "").removeprefix("v")
-    return Parts(version, {"payload": described.payload.sha256, **images})
+    return PinnedParts(version, {"payload": described.payload.sha256, **images})
 
 
 def _image_name(path: str) -> str:
@@ -205,7 +207,7 @@ def _json_in(path: Path) -> dict[str, Any] | None:
     return found
 
 
-def _folders_with(wanted: Callable[[Parts], bool]) -> list[Path]:
+def _folders_with(wanted: Callable[[PinnedParts], bool]) -> list[Path]:
     """The bundles here that are `wanted`, the newest first."""
     found = []
     for manifest in bundles_dir().glob(f"*/{MANIFEST}"):

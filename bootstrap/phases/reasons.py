@@ -33,7 +33,7 @@ def differing(wanted: Mapping[str, str], found: Mapping[str, str]) -> str | None
     return f"{other[0]} is {word}" if len(other) == 1 else f"{len(other)} files are {word}, {other[0]} among them"
 
 
-def opened(wanted: Mapping[str, int], found: Mapping[str, int]) -> str | None:
+def readable_by_others(wanted: Mapping[str, int], found: Mapping[str, int]) -> str | None:
     """Which files (path -> mode as in chmod) have another mode than wanted, in words; None where none has."""
     for path in sorted(wanted):
         if path in found and found[path] != wanted[path]:

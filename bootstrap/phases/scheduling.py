@@ -33,7 +33,7 @@ def _after_agents(inventory: Inventory, desired: Desired, world: ClusterFacts) -
     return tuple(joined(agent.name) for agent in inventory.agents if not agent.console.only)
 
 
-def opened(nodes: Mapping[str, Desired], world: ClusterFacts) -> frozenset[str]:
+def taking_pods_again(nodes: Mapping[str, Desired], world: ClusterFacts) -> frozenset[str]:
     """The nodes that lose the taint of a server's role and take pods again. That comes before any pod is moved: pods
     that find no place hold up others by their budgets."""
     objects = world.api.objects if world.api else {}

@@ -18,7 +18,7 @@ from typing import Any
 
 from bootstrap.errors import ClusterupError
 from bootstrap.inventory.model import Inventory, Node
-from bootstrap.inventory.words import in_words
+from bootstrap.inventory.words import problems_in_words
 from bootstrap.pki.store import read_if_there, read_note, write_private
 from bootstrap.state.cluster import ClusterState
 from bootstrap.state.damage import damaged
@@ -55,7 +55,7 @@ class Manner:
 
 
 @dataclass(frozen=True)
-class Roll:
+class Membership:
     """Nodes by name: `applied` as they stood in the inventory, `leaving` how, `left` when (ISO 8601)."""
 
     applied: dict[str, Node] = field(default_factory=dict)
@@ -68,14 +68,14 @@ class Roll:
         return [name for name in dict.fromkeys([*self.applied, *self.leaving]) if name not in has]
 
 
-def read_roll(state: ClusterState) -> Roll | None:
+def read_membership(state: ClusterState) -> Membership | None:
     """What is known; None where nothing was ever applied from here. Raises Refused where that is damaged."""
     content = read_note(_file(state))
     if content is None:
         return None
     try:
         data = json.loads(content)
-        return Roll(
+        return Membership(
             {name: _entry(state, name, entry) for name, entry in data["applied"].items()},
             {
                 name: Manner(Disk(how["disk"]), Pods(how["pods"]), float(how["drain_seconds"]))
@@ -104,18 +104,18 @@ def _entry(state: ClusterState, name: str, entry: Mapping[str, Any]) -> Node:
             node=name,
             step="inventory",
             tried=f"read {_file(state)}",
-            got="; ".join(in_words(error, ("nodes", 0))[:3]),
+            got="; ".join(problems_in_words(error, ("nodes", 0))[:3]),
             hint="correct it there as in the inventory; where the node has left for good, take its entry out",
         ) from None
 
 
 def note_applied(state: ClusterState, nodes: Iterable[Node]) -> None:
     """Remember nodes as they are applied. Whoever is applied neither leaves nor has left."""
-    roll = read_roll(state) or Roll()
+    roll = read_membership(state) or Membership()
     here = {node.name: node for node in nodes}
     _write(
         state,
-        Roll(
+        Membership(
             {**roll.applied, **here},
             {name: how for name, how in roll.leaving.items() if name not in here},
             {name: when for name, when in roll.left.items() if name not in here},
@@ -125,18 +125,18 @@ def note_applied(state: ClusterState, nodes: Iterable[Node]) -> None:
 
 def note_leaving(state: ClusterState, name: str, entry: Node | None, manner: Manner) -> None:
     """Remember that a node is to leave, how, and the entry that it had in the inventory, if it had one."""
-    roll = read_roll(state) or Roll()
+    roll = read_membership(state) or Membership()
     applied = {**roll.applied, name: entry} if entry is not None else roll.applied
-    _write(state, Roll(applied, {**roll.leaving, name: manner}, roll.left))
+    _write(state, Membership(applied, {**roll.leaving, name: manner}, roll.left))
 
 
 def note_left(state: ClusterState, name: str) -> None:
     """Remember that a node has left, and no more of it."""
-    roll = read_roll(state) or Roll()
+    roll = read_membership(state) or Membership()
     when = datetime.now(UTC).isoformat(timespec="seconds")
     _write(
         state,
-        Roll(
+        Membership(
             {other: node for other, node in roll.applied.items() if other != name},
             {other: how for other, how in roll.leaving.items() if other != name},
             {**roll.left, name: when},
@@ -148,7 +148,7 @@ def _file(state: ClusterState) -> Path:
     return state.roll
 
 
-def _write(state: ClusterState, roll: Roll) -> None:
+def _write(state: ClusterState, roll: Membership) -> None:
     data: dict[str, Any] = {
         "applied": {
             name: node.model_dump(mode="json", exclude_defaults=True) | {"name": name, "address": str(node.address)}

@@ -23,11 +23,11 @@ def lifetime_of(text: str, longest: timedelta = LONGEST) -> timedelta:
     if lifetime < SHORTEST:
         raise _bad(f"a token can't live for {text}: there are none without an end", "the shortest is --ttl 1m")
     if lifetime > longest:
-        raise _bad(f"{text} is too long for this token", f"the longest is --ttl {in_words(longest)}")
+        raise _bad(f"{text} is too long for this token", f"the longest is --ttl {ttl_in_words(longest)}")
     return lifetime
 
 
-def in_words(lifetime: timedelta) -> str:
+def ttl_in_words(lifetime: timedelta) -> str:
     """A time as `lifetime_of` reads it, in its two largest units: "2d", "1h30m", "45s"."""
     seconds = int(lifetime.total_seconds())
     parts = []

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from bootstrap.transport.deadlines import Deadlines
-from bootstrap.transport.outcome import KEPT_OUTPUT, MORE_THAN_OURS, ChannelLost, ChannelTimeout, Outcome
+from bootstrap.transport.outcome import KEPT_OUTPUT, MORE_THAN_OURS, ChannelLost, ChannelTimeout, CommandOutcome
 
 if TYPE_CHECKING:
     import paramiko
@@ -39,7 +39,7 @@ def command_line(script: str, *, prefix: str, timeout: float) -> str:
     return f"{prefix}sh -c {shlex.quote(_BOUNDED)} sh {seconds} {shlex.quote(script)}"
 
 
-def execute(transport: paramiko.Transport, line: str, chunks: Iterable[bytes], *, timeout: float) -> Outcome:
+def execute(transport: paramiko.Transport, line: str, chunks: Iterable[bytes], *, timeout: float) -> CommandOutcome:
     """Run a command line, feed it the chunks, return what came back. `timeout` in seconds, for all of it.
 
     Raises ChannelTimeout, ChannelLost, and whatever `chunks` raises.
@@ -63,7 +63,7 @@ def execute(transport: paramiko.Transport, line: str, chunks: Iterable[bytes], *
     if channel.exit_status < 0:
         told = "it was killed" if transport.is_active() else "the connection broke"
         raise ChannelLost(f"no exit status: {told}")
-    return Outcome(channel.exit_status, outputs[0].data(), outputs[1].data())
+    return CommandOutcome(channel.exit_status, outputs[0].data(), outputs[1].data())
 
 
 def _converse(channel: paramiko.Channel, line: str, chunks: Iterable[bytes], outputs: tuple[_Output, _Output]) -> None:

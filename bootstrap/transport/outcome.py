@@ -27,7 +27,7 @@ class ChannelLost(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CommandOutcome:
     """Exit status and both outputs (the last 8 MiB of each)."""
 
     status: int

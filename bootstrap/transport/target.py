@@ -17,7 +17,7 @@ def _default_config() -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Destination:
     """[user@]host[:port], as a person types it."""
 
     host: str
@@ -25,7 +25,7 @@ class Place:
     user: str | None = None
 
 
-def place_of(text: str) -> Place:
+def place_of(text: str) -> Destination:
     """The place that `text` names: [user@]host[:port], an IPv6 address in brackets. Raises ValueError."""
     user, _, place = text.rpartition("@")
     if place.startswith("["):
@@ -35,7 +35,7 @@ def place_of(text: str) -> Place:
         host, _, port = place.partition(":")
     if not host or (port and not port.isdecimal()):
         raise ValueError(f"{text} is not of the form [user@]host[:port]")
-    return Place(host, int(port) if port else None, user or None)
+    return Destination(host, int(port) if port else None, user or None)
 
 
 @dataclass(frozen=True, slots=True)

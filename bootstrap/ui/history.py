@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from bootstrap.engine.events import ActionFailed, Event, RunEnded, RunStarted
-from bootstrap.engine.history import Entry, Run
+from bootstrap.engine.history import JournalEntry, Run
 from bootstrap.outside import in_lines, on_one_line
 from bootstrap.ui.plain import Detail, PlainObserver
-from bootstrap.ui.times import in_words, local_time
+from bootstrap.ui.times import duration_in_words, local_time
 
 
 class HistoryObserver:
@@ -25,7 +25,9 @@ class HistoryObserver:
             case RunStarted():
                 self._write("".join(f"{line}\n" for line in _beginning(event)))
             case RunEnded():
-                self._write(f"ended after {in_words(event.seconds)}: {counts(event)} (exit code {event.exit_code})\n")
+                self._write(
+                    f"ended after {duration_in_words(event.seconds)}: {counts(event)} (exit code {event.exit_code})\n"
+                )
             case _:
                 self._plain(event)
         if isinstance(event, ActionFailed):
@@ -43,7 +45,7 @@ def run_lines(runs: Sequence[Run]) -> Iterator[str]:
     for run in runs:
         said = run.outcome.value
         command = run.started.command if run.started else "(its first line is missing)"
-        line = f"{run.id:<8}  {local_time(run.began)}  {in_words(run.seconds):>11}  {said:<11}  {command}"
+        line = f"{run.id:<8}  {local_time(run.began)}  {duration_in_words(run.seconds):>11}  {said:<11}  {command}"
         yield on_one_line(line)
 
 
@@ -66,7 +68,7 @@ def run_as_data(run: Run) -> dict[str, Any]:
     }
 
 
-def of_node(entry: Entry, node: str | None) -> bool:
+def of_node(entry: JournalEntry, node: str | None) -> bool:
     """Whether it happened on that node ("cluster" for what belongs to none), or bounds the run. None is every node."""
     return node is None or node == entry.node or entry.data.get("event") in (RunStarted.__name__, RunEnded.__name__)
 

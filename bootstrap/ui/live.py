@@ -28,7 +28,7 @@ from bootstrap.engine.events import (
 )
 from bootstrap.ui.plain import Detail
 from bootstrap.ui.terminal import text, written_above
-from bootstrap.ui.transfers import Pace
+from bootstrap.ui.transfers import TransferRate
 
 BAR = 16
 
@@ -43,7 +43,7 @@ class _Line:
     done: int = 0
     total: int = 0
     since: float = 0.0
-    pace: Pace = field(default_factory=Pace)
+    pace: TransferRate = field(default_factory=TransferRate)
     mark: str = " "
 
 
@@ -100,7 +100,7 @@ class LiveObserver:
                 line.says = event.text
             case ActionProgress():
                 if not line.total:
-                    line.pace = Pace()
+                    line.pace = TransferRate()
                 line.pace.add(event.time, event.done)
                 line.step, line.done, line.total = event.step, event.done, event.total
             case ActionDone():

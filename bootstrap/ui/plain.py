@@ -21,7 +21,7 @@ from bootstrap.engine.events import (
     NodeSays,
 )
 from bootstrap.outside import on_one_line
-from bootstrap.ui.transfers import Pace
+from bootstrap.ui.transfers import TransferRate
 
 PROGRESS_EVERY_SECONDS = 10.0
 
@@ -44,7 +44,7 @@ class PlainObserver:
         self._detail = detail
         self._start = time.time() if start is None else start
         self._progress: dict[str, float] = {}
-        self._paces: dict[str, Pace] = {}
+        self._paces: dict[str, TransferRate] = {}
         self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
@@ -84,7 +84,7 @@ class PlainObserver:
         return said
 
     def _progressed(self, event: ActionProgress) -> str | None:
-        pace = self._paces.setdefault(event.id, Pace())
+        pace = self._paces.setdefault(event.id, TransferRate())
         pace.add(event.time, event.done)
         if event.done < event.total and event.time - self._progress.get(event.id, 0.0) < PROGRESS_EVERY_SECONDS:
             return None

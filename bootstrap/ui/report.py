@@ -12,7 +12,7 @@ from bootstrap.engine.history import CLUSTER, RunOutcome
 from bootstrap.engine.timeline import Bar, Fate, Row, Timeline
 from bootstrap.outside import in_lines
 from bootstrap.paths import templates_dir
-from bootstrap.ui.times import in_words, local_time, on_the_axis
+from bootstrap.ui.times import duration_in_words, local_time, on_the_axis
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -52,7 +52,7 @@ _FATE_CLASSES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DrawnBar:
     """A bar as it is drawn: `left` and `width` in percent of the plot, `label` is what fits into it."""
 
     bar: Bar
@@ -72,14 +72,14 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class DrawnLine:
     """A node's row: `top` is the distance of its first lane from the plot's top, `height` its own, in CSS pixels."""
 
     row: Row
     top: float
     height: float
-    places: tuple[Place, ...]
-    not_begun: tuple[Place, ...]
+    places: tuple[DrawnBar, ...]
+    not_begun: tuple[DrawnBar, ...]
 
     @property
     def failed(self) -> bool:
@@ -137,7 +137,7 @@ def report_html(timeline: Timeline, *, cluster: str) -> str:
             waited=any(link.waited >= WAITED_LEAST for link in timeline.chain),
             fates=[(_FATE_CLASSES[fate], fate.value) for fate in Fate if timeline.of(fate)],
             said=said,
-            in_words=in_words,
+            duration_in_words=duration_in_words,
             on_the_axis=on_the_axis,
             local_time=local_time,
             waited_least=WAITED_LEAST,
@@ -176,7 +176,7 @@ def failures(timeline: Timeline) -> tuple[Failure, ...]:
 def headline(timeline: Timeline) -> str:
     """What became of the run, in one sentence."""
     count = {fate: len(timeline.of(fate)) for fate in Fate}
-    took = in_words(timeline.run.seconds)
+    took = duration_in_words(timeline.run.seconds)
     if timeline.run.outcome is RunOutcome.DONE and count[Fate.DONE] == len(timeline.bars):
         return f"{_plural(len(timeline.bars), 'action')}, all done in {took}"
     parts = ", ".join(f"{count[fate]:,} {fate.value}" for fate in Fate if count[fate])
@@ -210,7 +210,7 @@ def placed(bars: Sequence[Bar], seconds: float) -> list[tuple[float, float]]:
     return edges
 
 
-def chain_path(timeline: Timeline, lines: Sequence[Line]) -> str:
+def chain_path(timeline: Timeline, lines: Sequence[DrawnLine]) -> str:
     """The critical path as an SVG path between the middles of its bars: x in percent of the plot, y in CSS pixels."""
     lane = DENSE_LANE_PIXELS if len(lines) >= DENSE_ROWS else LANE_PIXELS
     middle = {
@@ -225,14 +225,14 @@ def chain_path(timeline: Timeline, lines: Sequence[Line]) -> str:
 
 def said(bar: Bar) -> str:
     """What became of an action and when: "done in 12.3 s, from 0:07 to 0:20"."""
-    words = _FATE_WORDS[bar.fate].format(in_words(bar.seconds))
+    words = _FATE_WORDS[bar.fate].format(duration_in_words(bar.seconds))
     if not bar.ran:
         return words
     since = f"{words}, from {on_the_axis(bar.began)}"
     return since if bar.fate is Fate.RUNNING else f"{since} to {on_the_axis(bar.ended)}"
 
 
-def _lines(timeline: Timeline, anchors: dict[str, str]) -> Iterator[Line]:
+def _lines(timeline: Timeline, anchors: dict[str, str]) -> Iterator[DrawnLine]:
     dense = len(timeline.rows) >= DENSE_ROWS
     lane, padding = (DENSE_LANE_PIXELS, DENSE_ROW_PADDING) if dense else (LANE_PIXELS, ROW_PADDING)
     critical = {link.bar.id for link in timeline.chain}
@@ -240,7 +240,7 @@ def _lines(timeline: Timeline, anchors: dict[str, str]) -> Iterator[Line]:
     for row in timeline.rows:
         edges = placed(row.bars, timeline.seconds)
         places = tuple(
-            Place(
+            DrawnBar(
                 bar,
                 anchors[bar.id],
                 left,
@@ -253,11 +253,11 @@ def _lines(timeline: Timeline, anchors: dict[str, str]) -> Iterator[Line]:
             for bar, (left, width) in zip(row.bars, edges, strict=True)
         )
         never = tuple(
-            Place(bar, anchors[bar.id], 0, 0, "", False, _classes(bar, False, 100.0), said(bar))
+            DrawnBar(bar, anchors[bar.id], 0, 0, "", False, _classes(bar, False, 100.0), said(bar))
             for bar in row.not_begun
         )
         height = max(lane * row.lanes + 2 * padding, LEAST_ROW_PIXELS)
-        yield Line(row, top + padding, height, places, never)
+        yield DrawnLine(row, top + padding, height, places, never)
         top += height
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 
-def in_words(seconds: float) -> str:
+def duration_in_words(seconds: float) -> str:
     """A duration: "0.34 s", "12.3 s", "8 min 21 s", "2 h 05 min"."""
     if seconds < 9.95:
         return f"{seconds:.2f} s" if seconds < 0.995 else f"{seconds:.1f} s"

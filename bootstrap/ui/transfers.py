@@ -9,7 +9,7 @@ WINDOW_SECONDS = 60.0
 
 
 @dataclass
-class Pace:
+class TransferRate:
     """Bytes (`done`) by the time (seconds since the epoch) at which they were done, of one transfer."""
 
     points: list[tuple[float, int]] = field(default_factory=list)

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from bootstrap.engine.plan import Plan, Planned
-from bootstrap.engine.run import Outcome, Report, State
+from bootstrap.engine.run import ActionOutcome, Report, State
 from bootstrap.outside import on_one_line
 
 
@@ -66,7 +66,7 @@ def _summary(report: Report, away: list[str], again: str) -> Iterator[str]:
 
 def _by_node(report: Report) -> Iterator[str]:
     """A line for each node that something is left to do on, and one for all others."""
-    by_node: dict[str, list[Outcome]] = {}
+    by_node: dict[str, list[ActionOutcome]] = {}
     for outcome in report.outcomes:
         by_node.setdefault(outcome.action.node or "cluster", []).append(outcome)
     whole = [node for node, outcomes in by_node.items() if all(each.state is State.DONE for each in outcomes)]
@@ -77,7 +77,7 @@ def _by_node(report: Report) -> Iterator[str]:
         yield f"  all done: {', '.join(whole)}"
 
 
-def _standing(outcomes: Iterable[Outcome]) -> Iterator[str]:
+def _standing(outcomes: Iterable[ActionOutcome]) -> Iterator[str]:
     titles: dict[State, list[str]] = {state: [] for state in State}
     because: dict[str, None] = {}
     for outcome in outcomes:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.facts.model import ApiFacts, ClusterFacts, EtcdFacts, EtcdMemberFacts, NodeFacts, UnitFacts
-from bootstrap.image.bundle import Bundle, Partition, described, write_manifest
+from bootstrap.image.bundle import Bundle, Partition, bundle_as_data, write_manifest
 from bootstrap.inventory.load import parse_inventory
 from bootstrap.inventory.model import Inventory
 from bootstrap.machine.objects import object_key
@@ -42,9 +42,9 @@ def bundle(folder: Path, payload: bytes = b"payload") -> Bundle:
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     artifacts = [
-        described("os", folder / "os.raw.zst", partitions=(Partition("CLUSTERUP", 1 << 20, 1 << 20),)),
-        described("payload", folder / "payload.raw", components={"kubernetes": "1.20.2"}),
-        described("image/pause", folder / "pause.tar", reference="clusterup.local/pause:1"),
+        bundle_as_data("os", folder / "os.raw.zst", partitions=(Partition("CLUSTERUP", 1 << 20, 1 << 20),)),
+        bundle_as_data("payload", folder / "payload.raw", components={"kubernetes": "1.20.2"}),
+        bundle_as_data("image/pause", folder / "pause.tar", reference="clusterup.local/pause:1"),
     ]
     made = Bundle(folder, "1", {artifact.name: artifact for artifact in artifacts})
     write_manifest(made)

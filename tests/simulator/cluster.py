@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrap.constants.ports import API_PORT, ETCD_CLIENT_PORT
-from bootstrap.image.bundle import Bundle, Partition, described, write_manifest
+from bootstrap.image.bundle import Bundle, Partition, bundle_as_data, write_manifest
 from bootstrap.inventory.load import read_inventory
 from bootstrap.operations.intent import Intent, intent_of
 from bootstrap.phases.kubeconfig import admin_kubeconfig, kubeconfig_beside
@@ -138,11 +138,11 @@ def bundle_in(folder: Path) -> Bundle:
     contents = {"os.raw.zst": b"an image", "payload.raw": b"a payload", "pause.tar": b"pause"}
     for name, content in contents.items():
         (folder / name).write_bytes(content)
-    image = described("os", folder / "os.raw.zst", partitions=(Partition("CLUSTERUP", 1 << 20, 1 << 20),))
+    image = bundle_as_data("os", folder / "os.raw.zst", partitions=(Partition("CLUSTERUP", 1 << 20, 1 << 20),))
     artifacts = [
         dataclasses.replace(image, raw_size=image.size),
-        described("payload", folder / "payload.raw", components={"kubernetes": "1.20.2"}),
-        described("image/pause", folder / "pause.tar", reference="clusterup.local/pause:1"),
+        bundle_as_data("payload", folder / "payload.raw", components={"kubernetes": "1.20.2"}),
+        bundle_as_data("image/pause", folder / "pause.tar", reference="clusterup.local/pause:1"),
     ]
     made = Bundle(folder, "1", {artifact.name: artifact for artifact in artifacts})
     write_manifest(made)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import zstandard
 
-from bootstrap.image.bundle import Artifact, Bundle, Partition, Segment, described, write_manifest
+from bootstrap.image.bundle import Artifact, Bundle, Partition, Segment, bundle_as_data, write_manifest
 from bootstrap.image.configuration import LABEL
 from bootstrap.image.segments import HEAD
 from tests.simulator.machines.disk import Disk
@@ -46,11 +46,11 @@ def small_bundle(folder: Path) -> Bundle:
     (folder / "os.raw.zst").write_bytes(packed)
     (folder / "payload.raw").write_bytes(noise.randbytes(20_000))
     (folder / "pause.tar").write_bytes(noise.randbytes(3_000))
-    image = described("os", folder / "os.raw.zst", partitions=(PLACE,))
+    image = bundle_as_data("os", folder / "os.raw.zst", partitions=(PLACE,))
     artifacts = [
         replace(image, raw_size=RAW_SIZE, segments=tuple(segments)),
-        described("payload", folder / "payload.raw", components={"etcd": "3.5.16", "kubernetes": "1.20.2"}),
-        described("image/pause", folder / "pause.tar", reference="clusterup.local/pause:1"),
+        bundle_as_data("payload", folder / "payload.raw", components={"etcd": "3.5.16", "kubernetes": "1.20.2"}),
+        bundle_as_data("image/pause", folder / "pause.tar", reference="clusterup.local/pause:1"),
     ]
     made = Bundle(folder, VERSION, {artifact.name: artifact for artifact in artifacts})
     write_manifest(made)

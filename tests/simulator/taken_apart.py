@@ -187,10 +187,10 @@ def _with_log(trial: Trial, wrong: list[str]) -> list[str]:
 
 
 def _impatient() -> None:
-    from bootstrap.lock.guard import Alone
+    from bootstrap.lock.guard import Guard
 
     shorten_waits()
-    (Alone.__init__.__kwdefaults__ or {})["answer_seconds"] = 1.0
+    (Guard.__init__.__kwdefaults__ or {})["answer_seconds"] = 1.0
 
 
 CHECKS: dict[str, tuple[Shape, Callable[[Ground], list[str]]]] = {

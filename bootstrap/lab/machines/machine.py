@@ -13,7 +13,7 @@ from bootstrap.errors import ClusterupError, Refused
 from bootstrap.lab.machines import process
 from bootstrap.lab.machines.qemu import CONSOLE_LOG, CONSOLE_SOCKET, QMP_SOCKET, WIRE_SOCKET, machine_argv
 from bootstrap.lab.machines.qmp import qmp
-from bootstrap.lab.spec import Lab, Machine
+from bootstrap.lab.spec import Lab, LabMachine
 from bootstrap.lab.tools import ready_tree
 from bootstrap.transport.serial.text import last_lines, plain_text
 
@@ -132,7 +132,7 @@ def answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def require_ports(lab: Lab, machine: Machine, own: frozenset[int] = frozenset()) -> None:
+def require_ports(lab: Lab, machine: LabMachine, own: frozenset[int] = frozenset()) -> None:
     """Raise Refused where somebody else listens on a port that the machine needs, but for `own` ports."""
     uses = {machine.ssh_port: "SSH", machine.api_port: "API server"}
     for port in machine.ports:

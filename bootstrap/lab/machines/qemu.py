@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bootstrap.lab.machines.drives import drive
-from bootstrap.lab.spec import Accel, Lab, Machine, Reach
+from bootstrap.lab.spec import Accel, Lab, LabMachine, Reach
 
 # On bubblewrap's own tmpfs: a folder can be made there by a user to whom the tree does not belong.
 LAB_FOLDER = "/run/lab"
@@ -37,7 +37,7 @@ ACCELERATION = {
 }
 
 
-def machine_argv(lab: Lab, machine: Machine) -> list[str]:
+def machine_argv(lab: Lab, machine: LabMachine) -> list[str]:
     """QEMU's argument vector for a machine of a lab: disk first, then USB stick, never the network."""
     folder, place = lab.folder / machine.name, f"{LAB_FOLDER}/{machine.name}"
     forwards = f"hostfwd=tcp:127.0.0.1:{machine.ssh_port}-:22"
@@ -57,7 +57,7 @@ def machine_argv(lab: Lab, machine: Machine) -> list[str]:
     ]
 
 
-def second_disk_argv(folder: Path, place: str, machine: Machine) -> list[str]:
+def second_disk_argv(folder: Path, place: str, machine: LabMachine) -> list[str]:
     """The machine's second disk, where it has one. Without a boot index the firmware does not try it."""
     if not machine.second_disk:
         return []
@@ -74,7 +74,7 @@ def switch_folder(segment: int) -> str:
     return "switch" if segment == 1 else f"switch-{segment}"
 
 
-def cards_argv(machine: Machine, forwards: str) -> list[str]:
+def cards_argv(machine: LabMachine, forwards: str) -> list[str]:
     """The machine's network cards; `forwards` are the ports that lead into it. One that has none gets a console that
     carries more than an emulated serial port, which an image would take an hour through."""
     if machine.reach is Reach.NO_CARD:

@@ -23,7 +23,7 @@ from bootstrap.lab.spec import Lab, Reach
 from bootstrap.state.cluster import state_to_look_at
 from bootstrap.system_errors import as_error
 from bootstrap.transport.base import Command, Transport
-from bootstrap.transport.serial.shell.find import Patience
+from bootstrap.transport.serial.shell.find import ShellPatience
 
 Say = Callable[[str], None]
 # A shell on the console of a machine that runs answers at once; emulated ones take some seconds. Seconds of silence.
@@ -68,4 +68,4 @@ def _ways(
     if reach is Reach.SSH:
         yield lambda: closing(opener(made, state_to_look_at(lab.name), None)(name))
     elif (console := console_target(node, lab.name)) is not None:
-        yield lambda: closing(over_console(node, console, Patience(silent=QUICK)))
+        yield lambda: closing(over_console(node, console, ShellPatience(silent=QUICK)))

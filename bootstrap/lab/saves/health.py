@@ -52,7 +52,7 @@ class Operator:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LabFindings:
     """What a look found: servers whose etcd member knows a leader, servers whose API server is ready, and Ready Nodes
     whose kubelet answers. `silent` says why of each that is missing."""
 
@@ -76,11 +76,11 @@ def operator_of(inventory: Path, lab: str) -> Iterator[Operator]:
         connections.close_all()
 
 
-def look(operator: Operator) -> Found:
+def lab_health(operator: Operator) -> LabFindings:
     """What of the cluster is well, asked of every server at once. Nothing raises: what does not answer is not well."""
     keys = operator.keys
     if keys is None:
-        return Found()
+        return LabFindings()
     load_clients()
     silent: dict[str, str] = {}
 
@@ -112,7 +112,7 @@ def look(operator: Operator) -> Found:
         answering = [name for name, well in zip(servers, answers, strict=True) if well]
     # One of them is enough, and the others have enough to do.
     ready = nodes_by(answering[0]) if answering else frozenset()
-    return Found(led, frozenset(answering), ready, silent)
+    return LabFindings(led, frozenset(answering), ready, silent)
 
 
 def ready_nodes(client: KubeClient) -> frozenset[str]:
@@ -134,7 +134,7 @@ def _tried(ask: Callable[[], T], otherwise: T, name: str, silent: dict[str, str]
         return otherwise
 
 
-def missing(wanted: Health, found: Found) -> list[str]:
+def missing(wanted: Health, found: LabFindings) -> list[str]:
     """What of `wanted` is not well (again), for a person."""
     lacking = []
     if wanted.servers and not found.led >= set(wanted.servers):
@@ -153,7 +153,7 @@ def _listed(names: set[str]) -> str:
 def wait_until_well(operator: Operator, wanted: Health, *, say: Say, timeout: float = TIMEOUT) -> None:
     """Return when all is well again that was. Raises ClusterupError that says what is not after `timeout` seconds."""
     end, told = time.monotonic() + timeout, time.monotonic()
-    while lacking := missing(wanted, found := look(operator)):
+    while lacking := missing(wanted, found := lab_health(operator)):
         if time.monotonic() > end:
             raise ClusterupError(
                 f"the cluster is not well {timeout:.0f} s after its machines went on",

@@ -25,7 +25,7 @@ from bootstrap.lab.machines.machine import machine_running
 from bootstrap.lab.machines.qemu import CONSOLE_LOG, VARIABLES
 from bootstrap.lab.networks.registry import copy_images, image_files, registry_standing_still
 from bootstrap.lab.saves.clocks import set_clocks
-from bootstrap.lab.saves.health import look, operator_of
+from bootstrap.lab.saves.health import lab_health, operator_of
 from bootstrap.lab.saves.saved import (
     CLUSTER,
     Health,
@@ -204,7 +204,7 @@ def _health(lab: Lab, say: Say) -> Health | None:
         with operator_of(lab.inventory, lab.name) as operator:
             if operator.keys is None:
                 return None
-            found = look(operator)
+            found = lab_health(operator)
             well = Health(tuple(sorted(found.answering & found.led)), tuple(sorted(found.ready)))
             for name in (*set(operator.servers) - set(well.servers), *set(operator.names) - set(well.nodes)):
                 say(f"{name} is not well now, and is saved like that")

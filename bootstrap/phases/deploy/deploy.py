@@ -13,7 +13,7 @@ from bootstrap.facts.model import ClusterFacts, NodeFacts
 from bootstrap.machine.units import NodeFile
 from bootstrap.phases.deploy import commands
 from bootstrap.phases.deploy.services import ensure_units, put_files
-from bootstrap.phases.reasons import differing, judged, not_running, opened
+from bootstrap.phases.reasons import differing, judged, not_running, readable_by_others
 from bootstrap.spec.node import Desired, image_files
 
 T = TypeVar("T")
@@ -106,7 +106,7 @@ def _other_files(desired: Desired, facts: NodeFacts | None) -> tuple[NodeFile, .
 def _reason(files: Sequence[NodeFile], facts: NodeFacts) -> str | None:
     hashes = {file.path: file.sha256 for file in files}
     modes = {file.path: file.mode for file in files}
-    return differing(hashes | _kept(hashes), facts.files) or opened(modes | _kept(modes), facts.modes)
+    return differing(hashes | _kept(hashes), facts.files) or readable_by_others(modes | _kept(modes), facts.modes)
 
 
 def _kept(by_path: Mapping[str, T]) -> dict[str, T]:

@@ -26,7 +26,7 @@ from bootstrap.inventory.model import Inventory, Node
 from bootstrap.inventory.serial_target import ConsoleTarget
 from bootstrap.phases.install import commands
 from bootstrap.phases.install.console import Send, estimate, send_missing, wait_for_installed
-from bootstrap.phases.install.progress import Written, written
+from bootstrap.phases.install.progress import DiskProgress, written
 from bootstrap.pki.identity import NodeIdentity
 
 BOOT_SECONDS = 900.0
@@ -50,7 +50,7 @@ class Installation:
 
 
 def install_actions(
-    inventory: Inventory, world: ClusterFacts, installation: Installation, done: Mapping[str, Written]
+    inventory: Inventory, world: ClusterFacts, installation: Installation, done: Mapping[str, DiskProgress]
 ) -> list[Action[ClusterFacts]]:
     """The actions that put the micro OS on the disk of each node that does not run it yet, and boot it. `done` says how
     far the disks are that were written before (`disks_written`)."""
@@ -64,16 +64,16 @@ def install_actions(
 
 def disks_written(
     inventory: Inventory, world: ClusterFacts, installation: Installation, wipe: frozenset[str]
-) -> dict[str, Written]:
+) -> dict[str, DiskProgress]:
     """How far the disks of nodes are that an earlier apply wrote and that don't run the micro OS yet, by node. What was
     started before and may be erased (`wipe`) counts as not written."""
     image = installation.bundle.artifact("os")
-    found: dict[str, Written] = {}
+    found: dict[str, DiskProgress] = {}
     for node in inventory.nodes:
         facts = world.nodes.get(node.name)
         disk = find_disk(facts.disks, node.disk or "") if facts and facts.kind != "installed" else None
         state = written(disk, image, installation.etc(node.name)) if disk else None
-        if state is not None and not (state is Written.STARTED and node.name in wipe):
+        if state is not None and not (state is DiskProgress.STARTED and node.name in wipe):
             found[node.name] = state
     return found
 
@@ -96,10 +96,10 @@ def _nothing(_: ClusterFacts) -> None:
 
 
 def _node_actions(
-    node: Node, disk: DiskFacts | None, installation: Installation, done: Written | None
+    node: Node, disk: DiskFacts | None, installation: Installation, done: DiskProgress | None
 ) -> list[Action[ClusterFacts]]:
     name = node.name
-    to_write = bare(node) if done in (None, Written.TORN) else _nothing
+    to_write = bare(node) if done in (None, DiskProgress.TORN) else _nothing
     target = described(disk) if disk else node.disk or "its disk"
     path = disk.path if disk else ""
     version = installation.bundle.version

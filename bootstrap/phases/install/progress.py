@@ -16,7 +16,7 @@ from bootstrap.image.bundle import Artifact
 from bootstrap.image.configuration import LABEL, EtcFile, configuration_image
 
 
-class Written(Enum):
+class DiskProgress(Enum):
     """How far a disk is that was written for its node: all but the partition table, or complete; and whether the system
     on it was started before, which changes the table."""
 
@@ -25,7 +25,7 @@ class Written(Enum):
     STARTED = "started"
 
 
-def written(disk: DiskFacts, image: Artifact, files: Sequence[EtcFile]) -> Written | None:
+def written(disk: DiskFacts, image: Artifact, files: Sequence[EtcFile]) -> DiskProgress | None:
     """How far the disk was written with `image` and a configuration of `files`; None where it was not."""
     if LABEL not in disk.ranges:
         return None
@@ -33,5 +33,5 @@ def written(disk: DiskFacts, image: Artifact, files: Sequence[EtcFile]) -> Writt
     if disk.ranges[LABEL] != hashlib.sha256(configuration).hexdigest():
         return None
     if disk.ranges[HEAD] == image.segments[0].sha256:
-        return Written.COMPLETE
-    return Written.STARTED if LABEL in disk.partitions else Written.TORN
+        return DiskProgress.COMPLETE
+    return DiskProgress.STARTED if LABEL in disk.partitions else DiskProgress.TORN

@@ -13,7 +13,7 @@ from bootstrap.phases.etcd.quorum import QuorumLeft, quorums_left
 from bootstrap.phases.leave.drain import require_owned
 from bootstrap.phases.leave.etcd import Leaver, below_quorum
 from bootstrap.spec.topology import endpoint_of
-from bootstrap.state.membership import Disk, Manner, Pods, Roll
+from bootstrap.state.membership import Disk, Manner, Membership, Pods
 
 PRUNED = "it is not in the inventory any more"
 ASKED = "its removal was asked for"
@@ -47,7 +47,7 @@ class Leaving:
         return self.name not in world.leaving and not reports
 
 
-def pruned(inventory: Inventory, roll: Roll, wipe: Collection[str]) -> tuple[Leaving, ...]:
+def pruned(inventory: Inventory, roll: Membership, wipe: Collection[str]) -> tuple[Leaving, ...]:
     """The nodes that have left the inventory. How they leave was said by whoever began to remove them; the disks of
     those in `wipe` are erased in any case."""
     found = []

@@ -10,7 +10,7 @@ from time import monotonic
 
 from bootstrap.transport.base import Command, Progress, Result
 from bootstrap.transport.errors import TransportError
-from bootstrap.transport.outcome import ChannelLost, ChannelTimeout, Outcome
+from bootstrap.transport.outcome import ChannelLost, ChannelTimeout, CommandOutcome
 from bootstrap.transport.results import cut_off, succeeded, took_too_long
 from bootstrap.transport.serial.line.base import Line
 from bootstrap.transport.serial.protocol.encodings import Encoding
@@ -123,7 +123,7 @@ class SerialTransport:
     def _where(self) -> str:
         return self._talk.line.described
 
-    def _run(self, command: Command, timeout: float, work: Callable[[], Outcome]) -> Result:
+    def _run(self, command: Command, timeout: float, work: Callable[[], CommandOutcome]) -> Result:
         with self._lock:
             started = monotonic()
             try:

@@ -20,7 +20,7 @@ from bootstrap.connect.console_login import line_with_shell
 from bootstrap.connect.console_target import console_target
 from bootstrap.operations.planning import installation_of
 from bootstrap.operations.reading import intent_of_file
-from bootstrap.transport.serial.shell.find import Patience
+from bootstrap.transport.serial.shell.find import ShellPatience
 from bootstrap.transport.serial.shell.root import leave_root_shell
 from tests.e2e.conftest import lab_of
 from tests.e2e.labs import Labs
@@ -55,7 +55,7 @@ def raw_rate(lab: Operator) -> float:
     node = intent_of_file(lab.inventory, None).inventory.node(MACHINE)
     target = console_target(node, lab.name)
     assert target is not None
-    with closing(line_with_shell(target, Patience())) as line:
+    with closing(line_with_shell(target, ShellPatience())) as line:
         line.write(b"stty raw; echo be''gin; head -c %d >/dev/null; stty sane -echo; echo the''end\r" % MEASURED)
         heard = b""
         while b"begin" not in heard:

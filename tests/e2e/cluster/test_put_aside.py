@@ -15,7 +15,7 @@ from bootstrap.inventory.load import load_inventory
 from bootstrap.lab.saves.restore import lab_restore
 from bootstrap.lab.saves.saved import find_saved
 from bootstrap.transport.base import Command
-from bootstrap.transport.serial.shell.find import Patience
+from bootstrap.transport.serial.shell.find import ShellPatience
 from tests.e2e.labs import Labs
 from tests.e2e.operator import Operator
 from tests.e2e.shapes import BY_CONSOLE, SERVERS, THREE_BARE
@@ -109,7 +109,7 @@ def on_its_console(operator: Operator, name: str) -> Iterator[Runs]:
     node = load_inventory(operator.inventory).node(name)
     target = console_target(node, operator.name)
     assert target is not None
-    with closing(over_console(node, target, Patience())) as shell:
+    with closing(over_console(node, target, ShellPatience())) as shell:
         yield lambda script: shell.check(Command("by hand", script)).text
 
 

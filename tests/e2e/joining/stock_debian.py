@@ -19,7 +19,7 @@ from bootstrap.image.kubernetes_debian import build_kubernetes
 from bootstrap.image.trees import ensure_tree
 from bootstrap.lab.machines import process, qemu
 from bootstrap.lab.machines.machine import QEMU_LOG, RECORD, wait_for_qemu
-from bootstrap.lab.spec import NETWORK, Lab, Machine, hardware_address
+from bootstrap.lab.spec import NETWORK, Lab, LabMachine, hardware_address
 from bootstrap.lab.tools import ready_tree
 from bootstrap.pki.sshkeys import SshKey, new_ssh_key
 from tests.e2e.joining.stock_files import stock_files
@@ -71,7 +71,7 @@ def stock_debian(lab: Lab) -> Iterator[StockDebian]:
     folder = lab.folder / NAME
     folder.mkdir(mode=0o700)
     (ssh_port,) = free_ports(1)
-    machine = Machine(
+    machine = LabMachine(
         name=NAME,
         role="agent",
         address=ADDRESS,
@@ -101,7 +101,7 @@ def stock_debian(lab: Lab) -> Iterator[StockDebian]:
         shutil.rmtree(folder)
 
 
-def _argv(lab: Lab, machine: Machine) -> list[str]:
+def _argv(lab: Lab, machine: LabMachine) -> list[str]:
     place = f"{qemu.LAB_FOLDER}/{machine.name}"
     # As the lab's own machines have it: see bootstrap/lab/machines/qemu.py.
     command_line = f"root=/dev/vda rw console=ttyS0 {qemu.KERNEL_ARGUMENTS}"
@@ -120,7 +120,7 @@ def _write_keys(folder: Path, port: int, host_key: SshKey, key: SshKey) -> None:
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key.public}\n")
 
 
-def _make_disk(folder: Path, machine: Machine, host_key: SshKey, key: SshKey) -> None:
+def _make_disk(folder: Path, machine: LabMachine, host_key: SshKey, key: SshKey) -> None:
     """`disk.raw`, `vmlinuz` and `initrd` in `folder`."""
     tree = ensure_tree(NAME, SUITE, PACKAGES, log=print)
     root = folder / "root"

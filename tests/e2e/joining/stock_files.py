@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from bootstrap.lab.spec import PREFIX_LENGTH, Machine
+from bootstrap.lab.spec import PREFIX_LENGTH, LabMachine
 from bootstrap.pki.sshkeys import SshKey
 
 # The units that Kubernetes' own packages bring.
@@ -79,7 +79,7 @@ class StockFile:
     mode: int = 0o644
 
 
-def stock_files(machine: Machine, host_key: SshKey, key: SshKey) -> list[StockFile]:
+def stock_files(machine: LabMachine, host_key: SshKey, key: SshKey) -> list[StockFile]:
     """All that is not Debian's packages' own. `key` lets root in."""
     name, address = machine.name, machine.address
     texts = {

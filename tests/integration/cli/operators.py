@@ -11,7 +11,7 @@ from typing import Any
 from typer.testing import Result
 
 from bootstrap.errors import ClusterupError
-from bootstrap.system_errors import in_words
+from bootstrap.system_errors import error_in_words
 from tests.helpers.typed import typed
 from tests.simulator.cluster import SimulatedCluster
 
@@ -35,7 +35,7 @@ def said(result: Result) -> str:
     if error is None or isinstance(error, SystemExit):
         return result.output
     if isinstance(error, OSError):
-        error = in_words(error)
+        error = error_in_words(error)
     if not isinstance(error, ClusterupError):
         raise AssertionError(f"{type(error).__name__} would have reached the user") from error
     return f"{result.output}{error}"
@@ -45,7 +45,7 @@ def code_of(result: Result) -> int:
     """The exit code that the shell sees."""
     error = result.exception
     if isinstance(error, OSError):
-        return in_words(error).exit_code
+        return error_in_words(error).exit_code
     return error.exit_code if isinstance(error, ClusterupError) else result.exit_code
 
 

@@ -23,7 +23,7 @@ from bootstrap.errors import BadUse, ClusterupError
 from bootstrap.facts.model import ClusterFacts, NodeFacts, Unreachable
 from bootstrap.facts.node import parse_facts
 from bootstrap.image.bundle import Bundle
-from bootstrap.inventory.load import InventoryErrors, Written, written_of
+from bootstrap.inventory.load import InventoryErrors, ReadInventory, written_of
 from bootstrap.inventory.taking_out import without_node
 from bootstrap.operations.intent import Intent, intent_of
 from bootstrap.operations.planning import installation_of, prepare
@@ -52,7 +52,7 @@ class Ground:
     bundle: Bundle
     kubeconfig: Path
 
-    def intent(self, written: Written) -> Intent:
+    def intent(self, written: ReadInventory) -> Intent:
         """What an inventory comes to, as `plan` makes it."""
         return intent_of(
             written.inventory,
@@ -184,7 +184,7 @@ def check_ways(intent: Intent) -> None:
         network_command(node, "ssh-ed25519 AAAA")
 
 
-def check_editing(written: Written) -> None:
+def check_editing(written: ReadInventory) -> None:
     """A node's entry is taken out, or left to a person in words."""
     name = written.inventory.nodes[-1].name
     try:

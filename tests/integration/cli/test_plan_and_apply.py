@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.engine.lock import file_lock
-from bootstrap.image.bundle import Bundle, Partition, described, write_manifest
+from bootstrap.image.bundle import Bundle, Partition, bundle_as_data, write_manifest
 from bootstrap.pki.sshkeys import fingerprint, new_ssh_key
 from tests.helpers.daemons import free_ports
 from tests.integration.transport.conftest import Server
@@ -83,10 +83,10 @@ def operator(tmp_path: Path, sshd: Server) -> Operator:
     folder = tmp_path / "bundle"
     folder.mkdir()
     (folder / "os.raw.zst").write_bytes(b"an image")
-    image = described("os", folder / "os.raw.zst", partitions=(Partition("CLUSTERUP", 65536, 65536),))
+    image = bundle_as_data("os", folder / "os.raw.zst", partitions=(Partition("CLUSTERUP", 65536, 65536),))
     image = dataclasses.replace(image, raw_size=image.size)
     (folder / "payload.raw").write_bytes(b"a payload")
-    payload = described("payload", folder / "payload.raw", components={"kubernetes": "1.20.2"})
+    payload = bundle_as_data("payload", folder / "payload.raw", components={"kubernetes": "1.20.2"})
     write_manifest(Bundle(folder, "1", {"os": image, "payload": payload}))
     return Operator(tmp_path, sshd)
 

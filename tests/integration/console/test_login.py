@@ -15,13 +15,13 @@ from bootstrap.transport.serial.errors import ConsoleLoginFailed
 from bootstrap.transport.serial.line.base import Line
 from bootstrap.transport.serial.line.log import ConsoleLog, LoggedLine
 from bootstrap.transport.serial.shell.expect import Talk
-from bootstrap.transport.serial.shell.find import Patience
+from bootstrap.transport.serial.shell.find import ShellPatience
 from bootstrap.transport.serial.shell.root import enter_root_shell, leave_root_shell
 from tests.helpers.daemons import wait_for
 from tests.integration.console.conftest import Account, target_of
 from tests.integration.console.machine import Machine, shows
 
-SOON = Patience(silent=20.0, total=120.0)
+SOON = ShellPatience(silent=20.0, total=120.0)
 MOTD = Path("/run/motd.dynamic")
 AddUser = Callable[..., Account]
 MayUseSudo = Callable[[Account, str], None]

@@ -13,13 +13,13 @@ import pytest
 from bootstrap.transport.serial.errors import ConsoleFailed
 from bootstrap.transport.serial.line.descriptor import DescriptorLine, Plain
 from bootstrap.transport.serial.shell.expect import Talk
-from bootstrap.transport.serial.shell.find import Patience
+from bootstrap.transport.serial.shell.find import ShellPatience
 from bootstrap.transport.serial.shell.root import enter_root_shell, leave_root_shell
 from tests.helpers.daemons import wait_for
 from tests.integration.console.conftest import target_of
 from tests.integration.console.machine import Machine, shows
 
-SOON = Patience(silent=20.0, total=120.0)
+SOON = ShellPatience(silent=20.0, total=120.0)
 SHELL = ("bash", "--norc", "--noprofile", "-i")
 TARGET = target_of()
 
@@ -149,7 +149,7 @@ def answering(answer: Callable[[bytes], bytes]) -> Iterator[DescriptorLine]:
         theirs.close()
 
 
-def failure(line: DescriptorLine, patience: Patience) -> str:
+def failure(line: DescriptorLine, patience: ShellPatience) -> str:
     with pytest.raises(ConsoleFailed) as raised:
         enter_root_shell(line, TARGET, patience)
     return str(raised.value)
@@ -157,7 +157,7 @@ def failure(line: DescriptorLine, patience: Patience) -> str:
 
 def test_a_line_that_says_nothing_is_named_with_its_speed_within_the_time_out() -> None:
     with answering(lambda _: b"") as line:
-        said = failure(line, Patience(silent=3.0, total=60.0))
+        said = failure(line, ShellPatience(silent=3.0, total=60.0))
     assert "node1: console: nothing came over its console for 3 s" in said
     assert "a shell on /dev/ttyS9 at 115200" in said
     assert "not one readable byte" in said
@@ -170,7 +170,7 @@ def test_a_line_that_fell_silent_is_named_with_what_it_said_last() -> None:
         shows(line, lambda seen: b"root" in seen)
         line.write(b"\x03")
         with pytest.raises(ConsoleFailed, match="Kernel panic - not syncing"):
-            enter_root_shell(line, TARGET, Patience(silent=60.0, total=10.0))
+            enter_root_shell(line, TARGET, ShellPatience(silent=60.0, total=10.0))
 
 
 def test_garbage_is_taken_for_a_wrong_speed() -> None:
@@ -182,6 +182,6 @@ def test_garbage_is_taken_for_a_wrong_speed() -> None:
 
 def test_a_boot_loader_that_waits_for_commands_is_named() -> None:
     with answering(lambda data: b"\r\n=> " if data.endswith(b"\r") else b"") as line:
-        said = failure(line, Patience(silent=20.0, total=15.0))
+        said = failure(line, ShellPatience(silent=20.0, total=15.0))
     assert "a boot loader waits for commands" in said
     assert "clusterup console" in said

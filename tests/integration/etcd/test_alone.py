@@ -19,7 +19,7 @@ from bootstrap.engine.plan import make_plan
 from bootstrap.engine.run import Report, State, run_plan
 from bootstrap.errors import Refused
 from bootstrap.facts.model import ClusterFacts, EtcdFacts, UnitFacts
-from bootstrap.lock.guard import Alone, alone
+from bootstrap.lock.guard import Guard, locked
 from bootstrap.lock.lease import KEY, LockLost
 from bootstrap.operations.intent import Intent, intent_of
 from bootstrap.phases.prepared import Prepared
@@ -47,7 +47,7 @@ class Operator:
         self.looks = 0
         self.told: list[str] = []
         self.noted = 0
-        self.alone = Alone(
+        self.alone = Guard(
             inventory(),
             f"apply {name}.yaml",
             Patience(0.0, self.told.append),
@@ -154,7 +154,7 @@ def test_an_etcd_that_has_just_been_founded_may_miss_an_answer(quorum: Quorum, m
             raise left.pop()
         return quorum.client(member, timeout=2.0)
 
-    founder = Alone(
+    founder = Guard(
         inventory(),
         "apply lab.yaml",
         Patience(0.0, told.append),
@@ -236,11 +236,11 @@ def test_over_ssh_the_lock_has_a_connection_of_its_own(
     monkeypatch.setattr(ways, "CLIENT_PORT", place.client_port)
     with quorum.member(place, {}, "new"), quorum.client(place) as client:
         wait_for(client.healthy, "the member's health")
-        with alone(intent, "apply lab.yaml", Patience(FOREVER)) as only:
+        with locked(intent, "apply lab.yaml", Patience(FOREVER)) as only:
             prepared = only.prepared(lambda: RUNNING, lambda world: Prepared(world, (), make_plan([NEEDED], world)))
             assert not prepared.plan.empty
             assert b"apply lab.yaml" in (held(quorum, place) or b"")
-            with pytest.raises(Refused, match="another clusterup"), alone(intent, "apply again", Patience()):
+            with pytest.raises(Refused, match="another clusterup"), locked(intent, "apply again", Patience()):
                 raise AssertionError("both are in")
         assert held(quorum, place) is None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.clients.etcd import Entry, EtcdClient, EtcdError, Lease
+from bootstrap.clients.etcd import EtcdClient, EtcdError, KeyValue, Lease
 from bootstrap.clients.failover import AnyMember, Way
 from bootstrap.engine.lock import FOREVER, Busy, Patience, wait_for_turn
 from bootstrap.errors import Interrupted, Refused
@@ -51,7 +51,7 @@ def lock_of(
         lock.release()
 
 
-def entry(client: EtcdClient) -> Entry:
+def entry(client: EtcdClient) -> KeyValue:
     found = client.entry(KEY)
     assert found is not None
     return found
@@ -194,7 +194,7 @@ class LosesAnswers(EtcdClient):
 
     lost = False
 
-    def create(self, key: str, value: bytes, lease: Lease) -> Entry | None:
+    def create(self, key: str, value: bytes, lease: Lease) -> KeyValue | None:
         answer = super().create(key, value, lease)
         if not self.lost:
             self.lost = True

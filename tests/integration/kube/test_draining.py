@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bootstrap.clients import tunnel as ways
-from bootstrap.clients.kubernetes import Asked, KubeClient
+from bootstrap.clients.kubernetes import KubeClient, Request
 from bootstrap.clients.kubernetes_errors import KubeBusy
 from bootstrap.clients.tunnel import ApiServers
 from bootstrap.engine.action import Action
@@ -76,7 +76,7 @@ def pod(api: KubeClient, name: str, owner: str | None = "ReplicaSet") -> None:
     )
     ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
     path = f"/api/v1/namespaces/default/pods/{name}/status"
-    api._answer("PATCH", path, Asked(None, _json({"status": ready}), "application/merge-patch+json"))
+    api._answer("PATCH", path, Request(None, _json({"status": ready}), "application/merge-patch+json"))
 
 
 def budget(api: KubeClient, app: str, allowed: int) -> None:
@@ -87,7 +87,7 @@ def budget(api: KubeClient, app: str, allowed: int) -> None:
         "metadata": {"name": f"{app}-budget", "namespace": "default"},
         "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": app}}},
     }
-    asked = Asked({"fieldManager": "test"}, _json(manifest), "application/apply-patch+yaml")
+    asked = Request({"fieldManager": "test"}, _json(manifest), "application/apply-patch+yaml")
     api._answer("PATCH", f"{BUDGETS}/{app}-budget", asked)
     found = api._json("GET", f"{BUDGETS}/{app}-budget")
     assert found is not None
@@ -99,7 +99,7 @@ def budget(api: KubeClient, app: str, allowed: int) -> None:
         "observedGeneration": found["metadata"]["generation"],
     }
     path = f"{BUDGETS}/{app}-budget/status"
-    api._answer("PATCH", path, Asked(None, _json({"status": status}), "application/merge-patch+json"))
+    api._answer("PATCH", path, Request(None, _json({"status": status}), "application/merge-patch+json"))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.image.bundle import Bundle, Partition, described, write_manifest
+from bootstrap.image.bundle import Bundle, Partition, bundle_as_data, write_manifest
 from bootstrap.lab.down import lab_down
 from bootstrap.lab.spec import Accel, Lab, LabSpec
 from bootstrap.lab.store import lab_locked
@@ -42,9 +42,9 @@ def small_bundle(tmp_path: Path) -> Path:
     folder.mkdir()
     live = folder / "live.raw"
     live.write_bytes(_gpt())
-    artifact = described("live", live, partitions=(LIVE_PARTITION,))
+    artifact = bundle_as_data("live", live, partitions=(LIVE_PARTITION,))
     (folder / "payload.raw").write_bytes(b"payload")
-    payload = described("payload", folder / "payload.raw", components={"kubernetes": "1.20.2"})
+    payload = bundle_as_data("payload", folder / "payload.raw", components={"kubernetes": "1.20.2"})
     write_manifest(Bundle(folder, "1", {"live": artifact, "payload": payload}))
     return folder
 

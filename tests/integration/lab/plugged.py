@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from bootstrap.lab.machines import process
 from bootstrap.lab.machines.qemu import LAB_FOLDER, switch_folder
 from bootstrap.lab.networks.router import NAMESPACES
-from bootstrap.lab.spec import ALL_SEGMENTS, PREFIX_LENGTH, Lab, Machine
+from bootstrap.lab.spec import ALL_SEGMENTS, PREFIX_LENGTH, Lab, LabMachine
 from bootstrap.lab.tools import ready_tree
 
 PLUG = """\
@@ -42,7 +42,7 @@ with opener.open(request, timeout=30) as answer:
 class Plugged:
     """A machine in whose place a namespace is; `pid` is a process in it."""
 
-    machine: Machine
+    machine: LabMachine
     pid: int
 
     def argv(self, *program: str) -> list[str]:

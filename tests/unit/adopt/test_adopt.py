@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.adopt.fetch import Found
+from bootstrap.adopt.fetch import HandedOver
 from bootstrap.adopt.state import (
     OtherHere,
     bundle_advice,
@@ -40,11 +40,11 @@ def first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Intent:
     return intent(tmp_path / "first")
 
 
-def on_the_server(of: Intent) -> Found:
+def on_the_server(of: Intent) -> HandedOver:
     """The file as a server of the first operator's cluster has it."""
     file = of.nodes["s1"].handover
     assert file is not None
-    return Found("s1", parse_handover(file.content, node="s1"), file.sha256)
+    return HandedOver("s1", parse_handover(file.content, node="s1"), file.sha256)
 
 
 def adopted(of: Intent) -> ClusterState:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bootstrap.clients.etcd import Entry, Lease
+from bootstrap.clients.etcd import KeyValue, Lease
 from bootstrap.engine.lock import file_lock
 from bootstrap.errors import BadUse, ClusterupError
 from bootstrap.facts.model import ClusterFacts, UnitFacts
@@ -31,20 +31,20 @@ Types = Callable[..., Any]
 class PaperEtcd:
     """The lock's key, and how often it was written; `written` is called each time that it is."""
 
-    key: Entry | None = None
+    key: KeyValue | None = None
     times: int = 0
     written: Callable[[], None] = lambda: None
 
-    def entry(self, key: str) -> Entry | None:
+    def entry(self, key: str) -> KeyValue | None:
         assert key == KEY
         return self.key
 
     def grant(self, seconds: int) -> Lease:
         return Lease(1, seconds)
 
-    def create(self, key: str, value: bytes, lease: Lease) -> Entry | None:
+    def create(self, key: str, value: bytes, lease: Lease) -> KeyValue | None:
         assert (key, self.key) == (KEY, None)
-        self.key = Entry(value, lease.id)
+        self.key = KeyValue(value, lease.id)
         self.times += 1
         self.written()
         return None

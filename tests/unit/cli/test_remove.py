@@ -13,7 +13,7 @@ import pytest
 
 from bootstrap.engine.cancellation import Cancellation
 from bootstrap.engine.plan import Plan
-from bootstrap.engine.run import Outcome, Report, State
+from bootstrap.engine.run import ActionOutcome, Report, State
 from bootstrap.errors import BadUse, ClusterupError, Refused
 from bootstrap.facts.model import ClusterFacts
 from bootstrap.operations.intent import Intent
@@ -21,7 +21,7 @@ from bootstrap.operations.reading import intent_of_file
 from bootstrap.phases.kubeconfig import admin_kubeconfig
 from bootstrap.phases.prepared import Prepared
 from bootstrap.pki.kubeconfig import write_kubeconfig
-from bootstrap.state.membership import Disk, Manner, Pods, note_applied, read_roll
+from bootstrap.state.membership import Disk, Manner, Pods, note_applied, read_membership
 from tests.helpers.typed import typed
 from tests.helpers.worlds import bundle, finished_world, keeping
 
@@ -83,17 +83,17 @@ class Paper:
             self.ran.append(item.action.id)
             if item.action.id == self.fails:
                 error = ClusterupError("it did not go", hint="again")
-                outcomes.append(Outcome(item.action, State.FAILED, error=error))
+                outcomes.append(ActionOutcome(item.action, State.FAILED, error=error))
                 break
             if item.action.id.endswith("leave.forget"):
                 nothing: Any = None
                 item.action.apply(nothing)
-            outcomes.append(Outcome(item.action, State.DONE))
+            outcomes.append(ActionOutcome(item.action, State.DONE))
         return Report(tuple(outcomes), 1.0)
 
     @property
     def leaving(self) -> dict[str, Manner]:
-        roll = read_roll(self.whole.state)
+        roll = read_membership(self.whole.state)
         assert roll is not None
         return roll.leaving
 
@@ -121,7 +121,7 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paper:
         yield Hold()
 
     monkeypatch.setattr("bootstrap.operations.apply.look", made.look)
-    monkeypatch.setattr("bootstrap.operations.apply.holding", alone)
+    monkeypatch.setattr("bootstrap.operations.apply.cluster_locked", alone)
     monkeypatch.setattr("bootstrap.operations.session.run_plan", made.run)
     return made
 

@@ -19,7 +19,7 @@ from bootstrap.engine.gather import gather
 from bootstrap.engine.journal import Journal
 from bootstrap.engine.lock import FOREVER, Patience, file_lock
 from bootstrap.errors import ClusterupError, Interrupted, Refused
-from bootstrap.holder import Holder, described
+from bootstrap.holder import Holder, holder_in_words
 from bootstrap.transport.base import Transport
 from bootstrap.transport.errors import TransportError
 
@@ -172,10 +172,10 @@ def test_an_abort_ends_the_wait_for_the_lock(tmp_path: Path) -> None:
 
 
 def test_a_note_of_another_release_names_nobody_and_still_holds(tmp_path: Path) -> None:
-    assert described(b'{"pid": 1, "host": "desk"}') == "somebody who has not said yet who it is"
-    assert described(b"") == "somebody who has not said yet who it is"
+    assert holder_in_words(b'{"pid": 1, "host": "desk"}') == "somebody who has not said yet who it is"
+    assert holder_in_words(b"") == "somebody who has not said yet who it is"
     note = Holder("anna", "desk", 1, "now", "apply").note()[:-1] + b', "later": "field"}'
-    assert described(note) == "anna on desk (process 1) since now: apply"
+    assert holder_in_words(note) == "anna on desk (process 1) since now: apply"
 
 
 def test_a_killed_holder_s_lock_is_free(tmp_path: Path) -> None:

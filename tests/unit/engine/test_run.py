@@ -13,7 +13,7 @@ from bootstrap.engine.cancellation import Cancellation
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import ActionProgress, ActionSays, Event, nobody
 from bootstrap.engine.plan import Plan, make_plan
-from bootstrap.engine.run import Outcome, Report, State, run_plan
+from bootstrap.engine.run import ActionOutcome, Report, State, run_plan
 from bootstrap.errors import ClusterupError, Interrupted
 from bootstrap.transport.base import Transport
 from bootstrap.transport.errors import TransportError
@@ -237,5 +237,5 @@ def test_progress_and_words_reach_the_observer_with_the_action_they_belong_to() 
     ("spans", "share"), [([(0, 10)], 0.0), ([(0, 2), (1, 4), (6, 10)], 0.2), ([(0, 1), (9, 10)], 0.8), ([], 1.0)]
 )
 def test_the_idle_share_is_the_time_in_which_nothing_ran(spans: list[tuple[float, float]], share: float) -> None:
-    outcomes = tuple(Outcome(action("a", fine), State.DONE, began, ended) for began, ended in spans)
+    outcomes = tuple(ActionOutcome(action("a", fine), State.DONE, began, ended) for began, ended in spans)
     assert Report(outcomes, 10.0).idle_share == pytest.approx(share)

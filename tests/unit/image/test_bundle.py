@@ -14,7 +14,7 @@ from bootstrap.image.bundle import (
     Bundle,
     Partition,
     Segment,
-    described,
+    bundle_as_data,
     find_bundle,
     load_bundle,
     verify_bundle,
@@ -29,17 +29,17 @@ def bundle(tmp_path: Path) -> Bundle:
     (folder / "os.raw.zst").write_bytes(b"compressed")
     (folder / "payload.raw").write_bytes(b"payload")
     (folder / "images" / "pause.tar").write_bytes(b"pause")
-    packed = described("os", folder / "os.raw.zst", partitions=(Partition("CLUSTERUP", 1 << 20, 64 << 20),))
+    packed = bundle_as_data("os", folder / "os.raw.zst", partitions=(Partition("CLUSTERUP", 1 << 20, 64 << 20),))
     segments = (Segment(0, 1 << 20, hashlib.sha256(b"head").hexdigest(), 0, 10),)
     system = dataclasses.replace(packed, raw_size=1 << 30, segments=segments)
     artifacts = [
         system,
-        described(
+        bundle_as_data(
             "payload",
             folder / "payload.raw",
             components={"etcd": "3.5.16", "containerd": "1.7.24", "kubernetes": "1.20.2"},
         ),
-        described("image/pause", folder / "images" / "pause.tar", reference="clusterup.local/pause:1"),
+        bundle_as_data("image/pause", folder / "images" / "pause.tar", reference="clusterup.local/pause:1"),
     ]
     made = Bundle(folder, "20261124", {artifact.name: artifact for artifact in artifacts})
     write_manifest(made)

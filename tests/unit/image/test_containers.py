@@ -9,7 +9,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from bootstrap.image.containers import Entry, busybox_entries, write_image
+from bootstrap.image.containers import LayerFile, busybox_entries, write_image
 
 REFERENCE = "clusterup.local/thing:1"
 
@@ -20,7 +20,7 @@ def files_of(file: Path) -> dict[str, bytes]:
 
 
 def image(tmp_path: Path, *, user: str = "") -> dict[str, bytes]:
-    write_image(tmp_path / "image.tar", REFERENCE, [Entry("thing", b"program")], ["/thing", "-x"], user=user)
+    write_image(tmp_path / "image.tar", REFERENCE, [LayerFile("thing", b"program")], ["/thing", "-x"], user=user)
     return files_of(tmp_path / "image.tar")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bootstrap.inventory.load import InventoryErrors, Written, written_of
+from bootstrap.inventory.load import InventoryErrors, ReadInventory, written_of
 
 FILE = Path("lab.yaml")
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEZlZWRiZWVmRmVlZGJlZWZGZWVkYmVlZkZlZWRiZWVm"
@@ -23,7 +23,7 @@ def lab(*, cluster: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]
     return {"cluster": {"name": "lab", **(cluster or {})}, **others, "nodes": nodes}
 
 
-def read(document: dict[str, Any]) -> Written:
+def read(document: dict[str, Any]) -> ReadInventory:
     """The document as an inventory."""
     return written_of(FILE, json.dumps(document).encode())
 

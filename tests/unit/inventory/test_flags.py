@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from bootstrap.constants.paths import KUBELET_YAML
-from bootstrap.inventory.flags import DEFAULTS, OWN, Program
+from bootstrap.inventory.flags import DEFAULTS, OWN, FlagsOf
 from bootstrap.machine.units import NodeFile, Unit
 from bootstrap.spec.control_plane import api_server_unit, controller_manager_unit, scheduler_unit
 from bootstrap.spec.etcd import birth_file, etcd_unit
@@ -19,18 +19,18 @@ from tests.unit.inventory.reading import lab, problem, read
 
 CA = NodeFile("/etc/kubernetes/pki/ca.crt", b"a certificate")
 KEYS = {
-    Program.API_SERVER: "api_server_args",
-    Program.CONTROLLER_MANAGER: "controller_manager_args",
-    Program.SCHEDULER: "scheduler_args",
-    Program.ETCD: "etcd_args",
-    Program.KUBELET: "kubelet_args",
+    FlagsOf.API_SERVER: "api_server_args",
+    FlagsOf.CONTROLLER_MANAGER: "controller_manager_args",
+    FlagsOf.SCHEDULER: "scheduler_args",
+    FlagsOf.ETCD: "etcd_args",
+    FlagsOf.KUBELET: "kubelet_args",
 }
-UNITS: dict[Program, Callable[[Shape], Unit]] = {
-    Program.API_SERVER: lambda shape: api_server_unit(shape, (CA,)),
-    Program.CONTROLLER_MANAGER: lambda shape: controller_manager_unit(shape, (CA,)),
-    Program.SCHEDULER: lambda shape: scheduler_unit(shape, (CA,)),
-    Program.ETCD: lambda shape: etcd_unit(shape, (CA,)),
-    Program.KUBELET: lambda shape: kubelet_unit(shape, CA),
+UNITS: dict[FlagsOf, Callable[[Shape], Unit]] = {
+    FlagsOf.API_SERVER: lambda shape: api_server_unit(shape, (CA,)),
+    FlagsOf.CONTROLLER_MANAGER: lambda shape: controller_manager_unit(shape, (CA,)),
+    FlagsOf.SCHEDULER: lambda shape: scheduler_unit(shape, (CA,)),
+    FlagsOf.ETCD: lambda shape: etcd_unit(shape, (CA,)),
+    FlagsOf.KUBELET: lambda shape: kubelet_unit(shape, CA),
 }
 # Keys of the kubelet's file of settings whose flag has another name than they have.
 KUBELET_FLAGS = {
@@ -51,9 +51,9 @@ def flags(argv: tuple[str, ...]) -> dict[str, str]:
     return dict(word.removeprefix("--").split("=", 1) for word in argv[1:])
 
 
-@pytest.mark.parametrize("program", Program)
+@pytest.mark.parametrize("program", FlagsOf)
 @pytest.mark.parametrize("minor", [20, 31])
-def test_every_flag_that_a_unit_has_is_clusterup_s_own_or_a_default(program: Program, minor: int) -> None:
+def test_every_flag_that_a_unit_has_is_clusterup_s_own_or_a_default(program: FlagsOf, minor: int) -> None:
     given = flags(UNITS[program](shape(minor)).argv)
     assert set(given) - set(OWN[program]) - DEFAULTS[program] == set()
 
@@ -64,14 +64,14 @@ def test_so_is_every_setting_of_the_kubelet_s_file_and_of_etcd_s_environment() -
     found = {key for key in settings if key not in ("apiVersion", "kind", "authentication", "authorization")}
     found |= {f"{key}.{inner}" for key in ("authentication", "authorization") for inner in settings[key]}
     names = {KUBELET_FLAGS.get(key) or "".join(f"-{c.lower()}" if c.isupper() else c for c in key) for key in found}
-    assert names - set(OWN[Program.KUBELET]) - DEFAULTS[Program.KUBELET] == set()
+    assert names - set(OWN[FlagsOf.KUBELET]) - DEFAULTS[FlagsOf.KUBELET] == set()
     lines = birth_file({"a": "https://b"}, state="new").content.decode().splitlines()
     birth = {line.partition("=")[0].removeprefix("ETCD_").lower().replace("_", "-") for line in lines}
-    assert birth <= set(OWN[Program.ETCD])
+    assert birth <= set(OWN[FlagsOf.ETCD])
 
 
-@pytest.mark.parametrize("program", Program)
-def test_a_flag_of_clusterup_s_own_is_refused_with_who_sets_it_and_what_to_do(program: Program) -> None:
+@pytest.mark.parametrize("program", FlagsOf)
+def test_a_flag_of_clusterup_s_own_is_refused_with_who_sets_it_and_what_to_do(program: FlagsOf) -> None:
     for name in OWN[program]:
         found = problem(lab(kubernetes={KEYS[program]: {name: "x"}}))
         said = (
@@ -122,8 +122,8 @@ def test_a_flag_is_written_as_programs_call_it_so_that_no_other_writing_gets_pas
     assert found.endswith(f"did you mean {meant!r}?" if meant else "as in v or feature-gates")
 
 
-@pytest.mark.parametrize("program", Program)
-def test_defaults_are_replaced_and_stand_once(program: Program) -> None:
+@pytest.mark.parametrize("program", FlagsOf)
+def test_defaults_are_replaced_and_stand_once(program: FlagsOf) -> None:
     for name in DEFAULTS[program] - {"enable-admission-plugins"}:
         argv = UNITS[program](shape(20, **{KEYS[program]: {name: "other"}})).argv
         assert [word for word in argv if word.startswith(f"--{name}=")] in ([f"--{name}=other"], [])

@@ -10,13 +10,13 @@ import pytest
 
 from bootstrap.errors import BadUse
 from bootstrap.joining.arguments import VARIABLE, given_token, machine_of
-from bootstrap.joining.node import Machine
+from bootstrap.joining.node import JoiningMachine
 from bootstrap.transport.target import place_of
 
 TOKEN = "abcdef.0123456789abcdef"
 
 
-def machine(host: str, **given: Any) -> Machine:
+def machine(host: str, **given: Any) -> JoiningMachine:
     wishes: dict[str, Any] = {"name": None, "address": None, "disk": None, "labels": (), "taints": (), **given}
     ssh = wishes.pop("ssh", {})
     return machine_of(place_of(host), ssh, **wishes)

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from bootstrap.adopt.fetch import Found
+from bootstrap.adopt.fetch import HandedOver
 from bootstrap.adopt.state import OtherHere, take_over
 from bootstrap.constants.objects import JOIN_MANIFEST, JOIN_MANIFEST_KEY
 from bootstrap.errors import Refused
 from bootstrap.facts.model import ClusterFacts, InterfaceFacts
 from bootstrap.inventory.model import Interface, Ssh
 from bootstrap.joining.discovery import Discovered, ServerUrl
-from bootstrap.joining.node import Joining, Machine, installation_for, joining_of, keep_identity, note_joining
+from bootstrap.joining.node import Joining, JoiningMachine, installation_for, joining_of, keep_identity, note_joining
 from bootstrap.joining.preflight import machine_problems
 from bootstrap.operations.intent import Intent
 from bootstrap.phases.preflight import preflight
@@ -47,7 +47,7 @@ def joiner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def joining(of: Intent, **machine: Any) -> Joining:
     (found,) = [each for each in of.objects if each["metadata"]["name"] == JOIN_MANIFEST]
     discovered = Discovered(ServerUrl("10.77.0.11"), of.keys.pki.ca.cert_pem)
-    wishes = Machine("j1", IPv4Address("10.77.0.31"), Ssh(host="10.77.0.31"), "/dev/vda")
+    wishes = JoiningMachine("j1", IPv4Address("10.77.0.31"), Ssh(host="10.77.0.31"), "/dev/vda")
     description = parse_description(found["data"][JOIN_MANIFEST_KEY])
     return joining_of(discovered, TOKEN, description, dataclasses.replace(wishes, **machine), of.bundle)
 
@@ -130,7 +130,7 @@ def test_who_only_joins_is_no_operator_until_the_cluster_is_adopted(of: Intent, 
         require_operator("lab")
     file = of.nodes["s1"].handover
     assert file is not None
-    take_over(Found("s1", parse_handover(file.content, node="s1"), file.sha256), OtherHere.KEEP)
+    take_over(HandedOver("s1", parse_handover(file.content, node="s1"), file.sha256), OtherHere.KEEP)
     require_operator("lab")
     adopted = state_for_joining("lab", of.state.cluster_id)
     assert adopted.ssh_key.public == of.state.ssh_key.public != mine

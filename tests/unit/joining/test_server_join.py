@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from bootstrap.adopt.fetch import Found
+from bootstrap.adopt.fetch import HandedOver
 from bootstrap.adopt.state import OtherHere, take_over
 from bootstrap.constants.paths import HANDOVER
 from bootstrap.engine.lock import Patience, file_lock
 from bootstrap.errors import BadUse, Refused
 from bootstrap.facts.model import ClusterFacts, EtcdFacts, EtcdMemberFacts, Unreachable
 from bootstrap.inventory.model import Ssh, Taint
-from bootstrap.joining.node import Machine
+from bootstrap.joining.node import JoiningMachine
 from bootstrap.joining.server import (
     Prospect,
     entry_of,
@@ -39,7 +39,7 @@ from bootstrap.transport.errors import TransportError
 from tests.helpers.worlds import bundle, finished_world, intent
 
 TOKEN = Token("abcdef", "0123456789abcdef")
-MACHINE = Machine("s4", IPv4Address("10.77.0.14"), Ssh(host="10.77.0.14"), "/dev/vda")
+MACHINE = JoiningMachine("s4", IPv4Address("10.77.0.14"), Ssh(host="10.77.0.14"), "/dev/vda")
 PATIENCE = Patience()
 
 
@@ -53,10 +53,10 @@ def first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Intent:
     return intent(tmp_path / "first")
 
 
-def handed_over(of: Intent) -> Found:
+def handed_over(of: Intent) -> HandedOver:
     file = of.nodes["s1"].handover
     assert file is not None
-    return Found("10.77.0.11", parse_handover(file.content, node="s1"), file.sha256)
+    return HandedOver("10.77.0.11", parse_handover(file.content, node="s1"), file.sha256)
 
 
 def prospect(of: Intent, place: Path | None = None, **machine: Any) -> Prospect:

@@ -23,7 +23,7 @@ from bootstrap.lab.spec import LabSpec, Reach, check_memory, check_same, check_s
 from bootstrap.lab.status import lab_as_data, lab_lines
 from bootstrap.lab.stick import cards, live_etc
 from bootstrap.lab.store import FORMAT, lab_to_data, labs_dir, load_lab, save_lab
-from bootstrap.lab.wishes import Wishes, spec_of
+from bootstrap.lab.wishes import LabRequest, spec_of
 from bootstrap.pki.sshkeys import new_ssh_key
 from tests.unit.lab.samples import paper_lab
 
@@ -342,7 +342,7 @@ def test_status_of_an_ordinary_lab_has_neither_router_nor_registry(tmp_path: Pat
 
 
 def test_a_number_is_for_every_machine_and_a_name_with_one_for_that_machine() -> None:
-    spec = spec_of(Wishes(memory=["1024", "server-1=2048"], second_disk=["server-1=4"]), None, 2)
+    spec = spec_of(LabRequest(memory=["1024", "server-1=2048"], second_disk=["server-1=4"]), None, 2)
     assert [spec.memory_for(name) for name in ("server-1", "server-2")] == [2048, 1024]
     assert [spec.second_disk_for(name) for name in ("server-1", "server-2")] == [4, 0]
 
@@ -350,19 +350,19 @@ def test_a_number_is_for_every_machine_and_a_name_with_one_for_that_machine() ->
 @pytest.mark.parametrize(
     ("wishes", "said"),
     [
-        (Wishes(memory=["much"]), "--memory much"),
-        (Wishes(memory=["server-1=much"]), "--memory server-1=much"),
-        (Wishes(memory=["=1024"]), "--memory =1024"),
-        (Wishes(memory=["1e3"]), "--memory 1e3"),
-        (Wishes(memory=["-5"]), "--memory -5"),
-        (Wishes(memory=["٣"]), "--memory"),
-        (Wishes(memory=["9" * 5000]), "--memory 999"),
-        (Wishes(memory=["1024", "2048"]), "given twice"),
-        (Wishes(second_disk=["server-1=1", "server-1=2"]), "given twice for server-1"),
-        (Wishes(on=["2"]), "--on 2"),
+        (LabRequest(memory=["much"]), "--memory much"),
+        (LabRequest(memory=["server-1=much"]), "--memory server-1=much"),
+        (LabRequest(memory=["=1024"]), "--memory =1024"),
+        (LabRequest(memory=["1e3"]), "--memory 1e3"),
+        (LabRequest(memory=["-5"]), "--memory -5"),
+        (LabRequest(memory=["٣"]), "--memory"),
+        (LabRequest(memory=["9" * 5000]), "--memory 999"),
+        (LabRequest(memory=["1024", "2048"]), "given twice"),
+        (LabRequest(second_disk=["server-1=1", "server-1=2"]), "given twice for server-1"),
+        (LabRequest(on=["2"]), "--on 2"),
     ],
 )
-def test_an_option_that_is_neither_is_bad_use(wishes: Wishes, said: str) -> None:
+def test_an_option_that_is_neither_is_bad_use(wishes: LabRequest, said: str) -> None:
     with pytest.raises(BadUse) as raised:
         spec_of(wishes, None, 2)
     assert said in str(raised.value)
@@ -371,14 +371,14 @@ def test_an_option_that_is_neither_is_bad_use(wishes: Wishes, said: str) -> None
 
 def test_what_is_left_out_stays_as_it_is_in_the_lab_that_is_there(tmp_path: Path) -> None:
     lab = paper_lab(tmp_path, replace(SHAPED, without_card=("server-2",)))
-    check_same(lab, spec_of(Wishes(), lab, 2))
-    check_same(lab, spec_of(Wishes(memory=["agent-1=1024"], registry=True, segments=2, on=["agent-1=2"]), lab, 2))
-    check_same(lab, spec_of(Wishes(memory=["2048", "agent-1=1024"], second_disk=["0", "server-1=4"]), lab, 2))
+    check_same(lab, spec_of(LabRequest(), lab, 2))
+    check_same(lab, spec_of(LabRequest(memory=["agent-1=1024"], registry=True, segments=2, on=["agent-1=2"]), lab, 2))
+    check_same(lab, spec_of(LabRequest(memory=["2048", "agent-1=1024"], second_disk=["0", "server-1=4"]), lab, 2))
     for other in (
-        Wishes(memory=["2048"]),
-        Wishes(memory=["server-1=1024"]),
-        Wishes(second_disk=["4"]),
-        Wishes(agents=0),
+        LabRequest(memory=["2048"]),
+        LabRequest(memory=["server-1=1024"]),
+        LabRequest(second_disk=["4"]),
+        LabRequest(agents=0),
     ):
         with pytest.raises(Refused):
             check_same(lab, spec_of(other, lab, 2))
@@ -386,7 +386,7 @@ def test_what_is_left_out_stays_as_it_is_in_the_lab_that_is_there(tmp_path: Path
 
 def test_fewer_machines_than_there_are_is_another_lab_and_no_bad_use(tmp_path: Path) -> None:
     lab = paper_lab(tmp_path, replace(SHAPED, by_console=("server-2",)))
-    spec = spec_of(Wishes(servers=1, agents=0), lab, 2)
+    spec = spec_of(LabRequest(servers=1, agents=0), lab, 2)
     check_spec(spec)
     assert spec.reach("server-1") is Reach.SSH
     with pytest.raises(Refused, match="it is another one"):

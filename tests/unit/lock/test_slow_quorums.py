@@ -24,7 +24,7 @@ from bootstrap.engine.lock import Busy, Patience
 from bootstrap.errors import Refused
 from bootstrap.facts import cluster as observe
 from bootstrap.facts.model import EtcdFacts, UnitFacts
-from bootstrap.lock.guard import Alone
+from bootstrap.lock.guard import Guard
 from bootstrap.lock.lease import ClusterLock
 from bootstrap.phases.etcd.quorum import QuorumLeft, quorums_left
 from bootstrap.phases.leave import etcd as leave_etcd
@@ -87,7 +87,7 @@ def attempts(monkeypatch: pytest.MonkeyPatch, *outcomes: EtcdError | Busy | None
     def no_way(server: str) -> Way:
         raise AssertionError(server)
 
-    hold = Alone(inventory(), "apply", Patience(0.0, lambda _: None), way=no_way, noted=lambda: None)
+    hold = Guard(inventory(), "apply", Patience(0.0, lambda _: None), way=no_way, noted=lambda: None)
     return hold._patient(cast(ClusterLock, Lock()))
 
 

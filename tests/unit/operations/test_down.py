@@ -16,7 +16,7 @@ from bootstrap.operations.planning import prepare
 from bootstrap.phases.reset.leftovers import left_over
 from bootstrap.phases.reset.reset import half_clean, is_clean, wipe_node
 from bootstrap.state.cluster import INSTALLED
-from bootstrap.state.membership import note_applied, read_roll
+from bootstrap.state.membership import note_applied, read_membership
 from bootstrap.transport.base import Command, Result
 from bootstrap.transport.errors import HostKeyMismatch, TransportError
 from tests.helpers.local_transport import LocalTransport
@@ -53,7 +53,7 @@ def test_who_was_applied_in_a_life_that_ended_has_not_left_the_next_one(tmp_path
     before = intent(tmp_path)
     note_applied(before.state, before.inventory.nodes)
     before.state.forget_life()
-    assert read_roll(before.state) is None
+    assert read_membership(before.state) is None
 
 
 def test_to_forget_a_life_again_changes_nothing(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from bootstrap.operations.create_token import Made, id_of, join_url, wish_of
 from bootstrap.pki.token import Token, token_secret
 from bootstrap.tokens.listing import KnownToken, known_token
 from bootstrap.tokens.rbac import add_server
-from bootstrap.tokens.ttl import in_words, lifetime_of
+from bootstrap.tokens.ttl import lifetime_of, ttl_in_words
 from bootstrap.ui.tokens import token_lines
 from tests.helpers.worlds import inventory
 
@@ -57,7 +57,7 @@ def test_a_token_that_would_live_too_long_is_refused_with_the_longest_time() -> 
     ("seconds", "words"), [(0, "0s"), (59, "59s"), (90, "1m30s"), (3600, "1h"), (90000, "1d1h"), (86460, "1d")]
 )
 def test_times_are_told_in_two_units(seconds: int, words: str) -> None:
-    assert in_words(timedelta(seconds=seconds)) == words
+    assert ttl_in_words(timedelta(seconds=seconds)) == words
 
 
 def test_both_join_commands_carry_the_server_the_token_and_the_pin() -> None:

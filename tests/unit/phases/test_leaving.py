@@ -22,7 +22,16 @@ from bootstrap.phases.node_metadata import differences, node_patch
 from bootstrap.phases.prepared import Prepared
 from bootstrap.pki.kubeconfig import write_kubeconfig
 from bootstrap.state.cluster import INSTALLED, ClusterState
-from bootstrap.state.membership import Disk, Manner, Pods, Roll, note_applied, note_leaving, note_left, read_roll
+from bootstrap.state.membership import (
+    Disk,
+    Manner,
+    Membership,
+    Pods,
+    note_applied,
+    note_leaving,
+    note_left,
+    read_membership,
+)
 from tests.helpers.worlds import bundle, facts, finished_world, intent, inventory, written
 
 GONE = ClusterupError("10.77.0.13 did not answer", hint="is it on?")
@@ -44,7 +53,7 @@ def shrunk(folder: Path, *names: str, manner: Manner = PLAIN, **cluster: object)
     left = whole.inventory.model_copy(
         update={"nodes": tuple(node for node in whole.inventory.nodes if node.name not in names)}
     )
-    roll = read_roll(whole.state)
+    roll = read_membership(whole.state)
     assert roll is not None
     leaving = [dataclasses.replace(each, manner=manner) for each in pruned(left, roll, ())]
     short = intent_of(left, whole.state, bundle(folder / "bundle"), whole.kubeconfig, written=written(**cluster))
@@ -253,7 +262,7 @@ def test_the_identity_of_a_machine_is_kept_as_long_as_it_may_show_it(
     assert (of.state.identity("s3").host_key.public == before) is kept
     assert bool(of.state.host_keys.pinned("s3")) is kept
     assert not (of.state.pki_folder / "nodes" / "s3").exists()
-    roll = read_roll(of.state)
+    roll = read_membership(of.state)
     assert roll is not None
     assert set(roll.left) == {"s3"}
     assert "s3" not in roll.applied
@@ -261,23 +270,23 @@ def test_the_identity_of_a_machine_is_kept_as_long_as_it_may_show_it(
 
 def test_the_roll_remembers_a_node_until_it_has_left(tmp_path: Path) -> None:
     state = ClusterState(tmp_path)
-    assert read_roll(state) is None
+    assert read_membership(state) is None
     whole = inventory()
     note_applied(state, whole.nodes)
     short = whole.model_copy(update={"nodes": whole.nodes[:3]})
     note_applied(state, short.nodes)
     how = Manner(Disk.WIPE, Pods.DELETE, 30.0)
     note_leaving(state, "a1", None, how)
-    roll = read_roll(state)
-    assert roll == Roll({node.name: node for node in whole.nodes}, {"a1": how})
+    roll = read_membership(state)
+    assert roll == Membership({node.name: node for node in whole.nodes}, {"a1": how})
     (each,) = pruned(short, roll, ())
     assert (each.name, each.entry, each.manner, each.why) == ("a1", whole.node("a1"), how, ASKED)
     note_left(state, "a1")
-    roll = read_roll(state)
+    roll = read_membership(state)
     assert roll is not None
     assert roll.without_entry(short) == []
     note_applied(state, whole.nodes)
-    assert read_roll(state) == Roll({node.name: node for node in whole.nodes})
+    assert read_membership(state) == Membership({node.name: node for node in whole.nodes})
 
 
 def test_only_what_was_applied_is_pruned_and_no_node_that_joined_by_itself(tmp_path: Path) -> None:
@@ -329,7 +338,7 @@ def test_an_entry_on_the_roll_that_no_node_can_have_any_more_is_said_in_words(tm
     note_applied(of.state, of.inventory.nodes)
     of.state.roll.write_text(of.state.roll.read_text().replace("/dev/vda", "vda", 1))
     with pytest.raises(ClusterupError, match="something that this clusterup doesn't take") as refused:
-        read_roll(of.state)
+        read_membership(of.state)
     assert refused.value.node == "s1"
     assert "disk: found 'vda'; allowed: a path below /dev" in str(refused.value)
     assert str(of.state.roll) in str(refused.value)

@@ -24,7 +24,7 @@ from bootstrap.phases.leave.checks import notes, pruned
 from bootstrap.phases.node_metadata import ROLE_TAINT, given_by, given_to, node_patch, taints_on
 from bootstrap.pki.kubeconfig import write_kubeconfig
 from bootstrap.state.cluster import ClusterState
-from bootstrap.state.membership import note_applied, read_roll
+from bootstrap.state.membership import note_applied, read_membership
 from tests.helpers.worlds import bundle, facts, finished_world, keeping
 
 SERVERS = [{"name": f"s{n}", "role": "server", "address": f"10.77.0.{10 + n}"} for n in (1, 2, 3)]
@@ -88,7 +88,7 @@ def shrunk(folder: Path, *stay: Entry, leaving: Entry = AGENT) -> tuple[Intent, 
     whole = intent(folder, *stay, leaving)
     note_applied(whole.state, whole.inventory.nodes)
     world = finished_world(whole)
-    roll = read_roll(whole.state)
+    roll = read_membership(whole.state)
     assert roll is not None
     assert world.etcd is not None
     assert world.api is not None
@@ -218,7 +218,7 @@ def test_when_the_last_agent_leaves_servers_run_pods_again_before_its_own_have_t
 def test_when_the_last_agent_leaves_with_a_server_neither_waits_for_the_other_in_a_circle(tmp_path: Path) -> None:
     both, world = shrunk(tmp_path, *SERVERS)
     server = both.inventory.node("s3")
-    roll = read_roll(both.state)
+    roll = read_membership(both.state)
     assert roll is not None
     short = intent(tmp_path, SERVERS[0])
     gone = pruned(short.inventory, roll, ())

@@ -19,7 +19,7 @@ from bootstrap.transport.serial.protocol.encodings import (
     printf_pieces,
     printf_word,
 )
-from bootstrap.transport.serial.protocol.messages import Answer, Kind, Op, check_of, parsed_answer, request_line
+from bootstrap.transport.serial.protocol.messages import Answer, MessageKind, Op, check_of, parsed_answer, request_line
 from bootstrap.transport.serial.protocol.parser import Listener
 
 MARK = "xq7f3k2m9abc"
@@ -41,7 +41,7 @@ def line_of(answer: Answer) -> bytes:
 def with_text(outputs: tuple[bytes, bytes]) -> tuple[Answer, bytes]:
     """A result with these outputs, and all that the far side sends for it."""
     numbers = (0, len(outputs[0]), posix_cksum(outputs[0]), len(outputs[1]), posix_cksum(outputs[1]), 1)
-    result, end = Answer(7, Kind.RESULT, 3, numbers), Answer(7, Kind.END, 3, (0,) * 6)
+    result, end = Answer(7, MessageKind.RESULT, 3, numbers), Answer(7, MessageKind.END, 3, (0,) * 6)
     text = b"".join(base64.encodebytes(output) for output in outputs)
     return result, line_of(result) + text + line_of(end)
 
@@ -69,7 +69,7 @@ def heard(data: bytes, cuts: list[int]) -> list[Answer]:
 
 @given(numbers=NUMBERS, before=NOISE, after=NOISE, cuts=st.lists(st.integers(0), max_size=6))
 def test_an_answer_is_found_in_noise(numbers: tuple[int, ...], before: bytes, after: bytes, cuts: list[int]) -> None:
-    answer = Answer(9, Kind.STATE, 4, numbers)
+    answer = Answer(9, MessageKind.STATE, 4, numbers)
     # A kernel's line that has no end takes with it what stands on it; it would be asked for again.
     assert heard(before.replace(b"[", b"") + line_of(answer) + after, cuts) == [answer]
 
@@ -95,7 +95,7 @@ def test_outputs_survive_what_a_kernel_prints_into_them(
 
 @given(numbers=NUMBERS, place=st.integers(0), bit=st.integers(0, 7), kind=st.sampled_from(["flip", "drop", "double"]))
 def test_a_damaged_answer_is_no_answer(numbers: tuple[int, ...], place: int, bit: int, kind: str) -> None:
-    answer = Answer(9, Kind.STATE, 4, numbers)
+    answer = Answer(9, MessageKind.STATE, 4, numbers)
     line = line_of(answer)[len(MARK) + 1 : -1]
     at = place % len(line)
     middle = {"flip": bytes([line[at] ^ 1 << bit]), "drop": b"", "double": line[at : at + 1] * 2}[kind]

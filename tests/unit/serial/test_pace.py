@@ -6,10 +6,10 @@ import math
 
 import pytest
 
-from bootstrap.transport.serial.protocol.rate import LARGEST, SMALLEST, Pace
+from bootstrap.transport.serial.protocol.rate import LARGEST, SMALLEST, SendRate
 
 
-def sent(pace: Pace, total: int, rate: float, each: float, errors: float) -> list[int]:
+def sent(pace: SendRate, total: int, rate: float, each: float, errors: float) -> list[int]:
     """Sizes of the chunks in which `total` bytes go over a line of that rate, `each` seconds a chunk, errors a byte."""
     sizes: list[int] = []
     owed = 0.0
@@ -26,14 +26,14 @@ def sent(pace: Pace, total: int, rate: float, each: float, errors: float) -> lis
 
 
 def test_chunks_grow_on_a_clean_line_until_there_is_nothing_more_to_gain() -> None:
-    assert sent(Pace(), 10_000_000, 1e6, 0.01, 0)[-1] == LARGEST
-    assert sent(Pace(), 1_000_000, 11_520, 0.01, 0)[-1] < 2.1 * 11_520
+    assert sent(SendRate(), 10_000_000, 1e6, 0.01, 0)[-1] == LARGEST
+    assert sent(SendRate(), 1_000_000, 11_520, 0.01, 0)[-1] < 2.1 * 11_520
 
 
 @pytest.mark.parametrize(("rate", "each"), [(11_520, 0.001), (100_000, 0.01), (1e6, 0.01)])
 def test_chunks_find_their_best_size_on_a_bad_line(rate: float, each: float) -> None:
     errors = 1e-4
-    sizes = sent(Pace(), 3_000_000, rate, each, errors)[-200:]
+    sizes = sent(SendRate(), 3_000_000, rate, each, errors)[-200:]
 
     def good(size: float) -> float:
         return size * math.exp(-errors * size) / (size / rate + each + 90 / rate)
@@ -43,7 +43,7 @@ def test_chunks_find_their_best_size_on_a_bad_line(rate: float, each: float) -> 
 
 
 def test_a_line_that_damages_everything_gets_the_smallest_chunks() -> None:
-    pace = Pace()
+    pace = SendRate()
     for _ in range(20):
         pace.damaged(pace.size)
     assert pace.size == SMALLEST

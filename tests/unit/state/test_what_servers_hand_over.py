@@ -14,7 +14,7 @@ import pytest
 from bootstrap.adopt.fetch import read_server
 from bootstrap.constants.objects import GIVEN_ANNOTATION
 from bootstrap.errors import ClusterupError
-from bootstrap.holder import described
+from bootstrap.holder import holder_in_words
 from bootstrap.joining import server_bundle as made_secret
 from bootstrap.joining.discovery import Discovered, ServerUrl
 from bootstrap.joining.server_bundle import made_for
@@ -73,7 +73,7 @@ def test_a_description_of_agents_that_is_none_is_refused(content: bytes) -> None
 
 @pytest.mark.parametrize("note", [b"", DEEP.encode(), b"[]", b'{"who": "x"}', b"5"])
 def test_a_note_in_a_lock_that_nobody_can_read_is_somebody_s(note: bytes) -> None:
-    assert described(note).startswith("somebody")
+    assert holder_in_words(note).startswith("somebody")
 
 
 @pytest.mark.parametrize("note", [DEEP, "[]", "5", '{"taints": [1]}', '{"labels": 5}'])
@@ -100,4 +100,4 @@ def test_what_was_made_for_a_server_and_can_t_be_read_is_said_to_be_so(
 
 def test_a_note_of_ours_is_read() -> None:
     note = {"who": "ada", "host": "h", "pid": 1, "since": "s", "doing": "apply"}
-    assert described(json.dumps(note).encode()) == "ada on h (process 1) since s: apply"
+    assert holder_in_words(json.dumps(note).encode()) == "ada on h (process 1) since s: apply"

@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.inventory.serial_target import Carrier, ConsoleTarget, Kind, LineEnding, carrier_of
+from bootstrap.inventory.serial_target import Carrier, CarrierKind, ConsoleTarget, LineEnding, carrier_of
 
 
 @pytest.mark.parametrize(
     ("url", "carrier"),
     [
-        ("/dev/ttyUSB0", Carrier(Kind.DEVICE, place="/dev/ttyUSB0")),
-        ("socket://console.example.org:7001", Carrier(Kind.SOCKET, host="console.example.org", port=7001)),
-        ("rfc2217://[2001:db8::1]:7001", Carrier(Kind.RFC2217, host="2001:db8::1", port=7001)),
-        ("telnet://192.0.2.1", Carrier(Kind.TELNET, host="192.0.2.1", port=23)),
-        ("telnet://192.0.2.1:2003/", Carrier(Kind.TELNET, host="192.0.2.1", port=2003)),
-        ("unix:/run/vm/console.sock", Carrier(Kind.UNIX, place="/run/vm/console.sock")),
-        ("unix:///run/vm/console.sock", Carrier(Kind.UNIX, place="/run/vm/console.sock")),
-        ("command: virsh console 'vm 1'", Carrier(Kind.COMMAND, argv=("virsh", "console", "vm 1"))),
-        ("pipe:conserver x", Carrier(Kind.PIPE, argv=("conserver", "x"))),
+        ("/dev/ttyUSB0", Carrier(CarrierKind.DEVICE, place="/dev/ttyUSB0")),
+        ("socket://console.example.org:7001", Carrier(CarrierKind.SOCKET, host="console.example.org", port=7001)),
+        ("rfc2217://[2001:db8::1]:7001", Carrier(CarrierKind.RFC2217, host="2001:db8::1", port=7001)),
+        ("telnet://192.0.2.1", Carrier(CarrierKind.TELNET, host="192.0.2.1", port=23)),
+        ("telnet://192.0.2.1:2003/", Carrier(CarrierKind.TELNET, host="192.0.2.1", port=2003)),
+        ("unix:/run/vm/console.sock", Carrier(CarrierKind.UNIX, place="/run/vm/console.sock")),
+        ("unix:///run/vm/console.sock", Carrier(CarrierKind.UNIX, place="/run/vm/console.sock")),
+        ("command: virsh console 'vm 1'", Carrier(CarrierKind.COMMAND, argv=("virsh", "console", "vm 1"))),
+        ("pipe:conserver x", Carrier(CarrierKind.PIPE, argv=("conserver", "x"))),
     ],
 )
 def test_what_carries_a_line(url: str, carrier: Carrier) -> None:

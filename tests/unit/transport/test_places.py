@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from bootstrap.transport.target import Place, place_of
+from bootstrap.transport.target import Destination, place_of
 
 
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("s1", Place("s1")),
-        ("root@10.0.0.1", Place("10.0.0.1", None, "root")),
-        ("ops@s1.example.org:2222", Place("s1.example.org", 2222, "ops")),
-        ("[fd00::1]:2203", Place("fd00::1", 2203)),
-        ("me@[fd00::1]", Place("fd00::1", None, "me")),
+        ("s1", Destination("s1")),
+        ("root@10.0.0.1", Destination("10.0.0.1", None, "root")),
+        ("ops@s1.example.org:2222", Destination("s1.example.org", 2222, "ops")),
+        ("[fd00::1]:2203", Destination("fd00::1", 2203)),
+        ("me@[fd00::1]", Destination("fd00::1", None, "me")),
     ],
 )
-def test_user_host_and_port_are_told_apart(text: str, place: Place) -> None:
+def test_user_host_and_port_are_told_apart(text: str, place: Destination) -> None:
     assert place_of(text) == place
 
 

@@ -16,7 +16,7 @@ from bootstrap.engine.history import Run
 from bootstrap.engine.timeline import Bar, Fate, in_lanes, make_timeline
 from bootstrap.errors import ClusterupError, Interrupted
 from bootstrap.ui.report import LEAST_WIDTH, placed, report_html, ticks
-from bootstrap.ui.times import in_words, on_the_axis
+from bootstrap.ui.times import duration_in_words, on_the_axis
 from tests.helpers.journals import BEGAN, began, done, ended, failed, planned, skipped, started
 
 # Attributes by which an element fetches something or leads somewhere.
@@ -361,7 +361,7 @@ def test_the_axis_has_whole_numbers_and_few_of_them(seconds: float, labels: list
 
 
 def test_durations_are_words_and_times_are_clocks() -> None:
-    shown = [in_words(seconds) for seconds in (0.021, 0.996, 9.94, 9.96, 59.94, 59.96, 501, 3599.6, 7500)]
+    shown = [duration_in_words(seconds) for seconds in (0.021, 0.996, 9.94, 9.96, 59.94, 59.96, 501, 3599.6, 7500)]
     assert shown == [
         "0.02 s",
         "1.0 s",

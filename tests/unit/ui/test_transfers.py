@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from bootstrap.ui.transfers import Pace
+from bootstrap.ui.transfers import TransferRate
 
 
 def test_nothing_is_said_before_anything_is_known() -> None:
-    pace = Pace()
+    pace = TransferRate()
     assert pace.words(100.0, 1000) == ""
     pace.add(100.0, 0)
     assert pace.words(100.0, 1000) == ""
@@ -24,14 +24,14 @@ def test_nothing_is_said_before_anything_is_known() -> None:
     ],
 )
 def test_rate_and_time_left_are_those_of_what_was_done(done: int, total: int, said: str) -> None:
-    pace = Pace()
+    pace = TransferRate()
     pace.add(100.0, 0)
     pace.add(110.0, done)
     assert pace.words(110.0, total) == said
 
 
 def test_a_line_that_became_slower_is_known_by_its_last_minute() -> None:
-    pace = Pace()
+    pace = TransferRate()
     for second in range(200):
         pace.add(float(second), second * 1000)
     for second in range(200, 400):

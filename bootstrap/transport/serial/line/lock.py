@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bootstrap.holder import Holder, described
+from bootstrap.holder import Holder, holder_in_words
 from bootstrap.inventory.serial_target import ConsoleTarget
 from bootstrap.locks import is_held
 from bootstrap.outside import parsed_json
@@ -43,7 +43,7 @@ def claim_line(target: ConsoleTarget, doing: str) -> Claim:
     except BlockingIOError:
         note_of_other = os.pread(handle, 4096, 0)
         os.close(handle)
-        raise LineInUse(target, described(note_of_other), _log_of(note_of_other)) from None
+        raise LineInUse(target, holder_in_words(note_of_other), _log_of(note_of_other)) from None
     except BaseException:
         os.close(handle)
         raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bootstrap.errors import BadUse
-from bootstrap.inventory.serial_target import ConsoleTarget, Kind
+from bootstrap.inventory.serial_target import CarrierKind, ConsoleTarget
 from bootstrap.transport.errors import LineLost
 from bootstrap.transport.serial.errors import STEP, console_failed
 from bootstrap.transport.serial.line.base import Line, ThroughLine
@@ -39,15 +39,15 @@ def open_line(target: ConsoleTarget, doing: str = "at work on it", *, timeout: f
 def _opened(target: ConsoleTarget, timeout: float) -> Line:
     # Each brings a library or two with it.
     match target.carrier.kind:
-        case Kind.DEVICE:
+        case CarrierKind.DEVICE:
             from bootstrap.transport.serial.line.device import open_device
 
             return open_device(target)
-        case Kind.COMMAND | Kind.PIPE:
+        case CarrierKind.COMMAND | CarrierKind.PIPE:
             from bootstrap.transport.serial.line.program import open_program
 
             return open_program(target)
-        case Kind.UNIX:
+        case CarrierKind.UNIX:
             from bootstrap.transport.serial.line.sockets import open_unix
 
             return open_unix(target, timeout)
@@ -62,9 +62,9 @@ def _over_tcp(target: ConsoleTarget, timeout: float) -> Line:
     connection = open_tcp(target, timeout)
     try:
         match target.carrier.kind:
-            case Kind.RFC2217:
+            case CarrierKind.RFC2217:
                 return open_rfc2217(target, connection, timeout)
-            case Kind.TELNET:
+            case CarrierKind.TELNET:
                 return open_telnet(connection)
         return connection
     except LineLost as error:

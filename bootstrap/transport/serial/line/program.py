@@ -13,7 +13,7 @@ import tty
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from bootstrap.inventory.serial_target import ConsoleTarget, Kind
+from bootstrap.inventory.serial_target import CarrierKind, ConsoleTarget
 from bootstrap.transport.serial.errors import ConsoleFailed, console_failed
 from bootstrap.transport.serial.line.descriptor import DescriptorLine
 from bootstrap.transport.serial.text import last_words
@@ -42,7 +42,7 @@ def open_program(target: ConsoleTarget) -> ProgramLine:
             hint="install it, or write its path (console.url)",
         )
     try:
-        line = _with_pipes(target) if carrier.kind is Kind.PIPE else _on_terminal(target)
+        line = _with_pipes(target) if carrier.kind is CarrierKind.PIPE else _on_terminal(target)
     except OSError as error:
         raise console_failed(
             target,

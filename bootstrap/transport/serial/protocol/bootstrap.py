@@ -15,7 +15,7 @@ from bootstrap.paths import templates_dir
 from bootstrap.transport.serial.line.base import Line
 from bootstrap.transport.serial.protocol.checksums import posix_cksum
 from bootstrap.transport.serial.protocol.encodings import printf_pieces, printf_word
-from bootstrap.transport.serial.protocol.messages import Answer, Kind, Marks, random_word
+from bootstrap.transport.serial.protocol.messages import Answer, Marks, MessageKind, random_word
 from bootstrap.transport.serial.protocol.parser import KERNEL_LINE, Listener
 
 PLACES = ("/run", "/tmp", "/dev/shm")  # noqa: S108  (the folder's name can't be guessed)
@@ -134,7 +134,7 @@ class _Typist:
             while (left := end - monotonic()) > 0:
                 self._listener.hear(self._line.read(left))
                 answer = self._listener.answer()
-                if answer and answer.kind == Kind.HELLO:
+                if answer and answer.kind == MessageKind.HELLO:
                     return answer
             self._clear("to start the far side on it")
 

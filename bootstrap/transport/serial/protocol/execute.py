@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from time import monotonic
 
 from bootstrap.transport.errors import LineLost
-from bootstrap.transport.outcome import KEPT_OUTPUT, MORE_THAN_OURS, ChannelLost, ChannelTimeout, Outcome
+from bootstrap.transport.outcome import KEPT_OUTPUT, MORE_THAN_OURS, ChannelLost, ChannelTimeout, CommandOutcome
 from bootstrap.transport.serial.protocol.encodings import decoded_output, printf_word
-from bootstrap.transport.serial.protocol.messages import Answer, Kind, Op, Phase, Verdict
+from bootstrap.transport.serial.protocol.messages import Answer, MessageKind, Op, Phase, Verdict
 from bootstrap.transport.serial.protocol.session import Conversation
 
 LEFT = b"-"
@@ -24,7 +24,7 @@ MOST_ASKED = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedCommand:
     """A script or an input: its size and sum, and the word it travels as."""
 
     size: int
@@ -32,12 +32,12 @@ class Prepared:
     word: bytes
 
 
-def prepared(talk: Conversation, data: bytes, word: bytes | None = None) -> Prepared:
+def prepared(talk: Conversation, data: bytes, word: bytes | None = None) -> PreparedCommand:
     """As it travels inside a request; with `word` LEFT it is there already."""
-    return Prepared(len(data), talk.far.sum(data), printf_word(data) if word is None else word)
+    return PreparedCommand(len(data), talk.far.sum(data), printf_word(data) if word is None else word)
 
 
-def start(talk: Conversation, script: Prepared, stdin: Prepared, timeout: float) -> Answer:
+def start(talk: Conversation, script: PreparedCommand, stdin: PreparedCommand, timeout: float) -> Answer:
     """Have a command run as the next one; returns the first answer that says that it was taken on."""
     talk.next_sequence()
     numbers = (seconds(timeout), script.size, script.sum, stdin.size, stdin.sum, talk.pace.inline)
@@ -50,7 +50,7 @@ def taken_on(talk: Conversation, op: Op, numbers: tuple[int, ...], data: bytes) 
         answer = talk.ask(op, *numbers, data=data)
         if answer.sequence == talk.sequence:
             return answer
-        if answer.kind == Kind.STATE and answer.numbers[5] == Verdict.DAMAGED_COMMAND:
+        if answer.kind == MessageKind.STATE and answer.numbers[5] == Verdict.DAMAGED_COMMAND:
             talk.pace.damaged(len(data))
     raise ChannelLost("the command arrived damaged every time")
 
@@ -60,7 +60,7 @@ def seconds(timeout: float) -> int:
     return math.ceil(timeout) + MORE_THAN_OURS
 
 
-def outcome(talk: Conversation, answer: Answer | None, deadline: float) -> Outcome:
+def outcome(talk: Conversation, answer: Answer | None, deadline: float) -> CommandOutcome:
     """What the command with the current sequence number gives back once it has ended; ended by us at `deadline`.
 
     `answer` is what was last heard of it. Raises ChannelTimeout, ChannelLost, TransportError.
@@ -93,15 +93,15 @@ def outcome(talk: Conversation, answer: Answer | None, deadline: float) -> Outco
             answer = talk.ask(Op.STATE, 0, 0, 0, 0, 0, talk.pace.inline)
 
 
-def _read(talk: Conversation, answer: Answer) -> Outcome | None:
+def _read(talk: Conversation, answer: Answer) -> CommandOutcome | None:
     """The outcome, if the answer says that there is one."""
     if answer.sequence < talk.sequence:
-        if answer.kind == Kind.STATE and answer.numbers[0] != Phase.RUNNING:
+        if answer.kind == MessageKind.STATE and answer.numbers[0] != Phase.RUNNING:
             raise ChannelLost("no exit status: the node knows nothing of it any more, it may have been restarted")
         return None
-    if answer.kind == Kind.STATE and answer.numbers[0] == Phase.LOST:
+    if answer.kind == MessageKind.STATE and answer.numbers[0] == Phase.LOST:
         raise ChannelLost("no exit status: it was killed")
-    if answer.kind != Kind.RESULT:
+    if answer.kind != MessageKind.RESULT:
         return None
     status, *sizes_and_sums, follows = answer.numbers
     sizes, sums = tuple(sizes_and_sums[0::2]), sizes_and_sums[1::2]
@@ -118,7 +118,7 @@ def _read(talk: Conversation, answer: Answer) -> Outcome | None:
         outputs = [_fetched(talk, number, size) for number, size in enumerate(sizes, 1)]
     if any(sizes):
         talk.tell(Op.CLEAN)
-    return Outcome(status, outputs[0], outputs[1])
+    return CommandOutcome(status, outputs[0], outputs[1])
 
 
 def _fetched(talk: Conversation, number: int, size: int) -> bytes:
@@ -138,7 +138,7 @@ def _range(talk: Conversation, number: int, at: int, left: int) -> bytes:
         wanted = max(1, -(-wanted // BLOCK)) * BLOCK
         began = monotonic()
         answer = talk.ask(Op.RANGE, number, at, wanted, 0, 0, 0)
-        if answer.kind != Kind.RANGE or answer.numbers[:2] != (number, at):
+        if answer.kind != MessageKind.RANGE or answer.numbers[:2] != (number, at):
             continue
         size, right = answer.numbers[2:4]
         found = decoded_output(answer.data, (size,), hexadecimal=talk.far.hexadecimal)

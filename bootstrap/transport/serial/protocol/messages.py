@@ -4,7 +4,8 @@
     MARK REQUEST KIND SEQUENCE A B C D E F CHECK
 
 The marks are random, one for each direction, and known to nobody but the two sides; REQUEST says which request an
-answer is to. A line without the mark or with another check is noise. What the numbers mean is said at `Op` and `Kind`.
+answer is to. A line without the mark or with another check is noise. What the numbers mean is said at `Op` and
+`MessageKind`.
 The far side's half is in templates/node/serial.
 """
 
@@ -51,7 +52,7 @@ class Op(IntEnum):
     LEAVE = 9
 
 
-class Kind(IntEnum):
+class MessageKind(IntEnum):
     """What an answer is.
 
     STATE   A phase, B bytes of the input that were taken in order, C and D beginning and size of a chunk that waits, E

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from bootstrap.transport.serial.protocol.messages import LONGEST_ANSWER, Answer, Kind, parsed_answer
+from bootstrap.transport.serial.protocol.messages import LONGEST_ANSWER, Answer, MessageKind, parsed_answer
 
 # What a kernel writes to its console, into the middle of anything: "[  123.456789] usb 1-1: new device".
 KERNEL_LINE = re.compile(rb"\[ *\d+\.\d+\][^\n]*\n")
@@ -42,9 +42,9 @@ class Listener:
             if self._waiting is not None:
                 return self._with_text(self._waiting)
             found = self._next_line()
-            if found is None or found.kind in (Kind.STATE, Kind.HELLO, Kind.BYE):
+            if found is None or found.kind in (MessageKind.STATE, MessageKind.HELLO, MessageKind.BYE):
                 return found
-            if found.kind == Kind.END:
+            if found.kind == MessageKind.END:
                 continue
             if not self._text_length(found):
                 return found
@@ -101,7 +101,7 @@ class Listener:
             if line_end < 0:
                 return None
             line = parsed_answer(self._buffer[at + len(self._mark) : line_end])
-            if line and line.kind == Kind.END and line.request == answer.request:
+            if line and line.kind == MessageKind.END and line.request == answer.request:
                 return at
             at = self._buffer.find(self._mark, at + 1)
         return None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bootstrap.transport.errors import LineLost
 from bootstrap.transport.serial.protocol.compression import can_go_raw
 from bootstrap.transport.serial.protocol.encodings import PADDING, Encoding, encoded
-from bootstrap.transport.serial.protocol.messages import Kind, Op, Verdict
+from bootstrap.transport.serial.protocol.messages import MessageKind, Op, Verdict
 from bootstrap.transport.serial.protocol.session import Conversation
 
 EVERY_BYTE = bytes(range(256)) + bytes(range(255, -1, -1))
@@ -43,6 +43,6 @@ def _carries(talk: Conversation, encoding: Encoding) -> bool:
         except LineLost as error:
             talk.revive(error)
             return False
-        if answer and answer.kind == Kind.STATE and answer.numbers[5] == Verdict.GOOD:
+        if answer and answer.kind == MessageKind.STATE and answer.numbers[5] == Verdict.GOOD:
             return True
     return False

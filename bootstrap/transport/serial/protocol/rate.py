@@ -19,7 +19,7 @@ BAD = 0.1
 """Errors, the older ones counting less, from which on a line counts as bad."""
 
 
-class Pace:
+class SendRate:
     """`turn` is what passes between a short request and its answer, in seconds; `rate` is bytes a second on the wire,
     the waiting for answers included."""
 

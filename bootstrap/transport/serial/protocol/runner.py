@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 
-from bootstrap.transport.outcome import ChannelLost, ChannelTimeout, Outcome
+from bootstrap.transport.outcome import ChannelLost, ChannelTimeout, CommandOutcome
 from bootstrap.transport.serial.protocol.compression import Packing, packed, packing_for
 from bootstrap.transport.serial.protocol.encodings import Encoding
 from bootstrap.transport.serial.protocol.execute import LEFT, outcome, prepared, seconds, start, taken_on
-from bootstrap.transport.serial.protocol.messages import Kind, Op
+from bootstrap.transport.serial.protocol.messages import MessageKind, Op
 from bootstrap.transport.serial.protocol.probe import find_encoding, last_resort
 from bootstrap.transport.serial.protocol.session import Conversation
 from bootstrap.transport.serial.protocol.stdin import Feed
@@ -26,7 +26,7 @@ class Errands:
         self._allowed = allowed
         self._encoding: Encoding | None = None
 
-    def run(self, script: str, stdin: bytes, timeout: float) -> Outcome:
+    def run(self, script: str, stdin: bytes, timeout: float) -> CommandOutcome:
         """Run a script with that standard input; `timeout` in seconds.
 
         Raises ChannelTimeout, ChannelLost, TransportError.
@@ -46,7 +46,7 @@ class Errands:
         total: int,
         timeout: float,
         progress: Callable[[int], None],
-    ) -> Outcome:
+    ) -> CommandOutcome:
         """Run a script whose standard input are the chunks, `total` bytes; otherwise as `run`. What `chunks` and
         `progress` raise ends the command."""
         talk = self._talk
@@ -95,7 +95,7 @@ class Errands:
         answer = Feed(talk, packed((data,), Packing.NONE), encoding, progress).run(deadline)
         if answer is None:
             raise ChannelTimeout(b"")
-        if answer.kind == Kind.RESULT and answer.numbers[0] != 0:
+        if answer.kind == MessageKind.RESULT and answer.numbers[0] != 0:
             raise ChannelLost("the node could not keep what was sent: its memory may be full")
 
     def _best(self) -> Encoding:

@@ -16,9 +16,9 @@ from bootstrap.transport.serial.protocol.bootstrap import Silent, install
 from bootstrap.transport.serial.protocol.checksums import Sum, md5sum, posix_cksum, sha256sum
 from bootstrap.transport.serial.protocol.encodings import output_length
 from bootstrap.transport.serial.protocol.errors import given_up, silent, too_little
-from bootstrap.transport.serial.protocol.messages import Answer, Kind, Marks, Op, random_word, request_line
+from bootstrap.transport.serial.protocol.messages import Answer, Marks, MessageKind, Op, random_word, request_line
 from bootstrap.transport.serial.protocol.parser import Listener
-from bootstrap.transport.serial.protocol.rate import Pace
+from bootstrap.transport.serial.protocol.rate import SendRate
 
 LONGEST_WAIT = 5.0
 FAR_QUIET = 1.5
@@ -76,7 +76,7 @@ class Conversation:
 
     def __init__(self, node: str, reopen: Callable[[], Line], *, patience: float, comeback: float) -> None:
         self.node = node
-        self.pace = Pace()
+        self.pace = SendRate()
         self.sequence = 0
         self.closing = threading.Event()
         self.far: FarSide
@@ -121,7 +121,7 @@ class Conversation:
             self.go_on()
             try:
                 if answer := self.answer_to(self.send(op, *numbers, data=data), wait):
-                    if first and op is Op.EXECUTE and answer.kind == Kind.STATE:
+                    if first and op is Op.EXECUTE and answer.kind == MessageKind.STATE:
                         self.pace.turned(monotonic() - began)
                     return answer
                 self.check_silence(began)
@@ -230,7 +230,7 @@ class Conversation:
         """The answer to a request, or the result of the current command; None after `wait` seconds. Raises LineLost."""
         end = monotonic() + wait
         while answer := self.listen(end - monotonic()):
-            if answer.request == request or (answer.kind == Kind.RESULT and answer.sequence == self.sequence):
+            if answer.request == request or (answer.kind == MessageKind.RESULT and answer.sequence == self.sequence):
                 return answer
         return None
 
@@ -241,5 +241,5 @@ class Conversation:
         *numbers, follows = answer.numbers
         if not follows:
             return 0
-        sizes = (numbers[2],) if answer.kind == Kind.RANGE else (numbers[1], numbers[3])
+        sizes = (numbers[2],) if answer.kind == MessageKind.RANGE else (numbers[1], numbers[3])
         return sum(output_length(size, hexadecimal=self.far.hexadecimal) for size in sizes)

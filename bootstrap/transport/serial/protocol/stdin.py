@@ -14,7 +14,7 @@ from time import monotonic
 from bootstrap.transport.errors import LineLost
 from bootstrap.transport.outcome import ChannelLost
 from bootstrap.transport.serial.protocol.encodings import PADDING, Encoding, encoded
-from bootstrap.transport.serial.protocol.messages import Answer, Flag, Kind, Op, Phase, Verdict
+from bootstrap.transport.serial.protocol.messages import Answer, Flag, MessageKind, Op, Phase, Verdict
 from bootstrap.transport.serial.protocol.rate import SMALLEST
 from bootstrap.transport.serial.protocol.session import Conversation
 
@@ -155,12 +155,12 @@ class Feed:
         if answer is None or answer.sequence > self._talk.sequence:
             return None
         if answer.sequence < self._talk.sequence:
-            if answer.kind != Kind.STATE or answer.request not in {sent.request for sent in self._way}:
+            if answer.kind != MessageKind.STATE or answer.request not in {sent.request for sent in self._way}:
                 return None
             raise ChannelLost("the node knows nothing of it any more, it may have been restarted")
-        if answer.kind == Kind.RESULT:
+        if answer.kind == MessageKind.RESULT:
             return answer
-        if answer.kind != Kind.STATE:
+        if answer.kind != MessageKind.STATE:
             return None
         phase, at, held_at, held_size, flags, verdict = answer.numbers
         self._settle(answer.request, verdict)

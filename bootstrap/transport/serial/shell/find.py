@@ -59,7 +59,7 @@ class There(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class ShellPatience:
     """How long, in seconds: a line may be `silent`; all may take until there is a shell (`total`)."""
 
     silent: float = 120.0
@@ -79,13 +79,13 @@ ROUNDS: tuple[tuple[bytes, ...], ...] = (
 )
 
 
-def find_shell(talk: Talk, patience: Patience) -> There:
+def find_shell(talk: Talk, patience: ShellPatience) -> There:
     """Read and press keys until there is a login prompt or a shell. Raises ConsoleFailed, LineLost."""
     return _Search(talk, patience).run()
 
 
 class _Search:
-    def __init__(self, talk: Talk, patience: Patience) -> None:
+    def __init__(self, talk: Talk, patience: ShellPatience) -> None:
         self._talk = talk
         self._patience = patience
         self._end = time.monotonic() + patience.total

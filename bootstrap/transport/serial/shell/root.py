@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bootstrap.inventory.serial_target import ConsoleTarget, Flow, Kind
+from bootstrap.inventory.serial_target import CarrierKind, ConsoleTarget, Flow
 from bootstrap.transport.errors import LineLost
 from bootstrap.transport.serial.errors import STEP, ConsoleLoginFailed, console_failed
 from bootstrap.transport.serial.line.base import Line
 from bootstrap.transport.serial.shell.expect import Marker, Talk
-from bootstrap.transport.serial.shell.find import CTRL_C, Patience, There, find_shell
+from bootstrap.transport.serial.shell.find import CTRL_C, ShellPatience, There, find_shell
 from bootstrap.transport.serial.shell.login import ECHO_OFF, VERDICT_SECONDS, log_in
 from bootstrap.transport.serial.shell.prompts import asks_for_password, asks_for_user
 from bootstrap.transport.sudo import WHO
@@ -40,7 +40,7 @@ class _Who:
     elsewhere: bool
 
 
-def enter_root_shell(line: Line, target: ConsoleTarget, patience: Patience | None = None) -> None:
+def enter_root_shell(line: Line, target: ConsoleTarget, patience: ShellPatience | None = None) -> None:
     """Make the line lead to a POSIX shell of root that echoes nothing, edits no lines and keeps no history; its prompt
     is "# ".
 
@@ -48,7 +48,7 @@ def enter_root_shell(line: Line, target: ConsoleTarget, patience: Patience | Non
     """
     talk = Talk(line, target)
     for _ in range(STRANGERS):
-        there = find_shell(talk, patience or Patience())
+        there = find_shell(talk, patience or ShellPatience())
         if there is There.LOGIN:
             log_in(talk)
         who = _take_over(talk, "exec " if there is There.LOGIN else "")
@@ -93,7 +93,7 @@ def _leave(talk: Talk) -> None:
 
 def _is_elsewhere(who: _Who, target: ConsoleTarget) -> bool:
     # A program may well reach the console through SSH.
-    return who.elsewhere and target.carrier.kind not in (Kind.COMMAND, Kind.PIPE)
+    return who.elsewhere and target.carrier.kind not in (CarrierKind.COMMAND, CarrierKind.PIPE)
 
 
 def _is_stranger(who: _Who, talk: Talk) -> bool:

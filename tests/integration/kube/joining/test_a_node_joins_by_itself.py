@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import bootstrap
-from bootstrap.clients.kubernetes import Asked, KubeClient
+from bootstrap.clients.kubernetes import KubeClient, Request
 from bootstrap.clients.kubernetes_errors import KubeForbidden
 from bootstrap.pki.token import Token, cluster_info, detached_signature, new_token, token_secret
 from bootstrap.pki.x509 import KeyPair, Usage, issue, new_authority
@@ -142,7 +142,7 @@ def node_object(lab: Lab, ready: str) -> None:
         client.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}})
         status = {"conditions": [{"type": "Ready", "status": ready, "reason": "a", "message": "b"}]}
         content = json.dumps({"status": status}).encode()
-        asked = Asked(None, content, "application/strategic-merge-patch+json")
+        asked = Request(None, content, "application/strategic-merge-patch+json")
         client._json("PATCH", f"/api/v1/nodes/{NODE}/status", asked)
 
 

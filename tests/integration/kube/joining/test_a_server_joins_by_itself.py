@@ -23,7 +23,7 @@ from bootstrap.constants.tokens import LIMITED_GROUP, SERVER_GROUP, TOKENS_NAMES
 from bootstrap.errors import Refused
 from bootstrap.inventory.model import Ssh
 from bootstrap.joining.discovery import discover, server_url
-from bootstrap.joining.node import Machine as Asked
+from bootstrap.joining.node import JoiningMachine as Asked
 from bootstrap.joining.server_bundle import MadeFor, check_same_server, made_for
 from bootstrap.pki.token import Token, parse_token, token_secret
 from bootstrap.pki.x509 import Usage, issue

@@ -25,7 +25,7 @@ from bootstrap.errors import Refused
 from bootstrap.image.bundle import Bundle
 from bootstrap.inventory.model import Ssh
 from bootstrap.joining.discovery import Discovered, ServerUrl, discover
-from bootstrap.joining.node import Joining, Machine, described_agent, joining_of, token_client
+from bootstrap.joining.node import Joining, JoiningMachine, described_agent, joining_of, token_client
 from bootstrap.joining.plan import _refusals_told
 from bootstrap.joining.preflight import token_problems
 from bootstrap.operations.intent import Intent
@@ -104,7 +104,7 @@ def found(api_server: ApiServer, token: Token) -> Discovered:
 
 def joining(api_server: ApiServer, token: Token, of: Intent, name: str = "j1") -> Joining:
     discovered = found(api_server, token)
-    machine = Machine(name, of.nodes["a1"].node.address, Ssh(host="10.77.0.31"))
+    machine = JoiningMachine(name, of.nodes["a1"].node.address, Ssh(host="10.77.0.31"))
     return joining_of(discovered, token, described_agent(discovered, token), machine, of.bundle)
 
 

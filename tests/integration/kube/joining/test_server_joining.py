@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.adopt.fetch import Found
+from bootstrap.adopt.fetch import HandedOver
 from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.engine.lock import Patience
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.inventory.model import Ssh
 from bootstrap.joining.discovery import Discovered, ServerUrl, discover
-from bootstrap.joining.node import Machine, token_client
+from bootstrap.joining.node import JoiningMachine, token_client
 from bootstrap.joining.server import Prospect, claim, keep, opened_with, prospect_of, state_to_look_with, used_here
 from bootstrap.operations.reading import intent_of_file
 from bootstrap.pki.sealed import seal
@@ -33,7 +33,7 @@ from tests.integration.kube.servers import ApiServer
 from tests.integration.kube.test_tokens import listed, made
 
 __all__ = ["types"]
-MACHINE = Machine("s2", IPv4Address("10.77.0.12"), Ssh(host="10.77.0.12"), "/dev/vda")
+MACHINE = JoiningMachine("s2", IPv4Address("10.77.0.12"), Ssh(host="10.77.0.12"), "/dev/vda")
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +61,7 @@ def discovered(api_server: ApiServer, token: Token, patience: float = 30) -> Dis
     return discover(ServerUrl("127.0.0.1", api_server.port), token, pins, patience=patience)
 
 
-def opened(api_server: ApiServer, token: Token) -> Found:
+def opened(api_server: ApiServer, token: Token) -> HandedOver:
     cluster = discovered(api_server, token)
     # A role that was just made is known a moment later.
     wait_for(lambda: opened_with(cluster, token) is not None, "the role to be known")
@@ -70,7 +70,9 @@ def opened(api_server: ApiServer, token: Token) -> Found:
     return found
 
 
-def joins(token: Token, found: Found, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Prospect, OperatorKeys]:
+def joins(
+    token: Token, found: HandedOver, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Prospect, OperatorKeys]:
     """Somebody who has nothing else joins with what the token opened: what they have in hand before it is used up."""
     monkeypatch.setenv("XDG_STATE_HOME", str(folder / "elsewhere" / "state"))
     prospect = prospect_of(token.id, found, MACHINE, folder / "elsewhere" / "lab.yaml")
