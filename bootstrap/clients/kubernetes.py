@@ -15,7 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from bootstrap.clients.deadline import bounded, read_whole, within
 from bootstrap.clients.kubernetes_answers import is_too_slow, message_in, object_in
 from bootstrap.clients.kubernetes_errors import (
     KubeBusy,
@@ -27,8 +26,9 @@ from bootstrap.clients.kubernetes_errors import (
     KubeUnauthorized,
 )
 from bootstrap.clients.kubernetes_kinds import path_of
-from bootstrap.pki.token import Token
 from bootstrap.pki.x509 import KeyPair
+from bootstrap.protocol.exchange import bounded, read_whole, within
+from bootstrap.protocol.token import Token
 
 if TYPE_CHECKING:
     import httpx

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from bootstrap.clients.deadline import TooSlow
 from bootstrap.outside import parsed_json
+from bootstrap.protocol.exchange import TooSlow
 
 Object = dict[str, Any]
 SHOWN = 80

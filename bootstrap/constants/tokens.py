@@ -14,4 +14,3 @@ BOOTSTRAPPERS_GROUP = "system:bootstrappers:kubeadm:default-node-token"
 LIMITED_GROUP = "system:bootstrappers:clusterup:counted"
 # Tokens that a server joins with: their holders can't ask for a kubelet's certificate at all.
 SERVER_GROUP = "system:bootstrappers:clusterup:server"
-CLUSTER_INFO_SIGNATURE = "jws-kubeconfig-{}"

@@ -14,7 +14,8 @@ from bootstrap.errors import BadUse
 from bootstrap.inventory.model import Node
 from bootstrap.inventory.words import problems_in_words
 from bootstrap.joining.node import STEP, JoiningMachine
-from bootstrap.pki.token import Token, parse_token
+from bootstrap.pki.token import parse_token
+from bootstrap.protocol.token import Token
 from bootstrap.spec.node_services import of_kubernetes
 from bootstrap.transport.secrets import secret_source
 from bootstrap.transport.target import Destination

@@ -1,59 +1,19 @@
-"""From a server's URL, a token and a pin to an authority that can be trusted, as kubeadm does it.
-
-The cluster's description (cluster-info in kube-public) is asked for without believing anybody. It counts when it is
-signed with the token, when an authority in it has the pinned key, and when it comes back the same over TLS that this
-very authority vouches for. Of several authorities in it only those that are pinned are believed: whoever has the token
-could sign a description with one more. The token itself is sent to nobody here.
-
-Source: https://github.com/kubernetes/kubernetes/blob/v1.20.2/cmd/kubeadm/app/discovery/token/token.go
-"""
+"""The cluster that a token and a pin lead to, asked from the operator's machine: see `bootstrap.protocol.discovery`."""
 
 from __future__ import annotations
 
-import http.client
-import re
-import ssl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from bootstrap.clients.deadline import TooSlow, bounded, read_whole, within
-from bootstrap.constants.ports import API_PORT
-from bootstrap.constants.tokens import CLUSTER_INFO_SIGNATURE
-from bootstrap.errors import BadUse, ClusterupError, Refused
-from bootstrap.joining.clock_skew import Clocks, check_clocks, date_of
-from bootstrap.outside import parsed_json
-from bootstrap.pki.token import Token, ca_pin, signature_is_good
+from bootstrap.failures import in_own_words
+from bootstrap.protocol import discovery
+from bootstrap.protocol.discovery import ANSWER_SECONDS, SIGNED_SECONDS, ServerUrl
+from bootstrap.protocol.token import Token
 
 STEP = "discovery"
-CLUSTER_INFO = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
-# From connecting to the last byte; and for how long the other end may say nothing at all.
-ANSWER_SECONDS, SILENCE_SECONDS = 45.0, 15.0
-# The control plane signs the description for a new token a moment after the token was made.
-SIGNED_SECONDS = 10.0
-AGAIN_SECONDS = 1.0
-LONGEST, PIECE = 2 << 20, 64 << 10
-MESSAGE_SHOWN = 500
-_PIN = re.compile(r"sha256:[0-9a-f]{64}")
-_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL)
-# OpenSSL's X509_V_ERR_...: not yet valid, has expired, another host's, another address's.
-_TOO_EARLY, _TOO_LATE, _OTHER_HOST, _OTHER_ADDRESS = 9, 10, 62, 64
-
-
-@dataclass(frozen=True, slots=True)
-class ServerUrl:
-    """Where an API server, or a balancer in front of several, is reached."""
-
-    host: str
-    port: int = API_PORT
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"https://{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,47 +24,16 @@ class Discovered:
     ca_pem: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What came back: `date` is the server's clock, `certificate` what it showed (DER)."""
-
-    status: int
-    date: datetime | None
-    certificate: bytes | None
-    body: bytes
-
-
 def server_url(text: str) -> ServerUrl:
     """The server in "https://HOST:PORT", "HOST:PORT" or "HOST". Raises BadUse for anything else."""
-    try:
-        found = urlsplit(text if "://" in text else f"https://{text}")
-        port = found.port
-    except ValueError:
-        found, port = urlsplit(""), 0
-    bare = found.path in ("", "/") and not found.query and found.username is None
-    if found.scheme != "https" or not found.hostname or not bare or port == 0:
-        raise BadUse(
-            "the URL of the server is not understood",
-            step=STEP,
-            got=text,
-            hint=f"as in: --server https://192.0.2.11:{API_PORT}",
-        )
-    return ServerUrl(found.hostname, port or API_PORT)
+    with in_own_words(STEP):
+        return discovery.server_url(text)
 
 
 def pins_of(given: Sequence[str]) -> frozenset[str]:
-    """The pins that were given. Raises BadUse where there is none, or where one is no pin."""
-    pins = frozenset(pin.strip().lower() for pin in given)
-    wrong = sorted(pin for pin in pins if not _PIN.fullmatch(pin))
-    if not pins or wrong:
-        raise BadUse(
-            "this is no pin of the cluster's authority" if wrong else "nothing says which cluster is meant",
-            step=STEP,
-            got=", ".join(wrong) or "no --ca-cert-hash",
-            hint="`clusterup token create` prints it with the token: --ca-cert-hash sha256:... (64 digits); without it "
-            "anybody on the way could be the cluster",
-        )
-    return pins
+    """The pins that were given. Raises BadUse where there is none, or where one is not a pin."""
+    with in_own_words(STEP):
+        return discovery.pins_of(given)
 
 
 def discover(
@@ -116,174 +45,13 @@ def discover(
     patience: float = SIGNED_SECONDS,
     seconds: float = ANSWER_SECONDS,
 ) -> Discovered:
-    """The cluster behind `server`, which is the one that was meant: see above. `clock` tells this machine's time,
-    `patience` is how long (seconds) the description may be without the token's signature, `seconds` how long an answer
-    may take.
-
-    Raises Refused or ClusterupError that says which of all that is not so.
-    """
-    end, told_once = time.monotonic() + patience, False
-    while True:
-        try:
-            answer = _asked(server, _believing_anybody(), seconds)
-        except ClusterupError:
-            # Who was there a moment ago is slow, or restarts; who never was is named at once.
-            if not told_once or time.monotonic() >= end:
-                raise
-            time.sleep(AGAIN_SECONDS)
-            continue
-        told_once = True
-        data = _description(server, answer)
-        _check_clocks(server, answer, clock())
-        signature = data.get(CLUSTER_INFO_SIGNATURE.format(token.id))
-        if signature is not None or time.monotonic() >= end:
-            break
-        time.sleep(AGAIN_SECONDS)
-    told = data["kubeconfig"]
-    _check_signature(server, told, signature, token)
-    authority = _pinned(server, told, pins)
-    again = _description(server, _asked_again(server, authority, seconds))
-    if again["kubeconfig"] != told:
-        raise _in_the_middle(server, "over verified TLS it describes itself otherwise than without")
+    """The cluster behind `server`, which is the one that was meant. Raises Refused or ClusterupError that says what is
+    not so; the other arguments are as there."""
+    with in_own_words(STEP):
+        authority = discovery.discover(
+            server, token, pins, reads=_kubeconfig, clock=clock, patience=patience, seconds=seconds
+        )
     return Discovered(server, authority)
-
-
-def _believing_anybody() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _asked(server: ServerUrl, context: ssl.SSLContext, seconds: float) -> _Answer:
-    silence = min(seconds, SILENCE_SECONDS)
-    connection = http.client.HTTPSConnection(server.host, server.port, timeout=silence, context=bounded(context))
-    try:
-        with within(seconds):
-            connection.connect()
-            certificate = connection.sock.getpeercert(binary_form=True)
-            connection.request("GET", CLUSTER_INFO, headers={"Accept": "application/json"})
-            answer = connection.getresponse()
-            body = read_whole(iter(lambda: answer.read(PIECE), b""), LONGEST)
-        return _Answer(answer.status, date_of(answer.headers["Date"]), certificate, body)
-    except ssl.SSLCertVerificationError:
-        raise
-    except TooSlow as error:
-        raise ClusterupError(
-            f"the server {server} answers too slowly, or not at all",
-            step=STEP,
-            tried="ask it for the cluster's description",
-            got=str(error),
-            hint="name another server of the cluster; if this one is busy, the same command again",
-        ) from None
-    except (ssl.SSLError, http.client.HTTPException, ConnectionResetError, ValueError) as error:
-        raise _not_ours(server, f"{type(error).__name__}: {error}") from None
-    except OSError as error:
-        raise ClusterupError(
-            f"the server {server} can't be reached from this machine",
-            step=STEP,
-            tried="ask it for the cluster's description",
-            got=error.strerror or str(error) or type(error).__name__,
-            hint="is it on, is the address right, and does a firewall let this machine through to that port? Any "
-            "server of the cluster, or what balances between them, will do",
-        ) from None
-    finally:
-        connection.close()
-
-
-def _description(server: ServerUrl, answer: _Answer) -> dict[str, str]:
-    """The data of cluster-info. Raises Refused for what is no such thing."""
-    try:
-        found = parsed_json(answer.body)
-        kind = found["kind"]
-    except (ValueError, KeyError, TypeError):
-        raise _not_ours(server, f"status {answer.status}: {answer.body[:100].decode('utf-8', 'replace')!r}") from None
-    told = found.get("data")
-    if answer.status == 200 and kind == "ConfigMap" and isinstance(told, dict):
-        data = {key: value for key, value in told.items() if isinstance(value, str)}
-        if "kubeconfig" in data:
-            return data
-    if kind != "Status":
-        raise _not_ours(server, f"status {answer.status}: {str(kind)[:100]!r}")
-    raise Refused(
-        f"the cluster behind {server} tells nobody how to join it",
-        step=STEP,
-        tried=f"GET {CLUSTER_INFO}",
-        got=f"{answer.status}: {str(found.get('message'))[:MESSAGE_SHOWN]}",
-        hint="if it is a cluster of clusterup's, `clusterup apply` puts its description there; if not, it is not the "
-        "one that the token is for",
-    )
-
-
-def _check_clocks(server: ServerUrl, answer: _Answer, now: float) -> None:
-    if answer.date is not None and answer.certificate is not None:
-        clocks = Clocks(datetime.fromtimestamp(now, UTC), answer.date, answer.certificate)
-        try:
-            check_clocks(str(server), clocks, step=STEP)
-        except ValueError as error:
-            raise _not_ours(server, f"its certificate can't be read: {error}") from None
-
-
-def _check_signature(server: ServerUrl, told: str, signature: str | None, token: Token) -> None:
-    if signature is None:
-        raise Refused(
-            "the cluster knows no such token: it never did, or it has expired, was revoked, or is used up",
-            step=STEP,
-            tried=f"look for the signature of token {token.id} on the description that {server} gives",
-            got="none",
-            hint="`clusterup token list` shows the tokens that there are; `clusterup token create` makes one",
-        )
-    if not _signed(told, signature, token):
-        raise Refused(
-            "the cluster's description is not signed with this token",
-            step=STEP,
-            tried=f"check the signature of token {token.id} on the description that {server} gives",
-            got="another signature",
-            hint="was the token copied whole? Its second half is secret and has to be right. If it is, somebody "
-            f"between here and {server} describes another cluster",
-        )
-
-
-def _signed(told: str, signature: str, token: Token) -> bool:
-    try:
-        return signature_is_good(told, signature, token)
-    except UnicodeEncodeError:
-        # JSON may hold halves of surrogate pairs, which no encoding has.
-        return False
-
-
-def _pinned(server: ServerUrl, told: str, pins: frozenset[str]) -> bytes:
-    """The authorities in the description that are pinned, PEM. Raises Refused where none is."""
-    found = {ca_pin(pem.encode()): pem for pem in _authorities(server, told)}
-    pinned = "".join(pem for pin, pem in found.items() if pin in pins)
-    if not pinned:
-        raise Refused(
-            f"{server} is not the cluster that is pinned",
-            step=STEP,
-            tried=f"look for the authority with the key {', '.join(sorted(pins))}",
-            got=", ".join(found),
-            hint="compare the pin with the one that `clusterup token create` printed. If that is the one, somebody who "
-            "has the token answers in the cluster's place: revoke it (`clusterup token revoke`)",
-        )
-    return pinned.encode()
-
-
-def _authorities(server: ServerUrl, told: str) -> list[str]:
-    import base64
-
-    from cryptography.exceptions import UnsupportedAlgorithm
-
-    try:
-        (cluster,) = _kubeconfig(told)["clusters"]
-        bundle = base64.b64decode(cluster["cluster"]["certificate-authority-data"], validate=True).decode()
-        found = [f"{pem.strip()}\n" for pem in _CERTIFICATE.findall(bundle)]
-        for pem in found:
-            ca_pin(pem.encode())
-    except (ValueError, KeyError, TypeError, UnsupportedAlgorithm) as error:
-        raise _not_ours(server, f"its description can't be understood: {type(error).__name__}") from None
-    if not found:
-        raise _not_ours(server, "its description holds no authority")
-    return found
 
 
 def _kubeconfig(told: str) -> Any:
@@ -295,51 +63,3 @@ def _kubeconfig(told: str) -> Any:
     if document.problems:
         raise ValueError(str(document.problems[0]))
     return document.data
-
-
-def _asked_again(server: ServerUrl, authority: bytes, seconds: float) -> _Answer:
-    try:
-        return _asked(server, ssl.create_default_context(cadata=authority.decode()), seconds)
-    except ssl.SSLCertVerificationError as error:
-        raise _not_verified(server, error) from None
-
-
-def _not_verified(server: ServerUrl, error: ssl.SSLCertVerificationError) -> Refused:
-    if error.verify_code in (_OTHER_HOST, _OTHER_ADDRESS):
-        return Refused(
-            f"the certificate of {server} is not made out to that name",
-            step=STEP,
-            tried=f"verify it for {server.host}",
-            got=error.verify_message,
-            hint="use an address or a name that it carries, or have it carry this one: cluster.certificate_names in "
-            "the inventory, then apply",
-        )
-    if error.verify_code in (_TOO_EARLY, _TOO_LATE):
-        return Refused(
-            f"the certificate of {server} is not valid now",
-            step=STEP,
-            tried="verify it",
-            got=error.verify_message,
-            hint="if the clocks of both are right, `clusterup apply` makes a new one where it has ended",
-        )
-    return _in_the_middle(server, error.verify_message)
-
-
-def _in_the_middle(server: ServerUrl, got: str) -> Refused:
-    return Refused(
-        f"somebody between this machine and the cluster answers as {server}",
-        step=STEP,
-        tried="ask again, over TLS that the pinned authority vouches for",
-        got=got,
-        hint="nothing was sent to them. Find out who answers at that address, or name another server of the cluster",
-    )
-
-
-def _not_ours(server: ServerUrl, got: str) -> Refused:
-    return Refused(
-        f"what answers at {server} is no API server of a Kubernetes cluster",
-        step=STEP,
-        tried=f"GET {CLUSTER_INFO}",
-        got=got,
-        hint=f"name a server of the cluster, as the join command has it: https://HOST:{API_PORT}",
-    )

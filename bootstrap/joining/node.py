@@ -19,7 +19,7 @@ from bootstrap.inventory.model import Cluster, Interface, Inventory, Node, Role,
 from bootstrap.inventory.words import problems_in_words
 from bootstrap.joining.discovery import Discovered
 from bootstrap.phases.install.install import Installation
-from bootstrap.pki.token import Token
+from bootstrap.protocol.token import Token
 from bootstrap.spec.join_manifest import AgentDescription, parse_description, units_of
 from bootstrap.spec.node import Desired, image_files
 from bootstrap.spec.node_services import registration

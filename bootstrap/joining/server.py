@@ -35,7 +35,7 @@ from bootstrap.joining.node import PATIENCE_SECONDS, STEP, JoiningMachine, token
 from bootstrap.paths import expanded, state_dir
 from bootstrap.pki.sealed import unseal
 from bootstrap.pki.store import read_if_there, write_private
-from bootstrap.pki.token import Token
+from bootstrap.protocol.token import Token
 from bootstrap.state.cluster import LIVE, SSH_KEY, ClusterState, state_folder
 from bootstrap.state.credentials import OperatorKeys
 from bootstrap.state.damage import AS_IT_IS, damaged

@@ -8,14 +8,14 @@ import base64
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from bootstrap.clients.deadline import unpacked
 from bootstrap.clients.kubernetes_errors import KubeForbidden, KubeUnauthorized
 from bootstrap.constants.tokens import TOKENS_NAMESPACE
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.joining.discovery import Discovered
 from bootstrap.joining.node import STEP, JoiningMachine, token_client
 from bootstrap.outside import parsed_json
-from bootstrap.pki.token import Token
+from bootstrap.protocol.exchange import unpacked
+from bootstrap.protocol.token import Token
 from bootstrap.tokens.server_bundle import KEY, made_secret_name
 
 # No server comes near to it: packed, it has room in a Secret.

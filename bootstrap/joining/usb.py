@@ -23,10 +23,10 @@ from bootstrap.image.configuration import LABEL, EtcFile, configuration_image
 from bootstrap.image.copying import copy_image
 from bootstrap.image.gpt import read_gpt
 from bootstrap.image.segments import HEAD, unpacked_chunks
-from bootstrap.joining.discovery import ServerUrl
 from bootstrap.joining.node import Joining, installation_for
 from bootstrap.pki.sshkeys import new_ssh_key
 from bootstrap.pki.token import ca_pin
+from bootstrap.protocol.discovery import ServerUrl
 from bootstrap.spec.topology import is_loopback
 
 MIB = 1 << 20

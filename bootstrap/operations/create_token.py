@@ -15,14 +15,16 @@ from typing import Any
 
 from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.constants.objects import CONTROL_PLANE
-from bootstrap.constants.tokens import CLUSTER_INFO_SIGNATURE, LIMITED_GROUP, SERVER_GROUP, TOKENS_NAMESPACE
+from bootstrap.constants.tokens import LIMITED_GROUP, SERVER_GROUP, TOKENS_NAMESPACE
 from bootstrap.engine.patience import TooLate, until
 from bootstrap.errors import BadUse, ClusterupError, Refused
 from bootstrap.inventory.model import Inventory, Role
 from bootstrap.machine.objects import Manifest, is_ready
 from bootstrap.operations.intent import Intent
 from bootstrap.operations.made_server import check_may_join, made_server
-from bootstrap.pki.token import Token, ca_pin, new_token, parse_token, token_secret
+from bootstrap.pki.token import ca_pin, new_token, parse_token, token_secret
+from bootstrap.protocol.discovery import SIGNATURE
+from bootstrap.protocol.token import Token
 from bootstrap.spec.cluster_objects import kept
 from bootstrap.spec.topology import joined_at, servers_of
 from bootstrap.tokens.limited import counted_token_objects, delete_counted_objects
@@ -190,7 +192,7 @@ def wait_until_signed(api: KubeClient, token: Token, say: Callable[[str], None])
         return api.get("ConfigMap", "cluster-info", "kube-public")
 
     def signed() -> bool | None:
-        return True if CLUSTER_INFO_SIGNATURE.format(token.id) in ((description() or {}).get("data") or {}) else None
+        return True if SIGNATURE.format(token.id) in ((description() or {}).get("data") or {}) else None
 
     try:
         if description() is None:

@@ -26,8 +26,8 @@ from bootstrap.phases.deploy.commands import stop_units
 from bootstrap.phases.deploy.services import ensure_units, put_files, would_restart
 from bootstrap.phases.reasons import judged, not_running
 from bootstrap.pki.kubeconfig import to_yaml, token_kubeconfig
-from bootstrap.pki.token import Token
 from bootstrap.pki.x509 import expires, signed_by
+from bootstrap.protocol.token import Token
 from bootstrap.spec.node import Desired
 from bootstrap.spec.node_services import KUBELET
 from bootstrap.tokens.kubelet import give_token, take_tokens_back

@@ -12,7 +12,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from bootstrap.errors import ClusterupError
-from bootstrap.pki.token import Token
+from bootstrap.protocol.token import Token
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM

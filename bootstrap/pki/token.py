@@ -6,37 +6,18 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import json
-import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from bootstrap.constants.tokens import BOOTSTRAPPERS_GROUP, TOKEN_TYPE, TOKENS_NAMESPACE
-from bootstrap.errors import BadUse
-from bootstrap.pki.x509 import public_key_pin
+from bootstrap.failures import in_own_words
+from bootstrap.protocol.certificate import certificates_in, pin_of
+from bootstrap.protocol.token import Token, token_in
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
-FORMAT = re.compile(r"^([a-z0-9]{6})\.([a-z0-9]{16})$")
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A bootstrap token: the `id` is public, the `secret` shows only in `reveal()`."""
-
-    id: str
-    secret: str = field(repr=False)
-
-    def __str__(self) -> str:
-        return f"{self.id}.****************"
-
-    def reveal(self) -> str:
-        """The whole token, as a join command takes it."""
-        return f"{self.id}.{self.secret}"
 
 
 def new_token() -> Token:
@@ -47,20 +28,14 @@ def new_token() -> Token:
 
 def parse_token(text: str) -> Token:
     """The token in `text`. Raises BadUse, without repeating what might be a secret."""
-    found = FORMAT.match(text.strip())
-    if found is None:
-        raise BadUse(
-            "this is no token: six and sixteen lower-case letters or digits with a dot between",
-            tried="read the token",
-            hint="make one with `clusterup token create` and use it as it was printed",
-        )
-    return Token(found[1], found[2])
+    with in_own_words():
+        return token_in(text)
 
 
 def ca_pin(ca_pem: bytes) -> str:
-    """What a joining node knows the cluster's authority by: "sha256:" and the SHA-256 of its public key
-    (SubjectPublicKeyInfo, DER), 64 hexadecimal digits; kubeadm's --discovery-token-ca-cert-hash."""
-    return public_key_pin(ca_pem)
+    """What a joining node knows the cluster's authority (PEM) by; see `pin_of`. Raises ValueError."""
+    (der,) = certificates_in(ca_pem.decode())
+    return pin_of(der)
 
 
 def token_secret(
@@ -112,22 +87,3 @@ def cluster_info(server_url: str, ca_pem: bytes) -> dict[str, Any]:
         "metadata": {"name": "cluster-info", "namespace": "kube-public"},
         "data": {"kubeconfig": json.dumps(kubeconfig, indent=1)},
     }
-
-
-def detached_signature(content: str, token: Token) -> str:
-    """The JSON Web Signature over `content` without its payload, keyed by the token's secret.
-
-    Source: RFC 7515, appendix F; k8s.io/cluster-bootstrap's `jws` package.
-    """
-    header = _base64url(json.dumps({"alg": "HS256", "kid": token.id}, separators=(",", ":")).encode())
-    signed = f"{header}.{_base64url(content.encode())}".encode()
-    return f"{header}..{_base64url(hmac.digest(token.secret.encode(), signed, hashlib.sha256))}"
-
-
-def signature_is_good(content: str, signature: str, token: Token) -> bool:
-    """Whether `signature` is the one that the token's secret gives for `content`."""
-    return hmac.compare_digest(signature.encode(), detached_signature(content, token).encode())
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -129,15 +129,6 @@ def signed_by(cert_pem: bytes, authority_pem: bytes) -> bool:
     return True
 
 
-def public_key_pin(cert_pem: bytes) -> str:
-    """The pin that `kubeadm join --discovery-token-ca-cert-hash` takes: sha256 over the public key (SPKI, DER)."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    key = x509.load_pem_x509_certificate(cert_pem).public_key()
-    return "sha256:" + hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
-
-
 def new_key() -> bytes:
     """A new private key on P-256 (PEM, PKCS #8)."""
     from cryptography.hazmat.primitives.asymmetric import ec

@@ -15,7 +15,8 @@ from typing import Any
 from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.constants.tokens import LIMITED_GROUP, SERVER_GROUP, TOKEN_TYPE, TOKENS_NAMESPACE
 from bootstrap.inventory.model import Role
-from bootstrap.pki.token import Token, new_token, token_secret
+from bootstrap.pki.token import new_token, token_secret
+from bootstrap.protocol.token import Token
 from bootstrap.tokens.limited import approver_objects
 from bootstrap.tokens.listing import NODE
 

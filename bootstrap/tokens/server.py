@@ -15,7 +15,7 @@ from bootstrap.constants.tokens import TOKENS_NAMESPACE
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.machine.objects import Manifest
 from bootstrap.pki.sealed import seal
-from bootstrap.pki.token import Token
+from bootstrap.protocol.token import Token
 from bootstrap.tokens.rbac import delete_secret_for_holder, secret_for_holder
 
 DEFAULT_LIFE = timedelta(minutes=15)

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from bootstrap.clients.kubernetes_kinds import KINDS, path_of
 from bootstrap.constants.objects import JOIN_MANIFEST, JOIN_MANIFEST_NAMESPACE
 from bootstrap.constants.tokens import TOKENS_NAMESPACE
-from bootstrap.joining.discovery import CLUSTER_INFO
+from bootstrap.protocol.discovery import CLUSTER_INFO
 from bootstrap.spec import join_manifest_build as published
 from bootstrap.spec.kubeadm_objects import GET_NODES
 from bootstrap.tokens.server import server_secret_name

@@ -41,6 +41,7 @@ def test_no_room_has_more_modules_than_can_be_seen_at_once() -> None:
         ("constants/wrong.py", "from bootstrap.cli.main import main", "Rooms import those below them alone"),
         ("spec/wrong.py", "from bootstrap.clients.etcd import EtcdClient", "is calculated without looking at one"),
         ("transport/serial/line/wrong.py", "import bootstrap.transport.serial.transport", "A serial line's rooms"),
+        ("protocol/wrong.py", "import yaml", "What a node ships stands on the standard library"),
         ("engine/plan.py", "from bootstrap.engine.saved import read_plan", "No circles"),
         ("somewhere_new.py", "", "Rooms import those below them alone"),
     ],

@@ -16,9 +16,11 @@ from typing import Any
 import pytest
 
 from bootstrap.errors import BadUse, ClusterupError, Refused
-from bootstrap.joining.discovery import CLUSTER_INFO, Discovered, ServerUrl, discover, pins_of, server_url
-from bootstrap.pki.token import Token, ca_pin, cluster_info, detached_signature
+from bootstrap.joining.discovery import Discovered, discover, pins_of, server_url
+from bootstrap.pki.token import ca_pin, cluster_info
 from bootstrap.pki.x509 import KeyPair, Usage, issue, new_authority
+from bootstrap.protocol.discovery import CLUSTER_INFO, ServerUrl
+from bootstrap.protocol.token import Token, detached_signature
 from tests.helpers.daemons import free_ports
 from tests.helpers.tls_server import answering
 
@@ -186,12 +188,12 @@ def test_a_server_that_is_off_can_t_be_reached(cluster: Cluster) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [
-        (200, b"<html>It works</html>", "no API server of a Kubernetes cluster"),
-        (200, b'{"kind": "Pod"}', "no API server of a Kubernetes cluster"),
-        (200, b'["kind"]', "no API server of a Kubernetes cluster"),
+        (200, b"<html>It works</html>", "not an API server of a Kubernetes cluster"),
+        (200, b'{"kind": "Pod"}', "not an API server of a Kubernetes cluster"),
+        (200, b'["kind"]', "not an API server of a Kubernetes cluster"),
         (403, b'{"kind": "Status", "message": "forbidden"}', "tells nobody how to join it"),
         (404, b'{"kind": "Status", "message": "not found"}', "tells nobody how to join it"),
-        (200, b'{"kind": "ConfigMap", "data": {}}', "no API server of a Kubernetes cluster"),
+        (200, b'{"kind": "ConfigMap", "data": {}}', "not an API server of a Kubernetes cluster"),
     ],
 )
 def test_what_is_no_cluster_s_server_is_told_apart(cluster: Cluster, status: int, body: bytes, said: str) -> None:
@@ -204,7 +206,7 @@ def test_a_server_without_tls_is_not_ours(cluster: Cluster) -> None:
     thread = threading.Thread(target=plain.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        with pytest.raises(Refused, match="no API server of a Kubernetes cluster"):
+        with pytest.raises(Refused, match="not an API server of a Kubernetes cluster"):
             discover(ServerUrl("127.0.0.1", plain.server_address[1]), TOKEN, cluster.pins, patience=0)
     finally:
         plain.shutdown()
@@ -235,7 +237,7 @@ def test_no_pin_and_half_a_pin_are_bad_use() -> None:
     with pytest.raises(BadUse, match="nothing says which cluster is meant") as refused:
         pins_of([])
     assert "--ca-cert-hash" in refused.value.hint
-    with pytest.raises(BadUse, match="no pin"):
+    with pytest.raises(BadUse, match="not a pin"):
         pins_of(["sha256:abc"])
     assert pins_of([f" sha256:{'A' * 64}"]) == {f"sha256:{'a' * 64}"}
 
@@ -274,7 +276,7 @@ def test_an_answer_of_another_shape_is_refused_and_not_repeated_whole(
 
 
 def test_an_answer_that_is_nested_too_deep_is_refused(cluster: Cluster) -> None:
-    with cluster.serves(lambda _: (200, b"[" * 200_000)) as server, pytest.raises(Refused, match="no API server"):
+    with cluster.serves(lambda _: (200, b"[" * 200_000)) as server, pytest.raises(Refused, match="not an API server"):
         discover(server, TOKEN, cluster.pins, patience=0)
 
 

@@ -15,8 +15,9 @@ from typing import Any
 
 import bootstrap
 from bootstrap.constants.tokens import BOOTSTRAPPERS_GROUP
-from bootstrap.pki.token import Token, cluster_info, detached_signature
+from bootstrap.pki.token import cluster_info
 from bootstrap.pki.x509 import KeyPair, Usage, issue
+from bootstrap.protocol.token import Token, detached_signature
 from tests.helpers.daemons import daemon, free_ports, wait_for
 from tests.integration.kube.servers import ApiServer
 

@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bootstrap.pki.token import Token, new_token, token_secret
+from bootstrap.pki.token import new_token, token_secret
+from bootstrap.protocol.token import Token
 from tests.helpers.daemons import wait_for
 from tests.integration.kube.folders import serving, sign
 from tests.integration.kube.servers import ApiServer

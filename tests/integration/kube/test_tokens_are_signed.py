@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from bootstrap.inventory.load import load_inventory
-from bootstrap.joining.discovery import ServerUrl, discover
+from bootstrap.joining.discovery import discover
 from bootstrap.operations import create_token as tokens
 from bootstrap.pki.token import parse_token
+from bootstrap.protocol.discovery import ServerUrl
 from bootstrap.spec.cluster_objects import cluster_objects
 from tests.helpers.daemons import wait_for
 from tests.integration.kube.operator import Types, typing

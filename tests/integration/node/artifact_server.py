@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import bootstrap
-from bootstrap.joining.discovery import CLUSTER_INFO
-from bootstrap.pki.token import Token, cluster_info, detached_signature
+from bootstrap.pki.token import cluster_info
 from bootstrap.pki.x509 import KeyPair, Usage, issue, new_authority
+from bootstrap.protocol.discovery import CLUSTER_INFO
+from bootstrap.protocol.token import Token, detached_signature
 from bootstrap.spec.artifacts import QUESTION
 from tests.helpers.daemons import daemon, free_ports, wait_for
 from tests.helpers.tls_server import answering

@@ -21,10 +21,12 @@ from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.clients.kubernetes_errors import KubeError
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.joining import discovery
-from bootstrap.joining.discovery import Discovered, ServerUrl
+from bootstrap.joining.discovery import Discovered
 from bootstrap.joining.server_bundle import made_for as made_for_asked_from_here
-from bootstrap.pki.token import Token, ca_pin
+from bootstrap.pki.token import ca_pin
 from bootstrap.pki.x509 import Usage, issue, new_authority
+from bootstrap.protocol.discovery import ServerUrl
+from bootstrap.protocol.token import Token
 from tests.helpers.slow_server import Answer, answering_in_pieces, dribbling_a_handshake
 
 sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
@@ -163,7 +165,7 @@ def test_a_description_that_is_too_large_is_none_of_a_cluster(tmp_path: Path, na
     with answering_in_pieces(SERVING, LARGE[name], tmp_path) as port:
         with pytest.raises(Trouble, match="is no API server of a Kubernetes cluster"):
             trust.discover(trust.Server("127.0.0.1", port), token, frozenset(), 0.0)
-        with pytest.raises(Refused, match="is no API server of a Kubernetes cluster"):
+        with pytest.raises(Refused, match="is not an API server of a Kubernetes cluster"):
             discovery.discover(ServerUrl("127.0.0.1", port), TOKEN, frozenset())
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.joining.discovery import CLUSTER_INFO
-from bootstrap.pki.token import Token, new_token
+from bootstrap.pki.token import new_token
+from bootstrap.protocol.discovery import CLUSTER_INFO
+from bootstrap.protocol.token import Token
 from bootstrap.spec.artifacts import QUESTION
 from tests.helpers.daemons import wait_for
 from tests.integration.node.artifact_server import TOKEN, ArtifactServer, Cluster, serving, sha256

@@ -10,6 +10,7 @@ import pytest
 
 from bootstrap.pki.sshkeys import fingerprint, kept_ssh_key
 from bootstrap.pki.store import kept_leaf, kept_pki
+from bootstrap.pki.token import ca_pin
 from bootstrap.pki.vault import Vault
 from bootstrap.pki.x509 import (
     KeyPair,
@@ -19,7 +20,6 @@ from bootstrap.pki.x509 import (
     hosts_of,
     issue,
     new_authority,
-    public_key_pin,
     signed_by,
 )
 
@@ -55,7 +55,7 @@ def test_the_pin_is_the_one_that_kubeadm_s_manual_computes_with_openssl() -> Non
         ["openssl", "pkey", "-pubin", "-outform", "der"], input=public, capture_output=True, check=True
     ).stdout
     digest = openssl("dgst", "-sha256", "-r", stdin=der).split()[0]
-    assert public_key_pin(authority.cert_pem) == f"sha256:{digest}"
+    assert ca_pin(authority.cert_pem) == f"sha256:{digest}"
 
 
 def test_a_certificate_of_another_authority_is_told_apart() -> None:

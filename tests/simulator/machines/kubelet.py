@@ -17,8 +17,8 @@ from bootstrap.constants.objects import APPROVER_USER
 from bootstrap.constants.paths import BOOTSTRAP_CONF, KUBELET_CERTIFICATE, KUBELET_CONF, KUBELET_REGISTRATION
 from bootstrap.constants.tokens import TOKENS_NAMESPACE
 from bootstrap.phases.kubelet import told_at
-from bootstrap.pki.token import Token, detached_signature
 from bootstrap.pki.x509 import KeyPair, Usage, issue
+from bootstrap.protocol.token import Token, detached_signature
 from bootstrap.tokens.rbac import SERVERS, SERVERS_KEY
 
 sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))

@@ -16,12 +16,13 @@ from bootstrap.constants.objects import JOIN_MANIFEST, JOIN_MANIFEST_KEY
 from bootstrap.errors import Refused
 from bootstrap.facts.model import ClusterFacts, InterfaceFacts
 from bootstrap.inventory.model import Interface, Ssh
-from bootstrap.joining.discovery import Discovered, ServerUrl
+from bootstrap.joining.discovery import Discovered
 from bootstrap.joining.node import Joining, JoiningMachine, installation_for, joining_of, keep_identity, note_joining
 from bootstrap.joining.preflight import machine_problems
 from bootstrap.operations.intent import Intent
 from bootstrap.phases.preflight import preflight
-from bootstrap.pki.token import Token
+from bootstrap.protocol.discovery import ServerUrl
+from bootstrap.protocol.token import Token
 from bootstrap.spec.join_manifest import parse_description
 from bootstrap.state.cluster import ClusterState, state_folder
 from bootstrap.state.handover import parse_handover

@@ -31,7 +31,7 @@ from bootstrap.joining.server import (
 )
 from bootstrap.joining.server_preflight import check_same_bundle, quorum_problems, stale_problems
 from bootstrap.operations.intent import Intent, intent_of
-from bootstrap.pki.token import Token
+from bootstrap.protocol.token import Token
 from bootstrap.state.cluster import LIVE, ClusterState, state_folder
 from bootstrap.state.handover import parse_handover
 from bootstrap.state.joiner import JoinerState, require_operator, state_for_joining

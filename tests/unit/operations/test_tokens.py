@@ -12,7 +12,8 @@ from bootstrap.constants.tokens import LIMITED_GROUP, SERVER_GROUP
 from bootstrap.errors import BadUse
 from bootstrap.inventory.model import Role
 from bootstrap.operations.create_token import Made, id_of, join_url, wish_of
-from bootstrap.pki.token import Token, token_secret
+from bootstrap.pki.token import token_secret
+from bootstrap.protocol.token import Token
 from bootstrap.tokens.listing import KnownToken, known_token
 from bootstrap.tokens.rbac import add_server
 from bootstrap.tokens.ttl import lifetime_of, ttl_in_words

@@ -17,8 +17,8 @@ from bootstrap.inventory.model import Role
 from bootstrap.operations.intent import Intent
 from bootstrap.phases import kubelet as steps
 from bootstrap.phases.kubelet import join
-from bootstrap.pki.token import Token
 from bootstrap.pki.x509 import Usage, issue
+from bootstrap.protocol.token import Token
 from bootstrap.spec.node_services import KUBELET
 from bootstrap.transport.base import Command, Result
 from tests.helpers.local_transport import LocalTransport

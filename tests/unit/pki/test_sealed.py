@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bootstrap.errors import ClusterupError
 from bootstrap.pki import sealed
 from bootstrap.pki.sealed import seal, unseal
-from bootstrap.pki.token import Token
+from bootstrap.protocol.token import Token
 
 TOKEN = Token("abcdef", "0123456789abcdef")
 

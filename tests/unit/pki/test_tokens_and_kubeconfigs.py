@@ -14,17 +14,9 @@ import yaml
 
 from bootstrap.errors import BadUse
 from bootstrap.pki.kubeconfig import client_kubeconfig, merge_kubeconfig, write_kubeconfig
-from bootstrap.pki.token import (
-    Token,
-    ca_pin,
-    cluster_info,
-    detached_signature,
-    new_token,
-    parse_token,
-    signature_is_good,
-    token_secret,
-)
-from bootstrap.pki.x509 import KeyPair, new_authority, public_key_pin
+from bootstrap.pki.token import cluster_info, new_token, parse_token, token_secret
+from bootstrap.pki.x509 import KeyPair
+from bootstrap.protocol.token import Token, detached_signature, signature_is_good
 
 TOKEN = Token("abcdef", "0123456789abcdef")
 
@@ -41,11 +33,6 @@ def test_what_is_no_token_is_refused_without_being_repeated(text: str) -> None:
         parse_token(text)
     assert "clusterup token create" in str(refused.value)
     assert not text or text not in str(refused.value)
-
-
-def test_the_pin_of_an_authority_is_that_of_its_public_key() -> None:
-    authority = new_authority("kubernetes").cert_pem
-    assert ca_pin(authority) == public_key_pin(authority)
 
 
 def test_a_token_s_secret_shows_only_when_asked_for() -> None:

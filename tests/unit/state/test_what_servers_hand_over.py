@@ -16,10 +16,11 @@ from bootstrap.constants.objects import GIVEN_ANNOTATION
 from bootstrap.errors import ClusterupError
 from bootstrap.holder import holder_in_words
 from bootstrap.joining import server_bundle as made_secret
-from bootstrap.joining.discovery import Discovered, ServerUrl
+from bootstrap.joining.discovery import Discovered
 from bootstrap.joining.server_bundle import made_for
 from bootstrap.phases.node_metadata import Given, given_to
-from bootstrap.pki.token import Token
+from bootstrap.protocol.discovery import ServerUrl
+from bootstrap.protocol.token import Token
 from bootstrap.spec.join_manifest import parse_description
 from bootstrap.state.handover import parse_handover
 from bootstrap.tokens.server_bundle import KEY

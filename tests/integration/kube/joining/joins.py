@@ -22,8 +22,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 import bootstrap
-from bootstrap.pki.token import Token, ca_pin, new_token, token_secret
+from bootstrap.pki.token import ca_pin, new_token, token_secret
 from bootstrap.pki.x509 import Usage, issue
+from bootstrap.protocol.token import Token
 from bootstrap.spec.cluster_objects import base_objects
 from bootstrap.tokens.rbac import token_objects
 from tests.helpers.daemons import wait_for

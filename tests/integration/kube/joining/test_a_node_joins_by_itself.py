@@ -19,8 +19,9 @@ import pytest
 import bootstrap
 from bootstrap.clients.kubernetes import KubeClient, Request
 from bootstrap.clients.kubernetes_errors import KubeForbidden
-from bootstrap.pki.token import Token, cluster_info, detached_signature, new_token, token_secret
+from bootstrap.pki.token import cluster_info, new_token, token_secret
 from bootstrap.pki.x509 import KeyPair, Usage, issue, new_authority
+from bootstrap.protocol.token import Token, detached_signature
 from bootstrap.tokens.limited import counted_token_objects
 from bootstrap.tokens.listing import NODE as NODE_OF
 from tests.helpers.daemons import free_ports, wait_for

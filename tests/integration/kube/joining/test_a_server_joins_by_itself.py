@@ -25,8 +25,9 @@ from bootstrap.inventory.model import Ssh
 from bootstrap.joining.discovery import discover, server_url
 from bootstrap.joining.node import JoiningMachine as Asked
 from bootstrap.joining.server_bundle import MadeFor, check_same_server, made_for
-from bootstrap.pki.token import Token, parse_token, token_secret
+from bootstrap.pki.token import parse_token, token_secret
 from bootstrap.pki.x509 import Usage, issue
+from bootstrap.protocol.token import Token
 from bootstrap.spec.join_manifest_build import access_objects
 from bootstrap.tokens.rbac import token_objects
 from bootstrap.tokens.server_bundle import delete_made_objects, made_server_objects

@@ -24,15 +24,17 @@ from bootstrap.constants.tokens import BOOTSTRAPPERS_GROUP, LIMITED_GROUP
 from bootstrap.errors import Refused
 from bootstrap.image.bundle import Bundle
 from bootstrap.inventory.model import Ssh
-from bootstrap.joining.discovery import Discovered, ServerUrl, discover
+from bootstrap.joining.discovery import Discovered, discover
 from bootstrap.joining.node import Joining, JoiningMachine, described_agent, joining_of, token_client
 from bootstrap.joining.plan import _refusals_told
 from bootstrap.joining.preflight import token_problems
 from bootstrap.operations.intent import Intent
 from bootstrap.phases.credentials import cluster_credentials
 from bootstrap.pki.kubeconfig import client_kubeconfig, token_kubeconfig, write_kubeconfig
-from bootstrap.pki.token import Token, ca_pin, new_token, token_secret
+from bootstrap.pki.token import ca_pin, new_token, token_secret
 from bootstrap.pki.x509 import Usage, issue
+from bootstrap.protocol.discovery import ServerUrl
+from bootstrap.protocol.token import Token
 from bootstrap.spec.cluster_objects import base_objects
 from bootstrap.spec.join_manifest_build import access_objects, agent_objects
 from bootstrap.spec.kubeadm_objects import kubeadm_objects

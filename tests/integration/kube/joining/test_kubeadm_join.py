@@ -17,8 +17,9 @@ from bootstrap.constants.tokens import BOOTSTRAPPERS_GROUP, LIMITED_GROUP
 from bootstrap.machine.objects import Manifest
 from bootstrap.phases.control_plane import says_the_same
 from bootstrap.pki.kubeconfig import client_kubeconfig, write_kubeconfig
-from bootstrap.pki.token import Token, new_token, token_secret
-from bootstrap.pki.x509 import Usage, issue, new_authority, public_key_pin, signed_by
+from bootstrap.pki.token import ca_pin, new_token, token_secret
+from bootstrap.pki.x509 import Usage, issue, new_authority, signed_by
+from bootstrap.protocol.token import Token
 from bootstrap.spec.cluster_objects import cluster_objects
 from bootstrap.spec.node_services import kubelet_config
 from bootstrap.spec.topology import dns_of
@@ -73,7 +74,7 @@ class Cluster:
 
     def arguments(self, token: Token, pin: str | None = None) -> list[str]:
         """What stands in a join line."""
-        pin = pin or public_key_pin(self.server.pki.ca.cert_pem)
+        pin = pin or ca_pin(self.server.pki.ca.cert_pem)
         return [self.endpoint, f"--token={token.reveal()}", f"--discovery-token-ca-cert-hash={pin}"]
 
 
@@ -125,7 +126,7 @@ def test_its_preflight_reads_the_cluster_s_settings_with_the_token_alone(cluster
 def test_a_pin_of_another_authority_ends_it_before_it_shows_more_than_the_token(
     cluster: Cluster, stranger: Stranger
 ) -> None:
-    pin = public_key_pin(new_authority("kubernetes").cert_pem)
+    pin = ca_pin(new_authority("kubernetes").cert_pem)
     done = stranger.preflight(*cluster.arguments(cluster.token(), pin))
     assert done.returncode != 0
     assert "pin" in done.stderr

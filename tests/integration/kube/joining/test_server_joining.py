@@ -16,12 +16,14 @@ from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.engine.lock import Patience
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.inventory.model import Ssh
-from bootstrap.joining.discovery import Discovered, ServerUrl, discover
+from bootstrap.joining.discovery import Discovered, discover
 from bootstrap.joining.node import JoiningMachine, token_client
 from bootstrap.joining.server import Prospect, claim, keep, opened_with, prospect_of, state_to_look_with, used_here
 from bootstrap.operations.reading import intent_of_file
 from bootstrap.pki.sealed import seal
-from bootstrap.pki.token import Token, ca_pin, new_token, parse_token
+from bootstrap.pki.token import ca_pin, new_token, parse_token
+from bootstrap.protocol.discovery import ServerUrl
+from bootstrap.protocol.token import Token
 from bootstrap.spec.cluster_objects import cluster_objects
 from bootstrap.state.credentials import OperatorKeys, operator_keys
 from bootstrap.state.handover import handover_file

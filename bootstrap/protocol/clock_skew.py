@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from bootstrap.errors import Refused
+from bootstrap.protocol.certificate import validity_of
+from bootstrap.protocol.failure import Failure, Kind
 
 # The control plane dates a kubelet's certificate back by that much: a node that is further behind takes it for one of
 # the future. Source: https://github.com/kubernetes/kubernetes/blob/v1.20.2/pkg/controller/certificates/signer/ca_provider.go
@@ -31,12 +32,13 @@ def date_of(header: str | None) -> datetime | None:
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
-def check_clocks(server: str, clocks: Clocks, *, step: str) -> None:
-    """Raise Refused where the clocks are too far apart for the certificates that they judge: by how much, and which of
-    the two is wrong, as far as the server's certificate tells."""
+def check_clocks(server: str, clocks: Clocks) -> None:
+    """Raise Failure where the clocks are too far apart for the certificates that they judge: by how much, and which of
+    the two is wrong, as far as the server's certificate tells. Raises ValueError for a certificate that can't be
+    read."""
     if abs(clocks.there - clocks.here) <= APART:
         return
-    begins, ends = _validity(clocks.certificate)
+    begins, ends = validity_of(clocks.certificate)
     here, there = (begins <= clock <= ends for clock in (clocks.here, clocks.there))
     ahead = "ahead of" if clocks.there > clocks.here else "behind"
     if here == there:
@@ -46,21 +48,16 @@ def check_clocks(server: str, clocks: Clocks, *, step: str) -> None:
             "; by the server's certificate it is " + ("the server's" if here else "this machine's") + " that is wrong"
         )
         hint = "set the server's clock" if here else "set this machine's clock"
-    raise Refused(
+    raise Failure(
         f"the server's clock is {_long(abs(clocks.there - clocks.here))} {ahead} this machine's{wrong}",
-        step=step,
+        kind=Kind.REFUSED,
         tried=f"compare this machine's clock with that of {server}",
         got=f"there {_shown(clocks.there)}, here {_shown(clocks.here)}; the server's certificate is valid from "
         f"{_shown(begins)} to {_shown(ends)}",
         hint=f"{hint}: no certificate would be valid when it should be",
+        # Time comes over the network, a while after a machine has started.
+        passing=True,
     )
-
-
-def _validity(certificate: bytes) -> tuple[datetime, datetime]:
-    from cryptography import x509
-
-    found = x509.load_der_x509_certificate(certificate)
-    return found.not_valid_before_utc, found.not_valid_after_utc
 
 
 def _shown(time: datetime) -> str:
