@@ -92,7 +92,7 @@ def down(
             raise ErrorGroup(prepared.problems)
         if not yes and not plan.empty:
             _confirm(told, confirm)
-        ran = None if plan.empty else work.carry_out(prepared)
+        ran = work.carry_out(prepared)
         said = [*work.forget(ran), *_end_lines(told, ran, world, again)]
         if said:
             typer.echo("\n".join(said), err=output is Output.JSON)
@@ -184,7 +184,7 @@ def _exit_code(ran: Finished | None, world: ClusterFacts) -> int:
     from bootstrap.errors import ClusterupError, PartlyDone
 
     if ran is not None and ran.interrupted:
-        return ran.exit_code
+        return ran.code_of_actions
     failed = ran is not None and not ran.complete
     if failed and ran is not None and not ran.report.of(State.DONE):
         return ClusterupError.exit_code

@@ -119,8 +119,8 @@ def finish(session: Session, ran: Finished, how: How) -> None:
     """Say how it ended. Raises typer.Exit where not all of it was done, LockLost."""
     show_end(session, ran, how)
     session.raise_if_lost(ran)
-    if ran.exit_code:
-        raise typer.Exit(ran.exit_code)
+    if ran.code_of_actions:
+        raise typer.Exit(ran.code_of_actions)
 
 
 def was_interrupted(end: typer.Exit) -> bool:

@@ -106,6 +106,7 @@ def join(
     from bootstrap.joining.node import described_agent, joining_of
     from bootstrap.joining.server import opened_with, prospect_of, used_here
     from bootstrap.joining.server_bundle import joins_by_itself, made_for
+    from bootstrap.joining.server_preflight import check_same_bundle
     from bootstrap.transport.target import place_of
 
     try:
@@ -138,6 +139,7 @@ def join(
         raise used
     cluster = discover(url, shown, pins)
     if (found := opened_with(cluster, shown)) is not None:
+        check_same_bundle(found.handover, local)
         prospect = prospect_of(shown.id, found, machine, inventory)
         join_server(cluster, prospect, local, how, agreed, patience)
         return
@@ -166,9 +168,9 @@ def _join(joining: Joining, how: How, agreed: Agreed, patience: Patience) -> Non
         if agreed.dry_run:
             say("nothing was done: this was a dry run")
             return
-        if not prepared.plan.empty:
-            if not agreed.yes and erases(prepared.plan):
-                confirm_erasing()
-            finish(work.session, work.carry_out(prepared), how)
+        if not agreed.yes and erases(prepared.plan):
+            confirm_erasing()
+        if (ran := work.carry_out(prepared)) is not None:
+            finish(work.session, ran, how)
     if how.output is Output.TEXT:
         typer.echo(f"{joining.node.name} is a Ready node of the cluster {joining.description.cluster}")

@@ -15,14 +15,6 @@ from bootstrap.outside import on_one_line
 if TYPE_CHECKING:
     from bootstrap.engine.lock import Patience
 
-
-if TYPE_CHECKING:
-    from bootstrap.engine.lock import Patience
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from bootstrap.engine.lock import Patience
-
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 

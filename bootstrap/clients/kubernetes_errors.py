@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from bootstrap.errors import ClusterupError
-
-if TYPE_CHECKING:
-    pass
 
 
 class KubeError(ClusterupError):

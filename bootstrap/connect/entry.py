@@ -28,11 +28,12 @@ def over_ssh(inventory: Inventory, state: ClusterState, ask: Ask | None, vouch: 
     return Entry(lambda _: opener(inventory, state, ask, vouch), lambda _: opener(inventory, state, None, vouch))
 
 
-def over_consoles(inventory: Inventory, state: ClusterState, ask: Ask | None) -> Entry:
+def over_consoles(everybody: Inventory, staying: Inventory, state: ClusterState, ask: Ask | None) -> Entry:
     """Over SSH, and over the consoles of those that have one: a node without a network gets it there when it is looked
-    at, and what it last wrote there is said when it is lost later."""
+    at, and what it last wrote there is said when it is lost later. Those that stay are read along while something is
+    done; `everybody` has those that leave, too."""
     return Entry(
-        lambda say: with_consoles(inventory, state, say)(opener(inventory, state, ask)),
-        lambda say: with_last_words(inventory, state, say)(opener(inventory, state, None)),
-        lambda doing: watched_consoles(inventory, doing),
+        lambda say: with_consoles(everybody, state, say)(opener(everybody, state, ask)),
+        lambda say: with_last_words(everybody, state, say)(opener(everybody, state, None)),
+        lambda doing: watched_consoles(staying, doing),
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+# The role of a server in Kubernetes' words: a label of its Node, and the key of the taint that keeps pods away from it.
+# Source: https://kubernetes.io/docs/reference/labels-annotations-taints/#node-role-kubernetes-io-control-plane-taint
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
-"""The label of servers, and the key of their taint."""
 GIVEN_ANNOTATION = "clusterup.io/given"
 # Since when a Node is leaving (ISO 8601).
 LEAVING_ANNOTATION = "clusterup.dev/leaving"
@@ -19,3 +20,7 @@ JOIN_MANIFEST, JOIN_MANIFEST_NAMESPACE, JOIN_MANIFEST_KEY = "clusterup-agent", "
 KUBELET_SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
 RBAC_GROUP = "rbac.authorization.k8s.io"
 APPROVER_USER = "clusterup:approver"
+# Who parts of the control plane are to the API server.
+# Source: https://kubernetes.io/docs/reference/access-authn-authz/rbac/#core-component-roles
+CONTROLLER_MANAGER_USER = "system:kube-controller-manager"
+SCHEDULER_USER = "system:kube-scheduler"

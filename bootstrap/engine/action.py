@@ -83,5 +83,5 @@ class Action(Generic[Facts]):
 
     @property
     def name(self) -> str:
-        """The id without the node, as a list of one node's actions names it."""
-        return self.id.removeprefix(f"{self.node}/") if self.node is not None else self.id
+        """The id without the node, or without "cluster": as a list of one node's actions names it."""
+        return self.id.removeprefix(f"{self.node or 'cluster'}/")

@@ -76,10 +76,6 @@ class Role(StrEnum):
     AGENT = "agent"
 
 
-# The role of a server in Kubernetes' words: a label of its Node, and the key of the taint that keeps pods away from it.
-# Source: https://kubernetes.io/docs/reference/labels-annotations-taints/#node-role-kubernetes-io-control-plane-taint
-
-
 class Cluster(Strict):
     """What is true of the cluster as a whole."""
 

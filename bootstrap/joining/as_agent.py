@@ -37,8 +37,10 @@ class AgentJoin:
 
         return self.session.looked(seen, lambda world: prepare_join(joining, world, connections, wipe=wipe))
 
-    def carry_out(self, prepared: Prepared) -> Finished:
-        """Do what was prepared."""
+    def carry_out(self, prepared: Prepared) -> Finished | None:
+        """Do what was prepared; None where there was nothing to do."""
+        if prepared.plan.empty:
+            return None
         self.joining.state.keep_made()
         return self.session.carry_out(prepared.plan)
 

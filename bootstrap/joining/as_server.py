@@ -141,7 +141,7 @@ def take_back(join: ServerJoin, applying: Applying, world: ClusterFacts) -> tupl
 @contextmanager
 def _at_work(join: ServerJoin, program: Program, intent: Intent, hold: Guard | None) -> Iterator[Applying]:
     everybody, state = intent.everybody, intent.state
-    entry = over_consoles(everybody, state, program.ask)
+    entry = over_consoles(everybody, intent.inventory, state, program.ask)
     session = Session(program, everybody, state, entry, doing=join.doing, again=join.again, hold=hold)
     with session.at_work():
         yield Applying(intent, session)

@@ -45,8 +45,8 @@ def discover(
     patience: float = SIGNED_SECONDS,
     seconds: float = ANSWER_SECONDS,
 ) -> Discovered:
-    """The cluster behind `server`, which is the one that was meant. Raises Refused or ClusterupError that says what is
-    not so; the other arguments are as there."""
+    """The cluster behind `server`, which is the one that was meant; arguments are as for the protocol's `discover`.
+    Raises Refused or ClusterupError that says what is not so."""
     with in_own_words(STEP):
         authority = discovery.discover(
             server, token, pins, reads=_kubeconfig, clock=clock, patience=patience, seconds=seconds

@@ -35,6 +35,7 @@ from bootstrap.joining.node import PATIENCE_SECONDS, STEP, JoiningMachine, token
 from bootstrap.paths import expanded, state_dir
 from bootstrap.pki.sealed import unseal
 from bootstrap.pki.store import read_if_there, write_private
+from bootstrap.protocol.certificate import certificates_in
 from bootstrap.protocol.token import Token
 from bootstrap.state.cluster import LIVE, SSH_KEY, ClusterState, state_folder
 from bootstrap.state.credentials import OperatorKeys
@@ -83,7 +84,8 @@ def opened_with(cluster: Discovered, token: Token) -> HandedOver | None:
         return None
     content = unseal(_value(secret), token)
     found = HandedOver(str(cluster.server), parse_handover(content, node=str(cluster.server)), _digest(content))
-    if found.handover.parts[AUTHORITY].strip() not in cluster.ca_pem:
+    theirs = certificates_in(found.handover.parts[AUTHORITY].decode())
+    if not set(theirs) <= set(certificates_in(cluster.ca_pem.decode())):
         raise Refused(
             "the keys that the token opens are those of another cluster",
             step=STEP,

@@ -25,7 +25,7 @@ from bootstrap.image.gpt import read_gpt
 from bootstrap.image.segments import HEAD, unpacked_chunks
 from bootstrap.joining.node import Joining, installation_for
 from bootstrap.pki.sshkeys import new_ssh_key
-from bootstrap.pki.token import ca_pin
+from bootstrap.protocol.certificate import certificates_in, pin_of
 from bootstrap.protocol.discovery import ServerUrl
 from bootstrap.spec.topology import is_loopback
 
@@ -118,7 +118,7 @@ def _installed_etc(joining: Joining) -> list[EtcFile]:
     settings = {
         "servers": [str(server) for server in _servers(joining)],
         "token": joining.token.reveal(),
-        "pins": [ca_pin(joining.cluster.ca_pem)],
+        "pins": [pin_of(der) for der in certificates_in(joining.cluster.ca_pem.decode())],
         "name": joining.node.name,
         "address": str(joining.node.address),
     }

@@ -83,5 +83,5 @@ def applying(
 
 def _session(intent: Intent, program: Program, doing: str, again: str, hold: Guard | None) -> Session:
     everybody = intent.everybody
-    entry = over_consoles(everybody, intent.state, program.ask)
+    entry = over_consoles(everybody, intent.inventory, intent.state, program.ask)
     return Session(program, everybody, intent.state, entry, doing=doing, again=again, hold=hold)

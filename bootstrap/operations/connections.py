@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from bootstrap.connect.ssh import Ask, OpenNode, opener
+from bootstrap.connect.ssh import Ask, opener
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import Observer
 from bootstrap.engine.logged import LoggedTransport
 from bootstrap.inventory.model import Inventory
 from bootstrap.operations.intent import Intent
-from bootstrap.state.cluster import ClusterState
+
+KEPT_OPEN = 100
+"""Ways into so many nodes stay open from the look to the last action; of more, each costs more than it saves."""
+
+
+def kept_open(inventory: Inventory, needed: Sequence[str]) -> list[str]:
+    """The nodes whose ways stay open after a look: all where they are few, else those that are `needed` again. None of
+    them leads over a console: a root shell would stay open there while a person is asked."""
+    names = needed if len(inventory.nodes) > KEPT_OPEN else [node.name for node in inventory.nodes]
+    consoles = {node.name for node in inventory.nodes if node.console.only}
+    return [name for name in names if name not in consoles]
 
 
 @contextmanager
-def connections_of(
-    intent: Intent, observe: Observer, ask: Ask | None = None, through: Callable[[OpenNode], OpenNode] = lambda way: way
-) -> Iterator[Connections]:
-    """The ways into the nodes. `ask` is asked about host keys that nothing is known of; without it they are refused.
-    `through` makes something else of what opens a node over SSH."""
-    with connections_to(intent.everybody, intent.state, observe, ask, through) as connections:
-        yield connections
-
-
-@contextmanager
-def connections_to(
-    inventory: Inventory,
-    state: ClusterState,
-    observe: Observer,
-    ask: Ask | None = None,
-    through: Callable[[OpenNode], OpenNode] = lambda way: way,
-) -> Iterator[Connections]:
-    """As `connections_of`, for an inventory of which nothing more than its nodes is needed."""
-    open_node = through(opener(inventory, state, ask))
+def connections_of(intent: Intent, observe: Observer, ask: Ask | None = None) -> Iterator[Connections]:
+    """The ways into the nodes over SSH. `ask` is asked about host keys that nothing is known of; without it they are
+    refused."""
+    open_node = opener(intent.everybody, intent.state, ask)
     connections = Connections(lambda name: LoggedTransport(open_node(name), observe))
     try:
         yield connections

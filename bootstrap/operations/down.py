@@ -41,8 +41,10 @@ class TakingApart:
         prepared = session.looked if told.only or not told.has_keys else session.prepared
         return prepared(seen, planned)
 
-    def carry_out(self, prepared: Prepared) -> Finished:
-        """Do what was prepared."""
+    def carry_out(self, prepared: Prepared) -> Finished | None:
+        """Do what was prepared; None where there was nothing to do."""
+        if prepared.plan.empty:
+            return None
         if not self.told.only:
             self.told.state.note_ending()
         # etcd goes with the rest: neither its end nor its silence may keep anything from being done.

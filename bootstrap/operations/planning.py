@@ -19,6 +19,7 @@ from bootstrap.facts.model import ClusterFacts
 from bootstrap.facts.node import read_node
 from bootstrap.image.bundle import Bundle, verify_bundle
 from bootstrap.image.configuration import EtcFile
+from bootstrap.operations.connections import kept_open
 from bootstrap.operations.intent import Intent
 from bootstrap.phases.control_plane import control_plane_actions, object_actions
 from bootstrap.phases.deploy.deploy import deploy_actions
@@ -41,9 +42,6 @@ from bootstrap.phases.scheduling import before_labels, for_now, taking_pods_agai
 from bootstrap.spec.os_config import node_etc
 from bootstrap.state.cluster import INSTALLED
 
-# Ways into nodes that stay open from the look to the last action.
-KEPT_OPEN = 100
-
 
 def look(intent: Intent, connections: Connections, *, parallel: int, observe: Observer) -> ClusterFacts:
     """Read the facts of every node at once, then those of etcd and of the API. Nodes that can't be reached are in the
@@ -60,9 +58,8 @@ def look(intent: Intent, connections: Connections, *, parallel: int, observe: Ob
             connections,
             parallel=parallel,
             observe=observe,
-            # More is asked of servers than their facts: what etcd and the API servers say. What is planned uses the
-            # same ways; those into a thousand nodes, of which few are needed again, cost more than they save.
-            keep=[*intent.servers, *leaving] if len(names) > KEPT_OPEN else None,
+            # More is asked of servers than their facts: what etcd and the API servers say.
+            keep=kept_open(intent.everybody, [*intent.servers, *leaving]),
         )
     nodes = {name: found.values[name] for name in names if name in found.values}
     with asking(2, "cluster") as pool:

@@ -19,7 +19,7 @@ Shows = Callable[[Inventory], AbstractContextManager[Observer]]
 class Program:
     """How an operation is told of, and what it may ask.
 
-    `command` is what the journal and others say is at work. `shows` is opened twice an operation: while it looks, and
+    `command` is what the journal and others say is at work. `shows` is opened while an operation looks, and again
     while it acts; `say` is told what stands in no event. `ask` is asked about host keys that nothing is known of;
     without it they are refused. `stops` lasts while something is done, and may cancel it: the command line hears Ctrl-C
     there. At most `parallel` nodes are looked at, and as many actions done, at the same time.

@@ -1,4 +1,4 @@
-"""A run of apply, written down: the journal gets its beginning, what happens, and its end, however it ends."""
+"""A run of an operation, written down: the journal gets its beginning, what happens, and its end, however it ends."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ Each operation looks, plans and acts through it, and whoever asked for the opera
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,9 @@ from bootstrap.phases.prepared import Prepared
 from bootstrap.state.cluster import ClusterState
 from bootstrap.transport.base import Transport
 
+IDLE_SECONDS = 60.0
+"""How long a way into a node may go unused between looking and acting."""
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -45,7 +49,13 @@ class Finished:
 
     @property
     def exit_code(self) -> int:
-        """0 done, 1 failed, 3 partly done, 130 interrupted. Nodes that were not reached are not counted."""
+        """As that of `clusterup apply`: 0 done, 1 failed, 3 partly done, also where nodes were not reached, 130
+        interrupted."""
+        return self.code_of_actions or (PartlyDone.exit_code if self.unreachable else 0)
+
+    @property
+    def code_of_actions(self) -> int:
+        """The same of what was begun, whatever was not reached."""
         if self.interrupted:
             return Interrupted.exit_code
         if not self.report.of(State.FAILED):
@@ -82,6 +92,7 @@ class Session:
         self._entry = entry
         self._open = entry.looks(self._says)
         self._told: Observer = nobody
+        self._looked = time.monotonic()
         self._until_the_end = ExitStack()
         self._recording: Recording | None = None
 
@@ -109,6 +120,9 @@ class Session:
         """Do it, written down in the journal, and say what came of it; `cancellation` is the session's where none is
         given. Raises nothing for an action that fails, nor for a lock that is lost: see `raise_if_lost`."""
         away, cancellation = unreachable or {}, cancellation or self.cancellation
+        if time.monotonic() - self._looked > IDLE_SECONDS:
+            # A person took their time: a way that died meanwhile need not know it.
+            self.connections.close_all()
         # Nobody watches from here on: what opens a node asks no more.
         self._open = self._entry.acts(self._says)
         recording = self._record(plan, away)
@@ -124,6 +138,8 @@ class Session:
                 parallel=self.program.parallel,
                 cancellation=cancellation,
             )
+            # Here Ctrl-C still ends nothing but the run.
+            self.connections.close_all()
         ran = Finished(report, away, cancellation.interrupted.is_set())
         recording.exit_code = recording.exit_code or ran.exit_code
         return ran
@@ -148,6 +164,7 @@ class Session:
                 yield
             finally:
                 self._told = nobody
+                self._looked = time.monotonic()
 
     def _observe(self, event: Event) -> None:
         self._told(event)

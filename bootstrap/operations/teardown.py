@@ -24,6 +24,7 @@ from bootstrap.errors import ClusterupError, Refused
 from bootstrap.facts.model import ClusterFacts, NodeFacts, Seen, Unreachable
 from bootstrap.facts.node import Wanted, read_node
 from bootstrap.inventory.model import Inventory, Node, Role
+from bootstrap.operations.connections import kept_open
 from bootstrap.phases.kubeconfig import admin_kubeconfig
 from bootstrap.phases.prepared import Prepared
 from bootstrap.phases.reset.leftovers import knows
@@ -81,7 +82,8 @@ def survey(down: Teardown, connections: Connections, *, parallel: int, observe: 
         return facts, read_system_disk(way) if wanted else None
 
     names = [node.name for node in down.nodes]
-    found = gather(names, read, connections, parallel=parallel, observe=observe)
+    keep = kept_open(down.inventory, ())
+    found = gather(names, read, connections, parallel=parallel, observe=observe, keep=keep)
     seen: dict[str, Seen] = {name: facts for name, (facts, _) in found.values.items()}
     seen |= {name: Unreachable(error) for name, error in found.errors.items() if not down.state.was_wiped(name)}
     disks = {name: disk for name, (_, disk) in found.values.items() if disk is not None}

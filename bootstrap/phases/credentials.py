@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bootstrap.constants.objects import APPROVER_USER
+from bootstrap.constants.objects import APPROVER_USER, CONTROLLER_MANAGER_USER, SCHEDULER_USER
 from bootstrap.inventory.model import Inventory
 from bootstrap.pki.store import ClusterPki, kept_leaf
 from bootstrap.pki.x509 import KeyPair, Usage
 from bootstrap.spec.credentials import ClusterCredentials, ServerCredentials
 from bootstrap.spec.topology import Shape, api_server_names, servers_of
 from bootstrap.state.cluster import ClusterState
-
-CONTROLLER_MANAGER_USER = "system:kube-controller-manager"
-SCHEDULER_USER = "system:kube-scheduler"
 
 
 def cluster_credentials(state: ClusterState, pki: ClusterPki) -> ClusterCredentials:

@@ -168,7 +168,7 @@ def _asked(server: ServerUrl, context: ssl.SSLContext, seconds: float) -> Answer
 
 
 def _description(server: ServerUrl, answer: Answer) -> dict[str, str]:
-    """The data of cluster-info. Raises Refused for what is no such thing."""
+    """The data of cluster-info. Raises Failure for what is something else."""
     try:
         found = parsed_json(answer.body)
         kind = found["kind"]
@@ -255,7 +255,12 @@ def _authorities(server: ServerUrl, told: str, reads: Reads) -> list[bytes]:
 
 def _asked_again(server: ServerUrl, authority: str, seconds: float) -> Answer:
     try:
-        return _asked(server, ssl.create_default_context(cadata=authority), seconds)
+        context = ssl.create_default_context(cadata=authority)
+    except ssl.SSLError as error:
+        # It has the pinned key where a certificate has its key, and is not one.
+        raise _not_ours(server, f"its description can't be understood: {error.reason}") from None
+    try:
+        return _asked(server, context, seconds)
     except ssl.SSLCertVerificationError as error:
         raise _not_verified(server, error) from None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from bootstrap.constants.objects import CONTROLLER_MANAGER_USER, SCHEDULER_USER
 from bootstrap.constants.paths import (
     APPROVER_JSON,
     CONTROLLER_MANAGER_CONF,
@@ -80,9 +81,9 @@ def server_files(shape: Shape, pki: ClusterPki, own: ServerCredentials) -> Serve
             NodeFile(f"{KUBERNETES_PKI}/ca.key", pki.ca.key_pem, 0o600),
             front_proxy_ca,
             service_account_key,
-            kubeconfig(CONTROLLER_MANAGER_CONF, "system:kube-controller-manager", own.controller_manager),
+            kubeconfig(CONTROLLER_MANAGER_CONF, CONTROLLER_MANAGER_USER, own.controller_manager),
         ),
-        scheduler=(ca, kubeconfig(SCHEDULER_CONF, "system:kube-scheduler", own.scheduler)),
+        scheduler=(ca, kubeconfig(SCHEDULER_CONF, SCHEDULER_USER, own.scheduler)),
         approver=(ca, _approver_settings(), *_pair(f"{KUBERNETES_PKI}/{APPROVER_FILE}", own.approver)),
     )
 

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 KEPT_OUTPUT = 8 * 1024 * 1024
 """Bytes of each output that are kept, the newest ones."""

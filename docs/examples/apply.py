@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bootstrap.engine.events import ActionDone, ActionFailed, Event, FactsRead
 from bootstrap.engine.lock import Patience
-from bootstrap.errors import ClusterupError
+from bootstrap.errors import ClusterupError, ErrorGroup, PartlyDone
 from bootstrap.operations.apply import applying
 from bootstrap.operations.program import Program, observing
 from bootstrap.operations.reading import intent_of_file
@@ -40,14 +40,16 @@ def main(inventory: Path) -> int:
         again=f"run it again: example {inventory}",
     ) as work:
         prepared = work.prepared()
-        for problem in [*prepared.world.unreachable.values(), *prepared.problems]:
-            print(problem, file=sys.stderr)
-        if prepared.problems or not prepared.world.anything_found:
-            return 1
+        for error in prepared.world.unreachable.values():
+            print(error, file=sys.stderr)
+        if prepared.problems:
+            raise ErrorGroup(prepared.problems)
+        if not prepared.world.anything_found:
+            return ClusterupError.exit_code
         print(f"erased: {', '.join(sorted(erases(prepared.plan))) or 'no disk'}; {len(prepared.plan.items)} actions")
         ran = work.carry_out(prepared)
         if ran is None:
-            return 0
+            return PartlyDone.exit_code if prepared.world.unreachable else 0
         work.session.raise_if_lost(ran)
         return ran.exit_code
 

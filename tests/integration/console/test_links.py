@@ -141,8 +141,8 @@ def test_a_device_that_may_not_be_opened_names_the_group() -> None:
 OPEN_AS_NOBODY = """\
 import os, sys, serial
 from bootstrap.errors import ClusterupError
-from bootstrap.transport.serial.target import ConsoleTarget
-from bootstrap.transport.serial.device import open_device
+from bootstrap.inventory.serial_target import ConsoleTarget
+from bootstrap.transport.serial.line.device import open_device
 os.setgroups([])
 os.setresgid(65534, 65534, 65534)
 os.setresuid(65534, 65534, 65534)

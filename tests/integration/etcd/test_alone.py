@@ -233,7 +233,7 @@ def test_over_ssh_the_lock_has_a_connection_of_its_own(
     intent = intent_over(sshd, tmp_path)
     quorum = Quorum(tmp_path, intent.keys.pki.etcd, intent.keys.etcd)
     place = quorum.place("s1")
-    monkeypatch.setattr(ways, "CLIENT_PORT", place.client_port)
+    monkeypatch.setattr(ways, "ETCD_CLIENT_PORT", place.client_port)
     with quorum.member(place, {}, "new"), quorum.client(place) as client:
         wait_for(client.healthy, "the member's health")
         with locked(intent, "apply lab.yaml", Patience(FOREVER)) as only:

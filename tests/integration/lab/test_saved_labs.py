@@ -20,7 +20,7 @@ from bootstrap.lab.machines.machine import machine_folder, machine_running, star
 from bootstrap.lab.machines.process import recorded
 from bootstrap.lab.machines.qemu import LAB_FOLDER
 from bootstrap.lab.networks.network import network_running
-from bootstrap.lab.saves import restore
+from bootstrap.lab.saves import restore, save
 from bootstrap.lab.saves.restore import put_back
 from bootstrap.lab.saves.save import lab_save, put_aside
 from bootstrap.lab.saves.saved import SAVED_FILE, Saved, all_saved, find_saved, forget_saved, saves_dir, too_many
@@ -318,6 +318,9 @@ def test_told_to_end_a_save_ends_as_by_ctrl_c_and_the_machines_go_on_however_oft
 ) -> None:
     lab = bench.up(replace(bench.spec, qemu_options=()))
     sets_going = memory.resume
+    clocks: list[list[str]] = []
+    # Nobody answers on these machines, which would be waited for.
+    monkeypatch.setattr(save, "set_clocks", lambda _lab, _operator, running, _say: clocks.append(sorted(running)))
 
     def told(lab: Lab, node: str) -> Path:
         assert memory.run_state(lab, node) in memory.STILL
@@ -342,6 +345,7 @@ def test_told_to_end_a_save_ends_as_by_ctrl_c_and_the_machines_go_on_however_oft
     with pytest.raises(KeyboardInterrupt):
         lab_save("bench", "ready", say=bench.said.append)
     assert f"{NODE}: goes on; it stood still" in bench.said
+    assert clocks == [sorted(machine.name for machine in lab.machines)] * 2
 
 
 def test_a_lab_that_is_not_there_is_said_before_anything_is_asked(bench: Bench) -> None:
