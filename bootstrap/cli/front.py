@@ -17,7 +17,7 @@ from bootstrap.cli.options import How, Output, PlanOutput
 from bootstrap.cli.typed import typed
 from bootstrap.engine.cancellation import Cancellation
 from bootstrap.engine.events import Observer, nobody
-from bootstrap.errors import ErrorGroup, Interrupted, Refused
+from bootstrap.errors import ErrorGroup, Refused
 from bootstrap.inventory.model import Inventory
 from bootstrap.operations.program import Program
 from bootstrap.operations.reading import notes_of
@@ -109,23 +109,14 @@ def nobody_to_ask(what: str, step: str, hint: str = "read the plan, then run it 
     )
 
 
-def show_end(session: Session, ran: Finished, how: How) -> None:
-    """How a run ended: what failed, how each node stands, and how to go on."""
+def finish(session: Session, ran: Finished, how: How) -> None:
+    """Say how a run ended: what failed, how each node stands, and how to go on. Raises typer.Exit where not all of it
+    was done, LockLost."""
     lines = report_lines(ran.report, ran.unreachable, session.again)
     typer.echo("\n".join(lines), err=how.output is Output.JSON)
-
-
-def finish(session: Session, ran: Finished, how: How) -> None:
-    """Say how it ended. Raises typer.Exit where not all of it was done, LockLost."""
-    show_end(session, ran, how)
     session.raise_if_lost(ran)
     if ran.code_of_actions:
         raise typer.Exit(ran.code_of_actions)
-
-
-def was_interrupted(end: typer.Exit) -> bool:
-    """Whether a run ended because a person stopped it."""
-    return end.exit_code == Interrupted.exit_code
 
 
 def merge_into_own(intent: Intent) -> None:

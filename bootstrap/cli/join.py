@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bootstrap.cli.options import (
+    Agreed,
     BundleOption,
     How,
     InterfaceOption,
@@ -23,7 +24,6 @@ from bootstrap.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from bootstrap.cli.join_server import Agreed
     from bootstrap.engine.lock import Patience
     from bootstrap.joining.node import Joining
 
@@ -98,7 +98,6 @@ def join(
     A server's token is used up by its first use and opens the cluster's keys: this machine is an operator's afterwards.
     The inventory is written here with the server in it, and what was interrupted goes on with `clusterup apply`.
     """
-    from bootstrap.cli.join_server import Agreed, join_server
     from bootstrap.errors import BadUse
     from bootstrap.image.bundle import find_bundle
     from bootstrap.joining.arguments import given_token, machine_of
@@ -139,6 +138,8 @@ def join(
         raise used
     cluster = discover(url, shown, pins)
     if (found := opened_with(cluster, shown)) is not None:
+        from bootstrap.cli.join_server import join_server
+
         check_same_bundle(found.handover, local)
         prospect = prospect_of(shown.id, found, machine, inventory)
         join_server(cluster, prospect, local, how, agreed, patience)

@@ -1,12 +1,11 @@
 """clusterup join with a server's token: look, say what speaks against it, use the token up, apply.
 
-Imported when a machine joins: it is not quick.
+Imported when a server joins: it is not quick.
 """
 
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
@@ -20,9 +19,8 @@ from bootstrap.cli.front import (
     show_plan,
     stop_for_problems,
     tell,
-    was_interrupted,
 )
-from bootstrap.cli.options import How, Output
+from bootstrap.cli.options import Agreed, How, Output
 from bootstrap.image.bundle import Bundle
 from bootstrap.joining.as_server import ServerJoin, applying_server, claiming_server, looking_at_server, take_back
 from bootstrap.joining.server import Prospect
@@ -33,16 +31,6 @@ if TYPE_CHECKING:
     from bootstrap.joining.discovery import Discovered
     from bootstrap.operations.apply import Applying
     from bootstrap.phases.prepared import Prepared
-
-
-@dataclass(frozen=True)
-class Agreed:
-    """What a person said beforehand: whether the disk may be erased though it holds data (`wipe`) and without a
-    question (`yes`), and whether anything may be done at all."""
-
-    wipe: bool
-    yes: bool
-    dry_run: bool
 
 
 def join_server(
@@ -108,8 +96,8 @@ def _carry_out(join: ServerJoin, work: Applying, prepared: Prepared, how: How) -
         return
     try:
         finish(work.session, ran, how)
-    except typer.Exit as end:
-        if was_interrupted(end):
+    except typer.Exit:
+        if ran.interrupted:
             say(f"or to take it back: {join.back}")
         else:
             errors, said = take_back(join, work, prepared.world)

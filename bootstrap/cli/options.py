@@ -124,3 +124,13 @@ KubeconfigOption = Annotated[
     Path | None,
     typer.Option("--kubeconfig", help="Where to write the kubeconfig. Default: NAME.kubeconfig beside the inventory."),
 ]
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """What a person said beforehand: whether the disk may be erased though it holds data (`wipe`) and without a
+    question (`yes`), and whether anything may be done at all."""
+
+    wipe: bool
+    yes: bool
+    dry_run: bool

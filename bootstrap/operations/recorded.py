@@ -24,14 +24,14 @@ from bootstrap.engine.events import (
 )
 from bootstrap.engine.journal import Journal, new_run_id
 from bootstrap.engine.plan import Plan, plan_as_data
-from bootstrap.errors import ClusterupError, Interrupted, PartlyDone
+from bootstrap.errors import ClusterupError, Interrupted
 
 
 class Recording:
     """What is written down of a run: each event that it is given, and at its end `exit_code`."""
 
     def __init__(self, path: Path) -> None:
-        self.exit_code: int | None = None
+        self.exit_code = 0
         self.run = new_run_id()
         self.journal = Journal(path, self.run)
         self._began = time.monotonic()
@@ -62,8 +62,8 @@ def recorded(
 ) -> Iterator[Recording]:
     """Open the journal at `path` for a run that does `plan`; yields who writes down what happens.
 
-    The way out of the block is how the run ended: the `exit_code` of what was raised; or else that of the recording, or
-    "partly done" where nodes were `unreachable`. A run that is killed has no end. A journal that can't be
+    The way out of the block is how the run ended: the `exit_code` of what was raised, or else that of the recording. A
+    run that is killed has no end. A journal that can't be
     written keeps nothing from being done: `say` is told of it.
     """
     recording = Recording(path)
@@ -74,7 +74,7 @@ def recorded(
         recording.end(_exit_code(error))
         raise
     else:
-        recording.end(recording.exit_code or (PartlyDone.exit_code if unreachable else 0))
+        recording.end(recording.exit_code)
     finally:
         journal = recording.journal
         journal.close()

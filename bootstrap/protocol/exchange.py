@@ -29,7 +29,7 @@ class TooSlow(TimeoutError):
     """The other end said nothing for too long, or its answer was not whole in time."""
 
 
-class TooLarge(http.client.HTTPException):
+class TooLarge(http.client.HTTPException, ValueError):
     """The other end sends more than was asked for."""
 
 
@@ -73,12 +73,12 @@ def bounded(context: ssl.SSLContext) -> ssl.SSLContext:
 
 
 def read_whole(pieces: Iterable[bytes], largest: int) -> bytes:
-    """All of them. Raises ValueError as soon as they are more than `largest` bytes."""
+    """All of them. Raises TooLarge as soon as they are more than `largest` bytes."""
     found, size = [], 0
     for piece in pieces:
         size += len(piece)
         if size > largest:
-            raise ValueError(f"more than {largest} bytes came")
+            raise TooLarge(f"more than {largest} bytes came")
         found.append(piece)
     return b"".join(found)
 
@@ -145,15 +145,10 @@ def unpacked(packed: bytes, largest: int) -> bytes:
 def _whole(answer: http.client.HTTPResponse, largest: int) -> bytes:
     if (answer.length or 0) > largest:
         raise TooLarge(f"{answer.length} bytes are announced, and {largest} are the most")
-    pieces, size = [], 0
-    while piece := answer.read(PIECE):
-        size += len(piece)
-        if size > largest:
-            raise TooLarge(f"more than {largest} bytes came")
-        pieces.append(piece)
+    content = read_whole(iter(lambda: answer.read(PIECE), b""), largest)
     if answer.length:
         raise http.client.IncompleteRead(b"", answer.length)
-    return b"".join(pieces)
+    return content
 
 
 class _Socket(ssl.SSLSocket):

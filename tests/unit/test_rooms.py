@@ -35,6 +35,11 @@ def test_no_room_has_more_modules_than_can_be_seen_at_once() -> None:
     assert {name: count for name, count in rooms.items() if count > MOST_MODULES and name != "bootstrap/node"} == {}
 
 
+def test_the_house_keeps_to_its_contracts() -> None:
+    kept = lint(ROOT)
+    assert kept.returncode == 0, kept.stdout
+
+
 @pytest.mark.parametrize(
     ("place", "line", "broken"),
     [
@@ -49,7 +54,6 @@ def test_no_room_has_more_modules_than_can_be_seen_at_once() -> None:
 def test_an_import_that_leads_up_or_in_a_circle_is_refused(tmp_path: Path, place: str, line: str, broken: str) -> None:
     shutil.copytree(ROOT / "bootstrap", tmp_path / "bootstrap")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    assert lint(tmp_path).returncode == 0
     file = tmp_path / "bootstrap" / place
     file.write_text(f"{file.read_text() if file.exists() else ''}\n{line}\n")
     refused = lint(tmp_path)
