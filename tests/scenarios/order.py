@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
+from statistics import median
 from typing import TypeVar
 
 from tests.scenarios.record import Record, is_vague
@@ -17,7 +18,8 @@ COMMITS = 15
 # A scenario that no record knows is expected to take so many seconds.
 UNKNOWN = 15 * 60
 FOLDER = "tests/e2e"
-# The marker of scenarios that are never left out, and of the one that makes what others begin with.
+# The marker of scenarios that are left out only where a machine has not the time for them, and of the one that makes
+# what others begin with.
 EVERY_TIME = "every_time"
 MAKES_LABS = "makes_labs"
 
@@ -92,6 +94,27 @@ def ordered(scenarios: Iterable[Scenario], record: Record, submission: Submissio
     for key in sorted(classes):
         order += _by_room(classes[key], submission.turn, order[-1].room if order else "")
     return order
+
+
+def ordered_by_age(scenarios: Iterable[Scenario], record: Record, submission: Submission) -> list[Scenario]:
+    """For a machine that has not the time for those of every time: all scenarios take turns, those that passed longest
+    ago first, and of these the ones that should run every time."""
+    classes: dict[tuple[float, bool], list[tuple[float, Scenario]]] = defaultdict(list)
+    for scenario in scenarios:
+        found = age(scenario.name, record, submission)
+        ago = float("inf") if found is None else found
+        classes[-ago, not scenario.every_time].append((ago, scenario))
+    order: list[Scenario] = []
+    for key in sorted(classes):
+        order += _by_room(classes[key], submission.turn, order[-1].room if order else "")
+    return order
+
+
+def pace(before: Mapping[str, int], now: Mapping[str, int]) -> float:
+    """How many times as long as before scenarios take now: the median of those that are known of both. Never below 1:
+    what was quick once says little of the others."""
+    found = [now[name] / before[name] for name in now if before.get(name)]
+    return max(1.0, median(found)) if found else 1.0
 
 
 def fits(took: int | None, now: float, until: float) -> bool:

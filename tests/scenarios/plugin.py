@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter, defaultdict
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,10 +29,12 @@ from tests.scenarios.order import (
     fits,
     name_of,
     ordered,
+    ordered_by_age,
+    pace,
     seconds_taken,
 )
 from tests.scenarios.record import CHANGED, Record, Seen, add, merged, take_back_failure
-from tests.scenarios.verdict import FAILED, PASSED, TOO_LITTLE, counted, missing, table, words
+from tests.scenarios.verdict import FAILED, LEFT_OUT, PASSED, TOO_LITTLE, counted, missing, table, words
 
 UNTIL = "CLUSTERUP_TEST_UNTIL"
 # What a report says of itself (user_properties): how many seconds went by for what other scenarios find made, or for
@@ -68,6 +70,7 @@ class Scenarios:
         self.to_blame: set[str] = set()
         self.record, self.ours, self.seen = Record(), Record(), Record()
         self.submission = Submission("")
+        self.took: dict[str, int] = {}
         self.complaints: list[str] = []
 
     # What there is, and in which order
@@ -101,7 +104,10 @@ class Scenarios:
         for name, found in modules.items():
             marked = (any(item.get_closest_marker(mark) for item in found) for mark in (EVERY_TIME, MAKES_LABS))
             self.scenarios[name] = Scenario(found[0].path.relative_to(self.root).as_posix(), *marked)
-        order = ordered((self.scenarios[name] for name in modules), self.record, self.submission)
+        self.took = self._took_before(seconds_taken(committed.record))
+        chosen = [self.scenarios[name] for name in modules]
+        take_turns = ordered_by_age if self._is_too_slow_for(chosen) else ordered
+        order = take_turns(chosen, self.record, self.submission)
         items[:] = [*others, *(item for each in order for item in modules[each.name])]
 
     @pytest.hookimpl
@@ -165,15 +171,34 @@ class Scenarios:
     def _begin(self, name: str) -> None:
         """Begin a scenario, or leave it out where it would not be over in time: it would not be later either."""
         self.begun[name] = now()
-        # Another machine may be faster.
-        took = {**seconds_taken(self.record), **seconds_taken(merged(self.ours, self.seen))}.get(name)
+        took = self._expected(name)
         if self.until is not None and not fits(took, self.begun[name], self.until):
             left = max(0, round(self.until - self.begun[name]))
             needs = f"{UNKNOWN} s, as no time is recorded," if took is None else f"{took} s"
-            self.outcomes[name] = f"left out for time: it needs {needs} and {left} s were left"
+            self.outcomes[name] = f"{LEFT_OUT}: it needs {needs} and {left} s were left"
         elif self.until is not None:
             # It has failed until it is over: a run may be killed because of it.
             self._remember(Record(failed={name: self._failing(name)}))
+
+    def _took_before(self, elsewhere: Mapping[str, int]) -> dict[str, int]:
+        """How long scenarios took on this machine; where that is not known, how long they should take, by what they
+        took elsewhere."""
+        here = seconds_taken(self.ours)
+        slower = pace(elsewhere, here)
+        return {**{name: round(took * slower) for name, took in elsewhere.items()}, **here}
+
+    def _expected(self, name: str) -> int | None:
+        """How long it would take now: the machine may have become slower meanwhile."""
+        took = self.took.get(name)
+        failed = {each: seen.seconds for each, seen in self.seen.failed.items()}
+        return None if took is None else round(took * pace(self.took, {**failed, **seconds_taken(self.seen)}))
+
+    def _is_too_slow_for(self, scenarios: Iterable[Scenario]) -> bool:
+        """Whether those of every time alone would need more than there is."""
+        if self.until is None:
+            return False
+        every = [self._expected(scenario.name) for scenario in scenarios if scenario.every_time]
+        return sum(UNKNOWN if took is None else took for took in every) > self.until - now()
 
     def _end(self, name: str) -> None:
         """Remember what came of a scenario whose last test is over."""
