@@ -16,7 +16,7 @@ from bootstrap.phases.reasons import judged, not_running
 from bootstrap.phases.rolling import spare_api_server
 from bootstrap.spec.node import Desired
 
-READY_SECONDS = 600.0
+READY_SECONDS = 1800.0
 
 
 def control_plane_actions(

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import io
 import tarfile
+import time
 from collections.abc import Iterable, Sequence
 
 from bootstrap.engine.action import Context
 from bootstrap.errors import ClusterupError
-from bootstrap.machine.units import NodeFile, Runs
+from bootstrap.machine.units import Runs
 from bootstrap.phases.deploy import commands
+from bootstrap.protocol.files import NodeFile
 
-START_SECONDS = 600.0
+# A machine that is slow, or emulated, takes its time for each start; one that has failed by then will fail again.
+START_SECONDS = 1800.0
+FAILING_SECONDS = 600.0
+
+
+class UnitDown(ClusterupError):
+    """A unit does not run with its newest settings. `has_failed` is whether it has failed since it was started."""
+
+    has_failed = False
 
 
 def ensure_units(context: Context, node: str, units: Sequence[Runs], *, seconds: float = START_SECONDS) -> None:
@@ -20,7 +30,16 @@ def ensure_units(context: Context, node: str, units: Sequence[Runs], *, seconds:
     Raises ClusterupError with the end of the journal of a unit that does not come up.
     """
     begin_units(context, node, units)
-    context.wait_until(lambda: units_run(context, node, units), what=_names(units), timeout=seconds, every=2.0)
+    began = time.monotonic()
+
+    def run() -> bool:
+        try:
+            return units_run(context, node, units)
+        except UnitDown as error:
+            error.final = error.has_failed and time.monotonic() - began > FAILING_SECONDS
+            raise
+
+    context.wait_until(run, what=_names(units), timeout=seconds, every=2.0)
 
 
 def begin_units(context: Context, node: str, units: Sequence[Runs]) -> None:
@@ -35,18 +54,20 @@ def would_restart(context: Context, node: str, unit: Runs) -> bool:
 
 
 def units_run(context: Context, node: str, units: Sequence[Runs]) -> bool:
-    """True when all run with their newest settings. Raises ClusterupError that says which does not, and why."""
+    """True when all run with their newest settings. Raises UnitDown that says which does not, and why."""
     said = context.on(node).check(commands.unit_states(), stdin=commands.units_input(units)).text
     if not said:
         return True
     first, *journal = said.splitlines()
     _, name, state = first.split()
-    raise ClusterupError(
+    down = UnitDown(
         f"{name} is {state}",
         node=node,
         got=" | ".join(line[-300:] for line in journal) or state,
         hint=f"look at `journalctl -u {name}` on {node}, then run the command again: it goes on from here",
     )
+    down.has_failed = bool(journal)
+    raise down
 
 
 def put_files(context: Context, node: str, files: Iterable[NodeFile]) -> None:

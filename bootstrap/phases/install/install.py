@@ -29,7 +29,7 @@ from bootstrap.phases.install.console import Send, estimate, send_missing, wait_
 from bootstrap.phases.install.progress import DiskProgress, written
 from bootstrap.pki.identity import NodeIdentity
 
-BOOT_SECONDS = 900.0
+BOOT_SECONDS = 1800.0
 PinHostKey = Callable[[str, str], None]
 
 
