@@ -14,7 +14,7 @@ from typing import Any
 
 from bootstrap.clients.kubernetes_errors import KubeConflict
 from bootstrap.clients.tunnel import ASKED_SECONDS, ApiServers, any_api
-from bootstrap.constants.objects import CONTROL_PLANE, GIVEN_ANNOTATION, LEAVING_ANNOTATION
+from bootstrap.constants.objects import CONTROL_PLANE, GIVEN_ANNOTATION, LEAVING_ANNOTATION, OLD_GIVEN_ANNOTATION
 from bootstrap.engine.action import Action, Context
 from bootstrap.facts.model import ClusterFacts
 from bootstrap.inventory.model import SERVER_TAINT, Node, Role
@@ -100,13 +100,14 @@ def node_patch(node: Node, found: Mapping[str, Any]) -> dict[str, Any]:
     others = {
         each: taint for each, taint in taints_on(found).items() if each not in taints and each not in given.taints
     }
+    old = {OLD_GIVEN_ANNOTATION: None} if OLD_GIVEN_ANNOTATION in _annotations(found) else {}
     # It may have pods again.
     left, schedulable = ({LEAVING_ANNOTATION: None}, {"unschedulable": None}) if leaving_since(found) else ({}, {})
     return {
         "metadata": {
             "resourceVersion": found["metadata"]["resourceVersion"],
             "labels": {**gone, **labels},
-            "annotations": {**given_by(node), **left},
+            "annotations": {**given_by(node), **left, **old},
         },
         "spec": {"taints": [*others.values(), *(_taint(each, value) for each, value in taints.items())], **schedulable},
     }
@@ -133,24 +134,30 @@ def differences(node: Node, found: Mapping[str, Any]) -> list[str]:
         said.append("says that it leaves, and the inventory has it")
     if not said and given != Given(tuple(sorted(labels)), tuple(sorted(taints))):
         said.append("does not say which of its labels and taints came from the inventory")
+    if not said and OLD_GIVEN_ANNOTATION in _annotations(found):
+        said.append(f"says what came from the inventory in an older annotation ({OLD_GIVEN_ANNOTATION})")
     return said
 
 
 def leaving_since(found: Mapping[str, Any]) -> str | None:
     """Since when the Node is leaving, where it is."""
-    since = (found.get("metadata", {}).get("annotations") or {}).get(LEAVING_ANNOTATION)
+    since = _annotations(found).get(LEAVING_ANNOTATION)
     return str(since) if since else None
 
 
 def given_to(found: Mapping[str, Any]) -> Given:
     """What the Node's annotation says; nothing where it has none, or one that can't be understood."""
-    annotations = found.get("metadata", {}).get("annotations") or {}
+    annotations = _annotations(found)
     try:
-        note = parsed_json(annotations.get(GIVEN_ANNOTATION) or "{}")
+        note = parsed_json(annotations.get(GIVEN_ANNOTATION) or annotations.get(OLD_GIVEN_ANNOTATION) or "{}")
         taints = tuple((str(key), str(effect)) for key, effect in note.get("taints", ()))
         return Given(tuple(str(key) for key in note.get("labels", ())), taints)
     except (ValueError, TypeError, AttributeError):
         return Given()
+
+
+def _annotations(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    return found.get("metadata", {}).get("annotations") or {}
 
 
 def _reason(node: Node, world: ClusterFacts) -> str | None:

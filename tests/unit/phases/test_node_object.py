@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bootstrap.constants.objects import CONTROL_PLANE, GIVEN_ANNOTATION
+from bootstrap.constants.objects import CONTROL_PLANE, GIVEN_ANNOTATION, OLD_GIVEN_ANNOTATION
 from bootstrap.inventory.model import Node
 from bootstrap.phases.node_metadata import differences, given_to, labels_of, node_patch
 
@@ -111,6 +111,20 @@ def test_a_note_that_makes_no_sense_counts_as_none_and_is_written_anew(note: str
     before["metadata"]["annotations"] = {GIVEN_ANNOTATION: note}
     assert differences(node, before) == ["does not say which of its labels and taints came from the inventory"]
     assert given_to(mended(node, before)).labels == ("disk",)
+
+
+def test_what_an_older_version_wrote_counts_and_is_replaced() -> None:
+    node = agent({"disk": "ssd"})
+    before = found({"disk": "ssd", "gone": "x"})
+    before["metadata"]["annotations"] = {OLD_GIVEN_ANNOTATION: json.dumps({"labels": ["disk", "gone"], "taints": []})}
+    assert differences(node, before) == ["has the label gone, which the inventory has no more"]
+    after = mended(node, before)
+    assert after["metadata"]["labels"] == {"kubernetes.io/os": "linux", "disk": "ssd"}
+    assert set(after["metadata"]["annotations"]) == {GIVEN_ANNOTATION}
+    both = {OLD_GIVEN_ANNOTATION: "x", **after["metadata"]["annotations"]}
+    after["metadata"]["annotations"] = both
+    assert differences(node, after) == ["says what came from the inventory in an older annotation (clusterup.io/given)"]
+    assert set(mended(node, after)["metadata"]["annotations"]) == {GIVEN_ANNOTATION}
 
 
 def test_a_server_is_labelled_as_one() -> None:
