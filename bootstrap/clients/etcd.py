@@ -18,6 +18,8 @@ from typing import Any
 from bootstrap.clients.etcd_messages import message_classes
 from bootstrap.errors import ClusterupError
 from bootstrap.pki.x509 import KeyPair
+from bootstrap.protocol.learner import Member
+from bootstrap.protocol.lease_lock import KeyValue, Lease
 
 # gRPC takes a proxy out of the environment, even for what a tunnel brings to loopback: members are no one's but ours.
 CHANNEL_OPTIONS = (("grpc.enable_http_proxy", 0),)
@@ -40,17 +42,6 @@ class LearnerNotReady(EtcdError):
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """A member; `name` is empty until it has started once."""
-
-    id: int
-    name: str
-    peer_urls: tuple[str, ...]
-    client_urls: tuple[str, ...]
-    learner: bool
-
-
-@dataclass(frozen=True, slots=True)
 class MemberStatus:
     """What a member says of itself: raft indexes are counts of entries, `db_size` is bytes, `leader` a member's id
     (0 while there is none)."""
@@ -63,22 +54,6 @@ class MemberStatus:
     db_size: int
     learner: bool
     errors: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """What keys can be bound to: etcd removes them when nobody has kept it alive for `seconds` (as etcd granted)."""
-
-    id: int
-    seconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class KeyValue:
-    """A key that is there: its value, and the id of the lease that it is bound to (0 for none)."""
-
-    value: bytes
-    lease: int
 
 
 class EtcdClient:

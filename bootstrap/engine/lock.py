@@ -13,22 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bootstrap.errors import Interrupted, Refused
-from bootstrap.holder import Holder, holder_in_words
 from bootstrap.paths import private_folder
+from bootstrap.protocol.holder import Holder, holder_in_words
+from bootstrap.protocol.lease_lock import Busy
 
 LOOK_EVERY_SECONDS = 1.0
 FOREVER = math.inf
-
-
-@dataclass(frozen=True, slots=True)
-class Busy:
-    """Somebody else holds the lock: who, and what ends it without them ("" where the kernel does)."""
-
-    holder: str
-    until: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.holder}; {self.until}" if self.until else self.holder
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import bootstrap
-from bootstrap.image.cache import LEFT_BY_TOOLS, cached, content_key
+from bootstrap.image.agent import agent_archive
+from bootstrap.image.cache import cached, content_key
 from bootstrap.image.gpt import GptPartition, copy_partition, read_gpt
 from bootstrap.image.trees import MIRROR_FORMAT, Log, debian_mirror, ensure_tree, run_in
 from bootstrap.paths import cache_dir, templates_dir
 
 SUITE = "trixie"
+AGENT = "mkosi.extra/usr/lib/clusterup/node.pyz"
 TOOLS = (
     "apt",
     "bubblewrap",
@@ -45,7 +47,7 @@ TOOLS = (
 # of date, and makes it anew (systemd-update-done.service(8)).
 LIVE_COMMAND_LINE = (
     "console=tty0 console=ttyS0,115200 oops=panic panic=10 net.ifnames=1 loglevel=5 systemd.firstboot=off "
-    "systemd.gpt_auto=no systemd.condition_needs_update=no ro clusterup.live "
+    "systemd.gpt_auto=no systemd.default_device_timeout_sec=300 systemd.condition_needs_update=no ro clusterup.live "
     "clusterup.configuration=9e2b6f0c-5d0f-4d0b-9f39-6b2f3c1d7a02"
 )
 LIVE_RECIPE = """\
@@ -94,7 +96,7 @@ def build_os(log: Log) -> OsImages:
     Raises ClusterupError with the last lines of the tool that failed.
     """
     definitions = templates_dir() / "image"
-    agent = Path(bootstrap.__file__).parent / "node"
+    agent = agent_archive()
     key = content_key(
         {
             "agent": agent,
@@ -136,15 +138,11 @@ def _load(folder: Path) -> OsImages:
     )
 
 
-def _prepare(work: Path, definitions: Path, agent: Path) -> None:
+def _prepare(work: Path, definitions: Path, agent: bytes) -> None:
     """Fill the work folder: a copy of the definitions with the node's agent and the list of APT sources."""
     project = work / "project"
     shutil.copytree(definitions, project)
-    shutil.copytree(
-        agent,
-        project / "mkosi.extra/usr/lib/clusterup/node",
-        ignore=shutil.ignore_patterns(*LEFT_BY_TOOLS),
-    )
+    (project / AGENT).write_bytes(agent)
     sources = project / "mkosi.sandbox/etc/apt/sources.list.d/mkosi.sources"
     sources.parent.mkdir(parents=True)
     sources.write_text(apt_sources(debian_mirror(), security_mirror()))

@@ -13,14 +13,15 @@ from bootstrap.constants.objects import JOIN_MANIFEST, JOIN_MANIFEST_KEY, JOIN_M
 from bootstrap.constants.paths import KUBELET_REGISTRATION
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.facts.stretches import stretches
+from bootstrap.failures import in_own_words
 from bootstrap.image.bundle import Bundle
 from bootstrap.image.configuration import EtcFile
 from bootstrap.inventory.model import Cluster, Interface, Inventory, Node, Role, Ssh, Taint
 from bootstrap.inventory.words import problems_in_words
 from bootstrap.joining.discovery import Discovered
 from bootstrap.phases.install.install import Installation
+from bootstrap.protocol.join_manifest import AgentDescription, parse_description, units_of
 from bootstrap.protocol.token import Token
-from bootstrap.spec.join_manifest import AgentDescription, parse_description, units_of
 from bootstrap.spec.node import Desired, image_files
 from bootstrap.spec.node_services import registration
 from bootstrap.spec.os_config import node_etc
@@ -114,7 +115,8 @@ def described_agent(cluster: Discovered, token: Token) -> AgentDescription:
         raise _not_told(tried, error.got or "403") from None
     if found is None:
         raise _not_told(tried, "there is none")
-    return parse_description(str((found.get("data") or {}).get(JOIN_MANIFEST_KEY)))
+    with in_own_words("join"):
+        return parse_description(str((found.get("data") or {}).get(JOIN_MANIFEST_KEY)))
 
 
 def _opens_handover(cluster: Discovered, token: Token) -> bool:

@@ -7,14 +7,13 @@ from typing import Any
 
 from bootstrap.clients.kubernetes_errors import KubeForbidden, KubeUnauthorized
 from bootstrap.constants.ports import API_PORT
-from bootstrap.constants.tokens import TOKENS_NAMESPACE
+from bootstrap.constants.tokens import NODE, TOKENS_NAMESPACE
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.facts.model import NodeFacts
 from bootstrap.inventory.model import Node
 from bootstrap.joining.node import STEP, Joining
 from bootstrap.machine.objects import is_ready
 from bootstrap.phases.preflight import Advice
-from bootstrap.tokens.listing import NODE
 from bootstrap.transport.base import Command, Transport
 
 ADVICE = Advice(

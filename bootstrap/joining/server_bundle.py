@@ -9,17 +9,14 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from bootstrap.clients.kubernetes_errors import KubeForbidden, KubeUnauthorized
-from bootstrap.constants.tokens import TOKENS_NAMESPACE
+from bootstrap.constants.tokens import MADE_BYTES, MADE_KEY, TOKENS_NAMESPACE
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.joining.discovery import Discovered
 from bootstrap.joining.node import STEP, JoiningMachine, token_client
 from bootstrap.outside import parsed_json
 from bootstrap.protocol.exchange import unpacked
 from bootstrap.protocol.token import Token
-from bootstrap.tokens.server_bundle import KEY, made_secret_name
-
-# No server comes near to it: packed, it has room in a Secret.
-UNPACKED = 64 << 20
+from bootstrap.tokens.server_bundle import made_secret_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +37,7 @@ def made_for(cluster: Discovered, token: Token) -> MadeFor | None:
     if secret is None:
         return None
     try:
-        server = parsed_json(unpacked(base64.b64decode(secret["data"][KEY]), UNPACKED))["server"]
+        server = parsed_json(unpacked(base64.b64decode(secret["data"][MADE_KEY]), MADE_BYTES))["server"]
         return MadeFor(str(server["name"]), IPv4Address(server["address"]))
     except (KeyError, TypeError, ValueError):
         raise ClusterupError(

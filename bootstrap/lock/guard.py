@@ -24,14 +24,15 @@ from bootstrap.clients.tunnel import etcd_at
 from bootstrap.connect.ssh import opener
 from bootstrap.constants.paths import ETCD_BIRTH
 from bootstrap.engine.cancellation import Cancellation
-from bootstrap.engine.lock import Busy, Patience, file_lock, wait_for_turn
+from bootstrap.engine.lock import Patience, file_lock, wait_for_turn
 from bootstrap.engine.run import Report, State
 from bootstrap.errors import ClusterupError, Interrupted
 from bootstrap.facts.model import ClusterFacts
-from bootstrap.holder import Holder
 from bootstrap.inventory.model import Inventory
-from bootstrap.lock.lease import LEASE_SECONDS, ClusterLock, LockLost
+from bootstrap.lock.lease import LockLost, cluster_lock
 from bootstrap.phases.prepared import Prepared
+from bootstrap.protocol.holder import Holder
+from bootstrap.protocol.lease_lock import LEASE_SECONDS, Busy, LeaseLock
 from bootstrap.state.cluster import ClusterState
 from bootstrap.state.credentials import OperatorKeys
 from bootstrap.transport.base import Transport
@@ -70,7 +71,7 @@ class Guard:
         self._lease_seconds = lease_seconds
         self._answer_seconds = answer_seconds
         self._guard = threading.Lock()
-        self._lock: ClusterLock | None = None
+        self._lock: LeaseLock | None = None
         self._lost: LockLost | None = None
         self._held_up = False
         self._etcd_goes = False
@@ -146,7 +147,7 @@ class Guard:
         self._lock = lock
         return True
 
-    def _patient(self, lock: ClusterLock) -> Callable[[], Busy | None]:
+    def _patient(self, lock: LeaseLock) -> Callable[[], Busy | None]:
         """Attempts that bear with an etcd that does not answer for a while; for any time, when it has said before that
         somebody holds the lock."""
         end: float | None = None
@@ -174,8 +175,8 @@ class Guard:
 
         return attempt
 
-    def _new_lock(self) -> ClusterLock:
-        return ClusterLock(
+    def _new_lock(self) -> LeaseLock:
+        return cluster_lock(
             AnyMember([self._way(name) for name in self._servers]),
             lambda: Holder.now(self._doing, self._cluster),
             lost=self._stop,

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from outside import guard_streams
+from bootstrap.outside import guard_streams
 
 USAGE = """\
 usage: clusterup-node COMMAND
@@ -18,13 +18,13 @@ usage: clusterup-node COMMAND
   network FILE   keep this node's CNI configuration and the routes to the other nodes as the cluster has them
   serve FILE     hand the payload and the container images to nodes that join with a token
 """
-# Modules of the folder of this file, which is what Python runs: each is imported when it is used.
+# Each module is imported when it is used: a small machine takes a while for each.
 WITH_FILE = {
-    "approve": ("approve", "main"),
+    "approve": ("approver.approve", "main"),
     "install": ("install", "main"),
-    "join-as": ("join_command", "unattended"),
-    "network": ("network", "main"),
-    "serve": ("serve", "main"),
+    "join-as": ("joining.command", "unattended"),
+    "network": ("network.agent", "main"),
+    "serve": ("artifacts.serve", "main"),
 }
 
 
@@ -32,10 +32,10 @@ def main(argv: Sequence[str]) -> int:
     """Run a command; 2 for a command line that names none."""
     match list(argv):
         case ["join", *arguments]:
-            return int(import_module("join_command").main(arguments))
+            return int(import_module("bootstrap.node.joining.command").main(arguments))
         case [command, path] if command in WITH_FILE:
             module, function = WITH_FILE[command]
-            return int(getattr(import_module(module), function)(path))
+            return int(getattr(import_module(f"bootstrap.node.{module}"), function)(path))
         case ["--help" | "-h"]:
             sys.stdout.write(USAGE)
             return 0
@@ -44,6 +44,11 @@ def main(argv: Sequence[str]) -> int:
             return 2
 
 
-if __name__ == "__main__":
+def start() -> None:
+    """Run the command of this process, and end with its exit code."""
     guard_streams()
     sys.exit(main(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    start()

@@ -7,9 +7,9 @@ import ssl
 from collections.abc import Mapping
 from typing import Any
 
-from exchange import WHOLE_SECONDS, Answer, answer_to, connection_to
-from outside import parsed_json
-from trust import Server
+from bootstrap.outside import parsed_json
+from bootstrap.protocol.discovery import ServerUrl
+from bootstrap.protocol.exchange import WHOLE_SECONDS, Answer, answer_to, connection_to
 
 MERGE = "application/merge-patch+json"
 
@@ -19,7 +19,7 @@ class Api:
     `seconds` is none."""
 
     def __init__(
-        self, server: Server, context: ssl.SSLContext, headers: dict[str, str], seconds: float = WHOLE_SECONDS
+        self, server: ServerUrl, context: ssl.SSLContext, headers: dict[str, str], seconds: float = WHOLE_SECONDS
     ) -> None:
         self._server, self._context, self._headers, self._seconds = server, context, headers, seconds
 

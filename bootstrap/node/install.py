@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from outside import in_lines
-from trouble import Trouble
+from bootstrap.outside import in_lines
+from bootstrap.protocol.failure import Failure
 
 MIB = 1 << 20
 WRITE_AGAIN = "write the stick again, and compare it with the image: cmp"
@@ -64,14 +64,14 @@ def main(path: str) -> int:
         if install(order, stick, disks(), say):
             say("it is installed; starting it")
             subprocess.run(["systemctl", "reboot", "--force"], check=True)
-    except (Trouble, OSError, ValueError, TypeError, subprocess.SubprocessError) as error:
-        say(str(error) if isinstance(error, Trouble) else f"{type(error).__name__}: {error}")
+    except (Failure, OSError, ValueError, TypeError, subprocess.SubprocessError) as error:
+        say(str(error) if isinstance(error, Failure) else f"{type(error).__name__}: {error}")
         return 1
     return 0
 
 
 def install(order: Order, stick: Path, found: Sequence[Disk], say: Say) -> bool:
-    """Install; False where that was done before. Raises Trouble, OSError, SubprocessError."""
+    """Install; False where that was done before. Raises Failure, OSError, SubprocessError."""
     target = target_of(order, stick, found)
     with stick.open("rb") as source:
         source.seek(order.configuration_offset)
@@ -80,7 +80,7 @@ def install(order: Order, stick: Path, found: Sequence[Disk], say: Say) -> bool:
         say(f"{target.path} holds what this stick installs: take it out, or have the firmware start the disk first")
         return False
     if target.contents and not order.wipe:
-        raise Trouble(
+        raise Failure(
             f"{target.path} is not empty, and is left as it is",
             got=", ".join(target.contents),
             hint="make the stick with --wipe if what is on it may go",
@@ -91,7 +91,7 @@ def install(order: Order, stick: Path, found: Sequence[Disk], say: Say) -> bool:
         head = _write(order, source, disk, configuration, say)
         _sync(disk)
         if (there := _read_back(order, Path(target.path))) != order.sha256:
-            raise Trouble(
+            raise Failure(
                 f"{target.path} does not keep what is written to it",
                 tried="read the image back",
                 got=f"SHA-256 {there[:16]}, not {order.sha256[:16]}",
@@ -104,20 +104,20 @@ def install(order: Order, stick: Path, found: Sequence[Disk], say: Say) -> bool:
 
 
 def target_of(order: Order, stick: Path, found: Sequence[Disk]) -> Disk:
-    """The disk to install to. Raises Trouble where there is none, or it is the stick itself, or too small."""
+    """The disk to install to. Raises Failure where there is none, or it is the stick itself, or too small."""
     kind, _, text = order.disk.partition(":")
     fitting = [
         disk for disk in found if (disk.serial == text if kind == "serial" and text else disk.path == order.disk)
     ]
     listed = ", ".join(f"{disk.path} ({disk.size / 1e9:.1f} GB, serial {disk.serial or 'none'})" for disk in found)
     if len(fitting) != 1:
-        raise Trouble(f"there is no one disk {order.disk}", got=listed or "no disk at all", hint="name another disk")
+        raise Failure(f"there is no one disk {order.disk}", got=listed or "no disk at all", hint="name another disk")
     (disk,) = fitting
     if stick.exists() and str(stick.resolve()).startswith(disk.path):
-        raise Trouble(f"{disk.path} is the stick itself", got=listed, hint="name another disk")
+        raise Failure(f"{disk.path} is the stick itself", got=listed, hint="name another disk")
     if disk.size < order.raw_size + MIB:
         got = f"{disk.size} bytes, {order.raw_size + MIB} needed"
-        raise Trouble(f"{disk.path} is too small", got=got, hint="name a larger disk: 4 GiB or more")
+        raise Failure(f"{disk.path} is too small", got=got, hint="name a larger disk: 4 GiB or more")
     return disk
 
 
@@ -179,7 +179,7 @@ def _write(order: Order, source: BinaryIO, disk: BinaryIO, configuration: bytes,
                 say(f"{told * 10} % written")
     if done != order.raw_size:
         got = f"{done} bytes, {order.raw_size} expected"
-        raise Trouble("the stick's image is not whole", got=got, hint=WRITE_AGAIN)
+        raise Failure("the stick's image is not whole", got=got, hint=WRITE_AGAIN)
     disk.seek(order.configuration_at)
     disk.write(configuration)
     return head
@@ -198,7 +198,7 @@ def _unpacked(source: BinaryIO, size: int) -> Iterator[IO[bytes]]:
         yield process.stdout
     if process.returncode:
         got = f"zstd ended with {process.returncode}"
-        raise Trouble("the stick's image can't be unpacked", got=got, hint=WRITE_AGAIN)
+        raise Failure("the stick's image can't be unpacked", got=got, hint=WRITE_AGAIN)
 
 
 def _read_back(order: Order, disk: Path) -> str:

@@ -7,13 +7,23 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from description import File, Unit
-from outside import in_lines
-from trouble import Trouble
+from bootstrap.constants.paths import APPLIED_FOLDER
+from bootstrap.outside import in_lines
+from bootstrap.protocol.failure import Failure
+from bootstrap.protocol.files import NodeFile
 
-APPLIED = "/run/clusterup/applied"
-START_SECONDS = 900
+START_SECONDS = 1800
+
+
+class Runs(Protocol):
+    """What is started: a unit's name, and the digest of what it should run with."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -28,7 +38,7 @@ class Machine:
         return self.root / path.lstrip("/")
 
 
-def write(machine: Machine, file: File) -> bool:
+def write(machine: Machine, file: NodeFile) -> bool:
     """Whether it had to be written. Whole or not at all: there are services that watch theirs."""
     place = machine.place(file.path)
     if place.exists() and place.read_bytes() == file.content and place.stat().st_mode & 0o7777 == file.mode:
@@ -42,10 +52,10 @@ def write(machine: Machine, file: File) -> bool:
     return True
 
 
-def begin(units: Sequence[Unit], machine: Machine) -> None:
+def begin(units: Sequence[Runs], machine: Machine) -> None:
     """Begin to start what does not run, and to restart what runs with other settings."""
     for unit in units:
-        applied, starting = (machine.place(f"{APPLIED}/{name}") for name in (unit.name, f".{unit.name}"))
+        applied, starting = (machine.place(f"{APPLIED_FOLDER}/{name}") for name in (unit.name, f".{unit.name}"))
         if _says(applied, unit) and active(unit.name):
             continue
         # A start that is under way with what it should run with would begin anew: minutes on a small machine.
@@ -56,7 +66,7 @@ def begin(units: Sequence[Unit], machine: Machine) -> None:
         run("systemctl", "restart", "--no-block", unit.name)
 
 
-def start(units: Sequence[Unit], machine: Machine) -> None:
+def start(units: Sequence[Runs], machine: Machine) -> None:
     """As `begin`, and wait until they run."""
     begin(units, machine)
     for unit in units:
@@ -65,7 +75,7 @@ def start(units: Sequence[Unit], machine: Machine) -> None:
             run("systemctl", "start", unit.name, seconds=START_SECONDS)
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
             said = error.stderr or b""
-            raise Trouble(
+            raise Failure(
                 f"{unit.name} does not start",
                 tried=f"systemctl start {unit.name}",
                 got=(said if isinstance(said, str) else said.decode(errors="replace")).strip()[-300:] or str(error),
@@ -74,7 +84,7 @@ def start(units: Sequence[Unit], machine: Machine) -> None:
             ) from None
 
 
-def _says(digest: Path, unit: Unit) -> bool:
+def _says(digest: Path, unit: Runs) -> bool:
     return digest.exists() and digest.read_text().split()[:1] == [unit.digest]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.constants.objects import CONTROL_PLANE
-from bootstrap.constants.tokens import LIMITED_GROUP, SERVER_GROUP, TOKENS_NAMESPACE
+from bootstrap.constants.tokens import LIMITED_GROUP, NODE, SERVER_GROUP, TOKENS_NAMESPACE, USES
 from bootstrap.engine.patience import TooLate, until
 from bootstrap.errors import BadUse, ClusterupError, Refused
 from bootstrap.inventory.model import Inventory, Role
@@ -28,7 +28,6 @@ from bootstrap.protocol.token import Token
 from bootstrap.spec.cluster_objects import kept
 from bootstrap.spec.topology import joined_at, servers_of
 from bootstrap.tokens.limited import counted_token_objects, delete_counted_objects
-from bootstrap.tokens.listing import NODE, USES
 from bootstrap.tokens.rbac import add_server
 from bootstrap.tokens.server import DEFAULT_LIFE, LONGEST_LIFE, delete_server_objects, server_token_objects
 from bootstrap.tokens.server_bundle import delete_made_objects, made_server_objects

@@ -22,12 +22,14 @@ from bootstrap.constants.objects import JOIN_MANIFEST as AGENT
 from bootstrap.constants.objects import JOIN_MANIFEST_KEY as AGENT_KEY
 from bootstrap.constants.tokens import TOKENS_NAMESPACE
 from bootstrap.errors import BadUse, ClusterupError, Refused
+from bootstrap.failures import in_own_words
 from bootstrap.inventory.model import Role
-from bootstrap.machine.units import NodeFile, Runs
+from bootstrap.machine.units import Runs
 from bootstrap.operations.intent import Intent
 from bootstrap.operations.planning import installation_of
 from bootstrap.phases.node_metadata import given_by, labels_of
-from bootstrap.spec.join_manifest import DescribedFile, DescribedUnit, parse_description
+from bootstrap.protocol.files import NodeFile
+from bootstrap.protocol.join_manifest import DescribedFile, DescribedUnit, parse_description
 from bootstrap.spec.join_manifest_build import describe_agent
 from bootstrap.spec.node import Desired
 
@@ -57,7 +59,8 @@ def check_may_join(api: KubeClient, intent: Intent, name: str) -> None:
             hint="`clusterup apply` mends it, `clusterup remove` takes out one that is gone for good",
         )
     found = api.get("ConfigMap", AGENT, TOKENS_NAMESPACE)
-    theirs = parse_description(str((found.get("data") or {}).get(AGENT_KEY))) if found else None
+    with in_own_words("join"):
+        theirs = parse_description(str((found.get("data") or {}).get(AGENT_KEY))) if found else None
     ours = describe_agent(intent.inventory, intent.bundle, intent.credentials)
     if theirs is None or (theirs.payload, theirs.images) != (ours.payload, ours.images):
         raise Refused(

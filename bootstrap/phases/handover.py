@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from bootstrap.engine.action import Action, Context
 from bootstrap.facts.model import ClusterFacts, NodeFacts
-from bootstrap.machine.units import NodeFile
 from bootstrap.phases.reasons import judged
+from bootstrap.protocol.files import NodeFile
 from bootstrap.spec.node import Desired
 from bootstrap.state.cluster import ClusterState
 from bootstrap.transport.base import Command

@@ -20,7 +20,8 @@ from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.bundle import MANIFEST, Bundle, bundle_of, bundles_dir, load_bundle, manifest_of
 from bootstrap.inventory.model import Inventory
 from bootstrap.pki.store import read_note, write_private
-from bootstrap.spec.join_manifest import parse_description
+from bootstrap.protocol.failure import Failure
+from bootstrap.protocol.join_manifest import parse_description
 from bootstrap.state.cluster import ClusterState
 from bootstrap.state.damage import AS_IT_IS, damaged
 
@@ -143,7 +144,7 @@ def _described(objects: Mapping[str, Mapping[str, Any]]) -> PinnedParts | None:
         return None
     try:
         described = parse_description(text)
-    except ClusterupError:
+    except Failure:
         # A newer version wrote it, or it is damaged: the plan will say that it differs.
         return None
     images = {f"image/{_image_name(image.path)}": image.sha256 for image in described.images}

@@ -71,7 +71,7 @@ def server_url(text: str) -> ServerUrl:
             "the URL of the server is not understood",
             kind=Kind.BAD_USE,
             got=text,
-            hint=f"as in: --server https://192.0.2.11:{API_PORT}",
+            hint=f"as in: https://192.0.2.11:{API_PORT}",
         )
     return ServerUrl(found.hostname, port or API_PORT)
 

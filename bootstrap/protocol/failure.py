@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from bootstrap.outside import below
+
 
 class Kind(Enum):
     """Whether what was typed is wrong (BAD_USE), the cluster says no or must not be believed (REFUSED), or it did not
@@ -16,7 +18,7 @@ class Kind(Enum):
 
 class Failure(Exception):
     """`problem` says what is wrong, `tried` what was done, `got` what came back, `hint` what to do next. `passing` is
-    whether trying again later may help."""
+    whether trying again later may help. As text it is all of that in lines, safe for a terminal."""
 
     def __init__(
         self,
@@ -28,7 +30,9 @@ class Failure(Exception):
         hint: str = "",
         passing: bool = False,
     ) -> None:
-        super().__init__(problem)
+        parts = [("tried", tried), ("got", got), ("next", hint)]
+        lines = [below("", problem), *(below(f"  {name}: ", text) for name, text in parts if text)]
+        super().__init__("\n".join(lines))
         self.problem = problem
         self.kind = kind
         self.tried = tried

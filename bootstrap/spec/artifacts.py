@@ -1,6 +1,6 @@
 """What a server hands to nodes that join with nothing but a token: the payload and the container images it has itself.
 
-The node's agent serves them (bootstrap/node/serve.py), to whom the API server lets read what joining nodes read. It is
+The node's agent serves them (bootstrap/node/artifacts), to whom the API server lets read what joining nodes read. It is
 the one service of ours that listens to strangers, and runs as a user that exists while it runs and may do nothing else.
 """
 
@@ -12,7 +12,8 @@ from pathlib import PurePosixPath
 
 from bootstrap.constants.paths import ARTIFACTS_JSON, KUBERNETES_CA, KUBERNETES_PKI
 from bootstrap.constants.ports import API_PORT, ARTIFACTS_PORT
-from bootstrap.machine.units import NodeFile, Unit
+from bootstrap.machine.units import Unit
+from bootstrap.protocol.files import NodeFile
 from bootstrap.spec.topology import Shape
 
 NAME = "clusterup-artifacts.service"

@@ -18,10 +18,10 @@ from bootstrap.constants.paths import (
     SCHEDULER_CONF,
 )
 from bootstrap.constants.ports import API_PORT
-from bootstrap.machine.units import NodeFile
 from bootstrap.pki.kubeconfig import client_kubeconfig, to_yaml
 from bootstrap.pki.store import ClusterPki
 from bootstrap.pki.x509 import KeyPair
+from bootstrap.protocol.files import NodeFile
 from bootstrap.spec.credentials import ServerCredentials
 from bootstrap.spec.encryption import encryption_file
 from bootstrap.spec.topology import Shape

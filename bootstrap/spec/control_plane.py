@@ -15,7 +15,8 @@ from bootstrap.constants.paths import (
 )
 from bootstrap.constants.ports import API_PORT, ETCD_CLIENT_PORT
 from bootstrap.inventory.flags import ADMISSION, NODE_RESTRICTION, with_admission
-from bootstrap.machine.units import NodeFile, Unit, flags
+from bootstrap.machine.units import Unit, flags
+from bootstrap.protocol.files import NodeFile
 from bootstrap.spec.topology import Shape
 
 # From 1.24 on, the flags that closed the unauthenticated ports are gone, and the ports with them.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bootstrap.constants.paths import ENCRYPTION_YAML
 from bootstrap.machine.render import render
-from bootstrap.machine.units import NodeFile
+from bootstrap.protocol.files import NodeFile
 
 
 def encryption_file(key: str) -> NodeFile:

@@ -12,7 +12,9 @@ from ipaddress import IPv4Address
 
 from bootstrap.constants.paths import ETCD_BIRTH, ETCD_DATA, ETCD_PKI
 from bootstrap.constants.ports import ETCD_CLIENT_PORT, ETCD_PEER_PORT
-from bootstrap.machine.units import NodeFile, Unit, flags
+from bootstrap.machine.units import Unit, flags
+from bootstrap.protocol.files import NodeFile
+from bootstrap.protocol.learner import first_start
 from bootstrap.spec.topology import Shape
 
 
@@ -23,9 +25,7 @@ def peer_url(address: IPv4Address) -> str:
 def birth_file(members: Mapping[str, str], *, state: str) -> NodeFile:
     """The environment file of etcd's first start: `members` maps names to peer URLs, `state` is "new" for
     the first member of a cluster and "existing" for one that was added as a learner."""
-    cluster = ",".join(f"{name}={url}" for name, url in members.items())
-    text = f"ETCD_INITIAL_CLUSTER={cluster}\nETCD_INITIAL_CLUSTER_STATE={state}\n"
-    return NodeFile(ETCD_BIRTH, text.encode())
+    return NodeFile(ETCD_BIRTH, first_start(members, state=state).encode())
 
 
 def etcd_unit(shape: Shape, pki: tuple[NodeFile, ...]) -> Unit:

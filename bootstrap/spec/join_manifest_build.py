@@ -9,8 +9,7 @@ from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.bundle import Bundle
 from bootstrap.inventory.model import Inventory, Node
 from bootstrap.machine.units import Runs
-from bootstrap.spec.credentials import ClusterCredentials
-from bootstrap.spec.join_manifest import (
+from bootstrap.protocol.join_manifest import (
     ADDRESS,
     NODE,
     AgentDescription,
@@ -19,6 +18,7 @@ from bootstrap.spec.join_manifest import (
     DescribedPayload,
     DescribedUnit,
 )
+from bootstrap.spec.credentials import ClusterCredentials
 from bootstrap.spec.kubeadm_objects import JOINING_GROUPS
 from bootstrap.spec.node import Desired, desired_node, image_files
 from bootstrap.spec.topology import Shape, servers_of

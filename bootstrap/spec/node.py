@@ -21,8 +21,9 @@ from bootstrap.facts.node import Wanted
 from bootstrap.facts.stretches import StretchOfDisk, stretches
 from bootstrap.image.bundle import Artifact, Bundle
 from bootstrap.inventory.model import Inventory, Node
-from bootstrap.machine.units import NodeFile, Runs, Unit, all_files
+from bootstrap.machine.units import Runs, Unit, all_files
 from bootstrap.pki.store import ClusterPki
+from bootstrap.protocol.files import NodeFile
 from bootstrap.spec.artifacts import artifacts_unit
 from bootstrap.spec.certificates import ca_file, server_files
 from bootstrap.spec.control_plane import api_server_unit, approver_unit, controller_manager_unit, scheduler_unit

@@ -22,7 +22,8 @@ from bootstrap.constants.paths import (
 from bootstrap.constants.ports import API_PORT, LOCAL_API_PORT
 from bootstrap.inventory.model import Node
 from bootstrap.machine.render import render
-from bootstrap.machine.units import NodeFile, Unit, flags
+from bootstrap.machine.units import Unit, flags
+from bootstrap.protocol.files import NodeFile
 from bootstrap.spec.topology import Shape
 
 PAUSE = "clusterup.local/pause:1"

@@ -24,9 +24,9 @@ from bootstrap.image.bundle import Bundle, bundle_of, manifest_of
 from bootstrap.inventory.load import parse_inventory
 from bootstrap.inventory.model import Inventory
 from bootstrap.inventory.text import printable, shown
-from bootstrap.machine.units import NodeFile
 from bootstrap.outside import parsed_json
 from bootstrap.pki.parts import check_part
+from bootstrap.protocol.files import NodeFile
 from bootstrap.state.cluster import CLUSTER_ID, ENCRYPTION_KEY, HOST_KEY, MACHINE_ID, SSH_KEY, ClusterState
 
 FORMAT = 1

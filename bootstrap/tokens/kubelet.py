@@ -13,12 +13,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bootstrap.clients.kubernetes import KubeClient
-from bootstrap.constants.tokens import LIMITED_GROUP, SERVER_GROUP, TOKEN_TYPE, TOKENS_NAMESPACE
+from bootstrap.constants.tokens import LIMITED_GROUP, NODE, SERVER_GROUP, TOKEN_TYPE, TOKENS_NAMESPACE
 from bootstrap.inventory.model import Role
 from bootstrap.pki.token import new_token, token_secret
 from bootstrap.protocol.token import Token
 from bootstrap.tokens.limited import approver_objects
-from bootstrap.tokens.listing import NODE
 
 TOKEN_LIFE = timedelta(hours=1)
 GROUPS = {Role.AGENT: (LIMITED_GROUP,), Role.SERVER: (SERVER_GROUP, LIMITED_GROUP)}

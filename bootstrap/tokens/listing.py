@@ -13,11 +13,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bootstrap.clients.kubernetes import KubeClient
-from bootstrap.constants.tokens import BOOTSTRAPPERS_GROUP, LIMITED_GROUP, SERVER_GROUP, TOKEN_TYPE, TOKENS_NAMESPACE
+from bootstrap.constants.tokens import (
+    BOOTSTRAPPERS_GROUP,
+    LIMITED_GROUP,
+    NODE,
+    SERVER_GROUP,
+    TOKEN_TYPE,
+    TOKENS_NAMESPACE,
+    USED_BY,
+    USES,
+)
 
-# How often a token may be used, for which node it is, and the UIDs of the requests for certificates that it was used
-# for; the approver on the servers reads and writes them (bootstrap/node/verdict.py).
-USES, NODE, USED_BY = "clusterup.dev/uses", "clusterup.dev/node", "clusterup.dev/used-by"
 _COUNT = re.compile(r"[0-9]{1,9}", re.ASCII)
 _OF_AN_APPLY = re.compile(r"clusterup: (\S+) joins")
 

@@ -11,12 +11,10 @@ from typing import Any
 
 from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.constants.objects import APPROVER_USER, KUBELET_SIGNER, RBAC_GROUP
-from bootstrap.constants.tokens import LIMITED_GROUP, SERVER_GROUP, TOKENS_NAMESPACE
+from bootstrap.constants.tokens import LIMITED_GROUP, SERVER_GROUP, SERVERS, SERVERS_KEY, TOKENS_NAMESPACE
 from bootstrap.machine.objects import Manifest
 
 CLUSTER_INFO_ROLE = "kubeadm:bootstrap-signer-clusterinfo"
-# The names that no agent's token gets, which the approver reads (bootstrap/node/approve.py).
-SERVERS, SERVERS_KEY = "clusterup-servers", "servers"
 
 
 def token_objects(servers: Iterable[str]) -> tuple[Manifest, ...]:

@@ -8,17 +8,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from bootstrap.clients.kubernetes import KubeClient
+from bootstrap.constants.tokens import MADE, MADE_KEY
 from bootstrap.errors import ClusterupError
 from bootstrap.machine.objects import Manifest
 from bootstrap.tokens.rbac import delete_secret_for_holder, secret_for_holder
 from bootstrap.tokens.server import LARGEST
 
-KEY = "server.json.gz"
-
 
 def made_secret_name(token_id: str) -> str:
     """The name of the Secret, and of the Role and RoleBinding that open it."""
-    return f"clusterup-made-{token_id}"
+    return MADE.format(token_id)
 
 
 def made_server_objects(token_id: str, bootstrap_secret: Mapping[str, Any], made: bytes) -> tuple[Manifest, ...]:
@@ -32,7 +31,7 @@ def made_server_objects(token_id: str, bootstrap_secret: Mapping[str, Any], made
             got=f"{len(made)} bytes, and {LARGEST} are possible",
             hint="let it join from here: `clusterup apply`",
         )
-    return secret_for_holder(made_secret_name(token_id), token_id, {KEY: made}, ["get", "patch"], bootstrap_secret)
+    return secret_for_holder(made_secret_name(token_id), token_id, {MADE_KEY: made}, ["get", "patch"], bootstrap_secret)
 
 
 def delete_made_objects(api: KubeClient, token_id: str) -> bool:

@@ -11,12 +11,10 @@ import json
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "bootstrap" / "node"))
-
-import fetch
-import join
-import machine
-import trust
+from bootstrap.node import machine
+from bootstrap.node.joining import fetch, join
+from bootstrap.protocol.discovery import ServerUrl
+from bootstrap.protocol.token import token_in
 
 EVERY_SECONDS = 0.1
 
@@ -24,7 +22,7 @@ EVERY_SECONDS = 0.1
 def main(path: Path) -> None:
     """Join as the file says. Raises what the agent raises."""
     told = json.loads(path.read_text())
-    server = trust.Server("127.0.0.1", told["api"])
+    server = ServerUrl("127.0.0.1", told["api"])
     join.LOCAL_API = server
     join.EVERY_SECONDS = EVERY_SECONDS
 
@@ -32,7 +30,7 @@ def main(path: Path) -> None:
         return fetch.Source(servers, ca, token, port=told["artifacts"])
 
     vars(join)["Source"] = source
-    pins, token = frozenset({told["pin"]}), trust.token_of(told["token"])
+    pins, token = frozenset({told["pin"]}), token_in(told["token"])
     join.join(
         join.Wish(server, token, pins, told["name"], told["address"]), machine.Machine(Path(told["root"]), machine.say)
     )

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from bootstrap.clients.etcd import EtcdClient
 from bootstrap.clients.failover import AnyMember, Way
-from bootstrap.holder import Holder
-from bootstrap.lock.lease import ClusterLock
+from bootstrap.lock.lease import cluster_lock
 from bootstrap.pki.x509 import KeyPair
+from bootstrap.protocol.holder import Holder
 
 
 def main(folder: Path, port: int, lease_seconds: int) -> None:
@@ -22,7 +22,7 @@ def main(folder: Path, port: int, lease_seconds: int) -> None:
     def open_client() -> AbstractContextManager[EtcdClient]:
         return EtcdClient("127.0.0.1", port, ca_pem=(folder / "ca.crt").read_bytes(), client=operator)
 
-    lock = ClusterLock(
+    lock = cluster_lock(
         AnyMember([Way("s1", open_client)]),
         lambda: Holder.now("apply held.yaml", "lab"),
         lost=lambda error: print(error, flush=True),

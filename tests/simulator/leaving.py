@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bootstrap.lock.lease import LEASE_SECONDS
+from bootstrap.protocol.lease_lock import LEASE_SECONDS
 from tests.simulator.operator import Event, Strike, kill_myself
 from tests.simulator.sweep import BOUNDARIES, Ground, Shape, Trial
 

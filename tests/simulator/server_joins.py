@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bootstrap.lock.lease import LEASE_SECONDS
 from bootstrap.pki.token import ca_pin
+from bootstrap.protocol.lease_lock import LEASE_SECONDS
 from tests.simulator.joins import killed_at
 from tests.simulator.operator import Event, Strike, shorten_waits
 from tests.simulator.sweep import Ground, Shape, Trial, address_of, host_of

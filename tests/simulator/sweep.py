@@ -22,10 +22,10 @@ from typing import Any
 
 from bootstrap.image.bundle import Bundle
 from bootstrap.inventory.load import read_inventory
-from bootstrap.lock.lease import LEASE_SECONDS
 from bootstrap.operations.intent import intent_of
 from bootstrap.phases.kubeconfig import kubeconfig_beside
 from bootstrap.pki.sshkeys import SshKey, new_ssh_key
+from bootstrap.protocol.lease_lock import LEASE_SECONDS
 from bootstrap.state.cluster import ClusterState
 from tests.helpers.daemons import free_ports
 from tests.simulator.image import small_bundle

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from bootstrap.lock.lease import LEASE_SECONDS
+from bootstrap.protocol.lease_lock import LEASE_SECONDS
 from tests.simulator.operator import Stuck, as_it_is, shorten_waits
 from tests.simulator.sweep import (
     BOUNDARIES,

@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import unicodedata
-from pathlib import Path
 from typing import TextIO, cast
 
 import pytest
@@ -15,7 +14,6 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-import bootstrap
 from bootstrap.errors import ClusterupError, ErrorGroup
 from bootstrap.outside import (
     LONGEST_SHOWN,
@@ -27,6 +25,7 @@ from bootstrap.outside import (
     parsed_json,
     unguarded,
 )
+from tests.helpers.node_agent import agent
 
 CLIPBOARD = "\x1b]52;c;cm0gLXJmIC8=\x07"
 EVERYTHING = "".join(
@@ -150,24 +149,9 @@ def test_json_that_is_none_or_too_deep_is_an_error_of_one_kind(text: str | bytes
         parsed_json(text)
 
 
-def test_nodes_have_the_same_module() -> None:
-    folder = Path(bootstrap.__file__).parent
-    assert (folder / "outside.py").read_bytes() == (folder / "node" / "outside.py").read_bytes()
-
-
 def test_what_the_agent_says_of_a_command_line_is_safe() -> None:
-    agent = Path(bootstrap.__file__).parent / "node"
     done = subprocess.run(
-        [
-            sys.executable,
-            str(agent),
-            "join",
-            CLIPBOARD,
-            "--token",
-            "abcdef.0123456789abcdef",
-            "--ca-cert-hash",
-            "\x9b2J",
-        ],
+        agent("join", CLIPBOARD, "--token", "abcdef.0123456789abcdef", "--ca-cert-hash", "\x9b2J"),
         capture_output=True,
         text=True,
         check=False,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
+
+from bootstrap.image.agent import agent_archive
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted(path for folder in ("bootstrap", "tests", "scripts") for path in (ROOT / folder).rglob("*.py"))
@@ -32,7 +37,7 @@ def test_no_room_has_more_modules_than_can_be_seen_at_once() -> None:
     for path in MODULES:
         room = str(path.parent.relative_to(ROOT))
         rooms[room] = rooms.get(room, 0) + (path.name != "__init__.py")
-    assert {name: count for name, count in rooms.items() if count > MOST_MODULES and name != "bootstrap/node"} == {}
+    assert {name: count for name, count in rooms.items() if count > MOST_MODULES} == {}
 
 
 def test_the_house_keeps_to_its_contracts() -> None:
@@ -47,6 +52,7 @@ def test_the_house_keeps_to_its_contracts() -> None:
         ("spec/wrong.py", "from bootstrap.clients.etcd import EtcdClient", "is calculated without looking at one"),
         ("transport/serial/line/wrong.py", "import bootstrap.transport.serial.transport", "A serial line's rooms"),
         ("protocol/wrong.py", "import yaml", "What a node ships stands on the standard library"),
+        ("node/machine.py", "from bootstrap.node.joining.join import join", "The node's rooms import those below"),
         ("engine/plan.py", "from bootstrap.engine.saved import read_plan", "No circles"),
         ("somewhere_new.py", "", "Rooms import those below them alone"),
     ],
@@ -61,10 +67,40 @@ def test_an_import_that_leads_up_or_in_a_circle_is_refused(tmp_path: Path, place
     assert broken in refused.stdout
 
 
+def test_what_a_node_ships_imports_nothing_that_a_node_does_not_have() -> None:
+    with ZipFile(BytesIO(agent_archive())) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    there = {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in files}
+    wanted = {
+        (name, module)
+        for name, source in files.items()
+        for statement in ast.walk(ast.parse(source))
+        for module in _imported(statement)
+        if module.partition(".")[0] not in sys.stdlib_module_names and module not in there
+    }
+    assert "bootstrap.node.joining.join" in there
+    assert wanted == set()
+
+
+def _imported(statement: ast.AST) -> list[str]:
+    if isinstance(statement, ast.Import):
+        return [alias.name for alias in statement.names]
+    return [statement.module or ""] if isinstance(statement, ast.ImportFrom) else []
+
+
+def test_the_agent_runs_where_there_is_nothing_but_python(tmp_path: Path) -> None:
+    file = tmp_path / "node.pyz"
+    file.write_bytes(agent_archive())
+    run = [sys.executable, "-IS", str(file), "join", "--help"]
+    done = subprocess.run(run, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Make this machine a node of a cluster" in done.stdout
+
+
 def test_the_map_names_every_room() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text()
     rooms = {path.parent.name for path in (ROOT / "bootstrap").glob("*/__init__.py")}
-    assert {room for room in rooms if f"| `{room}` |" not in page} == {"node"}
+    assert {room for room in rooms if f"| `{room}` |" not in page} == set()
 
 
 def test_every_path_that_contributing_names_is_there() -> None:

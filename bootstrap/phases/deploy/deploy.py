@@ -10,10 +10,10 @@ from typing import TypeVar
 from bootstrap.constants.paths import KEPT_ETC, PAYLOADS
 from bootstrap.engine.action import Action, Context
 from bootstrap.facts.model import ClusterFacts, NodeFacts
-from bootstrap.machine.units import NodeFile
 from bootstrap.phases.deploy import commands
 from bootstrap.phases.deploy.services import ensure_units, put_files
 from bootstrap.phases.reasons import differing, judged, not_running, readable_by_others
+from bootstrap.protocol.files import NodeFile
 from bootstrap.spec.node import Desired, image_files
 
 T = TypeVar("T")

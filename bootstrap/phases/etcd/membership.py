@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from bootstrap.clients.etcd import EtcdClient, LearnerNotReady, Member, NotSettled
+from bootstrap.clients.etcd import EtcdClient, LearnerNotReady, NotSettled
 from bootstrap.clients.tunnel import etcd_at
 from bootstrap.constants.paths import ETCD_DATA
 from bootstrap.engine.action import Action, Context
@@ -22,6 +22,7 @@ from bootstrap.phases.deploy import commands
 from bootstrap.phases.deploy.services import begin_units, ensure_units, put_files
 from bootstrap.phases.reasons import judged, not_running
 from bootstrap.phases.rolling import spare_member
+from bootstrap.protocol.learner import Member, OtherLearner, Own, added_as_learner, initial_cluster
 from bootstrap.spec.etcd import birth_file, peer_url
 from bootstrap.spec.node import Desired
 from bootstrap.state.credentials import OperatorKeys
@@ -150,26 +151,20 @@ def _was_removed(context: Context, node: Node, quorum: Quorum) -> bool:
 def _members_with(context: Context, node: Node, quorum: Quorum) -> Mapping[str, str]:
     """Names and peer URLs of all members, `node` added as a learner when it is none yet."""
     url = peer_url(node.address)
+    own = Own(url, lambda members: [each for each in members if each.name == node.name or url in each.peer_urls])
     members: list[Member] = []
 
     # Each question goes the way that is open then: the one before may have been lost, and with it an answer.
     def added() -> bool:
         with _voter(context, node, quorum) as client:
-            found = client.members()
-            mine = [member for member in found if member.name == node.name or url in member.peer_urls]
-            _require_no_other_learner(node, quorum, [member for member in found if member not in mine])
-            for stale in mine:
-                # It has started before, and its data is gone: the quorum must not wait for what it promised.
-                if stale.name:
-                    context.say(f"removing the member whose data is gone ({stale.id:x})")
-                    client.remove(stale.id)
-            if not any(not member.name for member in mine):
-                client.add_learner(url)
-            members[:] = client.members()
+            try:
+                members[:] = added_as_learner(client, own, context.say)
+            except OtherLearner as other:
+                raise _waits_for(node, _server_of(other.member, quorum)) from None
         return True
 
     _settled(context, added, what="etcd to take a new member", timeout=SETTLE_SECONDS)
-    return {_server_of(member, quorum): member.peer_urls[0] for member in members}
+    return initial_cluster(members, lambda member: _server_of(member, quorum))
 
 
 def _server_of(member: Member, quorum: Quorum) -> str:
@@ -177,22 +172,19 @@ def _server_of(member: Member, quorum: Quorum) -> str:
     return member.name or names.get(member.peer_urls[0], f"{member.id:x}")
 
 
-def _require_no_other_learner(node: Node, quorum: Quorum, others: Sequence[Member]) -> None:
-    """etcd has one learner at a time. Left by a server whose action failed, it stays one until that is done again: to
-    wait for it would be in vain."""
-    for member in others:
-        if member.learner:
-            name = _server_of(member, quorum)
-            error = ClusterupError(
-                f"it can't join etcd before {name} has its vote",
-                node=node.name,
-                step="etcd",
-                tried="add it to the members as a learner, of which etcd has one at a time",
-                got=f"{name} is a learner",
-                hint=f"see that {name} is up, then run the command again: it gets its vote first",
-            )
-            error.final = True
-            raise error
+def _waits_for(node: Node, learner: str) -> ClusterupError:
+    """Left by a server whose action failed, a learner stays one until that is done again: to wait for it would be in
+    vain."""
+    error = ClusterupError(
+        f"it can't join etcd before {learner} has its vote",
+        node=node.name,
+        step="etcd",
+        tried="add it to the members as a learner, of which etcd has one at a time",
+        got=f"{learner} is a learner",
+        hint=f"see that {learner} is up, then run the command again: it gets its vote first",
+    )
+    error.final = True
+    return error
 
 
 def _promote(context: Context, node: Node, quorum: Quorum) -> None:

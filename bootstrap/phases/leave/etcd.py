@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from bootstrap.clients.etcd import EtcdClient, EtcdError, Member, NotSettled, healthy_voter
+from bootstrap.clients.etcd import EtcdClient, EtcdError, NotSettled, healthy_voter
 from bootstrap.clients.tunnel import etcd_at
 from bootstrap.engine.action import Context
 from bootstrap.errors import ClusterupError, Interrupted, Refused
@@ -17,6 +17,7 @@ from bootstrap.inventory.model import Node
 from bootstrap.phases.deploy.commands import stop_units
 from bootstrap.phases.etcd.quorum import QuorumLeft, quorums_left
 from bootstrap.phases.rolling import asked
+from bootstrap.protocol.learner import Member
 from bootstrap.spec.etcd import peer_url
 from bootstrap.state.credentials import OperatorKeys
 

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from bootstrap.clients.etcd import Member, NotSettled
+from bootstrap.clients.etcd import NotSettled
 from bootstrap.engine.action import Action, Context
 from bootstrap.facts.model import ClusterFacts
 from bootstrap.inventory.model import Node
 from bootstrap.phases.leave.etcd import SETTLE_SECONDS, any_voter
+from bootstrap.protocol.learner import Member
 from bootstrap.spec.etcd import peer_url
 from bootstrap.state.credentials import OperatorKeys
 

@@ -14,15 +14,14 @@ from pathlib import Path
 
 import pytest
 
-import bootstrap
 from bootstrap.pki.token import ca_pin
 from bootstrap.pki.x509 import KeyPair, Usage, issue, new_authority
+from tests.helpers.node_agent import agent
 from tests.helpers.on_a_terminal import Screen, on_a_terminal
 from tests.helpers.tls_server import answering
 from tests.simulator.cluster import SimulatedCluster, bundle_in, simulated_cluster
 
 CLUSTERUP = (sys.executable, "-c", "from bootstrap.cli.start import start; start()")
-AGENT = Path(bootstrap.__file__).parent / "node"
 TOKEN = "abcdef.0123456789abcdef"
 CLIPBOARD = "\x1b]52;c;cm0gLXJmIC8=\x07"
 EVIL = f"x{CLIPBOARD}\x9d52;c;eA==\x9c\x9b2J\u202e\u200b[bold]b[/bold][link=http://evil]l[/link]"
@@ -103,7 +102,7 @@ def test_what_a_server_says_before_any_trust(
 
 def test_a_server_s_message_on_a_machine_that_joins_by_itself(tmp_path: Path) -> None:
     with malicious_server(tmp_path, in_its_first_line) as (url, pin):
-        command = (sys.executable, str(AGENT), "join", url, "--ca-cert-hash", pin)
+        command = agent("join", url, "--ca-cert-hash", pin)
         screen = on_a_terminal(command, tmp_path, environment(tmp_path), kind="dumb")
     assert screen.status == 1
     is_safe(screen)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.clients import tunnel as ways
-from bootstrap.clients.etcd import EtcdClient, EtcdError, Lease
+from bootstrap.clients.etcd import EtcdClient, EtcdError
 from bootstrap.clients.failover import Way
 from bootstrap.engine.action import Action, Context
 from bootstrap.engine.connections import Connections
@@ -20,9 +20,10 @@ from bootstrap.engine.run import Report, State, run_plan
 from bootstrap.errors import Refused
 from bootstrap.facts.model import ClusterFacts, EtcdFacts, UnitFacts
 from bootstrap.lock.guard import Guard, locked
-from bootstrap.lock.lease import KEY, LockLost
+from bootstrap.lock.lease import LockLost
 from bootstrap.operations.intent import Intent, intent_of
 from bootstrap.phases.prepared import Prepared
+from bootstrap.protocol.lease_lock import KEY, Lease
 from bootstrap.state.cluster import ClusterState
 from bootstrap.transport.base import Transport
 from tests.helpers.daemons import wait_for

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.clients.etcd import EtcdClient, EtcdError, KeyValue, Lease
+from bootstrap.clients.etcd import EtcdClient, EtcdError
 from bootstrap.clients.failover import AnyMember, Way
-from bootstrap.engine.lock import FOREVER, Busy, Patience, wait_for_turn
+from bootstrap.engine.lock import FOREVER, Patience, wait_for_turn
 from bootstrap.errors import Interrupted, Refused
-from bootstrap.holder import Holder
-from bootstrap.lock.lease import KEY, ClusterLock, LockLost
+from bootstrap.lock.lease import LockLost, cluster_lock
+from bootstrap.protocol.holder import Holder
+from bootstrap.protocol.lease_lock import KEY, Busy, KeyValue, Lease, LeaseLock
 from tests.helpers.daemons import wait_for
 from tests.helpers.quorum import Place, Quorum
 
@@ -36,9 +37,9 @@ def way(quorum: Quorum, place: Place) -> Way:
 @contextmanager
 def lock_of(
     quorum: Quorum, *places: Place, by: Holder | None = None, lost: list[LockLost] | None = None, give_up: float = 300.0
-) -> Iterator[ClusterLock]:
+) -> Iterator[LeaseLock]:
     """A lock that can be attempted, and is given back at the end where it was taken."""
-    lock = ClusterLock(
+    lock = cluster_lock(
         AnyMember([way(quorum, place) for place in places]),
         lambda: by or holder(),
         lost=([] if lost is None else lost).append,
@@ -206,7 +207,7 @@ def test_a_lock_that_was_taken_before_the_answer_was_lost_is_ours(quorum: Quorum
     def open_client() -> AbstractContextManager[EtcdClient]:
         return LosesAnswers("127.0.0.1", member.client_port, ca_pem=quorum.authority.cert_pem, client=quorum.operator)
 
-    lock = ClusterLock(
+    lock = cluster_lock(
         AnyMember([Way("s1", open_client), way(quorum, member)]), holder, lost=lambda _: None, lease_seconds=60
     )
     assert lock.attempt() is None
@@ -219,7 +220,7 @@ def test_an_attempt_that_failed_and_yet_took_the_lock_is_made_good_by_the_next_o
     with LosesAnswers(
         "127.0.0.1", member.client_port, ca_pem=quorum.authority.cert_pem, client=quorum.operator
     ) as client:
-        lock = ClusterLock(
+        lock = cluster_lock(
             AnyMember([Way("s1", lambda: nullcontext(client))]), holder, lost=lambda _: None, lease_seconds=60
         )
         with pytest.raises(EtcdError, match="no member of etcd answers"):
@@ -237,7 +238,7 @@ def test_a_lease_that_ended_after_a_failed_attempt_is_not_used_again(quorum: Quo
     with LosesAnswers(
         "127.0.0.1", member.client_port, ca_pem=quorum.authority.cert_pem, client=quorum.operator
     ) as client:
-        lock = ClusterLock(
+        lock = cluster_lock(
             AnyMember([Way("s1", lambda: nullcontext(client))]), holder, lost=lambda _: None, lease_seconds=60
         )
         with pytest.raises(EtcdError):

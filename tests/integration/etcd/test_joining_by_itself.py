@@ -6,7 +6,6 @@ import dataclasses
 import os
 import ssl
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -14,18 +13,16 @@ from pathlib import Path
 
 import pytest
 
-import bootstrap
+from bootstrap.constants.paths import ETCD_BIRTH, ETCD_DATA
+from bootstrap.node.joining import quorum as own_quorum
+from bootstrap.node.joining.gateway import Etcd
+from bootstrap.node.joining.quorum import Own, become_member, require_room, take_back
+from bootstrap.node.machine import Machine
 from bootstrap.pki.x509 import Usage, issue
+from bootstrap.protocol.discovery import ServerUrl
+from bootstrap.protocol.failure import Failure
 from tests.helpers.daemons import wait_for
 from tests.helpers.quorum import Place, Quorum
-
-sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
-
-import quorum as own_quorum
-from machine import Machine
-from quorum import Etcd, Own, become_member, require_room, take_back
-from trouble import Trouble
-from trust import Server
 
 
 def gateway(quorum: Quorum, folder: Path, *ports: int) -> Etcd:
@@ -34,7 +31,7 @@ def gateway(quorum: Quorum, folder: Path, *ports: int) -> Etcd:
     (folder / "pair.pem").write_bytes(pair.cert_pem + b"\n" + pair.key_pem)
     context = ssl.create_default_context(cadata=quorum.authority.cert_pem.decode())
     context.load_cert_chain(folder / "pair.pem")
-    return Etcd([Server("127.0.0.1", port) for port in ports], context)
+    return Etcd([ServerUrl("127.0.0.1", port) for port in ports], context)
 
 
 @dataclass
@@ -66,11 +63,11 @@ class Joins:
 
     @property
     def data(self) -> Path:
-        return self.machine.place(own_quorum.DATA)
+        return self.machine.place(ETCD_DATA)
 
     def start(self) -> None:
         """What systemd does: etcd runs with the members that were written down, and its data are in the root."""
-        birth = self.machine.place(own_quorum.BIRTH).read_text()
+        birth = self.machine.place(ETCD_BIRTH).read_text()
         members, state = (line.partition("=")[2] for line in birth.splitlines())
         assert state == "existing"
         self.data.mkdir(parents=True, exist_ok=True)
@@ -133,9 +130,9 @@ def test_interrupted_after_it_was_added_it_goes_on_and_is_not_added_twice(joins:
 def test_a_learner_that_came_to_nothing_is_taken_out_and_its_data_is_set_aside_the_next_time(joins: Joins) -> None:
     def starts_and_fails() -> None:
         joins.start()
-        raise Trouble("the disk is full")
+        raise Failure("the disk is full")
 
-    with pytest.raises(Trouble, match="the disk is full"):
+    with pytest.raises(Failure, match="the disk is full"):
         joined(joins, starts_and_fails)
     wait_for(lambda: joins.members() == {"s1": True, "s2": False}, "the learner's name")
     assert take_back(joins.etcd, joins.own) == "it is no member of etcd"
@@ -158,7 +155,7 @@ def test_one_that_has_its_vote_is_not_taken_out(joins: Joins) -> None:
 def test_while_another_one_waits_for_its_vote_there_is_no_room(joins: Joins) -> None:
     with joins.quorum.client(joins.first) as client:
         client.add_learner("https://127.0.0.1:9")
-    with pytest.raises(Trouble, match="waits for its vote in etcd, and there is one learner at a time"):
+    with pytest.raises(Failure, match="waits for its vote in etcd, and there is one learner at a time"):
         require_room(joins.etcd, joins.own)
 
 
@@ -172,13 +169,13 @@ def test_while_a_member_is_away_one_more_would_make_the_quorum_worse(joins: Join
     require_room(joins.etcd, fourth)
     third.process.kill()
     third.process.wait()
-    with pytest.raises(Trouble, match="s3 is a member of etcd and does not answer"):
+    with pytest.raises(Failure, match="s3 is a member of etcd and does not answer"):
         require_room(joins.etcd, fourth)
 
 
 def test_a_quorum_that_can_t_be_reached_is_named_with_what_to_look_at(joins: Joins) -> None:
-    away = Etcd([Server("127.0.0.1", 1)], ssl.create_default_context())
-    with pytest.raises(Trouble, match="etcd does not do what it was asked") as told:
+    away = Etcd([ServerUrl("127.0.0.1", 1)], ssl.create_default_context())
+    with pytest.raises(Failure, match="etcd does not do what it was asked") as told:
         away.members()
     assert "https://127.0.0.1:1: " in str(told.value)
     assert "systemctl status etcd" in str(told.value)

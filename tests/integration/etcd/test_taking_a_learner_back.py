@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bootstrap.clients.etcd import Member
 from bootstrap.phases.leave import undo as take_back
 from bootstrap.phases.leave.undo import TakenBack
+from bootstrap.protocol.learner import Member
 from tests.helpers.daemons import wait_for
 from tests.integration.etcd.test_leaving import KEYS, Cluster, node, three
 from tests.integration.etcd.test_membership import once_settled

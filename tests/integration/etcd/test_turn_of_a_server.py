@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import ssl
-import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-import bootstrap
+from bootstrap.node.joining import turn as own_turn
+from bootstrap.node.joining.gateway import Etcd
+from bootstrap.node.joining.turn import turn
+from bootstrap.protocol.failure import Failure
+from bootstrap.protocol.holder import Holder
+from bootstrap.protocol.lease_lock import KEY, Lease
 from tests.helpers.daemons import wait_for
 from tests.helpers.quorum import Place, Quorum
 from tests.integration.etcd.test_cluster_lock import lock_of
 from tests.integration.etcd.test_joining_by_itself import gateway
-
-sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
-
-import turn as own_turn
-from quorum import Etcd
-from trouble import Trouble
-from turn import turn
 
 DOING = "s2 becomes a server by itself"
 
@@ -70,7 +67,7 @@ def test_whoever_waits_too_long_is_told_who_holds_it(
     monkeypatch.setattr(own_turn, "WAIT_SECONDS", 0.5)
     with lock_of(quorum, member) as operators:
         assert operators.attempt() is None
-        with pytest.raises(Trouble, match="another clusterup is at work") as told, turn(etcd, DOING, print):
+        with pytest.raises(Failure, match="another clusterup is at work") as told, turn(etcd, DOING, print):
             pass
     assert "anna on desk" in str(told.value)
     assert told.value.passing
@@ -81,7 +78,7 @@ def test_its_lease_is_kept_alive_and_without_it_the_work_ends(
 ) -> None:
     monkeypatch.setattr(own_turn, "LEASE_SECONDS", 3)
     with quorum.client(member) as client, turn(etcd, DOING, print) as still_ours:
-        held = client.entry(own_turn.KEY)
+        held = client.entry(KEY)
         assert held is not None
         wait_for(lambda: client.seconds_left(held.lease) < 2, "time to pass")
         wait_for(lambda: client.seconds_left(held.lease) >= 2, "the lease to be renewed")
@@ -91,16 +88,16 @@ def test_its_lease_is_kept_alive_and_without_it_the_work_ends(
         def lost() -> bool:
             try:
                 still_ours()
-            except Trouble as trouble:
-                return "the cluster's lock was lost" in str(trouble)
+            except Failure as failure:
+                return "the cluster's lock was lost" in str(failure)
             return False
 
         wait_for(lost, "the loss to be seen")
 
 
 def test_a_renewal_that_fails_inside_of_a_good_answer_is_trouble_that_passes() -> None:
-    with pytest.raises(Trouble, match="does not say whether the cluster's lock goes on") as told:
-        own_turn._renewed(SaysAnError(), "7")
+    with pytest.raises(Failure, match="does not say whether the cluster's lock goes on") as told:
+        SaysAnError().keep_alive(Lease(7, 30))
     assert told.value.passing
 
 
@@ -114,11 +111,8 @@ class SaysAnError(Etcd):
         return {"error": {"grpc_code": 14, "message": "etcdserver: no leader"}}
 
 
-def test_the_work_of_one_who_dies_is_free_for_others_with_its_lease(
-    quorum: Quorum, member: Place, etcd: Etcd, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(own_turn, "LEASE_SECONDS", 3)
+def test_the_work_of_one_who_dies_is_free_for_others_with_its_lease(quorum: Quorum, member: Place, etcd: Etcd) -> None:
     # As one who took it and never came back.
-    own_turn._taken(etcd, DOING, print)
+    assert etcd.create(KEY, Holder.now(DOING).note(), etcd.grant(3)) is None
     with lock_of(quorum, member) as operators:
         wait_for(lambda: operators.attempt() is None, "the lock to be free", 60)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import bootstrap
 from bootstrap.constants.objects import APPROVER_USER
 from bootstrap.pki.x509 import Usage, issue
 from tests.helpers.daemons import daemon
+from tests.helpers.node_agent import agent
 from tests.integration.kube.servers import ApiServer
-
-AGENT = Path(bootstrap.__file__).parent / "node"
 
 
 def url_of(api_server: ApiServer) -> str:
@@ -35,7 +32,7 @@ def running_approvers(api_server: ApiServer, folder: Path, count: int = 1) -> It
         "key": str(folder / "approver.key"),
     }
     (folder / "approver.json").write_text(json.dumps(settings))
-    argv = [sys.executable, "-Es", str(AGENT / "__main__.py"), "approve", str(folder / "approver.json")]
+    argv = agent("approve", str(folder / "approver.json"))
     with ExitStack() as stack:
         for number in range(count):
             stack.enter_context(daemon(argv, folder / f"approver-{number}.log"))

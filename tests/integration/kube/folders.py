@@ -7,28 +7,24 @@ import base64
 import hashlib
 import json
 import ssl
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import bootstrap
+from bootstrap.constants.paths import KUBERNETES_CA
 from bootstrap.constants.tokens import BOOTSTRAPPERS_GROUP
+from bootstrap.node import asking
+from bootstrap.node.joining import join
+from bootstrap.node.joining.description import agent_of
 from bootstrap.pki.token import cluster_info
 from bootstrap.pki.x509 import KeyPair, Usage, issue
+from bootstrap.protocol.discovery import ServerUrl
 from bootstrap.protocol.token import Token, detached_signature
 from tests.helpers.daemons import daemon, free_ports, wait_for
+from tests.helpers.node_agent import agent
 from tests.integration.kube.servers import ApiServer
 
-sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
-
-import asking
-import join
-import trust
-from description import agent_of
-
-AGENT = Path(bootstrap.__file__).parent / "node"
 ADDRESS = "192.0.2.9"
 PAYLOAD, IMAGE = b"the payload " * 100_000, b"an image " * 1000
 CLUSTER_ID = "c" * 32
@@ -66,6 +62,11 @@ def description() -> dict[str, Any]:
     return {
         "format": 1,
         "cluster": {"name": "lab", "id": CLUSTER_ID},
+        "kubernetes": {"minor": 20},
+        "labels": {},
+        "taints": [],
+        "authorized_keys": [],
+        "settings": {},
         "payload": {"sha256": sha256(PAYLOAD), "size": len(PAYLOAD), "components": {}},
         "images": [
             {
@@ -94,7 +95,7 @@ def made_machine(folder: Path, server: ApiServer, node: str, kubelet: str) -> Pa
     for name, script in (("systemctl", SYSTEMCTL), ("systemd-sysext", SYSEXT)):
         (folder / "programs" / name).write_text(script.format(folder=folder, root=root, kubelet=kubelet))
         (folder / "programs" / name).chmod(0o755)
-    ca = root / join.CA.lstrip("/")
+    ca = root / KUBERNETES_CA.lstrip("/")
     ca.parent.mkdir(parents=True)
     ca.write_bytes(server.pki.ca.cert_pem)
     return root
@@ -138,9 +139,9 @@ def serving(api_server: ApiServer, folder: Path, artifacts: Mapping[str, str]) -
     with api_server.client() as api:
         for manifest in objects(api_server):
             api.apply(manifest)
-    with daemon([sys.executable, str(AGENT), "serve", str(folder / "settings.json")], folder / "log"):
+    with daemon(agent("serve", str(folder / "settings.json")), folder / "log"):
         context = ssl.create_default_context(cadata=api_server.pki.ca.cert_pem.decode())
-        asked = asking.Api(trust.Server("127.0.0.1", port), context, {})
+        asked = asking.Api(ServerUrl("127.0.0.1", port), context, {})
 
         def answers() -> bool:
             try:

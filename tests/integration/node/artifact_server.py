@@ -8,23 +8,21 @@ import json
 import os
 import ssl
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import bootstrap
 from bootstrap.pki.token import cluster_info
 from bootstrap.pki.x509 import KeyPair, Usage, issue, new_authority
 from bootstrap.protocol.discovery import CLUSTER_INFO
 from bootstrap.protocol.token import Token, detached_signature
 from bootstrap.spec.artifacts import QUESTION
 from tests.helpers.daemons import daemon, free_ports, wait_for
+from tests.helpers.node_agent import agent
 from tests.helpers.tls_server import answering
 
-AGENT = Path(bootstrap.__file__).parent / "node"
 TOKEN = Token("abcdef", "0123456789abcdef")
 NOBODY = 65534
 
@@ -130,7 +128,7 @@ def serving(
         **more,
     }
     (folder / "settings.json").write_text(json.dumps(settings))
-    argv = [sys.executable, str(AGENT), "serve", str(folder / "settings.json")]
+    argv = agent("serve", str(folder / "settings.json"))
     as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--no-new-privs"]
     log = folder / "log"
     with daemon([*as_user, *argv] if user is not None else argv, log) as process:

@@ -9,35 +9,29 @@ import hashlib
 import json
 import resource
 import ssl
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-import bootstrap
 from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.clients.kubernetes_errors import KubeError
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.joining import discovery
 from bootstrap.joining.discovery import Discovered
 from bootstrap.joining.server_bundle import made_for as made_for_asked_from_here
+from bootstrap.node import asking
+from bootstrap.node.joining import fetch
+from bootstrap.node.joining import server as server_join
+from bootstrap.node.joining.description import Artifact
 from bootstrap.pki.token import ca_pin
 from bootstrap.pki.x509 import Usage, issue, new_authority
-from bootstrap.protocol.discovery import ServerUrl
+from bootstrap.protocol import exchange
+from bootstrap.protocol.discovery import ServerUrl, discover
+from bootstrap.protocol.failure import Failure
 from bootstrap.protocol.token import Token
 from tests.helpers.slow_server import Answer, answering_in_pieces, dribbling_a_handshake
-
-sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
-
-import asking
-import exchange
-import fetch
-import server_join
-import trust
-from description import Artifact
-from trouble import Trouble
 
 AUTHORITY = new_authority("kubernetes")
 SERVING = issue(AUTHORITY, common_name="kube-apiserver", usage=Usage.SERVER, hosts=["127.0.0.1"])
@@ -95,10 +89,9 @@ def test_a_handshake_that_never_ends_ends_with_the_same_time() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_way_to_trust_ends_in_words(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trust, "SECONDS", 1.0)
-    with dribbling(name, tmp_path) as port, pytest.raises(Trouble) as told:
-        trust.discover(trust.Server("127.0.0.1", port), trust.Token("a" * 6, "b" * 16), frozenset(), 0.0)
+def test_the_way_to_trust_ends_in_words(tmp_path: Path, name: str) -> None:
+    with dribbling(name, tmp_path) as port, pytest.raises(Failure) as told:
+        discover(ServerUrl("127.0.0.1", port), TOKEN, frozenset(), seconds=1.0)
     assert f"the server https://127.0.0.1:{port} answers too slowly, or not at all" in str(told.value)
     assert "not done within 1 s" in str(told.value)
     assert told.value.passing
@@ -161,10 +154,9 @@ def test_an_answer_that_is_larger_than_any_should_be_is_given_up(tmp_path: Path,
 
 @pytest.mark.parametrize("name", list(LARGE))
 def test_a_description_that_is_too_large_is_none_of_a_cluster(tmp_path: Path, name: str) -> None:
-    token = trust.Token(TOKEN.id, TOKEN.secret)
     with answering_in_pieces(SERVING, LARGE[name], tmp_path) as port:
-        with pytest.raises(Trouble, match="is no API server of a Kubernetes cluster"):
-            trust.discover(trust.Server("127.0.0.1", port), token, frozenset(), 0.0)
+        with pytest.raises(Failure, match="is not an API server of a Kubernetes cluster"):
+            discover(ServerUrl("127.0.0.1", port), TOKEN, frozenset())
         with pytest.raises(Refused, match="is not an API server of a Kubernetes cluster"):
             discovery.discover(ServerUrl("127.0.0.1", port), TOKEN, frozenset())
 
@@ -201,9 +193,9 @@ def made(packed: bytes) -> Answer:
 )
 def test_what_a_token_opens_is_not_unpacked_without_an_end(tmp_path: Path, packed: bytes) -> None:
     with answering_in_pieces(SERVING, made(packed), tmp_path) as port:
-        api = asking.Api(trust.Server("127.0.0.1", port), context(), {})
-        with pytest.raises(Trouble, match="what was made for this server can't be read"):
-            server_join.made_for(api, trust.Token(TOKEN.id, TOKEN.secret))
+        api = asking.Api(ServerUrl("127.0.0.1", port), context(), {})
+        with pytest.raises(Failure, match="what was made for this server can't be read"):
+            server_join.made_for(api, TOKEN)
         with pytest.raises(ClusterupError, match="what was made for the token's server can't be read"):
             made_for_asked_from_here(Discovered(ServerUrl("127.0.0.1", port), AUTHORITY.cert_pem), TOKEN)
 
@@ -271,7 +263,7 @@ def test_an_artifact_of_another_size_than_described_is_refused_and_leaves_nothin
         place.with_name("payload.raw.part").write_bytes(CONTENT[:begun])
     with answering_in_pieces(SERVING, answer, tmp_path) as port, no_file_larger_than(ARTIFACT.size):
         source = fetch.Source(["127.0.0.1"], AUTHORITY.cert_pem.decode(), TOKEN.reveal(), port, HASTY)
-        with pytest.raises(Trouble) as told:
+        with pytest.raises(Failure) as told:
             source.bring(ARTIFACT, place, lambda _: None)
     assert reason in str(told.value)
     assert "File too large" not in str(told.value)
@@ -283,7 +275,7 @@ def test_an_artifact_that_comes_packed_is_refused(tmp_path: Path) -> None:
     answer: Answer = lambda head: [part(begin_of(head), bomb, "Content-Encoding: gzip", length=len(bomb))]  # noqa: E731
     with answering_in_pieces(SERVING, answer, tmp_path) as port:
         source = fetch.Source(["127.0.0.1"], AUTHORITY.cert_pem.decode(), TOKEN.reveal(), port, HASTY)
-        with pytest.raises(Trouble, match="it comes packed"):
+        with pytest.raises(Failure, match="it comes packed"):
             source.bring(ARTIFACT, tmp_path / "payload.raw", lambda _: None)
     assert not (tmp_path / "payload.raw.part").exists()
 
@@ -306,7 +298,7 @@ def a_byte_a_connection(head: bytes) -> Iterable[bytes]:
 def test_an_artifact_that_does_not_get_on_is_given_up(tmp_path: Path, answer: Answer) -> None:
     with answering_in_pieces(SERVING, answer, tmp_path, apart=APART) as port:
         source = fetch.Source(["127.0.0.1"], AUTHORITY.cert_pem.decode(), TOKEN.reveal(), port, HASTY)
-        with pytest.raises(Trouble, match=r"payload\.raw does not come") as told:
+        with pytest.raises(Failure, match=r"payload\.raw does not come") as told:
             source.bring(ARTIFACT, tmp_path / "payload.raw", lambda _: None)
     assert told.value.passing
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from bootstrap.errors import ClusterupError
-from bootstrap.machine.units import NodeFile
 from bootstrap.operations.intent import Intent
 from bootstrap.phases.handover import handover_actions
+from bootstrap.protocol.files import NodeFile
 from bootstrap.transport.base import Command, Result
 from tests.helpers.local_transport import LocalTransport
 from tests.helpers.worlds import intent

@@ -12,11 +12,11 @@ import pytest
 from bootstrap.image.bundle import Bundle
 from bootstrap.image.configuration import EtcFile, configuration_image
 from bootstrap.image.segments import unpacked_chunks
-from bootstrap.machine.units import NodeFile
 from bootstrap.phases.deploy import commands as deploy
 from bootstrap.phases.deploy.services import files_tar
 from bootstrap.phases.install import commands as install
 from bootstrap.pki.sshkeys import SshKey, new_ssh_key
+from bootstrap.protocol.files import NodeFile
 from bootstrap.spec.etcd import birth_file, peer_url
 from bootstrap.transport import upload
 from bootstrap.transport.base import Command

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import base64
 import re
-import sys
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-import bootstrap
 from bootstrap.constants.objects import APPROVER_USER
 from bootstrap.constants.paths import BOOTSTRAP_CONF, KUBELET_CERTIFICATE, KUBELET_CONF, KUBELET_REGISTRATION
-from bootstrap.constants.tokens import TOKENS_NAMESPACE
+from bootstrap.constants.tokens import SERVERS, SERVERS_KEY, TOKENS_NAMESPACE, USED_BY
+from bootstrap.node.approver.verdict import Denied, judge, name_of, tally_of
 from bootstrap.phases.kubelet import told_at
 from bootstrap.pki.x509 import KeyPair, Usage, issue
 from bootstrap.protocol.token import Token, detached_signature
-from bootstrap.tokens.rbac import SERVERS, SERVERS_KEY
-
-sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
-
-from verdict import USED_BY, Denied, judge, name_of, tally_of
 
 if TYPE_CHECKING:
     from tests.simulator.machines.node import SimulatedMachine

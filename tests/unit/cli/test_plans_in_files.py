@@ -12,15 +12,14 @@ from typing import Any
 import pytest
 import yaml
 
-from bootstrap.clients.etcd import KeyValue, Lease
 from bootstrap.engine.lock import file_lock
 from bootstrap.errors import BadUse, ClusterupError
 from bootstrap.facts.model import ClusterFacts, UnitFacts
-from bootstrap.lock.lease import KEY
 from bootstrap.operations.intent import Intent
 from bootstrap.operations.reading import intent_of_file
 from bootstrap.phases.kubeconfig import admin_kubeconfig
 from bootstrap.pki.kubeconfig import write_kubeconfig
+from bootstrap.protocol.lease_lock import KEY, KeyValue, Lease
 from tests.helpers.typed import typed
 from tests.helpers.worlds import bundle, finished_world, keeping
 

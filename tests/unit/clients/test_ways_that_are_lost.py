@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from bootstrap.clients.etcd import EtcdError, Member
+from bootstrap.clients.etcd import EtcdError
 from bootstrap.clients.tunnel import ApiServers
 from bootstrap.errors import ClusterupError
 from bootstrap.phases import control_plane as controlplane
 from bootstrap.phases.etcd import membership as etcd
 from bootstrap.phases.etcd.membership import Quorum
+from bootstrap.protocol.learner import Member
 from bootstrap.spec.etcd import peer_url
 from tests.helpers.worlds import intent
 

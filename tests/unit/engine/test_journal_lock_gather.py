@@ -19,7 +19,7 @@ from bootstrap.engine.gather import gather
 from bootstrap.engine.journal import Journal
 from bootstrap.engine.lock import FOREVER, Patience, file_lock
 from bootstrap.errors import ClusterupError, Interrupted, Refused
-from bootstrap.holder import Holder, holder_in_words
+from bootstrap.protocol.holder import Holder, holder_in_words
 from bootstrap.transport.base import Transport
 from bootstrap.transport.errors import TransportError
 

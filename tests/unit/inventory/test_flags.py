@@ -10,7 +10,8 @@ import yaml
 
 from bootstrap.constants.paths import KUBELET_YAML
 from bootstrap.inventory.flags import DEFAULTS, OWN, FlagsOf
-from bootstrap.machine.units import NodeFile, Unit
+from bootstrap.machine.units import Unit
+from bootstrap.protocol.files import NodeFile
 from bootstrap.spec.control_plane import api_server_unit, controller_manager_unit, scheduler_unit
 from bootstrap.spec.etcd import birth_file, etcd_unit
 from bootstrap.spec.node_services import kubelet_unit

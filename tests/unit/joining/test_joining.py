@@ -22,8 +22,8 @@ from bootstrap.joining.preflight import machine_problems
 from bootstrap.operations.intent import Intent
 from bootstrap.phases.preflight import preflight
 from bootstrap.protocol.discovery import ServerUrl
+from bootstrap.protocol.join_manifest import parse_description
 from bootstrap.protocol.token import Token
-from bootstrap.spec.join_manifest import parse_description
 from bootstrap.state.cluster import ClusterState, state_folder
 from bootstrap.state.handover import parse_handover
 from bootstrap.state.joiner import JoinerState, require_operator, state_for_joining

@@ -3,40 +3,34 @@
 from __future__ import annotations
 
 import itertools
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, cast
 
 import grpc
 import pytest
 
-import bootstrap
-from bootstrap.clients.etcd import EtcdClient, EtcdError, EtcdSlow, Member
+from bootstrap.clients.etcd import EtcdClient, EtcdError, EtcdSlow
 from bootstrap.clients.failover import Way
 from bootstrap.engine.action import Action
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.context import RunContext
 from bootstrap.engine.events import nobody
-from bootstrap.engine.lock import Busy, Patience
+from bootstrap.engine.lock import Patience
 from bootstrap.errors import Refused
 from bootstrap.facts import cluster as observe
 from bootstrap.facts.model import EtcdFacts, UnitFacts
 from bootstrap.lock.guard import Guard
-from bootstrap.lock.lease import ClusterLock
+from bootstrap.node.joining import turn
 from bootstrap.phases.etcd.quorum import QuorumLeft, quorums_left
 from bootstrap.phases.leave import etcd as leave_etcd
+from bootstrap.protocol.failure import Failure
+from bootstrap.protocol.learner import Member
+from bootstrap.protocol.lease_lock import Busy, LeaseLock
 from bootstrap.state.credentials import OperatorKeys
 from tests.helpers.local_transport import LocalTransport
 from tests.helpers.worlds import facts, inventory
-
-sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
-
-import turn
-from quorum import Etcd
-from trouble import Trouble
 
 KEYS = cast(OperatorKeys, None)
 SILENT = EtcdError("no member of etcd answers", hint="wait")
@@ -88,7 +82,7 @@ def attempts(monkeypatch: pytest.MonkeyPatch, *outcomes: EtcdError | Busy | None
         raise AssertionError(server)
 
     hold = Guard(inventory(), "apply", Patience(0.0, lambda _: None), way=no_way, noted=lambda: None)
-    return hold._patient(cast(ClusterLock, Lock()))
+    return hold._patient(cast(LeaseLock, Lock()))
 
 
 def test_a_slow_etcd_is_asked_for_its_lock_again_though_its_silence_took_all_of_the_time(
@@ -104,22 +98,19 @@ def test_an_etcd_that_stays_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_server_that_waits_for_the_lock_goes_on_waiting_when_etcd_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turn, "EVERY_SECONDS", 0.0)
-    slow = Trouble("etcd does not do what it was asked", hint="again", passing=True)
-    held = {"succeeded": False, "responses": [{"response_range": {"kvs": [{"lease": "9", "value": ""}]}}]}
-    lease, alive = {"ID": "7"}, {"result": {"TTL": "30"}}
-    answers = iter([lease, held, slow, alive, slow, alive, {"succeeded": True}])
+    slow = Failure("etcd does not do what it was asked", hint="again", passing=True)
+    answers = iter([Busy("anna"), slow, slow, Busy("anna"), None])
 
-    class Slow(Etcd):
-        def ask(self, path: str, body: object) -> Any:
+    class Slow:
+        def attempt(self) -> Busy | None:
             answer = next(answers)
-            if isinstance(answer, Trouble):
+            if isinstance(answer, Failure):
                 raise answer
             return answer
 
-    etcd = Slow((), cast(Any, None))
     said: list[str] = []
-    assert turn._taken(etcd, "s2 becomes a server", said.append) == "7"
-    assert len(said) == 1
+    turn.wait_for(cast(LeaseLock, Slow()), said.append)
+    assert said == ["waiting for the cluster's lock, held by anna"]
 
 
 def test_one_slow_answer_does_not_make_a_plan_without_etcd(monkeypatch: pytest.MonkeyPatch) -> None:

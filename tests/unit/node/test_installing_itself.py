@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-import bootstrap
-
-sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
-
-import install
-from install import MIB, Disk, Order, disks_of
-from trouble import Trouble
+from bootstrap.node import install
+from bootstrap.node.install import MIB, Disk, Order, disks_of
+from bootstrap.protocol.failure import Failure
 
 # An image of six MiB that begins with a partition table; the configuration goes to its third MiB.
 HEAD = bytes(512) + b"EFI PART" + b"table" * 1000
@@ -81,7 +76,7 @@ def test_the_disk_holds_the_image_with_the_configuration_of_this_machine(bench: 
 
 def test_a_disk_is_named_by_its_serial_number(bench: Bench) -> None:
     assert bench.install(replace(bench.order, disk="serial:A1"))
-    with pytest.raises(Trouble, match="there is no one disk serial:B2") as caught:
+    with pytest.raises(Failure, match="there is no one disk serial:B2") as caught:
         bench.install(replace(bench.order, disk="serial:B2"))
     assert "serial A1" in str(caught.value)
 
@@ -97,7 +92,7 @@ def test_what_was_installed_before_is_left_alone(bench: Bench) -> None:
 def test_a_disk_with_something_on_it_is_left_alone(bench: Bench) -> None:
     bench.fill(b"somebody's data")
     before = bench.disk.read_bytes()
-    with pytest.raises(Trouble, match="is not empty, and is left as it is") as caught:
+    with pytest.raises(Failure, match="is not empty, and is left as it is") as caught:
         bench.install(None, "a partition table (dos)", "/dev/sda1 ext4 home")
     assert "/dev/sda1 ext4 home" in str(caught.value)
     assert bench.disk.read_bytes() == before
@@ -109,18 +104,18 @@ def test_a_stick_that_is_damaged_leaves_a_disk_without_a_partition_table(bench: 
     damaged[-1] ^= 1
     bench.stick.write_bytes(damaged)
     bench.fill(HEAD)
-    with pytest.raises(Trouble, match="does not keep what is written to it"):
+    with pytest.raises(Failure, match="does not keep what is written to it"):
         bench.install(replace(bench.order, wipe=True))
     assert bench.disk.read_bytes()[:MIB] == bytes(MIB)
 
 
 def test_a_disk_that_is_too_small_is_refused(bench: Bench) -> None:
-    with pytest.raises(Trouble, match="is too small"):
+    with pytest.raises(Failure, match="is too small"):
         bench.install(replace(bench.order, raw_size=16 * MIB))
 
 
 def test_the_stick_itself_is_no_disk_to_install_to(bench: Bench) -> None:
-    with pytest.raises(Trouble, match="is the stick itself"):
+    with pytest.raises(Failure, match="is the stick itself"):
         own = [Disk(str(bench.stick), "", 16 * MIB, ())]
         install.target_of(replace(bench.order, disk=str(bench.stick)), bench.stick, own)
 

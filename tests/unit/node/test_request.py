@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -16,11 +14,7 @@ from cryptography.x509.oid import AttributeOID, ExtendedKeyUsageOID, NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import bootstrap
-
-sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
-
-from request import COMMON_NAME, LONGEST, ORGANIZATION, node_of, read_request
+from bootstrap.node.approver.request import COMMON_NAME, LONGEST, ORGANIZATION, node_of, read_request
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 Attributes = Sequence[tuple[x509.ObjectIdentifier, str]]

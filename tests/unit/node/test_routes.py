@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-import sys
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import bootstrap
-
-sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
-
-from network import nodes_in
-from routes import Peer, Route, card_with, conflist, parse_cards, parse_routes, peer_of, peers_of, wanted_routes
+from bootstrap.node.network.agent import nodes_in
+from bootstrap.node.network.routes import (
+    Peer,
+    Route,
+    card_with,
+    conflist,
+    parse_cards,
+    parse_routes,
+    peer_of,
+    peers_of,
+    wanted_routes,
+)
 
 
 def node(name: str, pods: str | None, address: str | None) -> dict[str, object]:

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import base64
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import bootstrap
 from bootstrap.constants.objects import CONTROL_PLANE, KUBELET_SIGNER
-from bootstrap.constants.tokens import BOOTSTRAPPERS_GROUP, LIMITED_GROUP, SERVER_GROUP
-from bootstrap.tokens import listing as known_tokens
-from bootstrap.tokens import rbac as token_objects
-from tests.unit.node.test_request import NODES, node, request
-
-sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
-
-import approve
-import verdict
-from verdict import (
+from bootstrap.constants.tokens import BOOTSTRAPPERS_GROUP, LIMITED_GROUP, SERVER_GROUP, SERVERS_KEY
+from bootstrap.node.approver import approve
+from bootstrap.node.approver.verdict import (
     Denied,
     Name,
     Tally,
     in_turn,
     is_in,
-    is_ready,
     judge,
     name_of,
     state_of,
@@ -34,6 +23,9 @@ from verdict import (
     token_of,
     wanted_node,
 )
+from bootstrap.node.kubelets import is_ready
+from bootstrap.tokens.rbac import servers_object
+from tests.unit.node.test_request import NODES, node, request
 
 USAGES = ["digital signature", "key encipherment", "client auth"]
 
@@ -56,14 +48,10 @@ def secret(**annotations: str) -> dict[str, Any]:
     return {"metadata": {"name": "bootstrap-token-abcdef", **({"annotations": given} if given else {})}}
 
 
-def test_the_approver_and_the_command_call_things_by_the_same_names() -> None:
-    theirs = (known_tokens.USES, known_tokens.NODE, known_tokens.USED_BY, KUBELET_SIGNER, CONTROL_PLANE)
-    assert theirs == (verdict.USES, verdict.NODE, verdict.USED_BY, verdict.SIGNER, verdict.SERVER_LABEL)
-    groups = (LIMITED_GROUP, BOOTSTRAPPERS_GROUP, SERVER_GROUP)
-    assert groups == (verdict.COUNTED_GROUP, verdict.KUBEADM_GROUP, verdict.SERVER_GROUP)
-    kept = token_objects.servers_object(["s1"])
-    assert approve.SERVERS.endswith(f"/{kept['metadata']['namespace']}/configmaps/{kept['metadata']['name']}")
-    assert kept["data"] == {approve.SERVERS_KEY: "s1\n"}
+def test_what_the_approver_reads_is_what_an_apply_keeps() -> None:
+    kept = servers_object(["s1"])
+    assert approve.SERVERS_PATH.endswith(f"/{kept['metadata']['namespace']}/configmaps/{kept['metadata']['name']}")
+    assert kept["data"] == {SERVERS_KEY: "s1\n"}
 
 
 def test_requests_that_are_made_with_tokens_of_nodes_are_its_business_and_no_others() -> None:

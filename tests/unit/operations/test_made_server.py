@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import gzip
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import bootstrap
 from bootstrap.constants.objects import CONTROL_PLANE, JOIN_MANIFEST, JOIN_MANIFEST_KEY
 from bootstrap.constants.paths import KUBELET_REGISTRATION
 from bootstrap.errors import BadUse, Refused
+from bootstrap.node.joining.description import server_of
 from bootstrap.operations.intent import Intent
 from bootstrap.operations.made_server import check_may_join, made_server
 from bootstrap.phases.node_metadata import node_patch
-from bootstrap.spec.join_manifest import parse_description
+from bootstrap.protocol.failure import Failure
+from bootstrap.protocol.join_manifest import parse_description
 from bootstrap.state.handover import parse_handover
 from tests.unit.spec.test_published import of_document
-
-sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
-
-from description import server_of
-from trouble import Trouble
 
 SERVERS = {
     "cluster": {"name": "lab", "allow_even_servers": True},
@@ -92,9 +87,9 @@ def test_with_what_is_merged_into_its_node_an_apply_finds_nothing_to_do_there(of
 
 
 def test_what_the_node_does_not_understand_it_says() -> None:
-    with pytest.raises(Trouble, match="can't be understood"):
+    with pytest.raises(Failure, match="can't be understood"):
         server_of('{"format": 1}')
-    with pytest.raises(Trouble, match="format that this one does not know"):
+    with pytest.raises(Failure, match="format that this version of clusterup does not know"):
         server_of('{"format": 7}')
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from bootstrap.clients.etcd import Member
 from bootstrap.engine.action import Action
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.context import RunContext
@@ -18,6 +17,7 @@ from bootstrap.engine.events import nobody
 from bootstrap.errors import ClusterupError
 from bootstrap.phases.etcd import membership as etcd
 from bootstrap.phases.etcd.membership import Quorum
+from bootstrap.protocol.learner import Member
 from bootstrap.spec.etcd import peer_url
 from tests.helpers.local_transport import LocalTransport
 from tests.helpers.worlds import intent

@@ -13,11 +13,11 @@ from bootstrap.constants.paths import ENCRYPTION_YAML
 from bootstrap.engine.plan import Plan
 from bootstrap.errors import Refused
 from bootstrap.facts.model import ClusterFacts
-from bootstrap.machine.units import NodeFile
 from bootstrap.operations.intent import Intent, intent_of
 from bootstrap.operations.planning import prepare
 from bootstrap.phases.kubeconfig import admin_kubeconfig
 from bootstrap.pki.kubeconfig import write_kubeconfig
+from bootstrap.protocol.files import NodeFile
 from tests.helpers.worlds import finished_world, intent, written
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bootstrap.machine.units import NodeFile
 from bootstrap.phases.credentials import servers_credentials
+from bootstrap.protocol.files import NodeFile
 from bootstrap.spec.node import desired_nodes
 from tests.helpers.worlds import intent
 

@@ -16,7 +16,8 @@ from bootstrap.errors import ClusterupError, Refused
 from bootstrap.inventory.load import parse_inventory
 from bootstrap.operations.intent import Intent, intent_of
 from bootstrap.pki.sshkeys import new_ssh_key
-from bootstrap.spec.join_manifest import AgentDescription, parse_description, units_of
+from bootstrap.protocol.failure import Failure
+from bootstrap.protocol.join_manifest import AgentDescription, parse_description, units_of
 from bootstrap.spec.join_manifest_build import access_objects, describe_agent
 from bootstrap.state.cluster import ClusterState
 from tests.helpers.worlds import bundle, intent
@@ -131,7 +132,7 @@ def test_what_is_not_understood_is_never_half_used(
 ) -> None:
     data = json.loads(described(intent(tmp_path)).text)
     damage(data)
-    with pytest.raises(ClusterupError) as failed:
+    with pytest.raises(Failure) as failed:
         parse_description(json.dumps(data))
     assert said in str(failed.value)
 
@@ -148,5 +149,5 @@ def test_tokens_may_read_that_config_map_and_nothing_else() -> None:
 
 
 def test_what_is_nested_without_end_is_not_understood_either() -> None:
-    with pytest.raises(ClusterupError, match="can't be understood"):
+    with pytest.raises(Failure, match="can't be understood"):
         parse_description("[" * 200_000)

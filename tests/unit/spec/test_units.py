@@ -14,7 +14,8 @@ import yaml
 from bootstrap.constants.paths import APPROVER_JSON, KUBELET_CERTIFICATE
 from bootstrap.inventory.model import Inventory
 from bootstrap.machine import units as layout
-from bootstrap.machine.units import NodeFile, Unit, all_files, systemd_quoted
+from bootstrap.machine.units import Unit, all_files, systemd_quoted
+from bootstrap.protocol.files import NodeFile
 from bootstrap.spec.artifacts import artifacts_unit
 from bootstrap.spec.control_plane import api_server_unit, approver_unit, controller_manager_unit, scheduler_unit
 from bootstrap.spec.etcd import birth_file, etcd_unit, peer_url

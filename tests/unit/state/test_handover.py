@@ -13,12 +13,12 @@ from bootstrap.constants.paths import HANDOVER
 from bootstrap.engine.plan import Plan
 from bootstrap.errors import ClusterupError
 from bootstrap.facts.model import ClusterFacts
-from bootstrap.machine.units import NodeFile
 from bootstrap.operations.intent import Intent, intent_of
 from bootstrap.operations.planning import prepare
 from bootstrap.phases.kubeconfig import admin_kubeconfig
 from bootstrap.pki.kubeconfig import write_kubeconfig
 from bootstrap.pki.sshkeys import new_ssh_key
+from bootstrap.protocol.files import NodeFile
 from bootstrap.state.cluster import LIVE
 from bootstrap.state.handover import handover_file, handover_of, parse_handover
 from tests.helpers.worlds import bundle, finished_world, intent, inventory, written

@@ -13,17 +13,18 @@ import pytest
 
 from bootstrap.adopt.fetch import read_server
 from bootstrap.constants.objects import GIVEN_ANNOTATION
+from bootstrap.constants.tokens import MADE_KEY
 from bootstrap.errors import ClusterupError
-from bootstrap.holder import holder_in_words
 from bootstrap.joining import server_bundle as made_secret
 from bootstrap.joining.discovery import Discovered
 from bootstrap.joining.server_bundle import made_for
 from bootstrap.phases.node_metadata import Given, given_to
 from bootstrap.protocol.discovery import ServerUrl
+from bootstrap.protocol.failure import Failure
+from bootstrap.protocol.holder import holder_in_words
+from bootstrap.protocol.join_manifest import parse_description
 from bootstrap.protocol.token import Token
-from bootstrap.spec.join_manifest import parse_description
 from bootstrap.state.handover import parse_handover
-from bootstrap.tokens.server_bundle import KEY
 from bootstrap.transport.base import Command, Result, Transport
 
 DEEP = "[" * 100_000
@@ -68,7 +69,7 @@ def test_so_is_a_handover_file_that_is_none(content: bytes) -> None:
 
 @pytest.mark.parametrize("content", [*NOT_OURS, b'{"format": 1, "kubernetes": {"minor": Infinity}}'])
 def test_a_description_of_agents_that_is_none_is_refused(content: bytes) -> None:
-    with pytest.raises(ClusterupError, match=r"describes its agents|can't be understood"):
+    with pytest.raises(Failure, match=r"describes its nodes|can't be understood"):
         parse_description(content.decode("utf-8", "replace"))
 
 
@@ -88,7 +89,7 @@ def test_what_was_made_for_a_server_and_can_t_be_read_is_said_to_be_so(
 ) -> None:
     class Api:
         def get(self, *_: object) -> dict[str, Any]:
-            return {"data": {KEY: base64.b64encode(packed).decode()}}
+            return {"data": {MADE_KEY: base64.b64encode(packed).decode()}}
 
     @contextmanager
     def client(*_: object) -> Iterator[Api]:

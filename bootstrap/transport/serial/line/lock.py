@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bootstrap.holder import Holder, holder_in_words
 from bootstrap.inventory.serial_target import ConsoleTarget
 from bootstrap.locks import is_held
 from bootstrap.outside import parsed_json
 from bootstrap.paths import private_folder, state_dir
+from bootstrap.protocol.holder import Holder, holder_in_words
 from bootstrap.transport.serial.errors import LineInUse
 
 LOG = "log"

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,14 +15,20 @@ from typing import Any
 
 import pytest
 
-import bootstrap
 from bootstrap.clients.kubernetes import KubeClient, Request
 from bootstrap.clients.kubernetes_errors import KubeForbidden
+from bootstrap.constants.paths import BOOTSTRAP_CONF, KUBELET_CERTIFICATE, PAYLOAD_LINK
+from bootstrap.constants.tokens import NODE as NODE_OF
+from bootstrap.node import machine
+from bootstrap.node.joining import fetch, join
+from bootstrap.node.joining.description import agent_of
 from bootstrap.pki.token import cluster_info, new_token, token_secret
 from bootstrap.pki.x509 import KeyPair, Usage, issue, new_authority
+from bootstrap.protocol.certificate import pin_of
+from bootstrap.protocol.discovery import CLUSTER_INFO, ServerUrl, discover
+from bootstrap.protocol.failure import Failure
 from bootstrap.protocol.token import Token, detached_signature
 from bootstrap.tokens.limited import counted_token_objects
-from bootstrap.tokens.listing import NODE as NODE_OF
 from tests.helpers.daemons import free_ports, wait_for
 from tests.helpers.tls_server import answering
 from tests.integration.kube.folders import (
@@ -39,15 +44,6 @@ from tests.integration.kube.folders import (
 )
 from tests.integration.kube.kubelets import asked, denies
 from tests.integration.kube.servers import ApiServer
-
-sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
-
-import fetch
-import join
-import machine
-import trust
-from description import agent_of
-from trouble import Trouble
 
 NODE = "stranger"
 
@@ -67,7 +63,7 @@ class Lab:
 
     @property
     def pin(self) -> str:
-        return trust.pin_of(der_of(self.api.pki.ca))
+        return pin_of(der_of(self.api.pki.ca))
 
     def token(self, expires: timedelta = timedelta(hours=1)) -> Token:
         """A token that the API server knows and cluster-info is signed with."""
@@ -102,8 +98,8 @@ class Lab:
 
     def wish(self, token: Token, **more: Any) -> join.Wish:
         settings = {"pins": frozenset({self.pin}), "name": NODE, "address": ADDRESS, **more}
-        server = trust.Server("127.0.0.1", self.api.port)
-        return join.Wish(server, trust.Token(token.id, token.secret), **settings)
+        server = ServerUrl("127.0.0.1", self.api.port)
+        return join.Wish(server, token, **settings)
 
     def join(self, wish: join.Wish) -> None:
         join.join(wish, machine.Machine(self.root, self.said.append))
@@ -123,14 +119,13 @@ def lab(api_server: ApiServer, served: int, tmp_path: Path, monkeypatch: pytest.
         api_server.pki.ca, common_name=f"system:node:{NODE}", usage=Usage.CLIENT, organizations=["system:nodes"]
     )
     (tmp_path / "client.pem").write_bytes(pair.cert_pem + pair.key_pem)
-    certificate = f"{lab.root}{join.CERTIFICATE}"
+    certificate = f"{lab.root}{KUBELET_CERTIFICATE}"
     gets_its_certificate = f"mkdir -p {Path(certificate).parent} && cp {tmp_path}/client.pem {certificate}"
     made_machine(tmp_path, api_server, NODE, gets_its_certificate)
     monkeypatch.setenv("PATH", f"{tmp_path}/programs:{os.environ['PATH']}")
-    monkeypatch.setattr(join, "LOCAL_API", trust.Server("127.0.0.1", api_server.port))
+    monkeypatch.setattr(join, "LOCAL_API", ServerUrl("127.0.0.1", api_server.port))
     monkeypatch.setattr(join, "EVERY_SECONDS", 0.1)
-    monkeypatch.setattr(trust, "SIGNED_SECONDS", 0.0)
-    monkeypatch.setattr(fetch, "PORT", served)
+    monkeypatch.setattr(join, "SIGNED_SECONDS", 0.0)
     monkeypatch.setattr(join, "Source", lambda servers, ca, token: fetch.Source(servers, ca, token, port=served))
     yield lab
     with api_server.client() as client:
@@ -156,7 +151,7 @@ def test_it_has_everything_and_runs_it_and_its_token_is_gone(lab: Lab) -> None:
         def begin(units: Any, on: Any) -> None:
             began(units, on)
             if "kubelet.service" in [unit.name for unit in units]:
-                conf = lab.root / join.BOOTSTRAP.lstrip("/")
+                conf = lab.root / BOOTSTRAP_CONF.lstrip("/")
                 assert stat.S_IMODE(conf.stat().st_mode) == 0o600 if conf.exists() else lab.said
                 node_object(lab, "True")
 
@@ -168,9 +163,9 @@ def test_it_has_everything_and_runs_it_and_its_token_is_gone(lab: Lab) -> None:
     assert stat.S_IMODE((lab.root / "etc/clusterup/private").stat().st_mode) == 0o600
     payload = lab.root / f"var/lib/clusterup/payloads/{sha256(PAYLOAD)}.raw"
     assert payload.read_bytes() == PAYLOAD
-    assert str((lab.root / join.LINK.lstrip("/")).readlink()) == f"/var/lib/clusterup/payloads/{payload.name}"
+    assert str((lab.root / PAYLOAD_LINK.lstrip("/")).readlink()) == f"/var/lib/clusterup/payloads/{payload.name}"
     assert (lab.root / "var/lib/clusterup/images/pause.tar").read_bytes() == IMAGE
-    assert not (lab.root / join.BOOTSTRAP.lstrip("/")).exists()
+    assert not (lab.root / BOOTSTRAP_CONF.lstrip("/")).exists()
     assert token.secret not in "".join(lab.said)
 
     (lab.folder / "said").unlink()
@@ -194,7 +189,7 @@ def test_a_certificate_that_is_refused_is_told_with_the_reason_and_one_that_was_
                 began(units, on)
 
         patch.setattr(join, "begin", begin)
-        with pytest.raises(Trouble, match="refuses this machine its certificate") as told:
+        with pytest.raises(Failure, match="refuses this machine its certificate") as told:
             lab.join(lab.wish(token))
     assert "nobody knows it" in str(told.value)
     assert "an earlier try" not in str(told.value)
@@ -205,7 +200,7 @@ def test_an_interrupted_transfer_goes_on_and_a_damaged_one_is_refused(lab: Lab) 
     part.parent.mkdir(parents=True)
     part.write_bytes(b"not the payload")
     token = lab.token()
-    with pytest.raises(Trouble, match="what arrived is not what the cluster describes"):
+    with pytest.raises(Failure, match="what arrived is not what the cluster describes"):
         lab.join(lab.wish(token))
     assert not part.exists()
     part.write_bytes(PAYLOAD[:1000])
@@ -217,14 +212,14 @@ def test_an_interrupted_transfer_goes_on_and_a_damaged_one_is_refused(lab: Lab) 
 
 def test_a_name_that_a_live_node_has_is_refused_before_anything_is_touched(lab: Lab) -> None:
     node_object(lab, "True")
-    with pytest.raises(Trouble, match=f"has a node {NODE} already, and it is Ready"):
+    with pytest.raises(Failure, match=f"has a node {NODE} already, and it is Ready"):
         lab.join(lab.wish(lab.token()))
     assert not (lab.root / "var").exists()
 
 
 def test_a_name_that_a_dead_node_has_needs_a_token_for_it(lab: Lab) -> None:
     node_object(lab, "Unknown")
-    with pytest.raises(Trouble, match=f"has a node {NODE} already, and the token is for new names") as told:
+    with pytest.raises(Failure, match=f"has a node {NODE} already, and the token is for new names") as told:
         lab.join(lab.wish(lab.token()))
     assert f"clusterup token create --node {NODE}" in str(told.value)
     assert not (lab.root / "var").exists()
@@ -234,14 +229,14 @@ def test_a_name_that_a_dead_node_has_needs_a_token_for_it(lab: Lab) -> None:
         # As far as to the kubelet, which nobody starts here.
         patch.setattr(join, "begin", lambda *_: None)
         patch.setattr(join, "READY_SECONDS", 0.0)
-        with pytest.raises(Trouble, match="did not become Ready"):
+        with pytest.raises(Failure, match="did not become Ready"):
             lab.join(lab.wish(own))
 
 
 def test_a_token_for_another_node_is_refused_before_anything_is_touched(lab: Lab) -> None:
     other = lab.token_for("worker-7")
     wait_for(lambda: lab.may_look(other), "the API server to know the token's rights")
-    with pytest.raises(Trouble, match=f"the token is for the node worker-7, and this machine calls itself {NODE}"):
+    with pytest.raises(Failure, match=f"the token is for the node worker-7, and this machine calls itself {NODE}"):
         lab.join(lab.wish(other))
     assert not (lab.root / "var").exists()
 
@@ -250,9 +245,9 @@ def test_a_kubelet_that_asks_with_an_older_token_is_started_anew_with_the_new_on
     tokens = [lab.token(), lab.token()]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(join, "READY_SECONDS", 0.0)
-        patch.setattr(join, "CERTIFICATE", "/none")
+        patch.setattr(join, "KUBELET_CERTIFICATE", "/none")
         for token in (tokens[0], tokens[0], tokens[1]):
-            with pytest.raises(Trouble, match="did not become Ready"):
+            with pytest.raises(Failure, match="did not become Ready"):
                 lab.join(lab.wish(token))
     said = (lab.folder / "said").read_text().splitlines()
     kubelet_s = [line for line in said if line in ("stop kubelet.service", "restart --no-block kubelet.service")]
@@ -263,18 +258,18 @@ def test_a_kubelet_that_asks_with_an_older_token_is_started_anew_with_the_new_on
 def test_a_machine_of_another_cluster_is_refused(lab: Lab) -> None:
     (lab.root / "etc/clusterup").mkdir()
     (lab.root / "etc/clusterup/cluster.json").write_text(json.dumps({"cluster": "theirs", "id": "d" * 32}))
-    with pytest.raises(Trouble, match="was installed for another cluster"):
+    with pytest.raises(Failure, match="was installed for another cluster"):
         lab.join(lab.wish(lab.token()))
 
 
 def test_a_token_that_the_cluster_does_not_know_is_refused(lab: Lab) -> None:
-    with pytest.raises(Trouble, match="the cluster knows no such token"):
+    with pytest.raises(Failure, match="the cluster knows no such token"):
         lab.join(lab.wish(new_token()))
 
 
 def test_a_token_with_another_second_half_is_refused(lab: Lab) -> None:
     token = lab.token()
-    with pytest.raises(Trouble, match="is not signed with this token"):
+    with pytest.raises(Failure, match="is not signed with this token"):
         lab.join(lab.wish(Token(token.id, "a" * 16)))
 
 
@@ -284,27 +279,27 @@ def test_a_token_that_may_not_join_is_refused(lab: Lab) -> None:
         others = ["system:bootstrappers:others"]
         expires = datetime.now(UTC) + timedelta(hours=1)
         client.apply(token_secret(token, expires=expires, description="a test", groups=others))
-    with pytest.raises(Trouble, match="does not let this token join"):
+    with pytest.raises(Failure, match="does not let this token join"):
         lab.join(lab.wish(token))
 
 
 def test_another_authority_than_the_pinned_one_is_refused(lab: Lab) -> None:
-    other = trust.pin_of(der_of(new_authority("another")))
-    with pytest.raises(Trouble, match="is not the cluster that is pinned"):
+    other = pin_of(der_of(new_authority("another")))
+    with pytest.raises(Failure, match="is not the cluster that is pinned"):
         lab.join(lab.wish(lab.token(), pins=frozenset({other})))
 
 
 def test_clocks_that_are_hours_apart_are_named(lab: Lab) -> None:
-    server = trust.Server("127.0.0.1", lab.api.port)
+    server = ServerUrl("127.0.0.1", lab.api.port)
     token = lab.token()
-    with pytest.raises(Trouble, match="2 h 0 min ahead of this machine's"):
-        trust.discover(server, trust.Token(token.id, token.secret), frozenset({lab.pin}), time.time() - 7200)
+    with pytest.raises(Failure, match="2 h 0 min ahead of this machine's"):
+        discover(server, token, frozenset({lab.pin}), clock=lambda: time.time() - 7200)
 
 
 def test_a_server_that_does_not_answer_is_named() -> None:
     (port,) = free_ports(1)
-    with pytest.raises(Trouble, match="can't be reached from this machine"):
-        trust.discover(trust.Server("127.0.0.1", port), trust.Token("a" * 6, "b" * 16), frozenset(), time.time())
+    with pytest.raises(Failure, match="can't be reached from this machine"):
+        discover(ServerUrl("127.0.0.1", port), Token("a" * 6, "b" * 16), frozenset())
 
 
 @dataclass
@@ -327,10 +322,10 @@ class InTheMiddle:
             return 200, json.dumps({**told, "data": data}).encode()
 
         shown = issue(self.own, common_name="kube-apiserver", usage=Usage.SERVER, hosts=["127.0.0.1"])
-        pins = frozenset({trust.pin_of(der_of(self.real))})
+        pins = frozenset({pin_of(der_of(self.real))})
         with answering(shown, answer, self.folder) as port:
-            server = trust.Server("127.0.0.1", port)
-            return trust.discover(server, trust.Token(self.token.id, self.token.secret), pins, time.time())
+            server = ServerUrl("127.0.0.1", port)
+            return discover(server, self.token, pins, patience=0.0)
 
 
 @pytest.fixture
@@ -339,14 +334,14 @@ def in_the_middle(tmp_path: Path) -> InTheMiddle:
 
 
 def test_a_man_in_the_middle_with_the_token_and_another_authority_is_not_believed(in_the_middle: InTheMiddle) -> None:
-    with pytest.raises(Trouble, match="is not the cluster that is pinned"):
+    with pytest.raises(Failure, match="is not the cluster that is pinned"):
         in_the_middle.discover(in_the_middle.own)
 
 
 def test_one_who_passes_the_pinned_authority_on_is_unmasked_by_what_he_shows(in_the_middle: InTheMiddle) -> None:
-    with pytest.raises(Trouble, match="somebody between this machine and the cluster"):
+    with pytest.raises(Failure, match="somebody between this machine and the cluster"):
         in_the_middle.discover(in_the_middle.real)
-    with pytest.raises(Trouble, match="somebody between this machine and the cluster"):
+    with pytest.raises(Failure, match="somebody between this machine and the cluster"):
         in_the_middle.discover(in_the_middle.real, in_the_middle.own)
     # Nothing else was asked, and the token was sent to nobody.
-    assert set(in_the_middle.asked) == {trust.CLUSTER_INFO}
+    assert set(in_the_middle.asked) == {CLUSTER_INFO}

@@ -8,16 +8,13 @@ import gzip
 import json
 import ssl
 import stat
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import bootstrap
 from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.constants.tokens import LIMITED_GROUP, SERVER_GROUP, TOKENS_NAMESPACE
 from bootstrap.errors import Refused
@@ -25,26 +22,23 @@ from bootstrap.inventory.model import Ssh
 from bootstrap.joining.discovery import discover, server_url
 from bootstrap.joining.node import JoiningMachine as Asked
 from bootstrap.joining.server_bundle import MadeFor, check_same_server, made_for
+from bootstrap.node import machine
+from bootstrap.node.asking import Api
+from bootstrap.node.joining import join
+from bootstrap.node.joining import server as server_join
+from bootstrap.node.joining.description import server_of
+from bootstrap.node.joining.gateway import Etcd
+from bootstrap.node.joining.quorum import Own
 from bootstrap.pki.token import parse_token, token_secret
 from bootstrap.pki.x509 import Usage, issue
+from bootstrap.protocol.discovery import ServerUrl
+from bootstrap.protocol.failure import Failure
 from bootstrap.protocol.token import Token
 from bootstrap.spec.join_manifest_build import access_objects
 from bootstrap.tokens.rbac import token_objects
 from bootstrap.tokens.server_bundle import delete_made_objects, made_server_objects
 from tests.integration.kube.folders import description
 from tests.integration.kube.joining.test_a_node_joins_by_itself import NODE, Lab, lab, node_object, served
-
-sys.path.insert(0, str(Path(bootstrap.__file__).parent / "node"))
-
-import join
-import machine
-import quorum
-import server_join
-import trust
-from asking import Api
-from description import server_of
-from quorum import Etcd, Own
-from trouble import Trouble
 
 __all__ = ["lab", "served"]
 ADDRESS = "127.0.0.1"
@@ -57,8 +51,8 @@ def cluster(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     with lab.api.client() as client:
         for manifest in (*token_objects([]), *access_objects()):
             client.apply(manifest)
-    monkeypatch.setattr(quorum, "CLIENT_PORT", lab.api.member.client_port)
-    monkeypatch.setattr(server_join, "OWN_API", trust.Server("127.0.0.1", lab.api.port))
+    monkeypatch.setattr(server_join, "ETCD_CLIENT_PORT", lab.api.member.client_port)
+    monkeypatch.setattr(server_join, "OWN_API", ServerUrl("127.0.0.1", lab.api.port))
     agent, parts = server_of(made(lab))
     for unit in (*agent.runtime, *parts.etcd, *parts.control_plane, *agent.kubelet):
         (lab.folder / "digests" / unit.name).write_text(unit.digest)
@@ -171,30 +165,30 @@ def test_the_same_machine_goes_on_with_it_and_another_one_is_told_that_it_was_us
     with cluster.api.client() as client:
         client.delete("Node", NODE)
     (cluster.root / "etc/machine-id").write_text("b" * 32 + "\n")
-    with pytest.raises(Trouble, match="another machine has used this token"):
+    with pytest.raises(Failure, match="another machine has used this token"):
         joined(cluster, token)
 
 
 def test_of_two_machines_that_come_at_once_one_gets_past(cluster: Lab, token: Token, voting: list[str]) -> None:
-    becoming = server_join.made_for(_api(cluster, token), trust.Token(token.id, token.secret))
+    becoming = server_join.made_for(_api(cluster, token), token)
     assert becoming is not None
     on = machine.Machine(cluster.root, cluster.said.append)
     server_join.claim(becoming, _api(cluster, token), on)
     (cluster.root / "etc/machine-id").write_text("b" * 32 + "\n")
     # It has read the Secret before the other one noted itself.
-    with pytest.raises(Trouble, match="another machine has used this token"):
+    with pytest.raises(Failure, match="another machine has used this token"):
         server_join.claim(becoming, _api(cluster, token), on)
 
 
 def _api(lab: Lab, token: Token) -> Api:
     context = ssl.create_default_context(cadata=lab.api.pki.ca.cert_pem.decode())
-    return Api(trust.Server("127.0.0.1", lab.api.port), context, {"Authorization": f"Bearer {token.reveal()}"})
+    return Api(ServerUrl("127.0.0.1", lab.api.port), context, {"Authorization": f"Bearer {token.reveal()}"})
 
 
 def test_another_name_and_another_address_are_refused_before_the_token_is_used(
     cluster: Lab, token: Token, voting: list[str]
 ) -> None:
-    with pytest.raises(Trouble, match=f"is for the server {NODE}, and this machine calls itself other"):
+    with pytest.raises(Failure, match=f"is for the server {NODE}, and this machine calls itself other"):
         joined(cluster, token, name="other")
     elsewhere = made(cluster).replace(f'"address": "{ADDRESS}"', '"address": "198.51.100.1"')
     with cluster.api.client() as client:
@@ -202,7 +196,7 @@ def test_another_name_and_another_address_are_refused_before_the_token_is_used(
         assert owner is not None
         for manifest in made_server_objects(token.id, owner, gzip.compress(elsewhere.encode())):
             client.apply(manifest)
-    with pytest.raises(Trouble, match=r"is at 198.51.100.1, and this machine has no such address"):
+    with pytest.raises(Failure, match=r"is at 198.51.100.1, and this machine has no such address"):
         joined(cluster, token)
     assert voting == []
     assert not (cluster.root / "var").exists()
@@ -213,10 +207,10 @@ def test_one_that_does_not_get_its_vote_leaves_no_learner(
 ) -> None:
     def fails(etcd: Etcd, own: Own, on: machine.Machine, start: Any) -> None:
         etcd.add_learner(own.url)
-        raise Trouble("etcd.service does not start")
+        raise Failure("etcd.service does not start")
 
     monkeypatch.setattr(server_join, "become_member", fails)
-    with pytest.raises(Trouble, match=r"etcd\.service does not start"):
+    with pytest.raises(Failure, match=r"etcd\.service does not start"):
         joined(cluster, token)
     assert cluster.said[-1] == "this server did not get its vote; it is no member of etcd"
     with cluster.api.etcd() as etcd:

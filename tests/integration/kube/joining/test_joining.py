@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.clients.kubernetes_errors import KubeError, KubeForbidden, KubeUnauthorized
-from bootstrap.constants.tokens import BOOTSTRAPPERS_GROUP, LIMITED_GROUP
+from bootstrap.constants.tokens import BOOTSTRAPPERS_GROUP, LIMITED_GROUP, NODE
 from bootstrap.errors import Refused
 from bootstrap.image.bundle import Bundle
 from bootstrap.inventory.model import Ssh
@@ -39,7 +39,6 @@ from bootstrap.spec.cluster_objects import base_objects
 from bootstrap.spec.join_manifest_build import access_objects, agent_objects
 from bootstrap.spec.kubeadm_objects import kubeadm_objects
 from bootstrap.tokens.limited import counted_token_objects
-from bootstrap.tokens.listing import NODE
 from bootstrap.tokens.rbac import token_objects
 from bootstrap.tokens.server import server_secret_name
 from tests.helpers.daemons import daemon, free_ports, wait_for

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from bootstrap.constants.objects import UNWANTED
-from bootstrap.constants.tokens import BOOTSTRAPPERS_GROUP, LIMITED_GROUP
+from bootstrap.constants.tokens import BOOTSTRAPPERS_GROUP, LIMITED_GROUP, USES
 from bootstrap.machine.objects import Manifest
 from bootstrap.phases.control_plane import says_the_same
 from bootstrap.pki.kubeconfig import client_kubeconfig, write_kubeconfig
@@ -24,7 +24,6 @@ from bootstrap.spec.cluster_objects import cluster_objects
 from bootstrap.spec.node_services import kubelet_config
 from bootstrap.spec.topology import dns_of
 from bootstrap.tokens.limited import counted_token_objects
-from bootstrap.tokens.listing import USES
 from tests.helpers.daemons import daemon, free_ports, wait_for
 from tests.helpers.worlds import inventory
 from tests.integration.kube.approvers import running_approvers

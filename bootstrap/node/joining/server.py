@@ -20,27 +20,26 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import quorum
-from asking import MERGE, Api
-from description import Agent, ServerParts, server_of
-from exchange import unpacked
-from machine import Machine, start, write
-from quorum import Etcd, Own, become_member, require_room, take_back
-from trouble import Trouble
-from trust import Server, Token
-from turn import turn
+from bootstrap.constants.paths import ETCD_PKI, KUBERNETES_CA, KUBERNETES_PKI
+from bootstrap.constants.ports import API_PORT, ETCD_CLIENT_PORT, ETCD_PEER_PORT
+from bootstrap.constants.tokens import CLAIMED_BY, MADE, MADE_BYTES, MADE_KEY, TOKENS_NAMESPACE
+from bootstrap.node.asking import MERGE, Api
+from bootstrap.node.joining.description import Agent, ServerParts, server_of
+from bootstrap.node.joining.gateway import Etcd
+from bootstrap.node.joining.quorum import Own, become_member, require_room, take_back
+from bootstrap.node.joining.turn import turn
+from bootstrap.node.machine import Machine, start, write
+from bootstrap.protocol.discovery import ServerUrl
+from bootstrap.protocol.exchange import unpacked
+from bootstrap.protocol.failure import Failure
+from bootstrap.protocol.token import Token
 
-MADE = "/api/v1/namespaces/kube-system/secrets/clusterup-made-{}"
-KEY = "server.json.gz"
-# No server comes near to it: what is packed has room in a Secret, 1 MiB.
-LARGEST = 64 << 20
-CLAIMED = "clusterup.dev/claimed-by"
-PKI = "/etc/kubernetes/pki"
-CA = f"{PKI}/ca.crt"
+SECRET = f"/api/v1/namespaces/{TOKENS_NAMESPACE}/secrets/{MADE}"
 # They let in to etcd, and to the API server as an administrator.
-ETCD_CLIENT, ADMINISTRATOR = f"{PKI}/apiserver-etcd-client", f"{PKI}/apiserver-kubelet-client"
-OWN_API = Server("127.0.0.1", 6443)
-READY_SECONDS = 600.0
+ETCD_CLIENT = f"{KUBERNETES_PKI}/apiserver-etcd-client"
+ADMINISTRATOR = f"{KUBERNETES_PKI}/apiserver-kubelet-client"
+OWN_API = ServerUrl("127.0.0.1", API_PORT)
+READY_SECONDS = 1800.0
 EVERY_SECONDS = 2.0
 
 
@@ -55,26 +54,26 @@ class Becoming:
 
     @property
     def own(self) -> Own:
-        return Own(self.parts.name, self.parts.address, quorum.PEER_PORT)
+        return Own(self.parts.name, self.parts.address, ETCD_PEER_PORT)
 
 
 def made_for(api: Api, token: Token) -> Becoming | None:
-    """What was made for this machine; None where the token is no server's. Raises Trouble."""
-    status, found = api.get(MADE.format(token.id))
+    """What was made for this machine; None where the token is no server's. Raises Failure."""
+    status, found = api.get(SECRET.format(token.id))
     if status in (401, 403, 404):
         return None
     if status != 200:
-        raise Trouble(
+        raise Failure(
             "the cluster does not say what this token is for",
-            tried=f"GET {MADE.format(token.id)}",
+            tried=f"GET {SECRET.format(token.id)}",
             got=f"{status}: {found.get('message')}",
             hint="look at `journalctl -u kube-apiserver` on a server; the same command goes on",
             passing=True,
         )
     try:
-        text = unpacked(base64.b64decode(found["data"][KEY], validate=True), LARGEST).decode()
+        text = unpacked(base64.b64decode(found["data"][MADE_KEY], validate=True), MADE_BYTES).decode()
     except (KeyError, TypeError, ValueError, binascii.Error):
-        raise Trouble(
+        raise Failure(
             "what was made for this server can't be read",
             hint="the cluster's operator makes another token: clusterup token create --role server --node NAME",
         ) from None
@@ -83,10 +82,10 @@ def made_for(api: Api, token: Token) -> Becoming | None:
 
 
 def check(becoming: Becoming, name: str, etcd: Etcd) -> None:
-    """Raise Trouble where this is another machine than was meant, or the quorum has no room for it now."""
+    """Raise Failure where this is another machine than was meant, or the quorum has no room for it now."""
     parts = becoming.parts
     if name != parts.name:
-        raise Trouble(
+        raise Failure(
             f"the token is for the server {parts.name}, and this machine calls itself {name}",
             hint=f"if it is that machine: --name {parts.name}",
         )
@@ -94,7 +93,7 @@ def check(becoming: Becoming, name: str, etcd: Etcd) -> None:
         try:
             sock.bind((parts.address, 0))
         except OSError as error:
-            raise Trouble(
+            raise Failure(
                 f"the server {parts.name} is at {parts.address}, and this machine has no such address",
                 got=error.strerror or str(error),
                 hint="give it that address, or correct the inventory, apply, and make another token",
@@ -103,17 +102,17 @@ def check(becoming: Becoming, name: str, etcd: Etcd) -> None:
 
 
 def claim(becoming: Becoming, api: Api, machine: Machine) -> None:
-    """Note in the cluster that it is this machine that became the server. Raises Trouble where another one did."""
-    metadata, mine, path = becoming.secret["metadata"], _fingerprint(machine), MADE.format(becoming.token.id)
+    """Note in the cluster that it is this machine that became the server. Raises Failure where another one did."""
+    metadata, mine, path = becoming.secret["metadata"], _fingerprint(machine), SECRET.format(becoming.token.id)
     held = _claimed_by(becoming.secret)
     if held is None:
         # A change that fails where another machine was quicker.
-        change = {"resourceVersion": metadata["resourceVersion"], "annotations": {CLAIMED: mine}}
+        change = {"resourceVersion": metadata["resourceVersion"], "annotations": {CLAIMED_BY: mine}}
         status, found = api.send("PATCH", path, {"metadata": change}, MERGE)
         if status == 409:
             status, found = api.get(path)
         if status != 200 or _claimed_by(found) is None:
-            raise Trouble(
+            raise Failure(
                 "the token could not be used",
                 tried=f"note this machine in {path.rpartition('/')[2]}",
                 got=f"{status}: {found.get('message') or 'somebody changed it meanwhile'}",
@@ -122,7 +121,7 @@ def claim(becoming: Becoming, api: Api, machine: Machine) -> None:
             )
         held = _claimed_by(found)
     if held != mine:
-        raise Trouble(
+        raise Failure(
             "another machine has used this token",
             tried=f"become the server {becoming.parts.name} with token {becoming.token.id}",
             got="a server's token is good for one machine",
@@ -131,15 +130,15 @@ def claim(becoming: Becoming, api: Api, machine: Machine) -> None:
 
 
 def etcd_of(becoming: Becoming) -> Etcd:
-    """The quorum of the other servers, asked with what was made for this one. Raises Trouble, OSError."""
+    """The quorum of the other servers, asked with what was made for this one. Raises Failure, OSError."""
     files = {file.path: file.content for file in becoming.agent.files}
-    context = _showing(files, f"{PKI}/etcd/ca.crt", ETCD_CLIENT)
-    return Etcd([Server(address, quorum.CLIENT_PORT) for address in becoming.agent.servers], context)
+    context = _showing(files, f"{ETCD_PKI}/ca.crt", ETCD_CLIENT)
+    return Etcd([ServerUrl(address, ETCD_CLIENT_PORT) for address in becoming.agent.servers], context)
 
 
 def become_server(becoming: Becoming, etcd: Etcd, machine: Machine) -> None:
     """Join etcd and start the control plane, with the cluster's lock held; what joined as a learner and fails is taken
-    out again. Raises Trouble, OSError, SubprocessError."""
+    out again. Raises Failure, OSError, SubprocessError."""
     doing = f"{becoming.parts.name} becomes a server by itself"
     with turn(etcd, doing, machine.say) as still_ours:
         # Whoever held the lock meanwhile may have changed the quorum.
@@ -168,11 +167,11 @@ def _control_plane(becoming: Becoming, machine: Machine) -> None:
 
 
 def note_on_node(becoming: Becoming) -> None:
-    """Give this server's Node what a kubelet may not give itself. Raises Trouble, OSError, HTTPException."""
+    """Give this server's Node what a kubelet may not give itself. Raises Failure, OSError, HTTPException."""
     path = f"/api/v1/nodes/{quote(becoming.parts.name, safe='')}"
     status, said = _administrator(becoming).send("PATCH", path, becoming.parts.node, MERGE)
     if status != 200:
-        raise Trouble(
+        raise Failure(
             "its Node does not get the labels of a server",
             tried=f"PATCH {path}",
             got=f"{status}: {said.get('message')}",
@@ -192,7 +191,7 @@ def _wait_until_ready(becoming: Becoming) -> None:
         except (OSError, http.client.HTTPException) as error:
             said = str(error) or type(error).__name__
         time.sleep(EVERY_SECONDS)
-    raise Trouble(
+    raise Failure(
         f"its API server is not ready after {READY_SECONDS:.0f} s",
         got=said,
         hint="look at `journalctl -u kube-apiserver`; what is done stays, and the same command goes on",
@@ -202,7 +201,7 @@ def _wait_until_ready(becoming: Becoming) -> None:
 
 def _administrator(becoming: Becoming) -> Api:
     files = {file.path: file.content for file in becoming.agent.files}
-    return Api(OWN_API, _showing(files, CA, ADMINISTRATOR), {})
+    return Api(OWN_API, _showing(files, KUBERNETES_CA, ADMINISTRATOR), {})
 
 
 def _showing(files: Mapping[str, bytes], authority: str, pair: str) -> ssl.SSLContext:
@@ -211,7 +210,7 @@ def _showing(files: Mapping[str, bytes], authority: str, pair: str) -> ssl.SSLCo
         context = ssl.create_default_context(cadata=files[authority].decode())
         shown = files[f"{pair}.crt"] + b"\n" + files[f"{pair}.key"]
     except KeyError as error:
-        raise Trouble("what was made for this server lacks a part", got=str(error), hint="make another token") from None
+        raise Failure("what was made for this server lacks a part", got=str(error), hint="make another token") from None
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "pair.pem"
         place.touch(mode=0o600)
@@ -221,7 +220,7 @@ def _showing(files: Mapping[str, bytes], authority: str, pair: str) -> ssl.SSLCo
 
 
 def _claimed_by(secret: Mapping[str, Any]) -> str | None:
-    held: str | None = (secret["metadata"].get("annotations") or {}).get(CLAIMED)
+    held: str | None = (secret["metadata"].get("annotations") or {}).get(CLAIMED_BY)
     return held
 
 

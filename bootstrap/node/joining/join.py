@@ -18,30 +18,36 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from asking import Api
-from description import Agent, File, agent_of
-from fetch import Source
-from machine import Machine, begin, run, start, write
-from server_join import become_server, check, claim, etcd_of, made_for, note_on_node
-from trouble import Trouble
-from trust import Server, Token, discover
-from verdict import NODE, SIGNER, is_ready
+from bootstrap.constants.objects import JOIN_MANIFEST, JOIN_MANIFEST_KEY, JOIN_MANIFEST_NAMESPACE, KUBELET_SIGNER
+from bootstrap.constants.paths import (
+    BOOTSTRAP_CONF,
+    KEPT_ETC,
+    KUBELET_CERTIFICATE,
+    KUBELET_PENDING_KEY,
+    KUBERNETES_CA,
+    PAYLOAD_LINK,
+)
+from bootstrap.constants.ports import LOCAL_API_PORT
+from bootstrap.constants.tokens import NODE, TOKENS_NAMESPACE
+from bootstrap.node.asking import Api
+from bootstrap.node.joining.description import Agent, agent_of
+from bootstrap.node.joining.fetch import Source
+from bootstrap.node.joining.server import become_server, check, claim, etcd_of, made_for, note_on_node
+from bootstrap.node.kubelets import is_ready
+from bootstrap.node.machine import Machine, begin, run, start, write
+from bootstrap.protocol.discovery import SIGNED_SECONDS, ServerUrl, discover
+from bootstrap.protocol.failure import Failure
+from bootstrap.protocol.files import NodeFile
+from bootstrap.protocol.token import Token
 
-SECRETS = "/api/v1/namespaces/kube-system/secrets"
-AGENT = "/api/v1/namespaces/kube-system/configmaps/clusterup-agent"
+SECRETS = f"/api/v1/namespaces/{TOKENS_NAMESPACE}/secrets"
+AGENT = f"/api/v1/namespaces/{JOIN_MANIFEST_NAMESPACE}/configmaps/{JOIN_MANIFEST}"
 REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
-LOCAL_API = Server("127.0.0.1", 6444)
-CA = "/etc/kubernetes/pki/ca.crt"
-KEPT = "/var/lib/clusterup"
-LINK = "/var/lib/extensions/clusterup.raw"
+LOCAL_API = ServerUrl("127.0.0.1", LOCAL_API_PORT)
 RELEASE = "/usr/lib/extension-release.d/extension-release.clusterup"
 MERGING = "/run/clusterup/merging"
-BOOTSTRAP = "/var/lib/kubelet/bootstrap-kubelet.conf"
-# A kubelet names its request after this key, and takes what was answered to that: a denial as well.
-PENDING_KEY = "/var/lib/kubelet/pki/kubelet-client.key.tmp"
-CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 MEMBERSHIP = "/etc/clusterup/cluster.json"
-READY_SECONDS = 900.0
+READY_SECONDS = 1800.0
 EVERY_SECONDS = 5.0
 
 
@@ -49,7 +55,7 @@ EVERY_SECONDS = 5.0
 class Wish:
     """What was asked for: the cluster, and how this machine is to be called in it and reached by the others."""
 
-    server: Server
+    server: ServerUrl
     token: Token
     pins: frozenset[str]
     name: str
@@ -57,14 +63,14 @@ class Wish:
 
 
 def join(wish: Wish, machine: Machine) -> None:
-    """Make this machine a Ready node. Raises Trouble, OSError, CalledProcessError."""
-    ca = discover(wish.server, wish.token, wish.pins, time.time()).decode()
+    """Make this machine a Ready node. Raises Failure, OSError, CalledProcessError."""
+    ca = discover(wish.server, wish.token, wish.pins, patience=SIGNED_SECONDS).decode()
     machine.say(f"{wish.server} is the cluster that was meant")
     api = Api(wish.server, ssl.create_default_context(cadata=ca), {"Authorization": f"Bearer {wish.token.reveal()}"})
     becoming = made_for(api, wish.token)
     agent = becoming.agent if becoming else _described(api, wish)
     _check_membership(machine, agent)
-    joined = machine.place(CERTIFICATE).exists()
+    joined = machine.place(KUBELET_CERTIFICATE).exists()
     if not joined:
         _check_name(api, wish, wish.name if becoming else _node_of(api, wish.token))
     if becoming:
@@ -79,21 +85,21 @@ def join(wish: Wish, machine: Machine) -> None:
         become_server(becoming, etcd, machine)
     denied = _denied_from_now_on(api, wish)
     if not joined:
-        kubeconfig = File(BOOTSTRAP, 0o600, _kubeconfig(agent.cluster, ca, wish.token))
+        kubeconfig = NodeFile(BOOTSTRAP_CONF, _kubeconfig(agent.cluster, ca, wish.token), 0o600)
         if write(machine, kubeconfig):
             # A kubelet that asks with an older token goes on with that, whatever is in the file.
             run("systemctl", "stop", "kubelet.service")
-            machine.place(PENDING_KEY).unlink(missing_ok=True)
+            machine.place(KUBELET_PENDING_KEY).unlink(missing_ok=True)
     begin(agent.kubelet, machine)
     _wait_until_ready(wish, machine, denied)
-    machine.place(BOOTSTRAP).unlink(missing_ok=True)
+    machine.place(BOOTSTRAP_CONF).unlink(missing_ok=True)
     start(agent.kubelet, machine)
     if becoming:
         note_on_node(becoming)
     machine.say(f"{wish.name} is a Ready {'server' if becoming else 'node'} of {agent.cluster}")
 
 
-def own_address(server: Server) -> str:
+def own_address(server: ServerUrl) -> str:
     """The address from which this machine reaches the server (nothing is sent). Raises OSError."""
     kind, _, _, _, place = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_DGRAM)[0]
     with socket.socket(kind, socket.SOCK_DGRAM) as sock:
@@ -104,20 +110,20 @@ def own_address(server: Server) -> str:
 def _described(api: Api, wish: Wish) -> Agent:
     status, found = api.get(AGENT)
     if status != 200:
-        raise Trouble(
+        raise Failure(
             "the cluster does not let this token join a node of its own",
             tried=f"GET {AGENT} with token {wish.token.id}",
             got=f"{status}: {found.get('message')}",
             hint="is it a token for agents, and was the cluster applied with this version of clusterup? "
             "`clusterup token list` shows both",
         )
-    return agent_of(found["data"]["agent.json"], wish.name, wish.address or own_address(wish.server))
+    return agent_of(found["data"][JOIN_MANIFEST_KEY], wish.name, wish.address or own_address(wish.server))
 
 
 def _check_membership(machine: Machine, agent: Agent) -> None:
     place = machine.place(MEMBERSHIP)
     if place.exists() and (found := json.loads(place.read_text())).get("id") != agent.cluster_id:
-        raise Trouble(
+        raise Failure(
             "this machine was installed for another cluster",
             got=f"{found.get('cluster')} ({str(found.get('id'))[:8]}), not {agent.cluster} ({agent.cluster_id[:8]})",
             hint="`clusterup join` from elsewhere installs it anew, with --wipe",
@@ -132,21 +138,21 @@ def _node_of(api: Api, token: Token) -> str | None:
 
 
 def _check_name(api: Api, wish: Wish, meant: str | None) -> None:
-    """Raise Trouble where this machine would not get its name with the token, which is for the node `meant`."""
+    """Raise Failure where this machine would not get its name with the token, which is for the node `meant`."""
     if meant not in (None, wish.name):
-        raise Trouble(
+        raise Failure(
             f"the token is for the node {meant}, and this machine calls itself {wish.name}",
             hint=f"if it is that one: --name {meant}; or another token: clusterup token create --node {wish.name}",
         )
     status, node = api.get(f"/api/v1/nodes/{quote(wish.name, safe='')}")
     if status == 200 and is_ready(node):
-        raise Trouble(
+        raise Failure(
             f"the cluster has a node {wish.name} already, and it is Ready",
             tried="look for the name that this machine would have",
             hint="give this machine another one with --name; or remove that node first: `clusterup remove`",
         )
     if status == 200 and meant is None:
-        raise Trouble(
+        raise Failure(
             f"the cluster has a node {wish.name} already, and the token is for new names",
             tried="look for the name that this machine would have",
             hint=f"if this machine takes its place: clusterup token create --node {wish.name}; if not, give it another "
@@ -162,7 +168,7 @@ def _bring(agent: Agent, source: Source, machine: Machine) -> None:
     _merge(agent.payload.path, machine)
     changed = [file for file in agent.files if write(machine, file)]
     for file in agent.files:
-        write(machine, File(f"{KEPT}{file.path}", file.mode, file.content))
+        write(machine, NodeFile(f"{KEPT_ETC}{file.path}", file.content, file.mode))
     os.sync()
     if changed:
         machine.say(f"{len(changed)} files are written")
@@ -170,7 +176,7 @@ def _bring(agent: Agent, source: Source, machine: Machine) -> None:
 
 
 def _merge(payload: str, machine: Machine) -> None:
-    link, merging = machine.place(LINK), machine.place(MERGING)
+    link, merging = machine.place(PAYLOAD_LINK), machine.place(MERGING)
     linked = link.is_symlink() and str(link.readlink()) == payload
     if linked and machine.place(RELEASE).exists() and not merging.exists():
         return
@@ -191,15 +197,15 @@ def _wait_until_ready(wish: Wish, machine: Machine, denied: Callable[[], list[st
     end = time.monotonic() + READY_SECONDS
     while not _ready(wish.name, machine):
         if time.monotonic() >= end:
-            raise Trouble(
+            raise Failure(
                 f"{wish.name} did not become Ready within {READY_SECONDS:.0f} s",
                 hint="look at `journalctl -u kubelet`; what is done stays, and the same command goes on",
                 passing=True,
             )
         time.sleep(EVERY_SECONDS)
         # Most have their certificate by now, and need not ask for the requests of all.
-        if not machine.place(CERTIFICATE).exists() and (refused := denied()):
-            raise Trouble(
+        if not machine.place(KUBELET_CERTIFICATE).exists() and (refused := denied()):
+            raise Failure(
                 "the cluster refuses this machine its certificate",
                 tried=f"join as {wish.name} with token {wish.token.id}",
                 got="; ".join(refused),
@@ -210,11 +216,11 @@ def _wait_until_ready(wish: Wish, machine: Machine, denied: Callable[[], list[st
 
 def _ready(name: str, machine: Machine) -> bool:
     """What the node's own Node says to the node."""
-    certificate = machine.place(CERTIFICATE)
+    certificate = machine.place(KUBELET_CERTIFICATE)
     if not certificate.exists():
         return False
     try:
-        context = ssl.create_default_context(cafile=str(machine.place(CA)))
+        context = ssl.create_default_context(cafile=str(machine.place(KUBERNETES_CA)))
         context.load_cert_chain(str(certificate))
         status, node = Api(LOCAL_API, context, {}).get(f"/api/v1/nodes/{quote(name, safe='')}")
     except (OSError, http.client.HTTPException, ValueError):
@@ -232,7 +238,7 @@ def _denied_from_now_on(api: Api, wish: Wish) -> Callable[[], list[str]]:
         if now is None:
             return []
         # Out of the API server's memory, the quorum is not asked; other signers' requests are none of ours.
-        found = _answer(api, f"?fieldSelector=spec.signerName%3D{quote(SIGNER)}&resourceVersion=0")
+        found = _answer(api, f"?fieldSelector=spec.signerName%3D{quote(KUBELET_SIGNER)}&resourceVersion=0")
         return [
             str(condition.get("message") or condition.get("reason"))
             for csr in found.get("items") or []

@@ -19,9 +19,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from exchange import asked
-from outside import parsed_json
-from routes import PROTOCOL, Peer, Route, card_with, conflist, parse_cards, parse_routes, peers_of, wanted_routes
+from bootstrap.node.network.routes import (
+    PROTOCOL,
+    Peer,
+    Route,
+    card_with,
+    conflist,
+    parse_cards,
+    parse_routes,
+    peers_of,
+    wanted_routes,
+)
+from bootstrap.outside import parsed_json
+from bootstrap.protocol.exchange import asked
 
 CNI_FILE = Path("/etc/cni/net.d/10-clusterup.conflist")
 EVERY_SECONDS = 5.0

@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
-from admission import Admission, Cluster, Times
-from connections import Connections, Limits, Peer, Stream
-from exchange import Answer, answer_to, connection_to, within
-from trust import CLUSTER_INFO, LONGEST, Token
+from bootstrap.node.artifacts.admission import Admission, Cluster, Times
+from bootstrap.node.artifacts.connections import Connections, Limits, Peer, Stream
+from bootstrap.protocol.discovery import CLUSTER_INFO, LONGEST
+from bootstrap.protocol.exchange import Answer, answer_to, connection_to, within
+from bootstrap.protocol.token import Token
 
 PATH = re.compile(r"/artifacts/([0-9a-f]{64})")
 # RFC 7233, section 2.1: the one form that is asked for, from a byte to the end.

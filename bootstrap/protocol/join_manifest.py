@@ -1,7 +1,8 @@
 """What a cluster tells a machine that joins it with a token: everything that an agent of it holds and runs.
 
 It stands in the ConfigMap `clusterup-agent` in kube-system, under the key `agent.json`; there is nothing secret in it.
-Whoever joins a machine reads it: `clusterup join`, or the node's own agent. Format 1:
+Whoever joins a machine reads it: `clusterup join`, or the node's own agent. The Secret that is made for one server has
+the same of that server, and more: see bootstrap/operations/made_server.py. Format 1:
 
     format              1
     cluster             {name, id}
@@ -18,7 +19,7 @@ Whoever joins a machine reads it: `clusterup join`, or the node's own agent. For
 
 In `path` and `content`, @NODE@ stands for the name of the node and @ADDRESS@ for its address; nothing else is to be
 filled in. `reads` are paths of `files`, what the unit runs with. SHA-256 of the lines "SHA-256  PATH" of those files as
-they are on the node, ordered by path, is the unit's digest (see `bootstrap.machine.units`).
+they are on the node, ordered by path, is the unit's digest (see `bootstrap.protocol.files`).
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Address
 from typing import Any
 
-from bootstrap.errors import ClusterupError
-from bootstrap.machine.units import NodeFile, digest_of
 from bootstrap.outside import parsed_json
+from bootstrap.protocol.failure import Failure
+from bootstrap.protocol.files import NodeFile, digest_of
 
 FORMAT = 1
 NODE, ADDRESS = "@NODE@", "@ADDRESS@"
@@ -149,13 +150,12 @@ def units_of(described: tuple[DescribedUnit, ...], files: tuple[NodeFile, ...]) 
 
 
 def parse_description(text: str) -> AgentDescription:
-    """The description in `text`. Raises ClusterupError for what this version does not understand."""
+    """The description in `text`. Raises Failure for what this version does not understand."""
     try:
         data = parsed_json(text)
         if data["format"] != FORMAT:
-            raise ClusterupError(
-                f"the cluster describes its agents in a format that this clusterup doesn't know ({data['format']})",
-                step="join",
+            raise Failure(
+                "the cluster describes its nodes in a format that this version of clusterup does not know",
                 got=f"format {data['format']}, known is {FORMAT}",
                 hint="join with the version of clusterup that last applied the cluster, or a newer one",
             )
@@ -165,9 +165,8 @@ def parse_description(text: str) -> AgentDescription:
         if missing:
             raise ValueError(f"no file {missing[0]}")
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise ClusterupError(
-            "what the cluster says of its agents can't be understood",
-            step="join",
+        raise Failure(
+            "what the cluster says of its nodes can't be understood",
             got=f"{type(error).__name__}: {error}",
             hint="`clusterup apply` of the cluster's operator puts it right; it must not be changed by hand",
         ) from None

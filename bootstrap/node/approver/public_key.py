@@ -5,7 +5,7 @@ Source: RFC 5480 (elliptic curves), RFC 8017 (RSA), RFC 8410 (Ed25519).
 
 from __future__ import annotations
 
-from der import BIT_STRING, INTEGER, OID, SEQUENCE, all_of, only, parts
+from bootstrap.protocol.der import BIT_STRING, INTEGER, OID, SEQUENCE, all_of, only, parts
 
 NULL = 0x05
 RSA, CURVES, ED25519 = (bytes.fromhex(identifier) for identifier in ("2a864886f70d010101", "2a8648ce3d0201", "2b6570"))

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from exchange import answer_to, connection_to
-from outside import parsed_json
+from bootstrap.outside import parsed_json
+from bootstrap.protocol.exchange import answer_to, connection_to
 
 MERGE = "application/merge-patch+json"
 

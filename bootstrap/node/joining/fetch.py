@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from description import Artifact
-from exchange import connection_to, within
-from trouble import Trouble
+from bootstrap.constants.ports import ARTIFACTS_PORT
+from bootstrap.node.joining.description import Artifact
+from bootstrap.protocol.exchange import connection_to, within
+from bootstrap.protocol.failure import Failure
 
-PORT = 6445
 BLOCK = 64 << 10
 # An artifact is given up when so many connections to each server, in a row, have brought nothing.
 TRIES = 5
@@ -58,7 +58,7 @@ class Source:
         servers: Sequence[str],
         ca: str,
         token: str,
-        port: int = PORT,
+        port: int = ARTIFACTS_PORT,
         patience: Patience = Patience(),
     ) -> None:
         self._servers = tuple(servers)
@@ -69,7 +69,7 @@ class Source:
 
     def bring(self, artifact: Artifact, place: Path, say: Say) -> None:
         """Have the artifact at `place`: fetched where it is not there whole, from where an earlier try ended. Never is
-        more than its size written. Raises Trouble, OSError."""
+        more than its size written. Raises Failure, OSError."""
         if place.exists() and _sha256(place) == artifact.sha256:
             return
         _make_folder(place.parent)
@@ -79,7 +79,7 @@ class Source:
             whole = _size(part) >= artifact.size
             if whole:
                 part.unlink()
-            raise Trouble(
+            raise Failure(
                 f"{place.name} does not come",
                 tried=f"fetch it from {', '.join(self._servers)}, port {self._port}",
                 got="what arrived is not what the cluster describes" if whole else "; ".join(said[-3:]) or "nothing",

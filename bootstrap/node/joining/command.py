@@ -15,10 +15,12 @@ from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
 
-from join import CERTIFICATE, Wish, join
-from machine import Machine, say
-from trouble import Trouble
-from trust import pins_of, server_of, token_of
+from bootstrap.constants.paths import KUBELET_CERTIFICATE
+from bootstrap.node.joining.join import Wish, join
+from bootstrap.node.machine import Machine, say
+from bootstrap.protocol.discovery import pins_of, server_url
+from bootstrap.protocol.failure import Failure
+from bootstrap.protocol.token import token_in
 
 VARIABLE = "CLUSTERUP_TOKEN"
 DESCRIPTION = """\
@@ -49,22 +51,22 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     try:
         wish = Wish(
-            server_of(given.url),
-            token_of(_token(given.token, given.token_file)),
+            server_url(given.url),
+            token_in(_token(given.token, given.token_file)),
             pins_of(given.ca_cert_hash),
             given.name or socket.gethostname(),
             given.address,
         )
-    except (Trouble, OSError) as error:
+    except (Failure, OSError) as error:
         return _failed(error, 2)
     if os.geteuid() != 0:
-        return _failed(Trouble("this changes the machine, for which you have to be root", hint="log in as root"), 2)
+        return _failed(Failure("this changes the machine, for which you have to be root", hint="log in as root"), 2)
     try:
         join(wish, Machine(Path("/"), say))
     except KeyboardInterrupt:
         say("stopped; the same command goes on")
         return 130
-    except (Trouble, OSError, ValueError, http.client.HTTPException, subprocess.SubprocessError) as error:
+    except (Failure, OSError, ValueError, http.client.HTTPException, subprocess.SubprocessError) as error:
         return _failed(error, 1)
     except Exception as error:
         # Whoever answers may say anything: it ends in words, whatever it is.
@@ -77,30 +79,30 @@ def unattended(path: str) -> int:
     again, one server after the other, until it has joined or what is wrong will not pass by itself."""
     try:
         found = json.loads(Path(path).read_text())
-        token, pins = token_of(found["token"]), pins_of(found["pins"])
+        token, pins = token_in(found["token"]), pins_of(found["pins"])
         wishes = [
-            Wish(server_of(server), token, pins, found["name"], found.get("address")) for server in found["servers"]
+            Wish(server_url(server), token, pins, found["name"], found.get("address")) for server in found["servers"]
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         hint = "make the stick anew: clusterup stick; or join by hand: clusterup-node join"
-        return _failed(Trouble(f"{path} can't be understood", got=type(error).__name__, hint=hint), 1)
-    except Trouble as trouble:
-        return _failed(trouble, 1)
+        return _failed(Failure(f"{path} can't be understood", got=type(error).__name__, hint=hint), 1)
+    except Failure as failure:
+        return _failed(failure, 1)
     said = ""
     for wish in cycle(wishes):
         try:
             join(wish, Machine(Path("/"), say))
             break
-        except Trouble as trouble:
-            if not trouble.passing:
-                return _failed(trouble, 1)
-            problem = str(trouble)
+        except Failure as failure:
+            if not failure.passing:
+                return _failed(failure, 1)
+            problem = str(failure)
         except (OSError, ValueError, http.client.HTTPException, subprocess.SubprocessError) as error:
             problem = f"{type(error).__name__}: {error}"
         except Exception as error:
             # One server that says what nobody understands keeps nobody from asking the next one.
             problem = str(_own_fault(error))
-        if Path(CERTIFICATE).exists():
+        if Path(KUBELET_CERTIFICATE).exists():
             # It is in: by an earlier round, or because somebody joined it by hand.
             break
         # The same trouble in every round would fill the journal and say nothing new.
@@ -122,12 +124,12 @@ def _token(given: str | None, file: Path | None) -> str:
         return os.environ[VARIABLE]
     if sys.stdin.isatty():
         return getpass.getpass("token: ")
-    raise Trouble("no token was given", hint=f"--token-file FILE, --token - or the variable {VARIABLE}")
+    raise Failure("no token was given", hint=f"--token-file FILE, --token - or the variable {VARIABLE}")
 
 
-def _own_fault(error: Exception) -> Trouble:
+def _own_fault(error: Exception) -> Failure:
     """What nobody expected: an error in the agent, or an answer that it was not made for."""
-    return Trouble(
+    return Failure(
         "an error in clusterup itself",
         got=f"{type(error).__name__}: {error}",
         hint="try again, or another server of the cluster; if it stays, report it with these lines",
@@ -135,6 +137,6 @@ def _own_fault(error: Exception) -> Trouble:
 
 
 def _failed(error: Exception, code: int) -> int:
-    text = str(error) if isinstance(error, Trouble) else f"{type(error).__name__}: {error}"
+    text = str(error) if isinstance(error, Failure) else f"{type(error).__name__}: {error}"
     say(text)
     return code

@@ -9,7 +9,6 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens
 
 from __future__ import annotations
 
-import hmac
 import http.client
 import time
 from collections.abc import Callable, Mapping
@@ -17,9 +16,9 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from outside import parsed_json
-from trouble import Trouble
-from trust import Token, signature_of, token_of
+from bootstrap.outside import parsed_json
+from bootstrap.protocol.failure import Failure
+from bootstrap.protocol.token import Token, signature_is_good, token_in
 
 SIGNATURE = "jws-kubeconfig-"
 SCHEME = "Bearer "
@@ -130,9 +129,7 @@ class Admission:
 def _signer(known: _Description, text: str) -> Token | None:
     """The token in the text, where it signed the description."""
     try:
-        token = token_of(text)
-    except Trouble:
+        token = token_in(text)
+    except Failure:
         return None
-    signature = known.signatures.get(token.id, "")
-    good = hmac.compare_digest(signature.encode(), signature_of(known.signed, token).encode())
-    return token if good else None
+    return token if signature_is_good(known.signed, known.signatures.get(token.id, ""), token) else None

@@ -21,12 +21,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from api import MERGE, Api, Refusal
-from verdict import (
-    COUNTED_GROUP,
-    SIGNER,
+from bootstrap.constants.objects import KUBELET_SIGNER
+from bootstrap.constants.tokens import LIMITED_GROUP, SERVERS, SERVERS_KEY, TOKENS_NAMESPACE, USED_BY
+from bootstrap.node.approver.api import MERGE, Api, Refusal
+from bootstrap.node.approver.verdict import (
     UNCOUNTED,
-    USED_BY,
     Denied,
     Object,
     Tally,
@@ -46,8 +45,7 @@ EVERY_SECONDS = 2.0
 MOST = 50
 KIND = "CertificateSigningRequest"
 REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
-# The names of the cluster's servers, one a line, as `clusterup apply` keeps them.
-SERVERS, SERVERS_KEY = "/api/v1/namespaces/kube-system/configmaps/clusterup-servers", "servers"
+SERVERS_PATH = f"/api/v1/namespaces/{TOKENS_NAMESPACE}/configmaps/{SERVERS}"
 # Rights to read a token's Secret come and go with it, and an API server takes a moment to notice either.
 FORBIDDEN_SECONDS = 15.0
 
@@ -84,7 +82,7 @@ class Look:
     @cached_property
     def servers(self) -> frozenset[str]:
         """The names of the cluster's servers. Raises LookupError where nobody wrote them down."""
-        found = self._api.find(SERVERS)
+        found = self._api.find(SERVERS_PATH)
         if found is None:
             raise LookupError("the cluster does not say which names are servers': run `clusterup apply`")
         return frozenset(found["data"][SERVERS_KEY].split())
@@ -97,7 +95,9 @@ class Look:
 
 def requests_of(api: Api, more: str) -> list[Object]:
     """All requests for kubelets' certificates. Raises Refusal, OSError, HTTPException."""
-    found: list[Object] = api.call("GET", f"{REQUESTS}?fieldSelector=spec.signerName%3D{quote(SIGNER)}{more}")["items"]
+    found: list[Object] = api.call("GET", f"{REQUESTS}?fieldSelector=spec.signerName%3D{quote(KUBELET_SIGNER)}{more}")[
+        "items"
+    ]
     return found
 
 
@@ -232,7 +232,7 @@ class Approver:
 
 def _is_counted(csr: Object) -> bool:
     """Whether the approver reads, and keeps, what is written down of the token."""
-    return COUNTED_GROUP in groups_of(csr)
+    return LIMITED_GROUP in groups_of(csr)
 
 
 def _which_use(csr: Object, tally: Tally) -> str:

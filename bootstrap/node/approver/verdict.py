@@ -17,16 +17,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from request import node_of
+from bootstrap.constants.objects import CONTROL_PLANE, KUBELET_SIGNER
+from bootstrap.constants.tokens import BOOTSTRAPPERS_GROUP, LIMITED_GROUP, NODE, SERVER_GROUP, USED_BY, USES
+from bootstrap.node.approver.request import node_of
+from bootstrap.node.kubelets import is_ready
 
-COUNTED_GROUP = "system:bootstrappers:clusterup:counted"
-SERVER_GROUP = "system:bootstrappers:clusterup:server"
-KUBEADM_GROUP = "system:bootstrappers:kubeadm:default-node-token"
 # Whose holders may ask for a kubelet's certificate.
-GROUPS = frozenset({COUNTED_GROUP, KUBEADM_GROUP})
-SERVER_LABEL = "node-role.kubernetes.io/control-plane"
-SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
-USES, NODE, USED_BY = "clusterup.dev/uses", "clusterup.dev/node", "clusterup.dev/used-by"
+GROUPS = frozenset({LIMITED_GROUP, BOOTSTRAPPERS_GROUP})
 # What the signer signs for a kubelet.
 USAGES = ({"digital signature", "client auth"}, {"digital signature", "key encipherment", "client auth"})
 _USER = re.compile(r"system:bootstrap:([a-z0-9]{6})", re.ASCII)
@@ -76,7 +73,7 @@ def token_of(csr: Object) -> str | None:
     asked, and in which groups, was written into it by the API server."""
     spec = csr["spec"]
     found = _USER.fullmatch(spec.get("username") or "")
-    if found is None or spec.get("signerName") != SIGNER or not GROUPS & groups_of(csr):
+    if found is None or spec.get("signerName") != KUBELET_SIGNER or not GROUPS & groups_of(csr):
         return None
     return found[1]
 
@@ -109,7 +106,7 @@ def wanted_node(csr: Object) -> str:
 def name_of(node: str, found: Object | None, servers: Collection[str]) -> Name:
     """Who has the name `node`: `found` is its Node, `servers` are the names of the cluster's servers."""
     labels: Mapping[str, str] = (found or {}).get("metadata", {}).get("labels") or {}
-    if node in servers or SERVER_LABEL in labels:
+    if node in servers or CONTROL_PLANE in labels:
         return Name.SERVERS
     return Name.FREE if found is None else Name.TAKEN
 
@@ -141,12 +138,6 @@ def judge(csr: Object, node: str, tally: Tally, name: Name) -> bool:
             f"after clusterup remove {node}"
         )
     return True
-
-
-def is_ready(node: Object | None) -> bool:
-    """Whether there is such a Node, and its kubelet tells that it is well."""
-    conditions = (node or {}).get("status", {}).get("conditions") or []
-    return any(entry.get("type") == "Ready" and entry.get("status") == "True" for entry in conditions)
 
 
 def is_in(node: Object | None, csr: Object) -> bool:

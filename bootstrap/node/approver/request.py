@@ -12,8 +12,8 @@ import binascii
 import re
 from dataclasses import dataclass
 
-from der import BIT_STRING, INTEGER, OID, SEQUENCE, all_of, oid_text, only, parts
-from public_key import check_key
+from bootstrap.node.approver.public_key import check_key
+from bootstrap.protocol.der import BIT_STRING, INTEGER, OID, SEQUENCE, all_of, oid_text, only, parts
 
 COMMON_NAME, ORGANIZATION = bytes.fromhex("550403"), bytes.fromhex("55040a")
 NODES = "system:nodes"
