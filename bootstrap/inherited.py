@@ -26,7 +26,7 @@ OTHERS_WRITE = 0o022
 
 def settle() -> None:
     """Put this process, and so what it starts, into a state that commands can rely on: no signal is blocked, programs
-    that end are noticed, what is written can be read by its owner and changed by nobody else, text in files is UTF-8,
+    that end are noticed, what is written can be read by its owner and changed by no one else, text in files is UTF-8,
     and each line of the output is out when it is said."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in NEVER_IGNORED:

@@ -25,8 +25,8 @@ def waiting_lock(path: Path) -> Iterator[None]:
 
 @contextmanager
 def steady(path: Path) -> Iterator[None]:
-    """Nobody holds the lock at `path` within the block, so that nothing is half written that is written under it. Where
-    there is no such file nobody ever held it, and none is made (flock(2))."""
+    """No one holds the lock at `path` within the block, so that nothing is half written that is written under it. Where
+    there is no such file no one ever held it, and none is made (flock(2))."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

@@ -2,7 +2,7 @@
 
 Text of a machine, a server or a file may hold anything: sequences that set the clipboard or hide what was written
 before (ECMA-48, in 7 bits and in 8), letters that turn the rest of a line around (Unicode Standard Annex 9), or that
-nobody sees. Here they become visible escapes, `\\x1b` or `\\u202e`, and `guard_streams` sees to it that nothing written
+no one sees. Here they become visible escapes, `\\x1b` or `\\u202e`, and `guard_streams` sees to it that nothing written
 to standard output or standard error goes around that.
 
 The standard library alone: nodes have this module, too (bootstrap/outside.py is this file).

@@ -16,14 +16,14 @@ def templates_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """`$XDG_CACHE_HOME/clusterup`: what can be built again (images, trees, downloads). Raises BadUse where nobody says
+    """`$XDG_CACHE_HOME/clusterup`: what can be built again (images, trees, downloads). Raises BadUse where no one says
     where that is."""
     return _base("XDG_CACHE_HOME", ".cache") / "clusterup"
 
 
 def state_dir() -> Path:
     """`$XDG_STATE_HOME/clusterup`: keys, pinned host keys, journals, labs; whoever writes there makes it
-    (`private_folder`). Raises BadUse where nobody says where that is."""
+    (`private_folder`). Raises BadUse where no one says where that is."""
     return _base("XDG_STATE_HOME", ".local/state") / "clusterup"
 
 
@@ -46,7 +46,7 @@ def home_folder() -> Path | None:
 
 
 def expanded(path: str | Path) -> Path:
-    """The path with a leading ~ or ~NAME replaced. Raises BadUse where nobody knows whose home that is."""
+    """The path with a leading ~ or ~NAME replaced. Raises BadUse where no one knows whose home that is."""
     try:
         return Path(path).expanduser()
     except RuntimeError:

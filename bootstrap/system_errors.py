@@ -1,4 +1,4 @@
-"""Errors of the system, and errors of clusterup itself, in words: the last ones to speak where nobody else did."""
+"""Errors of the system, and errors of clusterup itself, in words: the last ones to speak where no one else did."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def settle() -> None:
         known = known_environment(os.environ, own_folder(os.environ))
         os.environ.clear()
         os.environ.update(known)
-    # What Python reads of these when it starts, it takes anew. Hundreds of commands start: none compiles all again.
+    # What Python reads of these when it starts, it takes again. Hundreds of commands start: none compiles all again.
     sys.dont_write_bytecode = False
     tempfile.tempdir = None
     time.tzset()
@@ -75,7 +75,7 @@ def settle_signals() -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:
             continue
         if number == signal.SIGHUP:
-            # Unlike what is ignored, what is handled is no concern of programs that are started.
+            # Unlike what is ignored, what is handled is not a concern of programs that are started.
             signal.signal(number, lambda *_: None)
         else:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
@@ -160,7 +160,7 @@ def remove_all_but_the_last(where: Path) -> None:
 
 def pytest_sessionfinish(exitstatus: int) -> None:
     """What a run leaves that failed is kept, to be looked at."""
-    # A folder of one own run that is nested in another has been settled anew.
+    # A folder of one own run that is nested in another has been settled again.
     if WORKER not in os.environ and exitstatus == pytest.ExitCode.OK:
         atexit.register(shutil.rmtree, os.environ[OWN], ignore_errors=True)
 

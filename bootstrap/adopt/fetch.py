@@ -120,14 +120,14 @@ def _trusting(target: SshTarget, host_key: str | None, ask: Ask | None) -> Trust
 
 
 def _another_key(hop: Hop, known: str, shown: str, given: str | None) -> HostKeyMismatch:
-    mend = "correct --host-key" if given else f"run: ssh-keygen -R '{name_of(hop.host, hop.port)}'"
+    fix = "correct --host-key" if given else f"run: ssh-keygen -R '{name_of(hop.host, hop.port)}'"
     return HostKeyMismatch(
         f"{hop.described} shows another host key than the one that is known; nothing was sent to it",
         node=hop.node,
         step=STEP,
         tried=f"{'--host-key' if given else 'known_hosts'} says {known}",
         got=f"shown was {shown}",
-        hint=f"if the machine was installed anew, {mend}; if not, find out who answers at that address",
+        hint=f"if the machine was installed again, {fix}; if not, find out who answers at that address",
     )
 
 

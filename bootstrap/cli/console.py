@@ -29,8 +29,8 @@ def register(app: typer.Typer) -> None:
 def console(node: NodeArgument, inventory: InventoryFile = Path("inventory.yaml"), log: LogOption = None) -> None:
     """Show a node's serial console; Ctrl-] q leaves, Ctrl-] ? lists what else there is.
 
-    It logs nobody in. While another clusterup uses the console, such as an apply, it is shown and nothing can be typed.
-    Where standard input or output is no terminal, print the last 100 lines that are kept of it.
+    It logs no one in. While another clusterup uses the console, such as an apply, it is shown and nothing can be typed.
+    Where standard input or output is not a terminal, print the last 100 lines that are kept of it.
     """
     from bootstrap.transport.serial.errors import LineInUse
     from bootstrap.transport.serial.line.log import tail_of
@@ -101,7 +101,7 @@ def _kept(path: Path | None) -> Iterator[Callable[[bytes], object]]:
     import os
 
     try:
-        # A console shows what nobody else is to read.
+        # A console shows what no one else is to read.
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     except OSError as error:
         raise BadUse(

@@ -138,15 +138,15 @@ def _teardown(inventory: Path, wipe: bool, only: list[str], kubeconfig: Path | N
 
 
 def _confirm(told: Teardown, confirm: str | None) -> None:
-    """Have the cluster's name typed. Raises Refused where it is another one, or nobody is there to ask."""
-    from bootstrap.cli.front import nobody_to_ask
+    """Have the cluster's name typed. Raises Refused where it is another one, or no one is there to ask."""
+    from bootstrap.cli.front import no_one_to_ask
     from bootstrap.errors import Refused
 
     name = told.inventory.cluster.name
     if confirm is None:
         if not sys.stdin.isatty():
             hint = f"read the plan, then run it with --confirm {name} or --yes"
-            raise nobody_to_ask(f"the cluster {name} would be taken apart", "down", hint)
+            raise no_one_to_ask(f"the cluster {name} would be taken apart", "down", hint)
         typer.echo("All data of pods and of etcd on these nodes is lost. There is no way back.")
         confirm = typer.prompt("The cluster's name, to go on")
     if confirm != name:

@@ -16,7 +16,7 @@ import typer
 from bootstrap.cli.options import How, Output, PlanOutput
 from bootstrap.cli.typed import typed
 from bootstrap.engine.cancellation import Cancellation
-from bootstrap.engine.events import Observer, nobody
+from bootstrap.engine.events import Observer, unobserved
 from bootstrap.errors import ErrorGroup, Refused
 from bootstrap.inventory.model import Inventory
 from bootstrap.operations.program import Program
@@ -49,12 +49,12 @@ def program_of(how: How) -> Program:
 
 
 def say(text: str) -> None:
-    """Tell the person something that is no result."""
+    """Tell the person something that is not a result."""
     typer.echo(text, err=True)
 
 
 def person() -> Ask | None:
-    """Whom to ask about host keys: the person on the terminal, or nobody where there is none."""
+    """Whom to ask about host keys: the person on the terminal, or no one where there is none."""
     return (lambda question: typer.confirm(on_one_line(question))) if sys.stdin.isatty() else None
 
 
@@ -86,7 +86,7 @@ def stop_for_problems(prepared: Prepared) -> None:
 
 
 def confirm(question: str, refused: Refused) -> None:
-    """Ask; anything but yes ends the command. Raises `refused` where nobody is there to ask."""
+    """Ask; anything but yes ends the command. Raises `refused` where no one is there to ask."""
     if not sys.stdin.isatty():
         raise refused
     if not typer.confirm(on_one_line(question)):
@@ -94,14 +94,14 @@ def confirm(question: str, refused: Refused) -> None:
 
 
 def confirm_erasing() -> None:
-    """Ask whether the disks named before may be erased. Raises Refused where nobody can be asked."""
-    confirm("The disks named above are erased. Go on?", nobody_to_ask("disks would be erased", "apply"))
+    """Ask whether the disks named before may be erased. Raises Refused where no one can be asked."""
+    confirm("The disks named above are erased. Go on?", no_one_to_ask("disks would be erased", "apply"))
 
 
-def nobody_to_ask(what: str, step: str, hint: str = "read the plan, then run it with --yes") -> Refused:
+def no_one_to_ask(what: str, step: str, hint: str = "read the plan, then run it with --yes") -> Refused:
     """What to say where something needs a yes and no terminal is there."""
     return Refused(
-        f"{what} and nobody is there to ask",
+        f"{what} and no one is there to ask",
         step=step,
         tried="ask on the terminal",
         got="standard input is none",
@@ -148,12 +148,12 @@ def _shows(how: How) -> Callable[[Inventory], AbstractContextManager[Observer]]:
 
 @contextmanager
 def observed(inventory: Inventory, output: Output | PlanOutput, detail: Detail) -> Iterator[Observer]:
-    """Who shows what happens: live lines on a terminal, plain ones elsewhere, JSON for machines; nobody where one YAML
+    """Who shows what happens: live lines on a terminal, plain ones elsewhere, JSON for machines; no one where one YAML
     document is all that may be written."""
     if output in (Output.JSON, PlanOutput.JSON):
         yield JsonObserver(sys.stdout.write)
     elif output is PlanOutput.YAML:
-        yield nobody
+        yield unobserved
     elif sys.stdout.isatty():
         from bootstrap.ui.live import LiveObserver
         from bootstrap.ui.terminal import SafeConsole, moves_its_cursor

@@ -79,7 +79,7 @@ def _apply(join: ServerJoin, erased: frozenset[str], how: How, agreed: Agreed, p
             confirm_erasing()
         _carry_out(join, work, prepared, how)
     if name in prepared.world.unreachable:
-        say(f"{name} is no server yet; to go on: {join.again}")
+        say(f"{name} is not a server yet; to go on: {join.again}")
     elif how.output is Output.TEXT:
         typer.echo(f"{name} is a server of the cluster {join.prospect.cluster}")
         typer.echo(f"  kubectl --kubeconfig {shlex.quote(str(work.intent.kubeconfig))} get nodes")

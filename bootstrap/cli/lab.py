@@ -183,7 +183,7 @@ def status(
 def console(node: NodeArgument, name: NameOption = "lab") -> None:
     """Show a machine's serial console; Ctrl-] q leaves, Ctrl-] ? lists what else there is.
 
-    Where standard input or output is no terminal, print the last 100 lines that were written to it.
+    Where standard input or output is not a terminal, print the last 100 lines that were written to it.
     """
     from bootstrap.lab.machines.console import attach_console, console_tail
     from bootstrap.ui.console import LEAVE_HINT

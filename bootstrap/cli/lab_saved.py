@@ -138,7 +138,7 @@ def forget(name: SavedArgument, yes: YesOption = False) -> None:
 
 
 def _ask(question: str, yes: bool, hint: str) -> None:
-    """Return when the person wants that. Raises Refused where there is nobody to ask, typer.Exit where not."""
+    """Return when the person wants that. Raises Refused where there is no one to ask, typer.Exit where not."""
     from bootstrap.errors import Refused
 
     if yes:

@@ -79,7 +79,7 @@ lab.register(app)
 
 def main() -> None:
     """Run the command line and exit with its code: 0 done, 1 failed, 2 bad use, 3 partly done, 4 refused, 130
-    interrupted. What nobody expected is said in the same way as any other failure."""
+    interrupted. What no one expected is said in the same way as any other failure."""
     try:
         app()
     except ClusterupError as error:

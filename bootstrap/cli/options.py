@@ -37,7 +37,7 @@ def seconds_of(text: str) -> float:
     """The seconds in "90", "90s", "10m" or "1h". Raises typer.BadParameter for anything else."""
     found = re.fullmatch(r"(\d+)([smh]?)", text)
     if found is None:
-        raise typer.BadParameter(f"{text!r} is no time: write seconds, or 90s, 10m, 1h")
+        raise typer.BadParameter(f"{text!r} is not a time: write seconds, or 90s, 10m, 1h")
     return float(found[1]) * SECONDS[found[2]]
 
 

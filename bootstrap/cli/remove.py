@@ -109,10 +109,10 @@ def remove(
 
 
 def _confirm(leaving: Leaving, cluster: str, world: ClusterFacts) -> None:
-    from bootstrap.cli.front import confirm, nobody_to_ask
+    from bootstrap.cli.front import confirm, no_one_to_ask
     from bootstrap.phases.leave.checks import fate_of
 
     confirm(
         f"{leaving.name} leaves the cluster {cluster}; {fate_of(leaving, world)}. Go on?",
-        nobody_to_ask(f"{leaving.name} would leave the cluster {cluster}", "leave"),
+        no_one_to_ask(f"{leaving.name} would leave the cluster {cluster}", "leave"),
     )

@@ -32,13 +32,13 @@ def status(
     Exit code 0 when all of it is healthy, 3 when some of it is not, 1 when no node can be reached.
     """
     from bootstrap.cli.front import person
-    from bootstrap.engine.events import nobody
+    from bootstrap.engine.events import unobserved
     from bootstrap.operations.connections import connections_of
     from bootstrap.operations.reading import intent_of_file
     from bootstrap.operations.status import cluster_status
 
     intent = intent_of_file(inventory, None)
-    with connections_of(intent, nobody, person()) as connections:
+    with connections_of(intent, unobserved, person()) as connections:
         found = cluster_status(intent, connections, parallel=parallel)
     if output is Output.JSON:
         sys.stdout.write(json.dumps(found.as_data(), indent=1) + "\n")

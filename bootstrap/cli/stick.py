@@ -44,7 +44,7 @@ def stick(
         Path | None, typer.Option("--out", "-o", help="The image to write. Default: NAME.stick.", show_default=False)
     ] = None,
 ) -> None:
-    """Make a USB stick from which a machine installs itself and joins a cluster, with nobody watching.
+    """Make a USB stick from which a machine installs itself and joins a cluster, with no one watching.
 
     Write the image to a stick (`dd if=NAME.stick of=/dev/sdX`), plug it in, switch the machine on. It installs to the
     disk that was named, if that is empty, restarts, and joins with the token for as long as that is good. Whoever has

@@ -56,7 +56,7 @@ def create(
 
     The servers look at each node that asks for its certificate with a token. A token is good for one node, or for as
     many as --uses says. It is for new names: the name of a Node that is there, Ready or not, is given only to a token
-    that was made for it (--node NAME), as for a machine that was installed anew; a server's name to no agent's token.
+    that was made for it (--node NAME), as for a machine that was installed again; a server's name to no agent's token.
     What was refused is not counted, and the reason stands in the request: `kubectl describe csr`.
 
     With --uses unlimited, whoever gets hold of the token makes nodes under any new names until it ends, and reads the
@@ -127,7 +127,7 @@ def revoke(
     tokens: Annotated[list[str], typer.Argument(metavar="ID...", help="The first six letters; see `token list`.")],
     inventory: Annotated[Path, typer.Option("--inventory", "-i", help="The inventory.")] = Path("inventory.yaml"),
 ) -> None:
-    """Take tokens back: nobody joins with them any more. Nodes that have joined stay.
+    """Take tokens back: no one joins with them any more. Nodes that have joined stay.
 
     An API server remembers for ten seconds whom it has let in. An id is not secret; a whole token works as well. Exit
     code 1 when there was no such token.

@@ -178,7 +178,7 @@ class EtcdClient:
         return Lease(granted.id, granted.ttl)
 
     def keep_alive(self, lease: Lease) -> int:
-        """Begin the lease's time anew: the seconds that it has now, 0 when it has ended. Raises EtcdError."""
+        """Begin the lease's time again: the seconds that it has now, 0 when it has ended. Raises EtcdError."""
         # The library's stream of one request ends with its answer, in bounded time.
         answers = self._guarded(lambda: list(self._client.refresh_lease(lease.id)), "keep a lease alive")
         if not answers:
@@ -186,7 +186,7 @@ class EtcdClient:
         return int(answers[0].TTL)
 
     def seconds_left(self, lease_id: int) -> int:
-        """The seconds after which a lease ends that nobody keeps alive, 0 when it has ended. Raises EtcdError."""
+        """The seconds after which a lease ends that no one keeps alive, 0 when it has ended. Raises EtcdError."""
         return max(0, int(self._guarded(lambda: self._client.get_lease_info(lease_id), "ask for a lease").TTL))
 
     def revoke(self, lease: Lease) -> None:

@@ -64,7 +64,7 @@ class AnyMember:
     def close(self) -> None:
         """Let go of the connection; the next question opens another."""
         self._client = None
-        # It may be broken, which nobody has to hear of who is about to ask another member.
+        # It may be broken, which no one has to hear of who is about to ask another member.
         with suppress(Exception):
             self._opened.close()
 

@@ -180,7 +180,7 @@ class KubeClient:
         found = self._json("GET", path, Request(_selector({"metadata.name": "none"}))) or {}
         version = found.get("metadata", {}).get("resourceVersion", "")
         if not _NUMBER.fullmatch(version):
-            raise self._not_understood(f"GET {path}", f"{version[:80]!r} is no version")
+            raise self._not_understood(f"GET {path}", f"{version[:80]!r} is not a version")
         return int(version)
 
     def list(self, kind: str, namespace: str | None = None, fields: Mapping[str, str] | None = None) -> Items:
@@ -220,7 +220,7 @@ class KubeClient:
         return self._json("DELETE", path_of(kind, name, namespace)) is not None
 
     def delete_at_once(self, kind: str, name: str, namespace: str | None = None) -> bool:
-        """As `delete`, of something that nobody is there to end in order. Raises KubeError.
+        """As `delete`, of something that no one is there to end in order. Raises KubeError.
 
         Source: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination-forced
         """
@@ -248,7 +248,7 @@ class KubeClient:
         version = self.version()
         found = _VERSION.match(version)
         if found is None:
-            raise self._not_understood("GET /version", f"{version[:80]!r} is no version")
+            raise self._not_understood("GET /version", f"{version[:80]!r} is not a version")
         return int(found[1])
 
     def log(self, pod: str, namespace: str) -> str:
@@ -391,7 +391,7 @@ def _selector(wanted: Mapping[str, str] | None, parameter: str = "fieldSelector"
 
 
 def _show(context: ssl.SSLContext, client: KeyPair) -> None:
-    """Make the context show a certificate. ssl reads it from files only: one that nobody else reads, for a moment."""
+    """Make the context show a certificate. ssl reads it from files only: one that no one else reads, for a moment."""
     with tempfile.TemporaryDirectory() as folder:
         pair = Path(folder) / "pair.pem"
         pair.touch(mode=0o600)

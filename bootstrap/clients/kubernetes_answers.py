@@ -1,8 +1,8 @@
 """What API servers answer, as objects of the shape that everything here relies on.
 
-A server that is broken, or that something else answers for, may say anything. What is no object, or has something else
-where every Kubernetes object has a map, a list or a text, is refused here and named, and not met somewhere later. A
-null is what a field that is not there is.
+A server that is broken, or that something else answers for, may say anything. What is not an object, or has something
+else where every Kubernetes object has a map, a list or a text, is refused here and named, and not met somewhere later.
+A null is what a field that is not there is.
 Source: https://kubernetes.io/docs/reference/using-api/api-concepts/,
 https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/object-meta/
 """
@@ -85,12 +85,12 @@ def object_in(body: bytes) -> Object:
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     if not isinstance(found, dict):
-        raise ValueError(f"it is no object: {_shown(found)}")
+        raise ValueError(f"it is not an object: {_shown(found)}")
     items = found.get("items")
     if items is None:
         return _checked(found, "it")
     if not _is_maps(items):
-        raise ValueError(f"its items are no list of objects: {_shown(items)}")
+        raise ValueError(f"its items are not list of objects: {_shown(items)}")
     for number, item in enumerate(items):
         _checked(item, f"item {number}")
         if "name" not in item.get("metadata", {}):

@@ -25,7 +25,7 @@ def watched_consoles(inventory: Inventory, doing: str) -> Iterator[None]:
     told who want a line meanwhile.
 
     A console that somebody else of this machine reads is left to them: they keep the same log. One that can't be opened
-    is tried again, and its failure keeps nobody from anything.
+    is tried again, and its failure keeps no one from anything.
     """
     targets = [
         target

@@ -34,24 +34,24 @@ if TYPE_CHECKING:
 SSH_SECONDS = 60.0
 """Seconds that the SSH server of a machine with a new network may take to answer."""
 QUICK_SECONDS = 20.0
-"""Seconds of silence after which nobody is taken to be there, on the console of a node that was installed before."""
+"""Seconds of silence after which no one is taken to be there, on the console of a node that was installed before."""
 LAST_LINES = 8
 Say = Callable[[str, str], None]
 """Told (node, what happens)."""
 
 
 class RunsInstalled(ConsoleLoginFailed):
-    """The console shows our installed system, where nobody logs in; `configuration` is the SHA-256 of what it was
+    """The console shows our installed system, where no one logs in; `configuration` is the SHA-256 of what it was
     started with, or in words why it has none."""
 
     def __init__(self, target: ConsoleTarget, configuration: str) -> None:
         super().__init__(
-            "it runs the installed micro OS, which nobody logs in to over its console",
+            "it runs the installed micro OS, which no one logs in to over its console",
             node=target.node,
             step=STEP,
             tried=f"a shell on {target.described}",
             got=f"a login prompt; its configuration is {configuration}",
-            hint="reach it over SSH: look at its network; or start it from the live USB stick to install it anew",
+            hint="reach it over SSH: look at its network; or start it from the live USB stick to install it again",
         )
         self.configuration = configuration
 
@@ -99,7 +99,7 @@ class ConsoleEntry:
     is not known; `say` is told (node, what happens). `entered` are nodes that were entered over SSH before.
 
     A node that was entered over SSH once is entered so ever after: when it is away later, it is starting again, and
-    nobody types into that.
+    no one types into that.
     """
 
     def __init__(
@@ -139,8 +139,8 @@ class ConsoleEntry:
         return self._soon(node.name, found)
 
     def _patience(self, node: Node) -> ShellPatience:
-        """A node that was installed is silent when it is off; a shell on a machine that is to be installed anew answers
-        at once."""
+        """A node that was installed is silent when it is off; a shell on a machine that is to be installed again
+        answers at once."""
         usual = console_patience(node)
         return ShellPatience(silent=min(usual.silent, QUICK_SECONDS)) if self._state.was_installed(node.name) else usual
 

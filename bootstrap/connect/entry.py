@@ -24,7 +24,7 @@ class Entry:
 
 
 def over_ssh(inventory: Inventory, state: ClusterState, ask: Ask | None, vouch: str = VOUCH) -> Entry:
-    """Over SSH alone. `ask` and `vouch` are as for `opener`; once something is done nobody is asked."""
+    """Over SSH alone. `ask` and `vouch` are as for `opener`; once something is done no one is asked."""
     return Entry(lambda _: opener(inventory, state, ask, vouch), lambda _: opener(inventory, state, None, vouch))
 
 

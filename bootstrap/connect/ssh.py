@@ -56,7 +56,7 @@ def opener(
     vouch: str = VOUCH,
 ) -> OpenNode:
     """What opens the way into a node by its name, over SSH. The host key that clusterup made for its installed system
-    is known; `ask` is asked about those that nothing is known of, and None refuses them. Nobody is asked about a node
+    is known; `ask` is asked about those that nothing is known of, and None refuses them. No one is asked about a node
     that has a console: its key is learned there. `vouch` says where a person writes down the key {} that
     they believe."""
     host_keys = state.host_keys
@@ -65,7 +65,7 @@ def opener(
     known = host_keys.all_pinned()
     named = {node.name: node.ssh.host_key for node in inventory.nodes if node.ssh.host_key}
     host_keys.pin_all(LIVE, {name: line for name, line in named.items() if LIVE not in known.get(name, {})})
-    # Beside other pins, clusterup's own has to be one of them: nobody is asked about a node with pins.
+    # Beside other pins, clusterup's own has to be one of them: no one is asked about a node with pins.
     own = {name: state.identity(name).host_key.public for name in nodes}
     host_keys.pin_all(
         INSTALLED,

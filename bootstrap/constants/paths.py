@@ -6,7 +6,7 @@ KUBERNETES_CA = "/etc/kubernetes/pki/ca.crt"
 # What a kubelet tells of itself once, when it makes its Node: the Node itself is what counts after that.
 KUBELET_REGISTRATION = "/etc/kubernetes/kubelet-registration"
 KUBELET_YAML = "/etc/kubernetes/kubelet.yaml"
-# Below /var, because it holds the paths of a certificate that outlives a reboot; /etc is made anew at each boot.
+# Below /var, because it holds the paths of a certificate that outlives a reboot; /etc is made again at each boot.
 KUBELET_CONF = "/var/lib/kubelet/kubelet.conf"
 BOOTSTRAP_CONF = "/var/lib/kubelet/bootstrap-kubelet.conf"
 KUBELET_CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
@@ -27,7 +27,7 @@ ENCRYPTION_YAML = "/etc/kubernetes/encryption.yaml"
 PAYLOADS = "/var/lib/clusterup/payloads"
 PAYLOAD_LINK = "/var/lib/extensions/clusterup.raw"
 IMAGES_FOLDER = "/var/lib/clusterup/images"
-# What is below /etc is made anew at each boot out of the image and this folder.
+# What is below /etc is made again at each boot out of the image and this folder.
 KEPT_ETC = "/var/lib/clusterup"
 PAYLOAD_FILE = "/etc/clusterup/payload"
 WANTS_FILE = "/etc/systemd/system/multi-user.target.d/10-clusterup.conf"

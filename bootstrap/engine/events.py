@@ -128,7 +128,7 @@ class CommandRan(Event):
 Observer = Callable[[Event], None]
 
 
-def nobody(_: Event) -> None:
+def unobserved(_: Event) -> None:
     """An observer that looks away."""
 
 
@@ -190,7 +190,7 @@ def _one_of(*kinds: type) -> _Reader:
         if isinstance(value, bool) or not isinstance(value, kinds):
             raise TypeError(f"{value!r} is no {kinds}")
         if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"{value} is no number")
+            raise ValueError(f"{value} is not a number")
         return value
 
     return read
@@ -208,7 +208,7 @@ def _actions(value: Any, _: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     actions = tuple(dict(item) for item in value)
     for action in actions:
         if not isinstance(action.get("after", []), list):
-            raise TypeError(f"{action['after']!r} is no list of actions")
+            raise TypeError(f"{action['after']!r} is not a list of actions")
     return actions
 
 

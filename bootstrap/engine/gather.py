@@ -36,7 +36,7 @@ def gather(
 ) -> Gathered[T]:
     """Call `read` with the way into each node, at most `parallel` at a time.
 
-    A node that can't be reached, or that answers what nobody expected, is in `errors` and stops nobody else. The ways
+    A node that can't be reached, or that answers what no one expected, is in `errors` and stops no one else. The ways
     into nodes that are not in `keep` are closed again, where it is given: a thousand that stay open cost more than
     those that are needed again.
     """

@@ -1,6 +1,6 @@
 """Waiting for something that comes about by itself: one loop for all that wait.
 
-A slow machine is no failure: what was asked and did not answer is asked again until the time is over. What would be
+A slow machine is not a failure: what was asked and did not answer is asked again until the time is over. What would be
 answered in the same way for ever (`ClusterupError.final`) ends the wait at once, with its own words.
 """
 

@@ -1,6 +1,6 @@
 """Doing a plan: everything at once that nothing keeps apart, each action told to an observer.
 
-An action starts when the planned ones before it are done and nobody runs under the same `exclusive` name. A
+An action starts when the planned ones before it are done and no one runs under the same `exclusive` name. A
 failure stops what comes after it and nothing else.
 """
 

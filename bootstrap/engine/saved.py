@@ -65,7 +65,7 @@ def read_plan(path: Path) -> SavedPlan:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         got = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         raise BadUse(
-            f"{path} is no plan that was saved",
+            f"{path} is not a plan that was saved",
             step="plan",
             tried="read it",
             got=got or str(error),
@@ -100,7 +100,7 @@ def require_unmoved(saved: SavedPlan, now: SavedPlan, path: Path) -> None:
             step="plan",
             tried="compare it with what is so now",
             got="\n".join(moved),
-            hint="make the plan anew with `clusterup plan --out`, read it, and apply that one",
+            hint="make the plan again with `clusterup plan --out`, read it, and apply that one",
         )
 
 

@@ -151,7 +151,7 @@ def _patiently(running: Sequence[str], ways: Connections, ask: Callable[[Transpo
 
 
 def _first(servers: Sequence[str], ways: Connections, ask: Callable[[Transport], T | None]) -> T | None:
-    """What the first server answers that does. Where none does, and one answered what nobody expected, that is raised
+    """What the first server answers that does. Where none does, and one answered what no one expected, that is raised
     as a ClusterupError: it may be ours, and silence would hide it."""
     unexpected: ClusterupError | None = None
     for name in servers:

@@ -126,7 +126,7 @@ class ApiFacts:
 @dataclass(frozen=True, slots=True)
 class OnConsole:
     """A node without a network whose console shows our installed system: the SHA-256 of the `configuration` that it was
-    started with, or why it has none. Nobody logs in there, so that nothing else is known of it."""
+    started with, or why it has none. No one logs in there, so that nothing else is known of it."""
 
     configuration: str
 

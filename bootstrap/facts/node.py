@@ -19,7 +19,7 @@ from bootstrap.transport.base import Command, Transport
 LONGEST = 4 << 20
 """Characters of an answer: a thousand disks and a thousand files need a tenth of it."""
 SHOWN = 120
-# The fields behind each word, as templates/node/facts.sh says it. What begins with another word is no part of the
+# The fields behind each word, as templates/node/facts.sh says it. What begins with another word is not part of the
 # answer: login shells greet, and newer scripts may say more.
 FIELDS: Mapping[str, int] = {
     **dict.fromkeys(("hostname", "machine_id", "boot_id", "clock", "memory", "cpus", "architecture", "uefi"), 1),
@@ -162,13 +162,13 @@ def _one(lines: _Lines, word: str) -> str:
 
 def _number(line: _Line, field: int) -> int:
     if not _NUMBER.fullmatch(line.fields[field]):
-        raise _Garbled.line(line, f"{line.fields[field][:SHOWN]!r} is no number")
+        raise _Garbled.line(line, f"{line.fields[field][:SHOWN]!r} is not a number")
     return int(line.fields[field])
 
 
 def _mode(line: _Line) -> int:
     if not _MODE.fullmatch(line.fields[0]):
-        raise _Garbled.line(line, f"{line.fields[0][:SHOWN]!r} is no mode")
+        raise _Garbled.line(line, f"{line.fields[0][:SHOWN]!r} is not a mode")
     return int(line.fields[0], 8)
 
 

@@ -300,7 +300,7 @@ def _segment(name: str, entry: dict[str, Any]) -> Segment:
 
 def _hash(name: str, value: object) -> str:
     if not isinstance(value, str) or len(value) != 64 or set(value) - set("0123456789abcdef"):
-        raise ValueError(f"{name}: {value!r} is no SHA-256")
+        raise ValueError(f"{name}: {value!r} is not a SHA-256")
     return value
 
 

@@ -16,7 +16,7 @@ from bootstrap.locks import waiting_lock
 from bootstrap.paths import cache_dir
 
 LEFT_BY_TOOLS = frozenset(("__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"))
-"""Folders beside sources that are no part of them."""
+"""Folders beside sources that are not part of them."""
 
 
 def content_key(parts: Mapping[str, bytes | str | Path]) -> str:

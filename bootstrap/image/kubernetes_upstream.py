@@ -58,7 +58,7 @@ def fetch_kubernetes(version: str, log: Log, *, base_url: str | None = None) -> 
     wanted = VERSION.fullmatch(version)
     if wanted is None:
         raise BadUse(
-            f"{version!r} is no release of Kubernetes",
+            f"{version!r} is not a release of Kubernetes",
             step="image build",
             hint="name one as in 1.31.2; they are listed at https://kubernetes.io/releases/",
         )
@@ -103,7 +103,7 @@ def _base(address: str) -> str:
     except httpx.InvalidURL as error:
         got = str(error)
     raise BadUse(
-        f"{address!r} is no address of a mirror of Kubernetes",
+        f"{address!r} is not an address of a mirror of Kubernetes",
         step="image build",
         got=got,
         hint=f"set {VARIABLE} to one as in {UPSTREAM}, or unset it",
@@ -167,7 +167,7 @@ def _published_hash(client: httpx.Client, url: str) -> str:
     found = re.match(rb"\s*([0-9a-fA-F]{128})(?:\s|$)", said)
     if found is None:
         raise ClusterupError(
-            f"{url} is no SHA-512",
+            f"{url} is not a SHA-512",
             step="image build",
             tried=f"GET {url}",
             got=said[:100].decode(errors="replace").strip() or "nothing",
@@ -241,7 +241,7 @@ def _unpack(tarball: Path, folder: Path, url: str) -> None:
         problem = f"a tarball that can't be read: {error}"
     tarball.unlink()
     raise ClusterupError(
-        f"{url} is no complete release of Kubernetes",
+        f"{url} is not a complete release of Kubernetes",
         step="image build",
         tried=f"look for {', '.join(BINARIES)} in {INSIDE}",
         got=problem or f"no regular file {', '.join(missing.values())}",

@@ -44,7 +44,7 @@ TOOLS = (
 )
 # The configuration's UUID is that of templates/image/live.repart/10-configuration.conf: a stick and a disk must not be
 # mistaken. /etc is new at every boot: systemd takes what the image holds ready (cache of ld.so, accounts) for out
-# of date, and makes it anew (systemd-update-done.service(8)).
+# of date, and makes it again (systemd-update-done.service(8)).
 LIVE_COMMAND_LINE = (
     "console=tty0 console=ttyS0,115200 oops=panic panic=10 net.ifnames=1 loglevel=5 systemd.firstboot=off "
     "systemd.gpt_auto=no systemd.default_device_timeout_sec=300 systemd.condition_needs_update=no ro clusterup.live "

@@ -21,7 +21,7 @@ from bootstrap.image.trees import Log, debian_mirror, ensure_tree, run_in
 PACKAGES = ("containerd", "containernetworking-plugins", "etcd-client", "etcd-server", "haproxy", "runc")
 # The name under which systemd-sysext finds it; the file with its release is named after it.
 NAME = "clusterup"
-# Debian's units go too: clusterup's own say what runs. The shims are those of runtimes that nobody starts.
+# Debian's units go too: clusterup's own say what runs. The shims are those of runtimes that no one starts.
 NOT_NEEDED = (
     "usr/bin/containerd-shim",
     "usr/bin/containerd-shim-runc-v1",

@@ -151,7 +151,10 @@ def _router(
     elif not interface.dhcp and not any(router in net and is_host_in(router, net) for net in networks):
         listed = ", ".join(str(network) for network in networks[:3])
         yield Problem(
-            document.file, *where, f"{said} is no host of the card's network {listed}", _host_of(networks[0], interface)
+            document.file,
+            *where,
+            f"{said} is not a host of the card's network {listed}",
+            _host_of(networks[0], interface),
         )
 
 

@@ -54,7 +54,7 @@ class Problem:
 @dataclass(frozen=True, slots=True)
 class Document:
     """The data of a file. `places` maps a path into the data to (line, column) of the value, `keys` to that of its
-    key; `raw` is how values are written that are no text, as in yes for True."""
+    key; `raw` is how values are written that are not text, as in yes for True."""
 
     file: Path
     data: Any

@@ -33,7 +33,7 @@ def authorized_key(text: str) -> str:
     if _FINGERPRINT.fullmatch(text.strip()):
         raise wrong("this is a fingerprint, not a key", AUTHORIZED)
     if text.startswith("ssh-dss "):
-        raise wrong("SSH servers of today let in nobody with a DSA key", AUTHORIZED)
+        raise wrong("SSH servers of today let in no one with a DSA key", AUTHORIZED)
     _check_blob(_AUTHORIZED.fullmatch(line(text, LONGEST_KEY_LINE)), AUTHORIZED)
     return text
 

@@ -90,7 +90,7 @@ def _servers(inventory: Inventory, document: Document) -> Iterator[Problem]:
 
 
 def _schedulable(inventory: Inventory, document: Document) -> Iterator[Problem]:
-    """`schedulable` speaks of the taint of a server's role: agents have none, and nobody has it against their word."""
+    """`schedulable` speaks of the taint of a server's role: agents have none, and no one has it against their word."""
     for number, node in enumerate(inventory.nodes):
         own: KeyPath = ("nodes", number, "schedulable")
         said = "schedulable" in node.model_fields_set

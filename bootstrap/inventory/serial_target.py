@@ -40,7 +40,7 @@ class Parity(StrEnum):
 
 
 class Flow(StrEnum):
-    """Who holds whom back: nobody, two wires, or two characters (Ctrl-S and Ctrl-Q)."""
+    """Who holds whom back: no one, two wires, or two characters (Ctrl-S and Ctrl-Q)."""
 
     NONE = "none"
     RTSCTS = "rtscts"

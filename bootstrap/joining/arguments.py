@@ -142,6 +142,6 @@ def _interface(text: str) -> dict[str, Any]:
 def _taint(text: str) -> dict[str, str]:
     rest, colon, effect = text.rpartition(":")
     if not colon:
-        raise BadUse("this is no taint", step=STEP, got=text, hint="as in: --taint dedicated=gpu:NoSchedule")
+        raise BadUse("this is not a taint", step=STEP, got=text, hint="as in: --taint dedicated=gpu:NoSchedule")
     key, _, value = rest.partition("=")
     return {"key": key, "value": value, "effect": effect}

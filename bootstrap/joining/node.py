@@ -135,7 +135,7 @@ def _for_a_server(token: Token) -> Refused:
         tried=f"find out what token {token.id} is good for",
         got="it opens the cluster's handover file, and was not used up",
         hint="a server joins with it from any machine: `clusterup join`; for an agent: `clusterup token create`. "
-        "Revoke it if nobody needs it: whoever has it has the cluster's keys",
+        "Revoke it if no one needs it: whoever has it has the cluster's keys",
     )
 
 

@@ -20,7 +20,7 @@ ADVICE = Advice(
     no_disk="name one of these: --disk /dev/...",
     other_disk="name one of these: --disk /dev/...",
     wipe="--wipe",
-    foreign="take it out of the other cluster first, or start it from the live USB stick to install it anew",
+    foreign="take it out of the other cluster first, or start it from the live USB stick to install it again",
 )
 # What a bare system can make a connection with differs: the first of these that is there is asked.
 _REACH = """\

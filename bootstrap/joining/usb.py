@@ -1,4 +1,4 @@
-"""A USB stick for one machine: it installs itself from it, with nobody watching, and joins a cluster with a token.
+"""A USB stick for one machine: it installs itself from it, with no one watching, and joins a cluster with a token.
 
 The stick is the bundle's live environment with one more partition, which holds the disk image as it is in the bundle
 and behind it the configuration partition of the installed system; what the machine does with both is

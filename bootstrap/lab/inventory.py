@@ -13,7 +13,7 @@ from bootstrap.lab.spec import Accel, Lab, LabMachine, Reach
 from bootstrap.lab.stick import cards
 from bootstrap.paths import expanded
 
-# Emulated machines are slow: leaders that miss a deadline end, start anew, and make all of it slower still.
+# Emulated machines are slow: leaders that miss a deadline end, start again, and make all of it slower still.
 PATIENT = {
     "leader-elect-lease-duration": "90s",
     "leader-elect-renew-deadline": "75s",

@@ -152,7 +152,7 @@ def _empty_disk(file: Path, size: int) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 on which nobody listens, and which no lab counts on, saved ones included. Raises
+    """Ports of 127.0.0.1 on which no one listens, and which no lab counts on, saved ones included. Raises
     ClusterupError."""
     # A saved lab that comes back has the ports that it had.
     taken = remembered_ports().union(*(saved.lab.ports for saved in all_saved()))

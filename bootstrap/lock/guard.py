@@ -43,7 +43,7 @@ ANSWER_SECONDS = 30.0
 
 class Guard:
     """One operation's hold on its cluster. `cancellation` is that of its run: it stops it when the cluster's lock is
-    lost, and holds it for as long as nobody can say whose that is.
+    lost, and holds it for as long as no one can say whose that is.
 
     `doing` is what others are told; `way` makes the way to etcd on a server; `noted` is called when etcd answers that
     did not before. `lease_seconds` is how long a dead holder's lock lives on, `answer_seconds` how long etcd may take
@@ -109,7 +109,7 @@ class Guard:
 
     def outlive_etcd(self) -> None:
         """From here on nothing is stopped or held up for the lock's sake: the work itself ends the etcd that keeps it.
-        It is kept for as long as that lives, so that nobody else begins."""
+        It is kept for as long as that lives, so that no one else begins."""
         self._etcd_goes = True
 
     def stop_if_lost(self, report: Report) -> None:
@@ -195,7 +195,7 @@ class Guard:
         if unsure != self._held_up:
             self._held_up = unsure
             self._patience.say(
-                "etcd does not answer, so nobody knows whose the cluster's lock is: nothing new is begun until it does"
+                "etcd does not answer, so no one knows whose the cluster's lock is: nothing new is begun until it does"
                 if unsure
                 else "etcd answers again, the cluster's lock is still ours: going on"
             )
@@ -240,7 +240,7 @@ def cluster_locked(intent: Held, doing: str, patience: Patience) -> Iterator[Gua
 
 @contextmanager
 def etcd_on(server: str, open_node: Callable[[str], Transport], keys: OperatorKeys) -> Iterator[EtcdClient]:
-    """A client of etcd on a server over a connection of its own: no upload delays it, and a node that is opened anew
+    """A client of etcd on a server over a connection of its own: no upload delays it, and a node that is opened again
     does not cut it off."""
     transport = open_node(server)
     try:

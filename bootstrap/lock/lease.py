@@ -18,7 +18,7 @@ from bootstrap.protocol.lease_lock import GIVE_UP_SECONDS, LEASE_SECONDS, KeyVal
 
 
 class LockLost(PartlyDone):
-    """The lock is no longer ours, or nobody can say whether it is: somebody else may be at work."""
+    """The lock is no longer ours, or no one can say whether it is: somebody else may be at work."""
 
 
 def cluster_lock(

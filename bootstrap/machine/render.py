@@ -1,4 +1,4 @@
-"""Templates to bytes: a name that a template uses and nobody gave is an error, never an empty string."""
+"""Templates to bytes: a name that a template uses and no one gave is an error, never an empty string."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 -- unit files and YAML, not HTML
-        auto_reload=False,  # nobody edits them while a command runs
+        auto_reload=False,  # no one edits them while a command runs
     )
 
 

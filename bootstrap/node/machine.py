@@ -58,7 +58,7 @@ def begin(units: Sequence[Runs], machine: Machine) -> None:
         applied, starting = (machine.place(f"{APPLIED_FOLDER}/{name}") for name in (unit.name, f".{unit.name}"))
         if _says(applied, unit) and active(unit.name):
             continue
-        # A start that is under way with what it should run with would begin anew: minutes on a small machine.
+        # A start that is under way with what it should run with would begin again: minutes on a small machine.
         if _says(starting, unit) and _state(unit.name).startswith("start"):
             continue
         applied.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.clients.tunnel import AGAIN_SECONDS, ASKED_SECONDS, ApiServers, any_api
 from bootstrap.connect.ssh import Ask
-from bootstrap.engine.events import nobody
+from bootstrap.engine.events import unobserved
 from bootstrap.engine.patience import until
 from bootstrap.operations.connections import connections_of
 from bootstrap.operations.intent import Intent
@@ -40,7 +40,7 @@ def reachable_client(intent: Intent, ask: Ask | None, say: Callable[[str], None]
         if not client.ready():
             say(f"the API does not answer at {host}:{port}: asking the servers over SSH")
             servers = ApiServers(intent.inventory.cluster.name, tuple(intent.servers), intent.keys)
-            connections = stack.enter_context(connections_of(intent, nobody, ask))
+            connections = stack.enter_context(connections_of(intent, unobserved, ask))
             client = until(
                 lambda: stack.enter_context(any_api(connections, servers)),
                 what="an API server that answers",

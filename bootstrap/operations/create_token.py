@@ -76,7 +76,7 @@ def wish_of(*, ttl: str | None, role: str, uses: str | None = None, node: str | 
     """What the options of `clusterup token create` ask for. Raises BadUse for what no token can be."""
     number = _uses_of(uses)
     if node is not None and not _NODE_NAME.fullmatch(node):
-        raise _bad(f"{node!r} is no name of a node", "lower-case letters, digits, - and . as in --node worker-7")
+        raise _bad(f"{node!r} is not a name of a node", "lower-case letters, digits, - and . as in --node worker-7")
     if role != Role.SERVER:
         return TokenRequest(AGENT_LIFE if ttl is None else lifetime_of(ttl), Role.AGENT, number, node)
     if number != 1:
@@ -185,7 +185,7 @@ def create_token(api: KubeClient, wish: TokenRequest, intent: Intent) -> Made:
 def wait_until_signed(api: KubeClient, token: Token, say: Callable[[str], None]) -> None:
     """Wait until the cluster's description is signed with a new token: whoever joins before that is told that the
     cluster knows no such token. Where that does not come about, `say` gets told what to do; the token stays good. With
-    Ctrl-C the token is revoked: nobody has seen it yet."""
+    Ctrl-C the token is revoked: no one has seen it yet."""
 
     def description() -> Mapping[str, Any] | None:
         return api.get("ConfigMap", "cluster-info", "kube-public")
@@ -199,7 +199,7 @@ def wait_until_signed(api: KubeClient, token: Token, say: Callable[[str], None])
         try:
             until(signed, what="the signature", seconds=SIGNED_SOON, every=SIGNED_EVERY)
         except TooLate:
-            say("waiting for kube-controller-manager: nobody joins with a token before it has signed for it")
+            say("waiting for kube-controller-manager: no one joins with a token before it has signed for it")
             until(signed, what="the signature", seconds=SIGNED_SECONDS, every=SIGNED_EVERY, hint=LOOK_AT_MANAGER)
     except ClusterupError as why:
         say(f"token {token.id} is there, and that it can be joined with was not seen\n{why}")
@@ -241,7 +241,7 @@ def _opened(
 
 
 def revoke_token(api: KubeClient, token_id: str) -> bool:
-    """Take a token back: nobody is let in with it, once the API servers' ten seconds of memory are over. False where
+    """Take a token back: no one is let in with it, once the API servers' ten seconds of memory are over. False where
     there is none of that id. Raises KubeError."""
     there = api.delete("Secret", f"bootstrap-token-{token_id}", TOKENS_NAMESPACE)
     opened = (delete_server_objects, delete_counted_objects, delete_made_objects)

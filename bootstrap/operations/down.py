@@ -37,7 +37,7 @@ class TakingApart:
         def planned(_: ClusterFacts) -> Prepared:
             return plan_teardown(told, self.seen)
 
-        # Single nodes are no part of the cluster whose lock it is, and a cluster without keys can't be asked for it.
+        # Single nodes are not part of the cluster whose lock it is, and a cluster without keys can't be asked for it.
         prepared = session.looked if told.only or not told.has_keys else session.prepared
         return prepared(seen, planned)
 

@@ -56,7 +56,7 @@ def check_may_join(api: KubeClient, intent: Intent, name: str) -> None:
             node=name,
             step=STEP,
             tried="look for its Node",
-            hint="`clusterup apply` mends it, `clusterup remove` takes out one that is gone for good",
+            hint="`clusterup apply` fixes it, `clusterup remove` takes out one that is gone for good",
         )
     found = api.get("ConfigMap", AGENT, TOKENS_NAMESPACE)
     with in_own_words("join"):

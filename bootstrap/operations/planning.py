@@ -207,7 +207,7 @@ def _pinned_otherwise(intent: Intent, world: ClusterFacts) -> list[ClusterupErro
 
 
 def _second_cluster(intent: Intent, world: ClusterFacts) -> list[ClusterupError]:
-    """Founding etcd anew beside servers that have its data would make two clusters out of one."""
+    """Founding etcd again beside servers that have its data would make two clusters out of one."""
     founder = founder_of(intent.inventory.networked_servers, world)
     if founder is None or not intent.state.founded:
         return []

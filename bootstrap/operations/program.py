@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bootstrap.connect.ssh import Ask
 from bootstrap.engine.cancellation import Cancellation
-from bootstrap.engine.events import Observer, nobody
+from bootstrap.engine.events import Observer, unobserved
 from bootstrap.inventory.model import Inventory
 
 Shows = Callable[[Inventory], AbstractContextManager[Observer]]
@@ -26,7 +26,7 @@ class Program:
     """
 
     command: str
-    shows: Shows = lambda _: nullcontext(nobody)
+    shows: Shows = lambda _: nullcontext(unobserved)
     say: Callable[[str], None] = lambda _: None
     ask: Ask | None = None
     stops: Callable[[Cancellation], AbstractContextManager[object]] = lambda _: nullcontext()

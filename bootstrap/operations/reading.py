@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bootstrap.adopt.fetch import read_server
 from bootstrap.adopt.state import bundle_of_nodes
-from bootstrap.engine.events import nobody
+from bootstrap.engine.events import unobserved
 from bootstrap.engine.saved import SavedPlan, saved_plan
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.inventory.load import ReadInventory, read_inventory
@@ -71,7 +71,7 @@ def membership_of(intent: Intent) -> Membership:
     roll = read_membership(intent.state)
     if roll is not None:
         return roll
-    with connections_of(intent, nobody) as connections:
+    with connections_of(intent, unobserved) as connections:
         for server in intent.servers:
             with suppress(ClusterupError):
                 nodes = read_server(connections.on(server)).handover.inventory.nodes

@@ -128,7 +128,7 @@ def _no_good(path: Path, name: str, error: InventoryErrors) -> BadUse:
         got="; ".join(f"{problem.found}; allowed: {problem.allowed}" for problem in error.problems),
         hint=f"if that is wanted, write `allow_even_servers: true` below `cluster:` in {path}, then run this again"
         if even
-        else f"mend {path}, then run this again",
+        else f"fix {path}, then run this again",
     )
 
 

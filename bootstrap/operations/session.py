@@ -16,7 +16,7 @@ from typing import Any
 from bootstrap.connect.entry import Entry
 from bootstrap.engine.cancellation import Cancellation
 from bootstrap.engine.connections import Connections
-from bootstrap.engine.events import Event, NodeSays, Observer, nobody
+from bootstrap.engine.events import Event, NodeSays, Observer, unobserved
 from bootstrap.engine.logged import LoggedTransport
 from bootstrap.engine.plan import Plan
 from bootstrap.engine.run import Report, State, run_plan
@@ -91,7 +91,7 @@ class Session:
         self.cancellation = hold.cancellation if hold is not None else own
         self._entry = entry
         self._open = entry.looks(self._says)
-        self._told: Observer = nobody
+        self._told: Observer = unobserved
         self._looked = time.monotonic()
         self._until_the_end = ExitStack()
         self._recording: Recording | None = None
@@ -123,7 +123,7 @@ class Session:
         if time.monotonic() - self._looked > IDLE_SECONDS:
             # A person took their time: a way that died meanwhile need not know it.
             self.connections.close_all()
-        # Nobody watches from here on: what opens a node asks no more.
+        # No one watches from here on: what opens a node asks no more.
         self._open = self._entry.acts(self._says)
         recording = self._record(plan, away)
         with (
@@ -163,7 +163,7 @@ class Session:
             try:
                 yield
             finally:
-                self._told = nobody
+                self._told = unobserved
                 self._looked = time.monotonic()
 
     def _observe(self, event: Event) -> None:

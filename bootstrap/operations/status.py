@@ -11,7 +11,7 @@ from bootstrap.clients.kubernetes_errors import KubeSlow
 from bootstrap.clients.tunnel import api_at, etcd_at
 from bootstrap.constants.objects import CONTROL_PLANE
 from bootstrap.engine.connections import Connections
-from bootstrap.engine.events import nobody
+from bootstrap.engine.events import unobserved
 from bootstrap.engine.pool import asking
 from bootstrap.errors import ClusterupError
 from bootstrap.facts.model import ClusterFacts
@@ -103,7 +103,7 @@ class _Answer:
 
 def cluster_status(intent: Intent, connections: Connections, *, parallel: int) -> ClusterStatus:
     """Ask every node, every etcd member and every API server at once. What can't be reached is in the answer."""
-    world = look(intent, connections, parallel=parallel, observe=nobody)
+    world = look(intent, connections, parallel=parallel, observe=unobserved)
     servers = [node for node in intent.inventory.servers if node.name in world.nodes]
     with asking(min(parallel, 2 * len(servers)), "status") as pool:
         members = pool.map(lambda node: (node.name, _ask_member(intent, connections, node)), servers)

@@ -2,7 +2,7 @@
 life is forgotten. No pod is moved and no member leaves: all of it goes.
 
 A node is taken for one that is in use by what is on it, whichever life of the cluster that came from: one that was off
-when the others were taken apart is cleaned later, when the cluster may have been made anew.
+when the others were taken apart is cleaned later, when the cluster may have been made again.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ def _why(world: ClusterFacts, name: str, otherwise: str) -> str | None:
 
 
 def _refusals(down: Teardown, world: ClusterFacts) -> Iterator[ClusterupError]:
-    """Single nodes are only asked for when they are no part of a cluster that lives, as far as is known here."""
+    """Single nodes are only asked for when they are not part of a cluster that lives, as far as is known here."""
     if not (down.only and down.state.founded and down.has_keys):
         return
     own = hashlib.sha256(down.keys.pki.ca.cert_pem).hexdigest()
@@ -221,5 +221,5 @@ def _refusals(down: Teardown, world: ClusterFacts) -> Iterator[ClusterupError]:
             got="this cluster's" if authority == own else "neither this cluster's nor that of an earlier life of it",
             hint=f"take one node out of a cluster with clusterup remove {name}; all of it: without --only"
             if authority == own
-            else "if another operator made the cluster anew: move the state away that is here, and clusterup adopt",
+            else "if another operator made the cluster again: move the state away that is here, and clusterup adopt",
         )

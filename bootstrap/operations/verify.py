@@ -55,7 +55,7 @@ def ready_nodes(client: KubeClient, timeout: float) -> list[str]:
 
 def verify_cluster(client: KubeClient, nodes: Sequence[str], *, timeout: float, say: Say) -> tuple[Fetch, ...]:
     """Run the pods on `nodes` and say what they could fetch. `timeout` (seconds) bounds each of the rounds: what an
-    earlier run left, the pods that serve, the pods that fetch. Within it a slow answer, or none, is no failure: the
+    earlier run left, the pods that serve, the pods that fetch. Within it a slow answer, or none, is not a failure: the
     same is asked again.
 
     Raises ClusterupError when pods don't come up or the API does not answer in that time, and at once for what the API

@@ -87,7 +87,7 @@ def object_actions(
 def put_objects(context: Context, objects: Sequence[Manifest], servers: ApiServers) -> None:
     """Apply the objects, take out what no cluster is to have, and wait until the controller manager is at work.
 
-    Kubelets that join before that ask for certificates that nobody signs, and for much else, again and again. Raises
+    Kubelets that join before that ask for certificates that no one signs, and for much else, again and again. Raises
     ClusterupError.
     """
 

@@ -15,7 +15,7 @@ USER = "kubernetes-admin"
 
 
 def kubeconfig_beside(inventory: Path, cluster: str) -> Path:
-    """Where the kubeconfig of a cluster is written when nobody says where: beside the inventory's file."""
+    """Where the kubeconfig of a cluster is written when no one says where: beside the inventory's file."""
     return inventory.parent / f"{cluster}.kubeconfig"
 
 

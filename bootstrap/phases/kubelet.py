@@ -63,9 +63,9 @@ def join(context: Context, desired: Desired, servers: ApiServers) -> None:
     Node is Ready; what a kubelet told before it was restarted does not count. Raises ClusterupError."""
     name = desired.node.name
     (kubelet,) = (unit for unit in desired.kubelet if unit.name == KUBELET)
-    anew = not has_certificate(context, name, servers.keys.pki.ca.cert_pem)
-    stale = _last_told(context, name, servers) if anew or would_restart(context, name, kubelet) else None
-    if anew:
+    again = not has_certificate(context, name, servers.keys.pki.ca.cert_pem)
+    stale = _last_told(context, name, servers) if again or would_restart(context, name, kubelet) else None
+    if again:
         _take_tokens_back(context, name, servers)
         # One that asks with an older token goes on with that, whatever is in the file.
         context.on(name).check(stop_units([KUBELET]))
@@ -116,7 +116,7 @@ def _take_tokens_back(context: Context, name: str, servers: ApiServers) -> None:
 
 
 def _last_told(context: Context, name: str, servers: ApiServers) -> str | None:
-    """As `told_at`, of a node's Node; None also where nobody can say."""
+    """As `told_at`, of a node's Node; None also where no one can say."""
     # Whether an API server answers is waited for later.
     with suppress(ClusterupError), any_api(context, servers) as api:
         return told_at(api.get("Node", name) or {})

@@ -51,13 +51,13 @@ def node_actions(desired: Desired, servers: ApiServers, after: Sequence[str]) ->
             step="node",
             title="give its Node the labels and taints of the inventory",
             check=judged(name, lambda _, world: _reason(desired.node, world)),
-            apply=lambda context: mend(context, desired.node, servers),
+            apply=lambda context: correct(context, desired.node, servers),
             needs=tuple(after),
         )
     ]
 
 
-def mend(context: Context, node: Node, servers: ApiServers) -> None:
+def correct(context: Context, node: Node, servers: ApiServers) -> None:
     """Change what differs and nothing else. Raises ClusterupError."""
 
     def changed() -> bool:

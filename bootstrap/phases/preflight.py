@@ -26,7 +26,7 @@ class Advice:
     wipe: str = "--wipe {}"
     foreign: str = (
         "if another operator made this cluster: `clusterup adopt`, after moving away the state that is here; "
-        "if not, take the machine out of the other cluster, or start it from the live USB stick to install it anew"
+        "if not, take the machine out of the other cluster, or start it from the live USB stick to install it again"
     )
 
 

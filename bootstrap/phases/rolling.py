@@ -1,7 +1,7 @@
 """Restarts of servers that serve: one server after the other, and none that the cluster can't do without right now.
 
 What has to be done on a server that serves waits until everything on the one before it is done and its Node is Ready: a
-change that breaks the first stops there. Servers that do not serve yet wait for nobody.
+change that breaks the first stops there. Servers that do not serve yet wait for no one.
 """
 
 from __future__ import annotations

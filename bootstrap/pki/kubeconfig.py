@@ -67,7 +67,7 @@ def merge_kubeconfig(path: Path, new: Kubeconfig) -> None:
     """Put the cluster, user and context of `new` into the kubeconfig at `path` and make its context the current one.
 
     Entries of other clusters and keys that clusterup does not know stay as they are; what was there before is
-    kept as `path`.bak. Raises BadUse when the file is no kubeconfig.
+    kept as `path`.bak. Raises BadUse when the file is not a kubeconfig.
     """
     if not path.exists():
         write_kubeconfig(path, new)
@@ -110,17 +110,17 @@ def _parsed(path: Path, content: bytes) -> Kubeconfig:
         found = yaml.safe_load(content)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadUse(
-            f"{path} is no YAML",
+            f"{path} is not a YAML",
             step="kubeconfig",
             tried="read it to merge the new cluster into it",
             got=str(error).splitlines()[0],
-            hint="mend it, or write to another file with --kubeconfig",
+            hint="fix it, or write to another file with --kubeconfig",
         ) from None
     if found is None:
         found = {"apiVersion": "v1", "kind": "Config"}
     if not isinstance(found, dict) or found.get("kind", "Config") != "Config":
         raise BadUse(
-            f"{path} is no kubeconfig",
+            f"{path} is not a kubeconfig",
             step="kubeconfig",
             tried="read it to merge the new cluster into it",
             got=f"kind: {found.get('kind')}" if isinstance(found, dict) else type(found).__name__,

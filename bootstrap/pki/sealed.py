@@ -2,7 +2,7 @@
 
 The API server keeps the secrets of tokens, so that whoever reads all of its Secrets reads this too; what is kept out is
 everybody who may read this one object, a copy of it, or a backup without the token. A token's secret is 16 of 36
-letters, 82 bits: nobody guesses it, and no slow hash has to make that harder.
+letters, 82 bits: no one guesses it, and no slow hash has to make that harder.
 """
 
 from __future__ import annotations

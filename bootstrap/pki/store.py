@@ -33,7 +33,7 @@ from bootstrap.pki.x509 import (
     signed_by,
 )
 
-# A certificate is made anew when less than this is left of it.
+# A certificate is made again when less than this is left of it.
 RENEW_BEFORE = timedelta(days=60)
 # Name in the folder of a cluster's keys -> the common name in it.
 AUTHORITIES = {"pki/ca": "kubernetes", "pki/front-proxy-ca": "front-proxy-ca", "pki/etcd/ca": "etcd-ca"}
@@ -106,9 +106,9 @@ def kept_leaf(
     organizations: Sequence[str] = (),
     hosts: Sequence[str] = (),
 ) -> KeyPair:
-    """The certificate `path`.crt with `path`.key, made anew for the same key when it is missing, damaged, near its end,
-    of another authority, or not for just these hosts: a second run finds the same bytes. A key that can't be used is
-    replaced."""
+    """The certificate `path`.crt with `path`.key, made again for the same key when it is missing, damaged, near its
+    end, of another authority, or not for just these hosts: a second run finds the same bytes. A key that can't be used
+    is replaced."""
     with vault.guard:
         key = vault.read(f"{path}.key")
         if key is None or not is_private_key(key):

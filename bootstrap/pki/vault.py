@@ -125,7 +125,7 @@ class Vault:
         return self._on_disk(name) not in (self._before[name], self._made[name])
 
     def _take_up(self) -> None:
-        """Go on with what somebody was writing when they were interrupted, as far as nobody else has written those
+        """Go on with what somebody was writing when they were interrupted, as far as no one else has written those
         files since."""
         if self._looked:
             return

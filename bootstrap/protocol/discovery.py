@@ -3,7 +3,7 @@
 The cluster's description (cluster-info in kube-public) is asked for without believing anybody. It counts when it is
 signed with the token, when an authority in it has the pinned key, and when it comes back the same over TLS that this
 very authority vouches for. Of several authorities in it only those that are pinned are believed: whoever has the token
-could sign a description with one more. The token itself is sent to nobody here.
+could sign a description with one more. The token itself is sent to no one here.
 
 Source: https://github.com/kubernetes/kubernetes/blob/v1.20.2/cmd/kubeadm/app/discovery/token/token.go
 """
@@ -182,7 +182,7 @@ def _description(server: ServerUrl, answer: Answer) -> dict[str, str]:
     if kind != "Status":
         raise _not_ours(server, f"status {answer.status}: {str(kind)[:100]!r}")
     raise Failure(
-        f"the cluster behind {server} tells nobody how to join it",
+        f"the cluster behind {server} tells no one how to join it",
         kind=Kind.REFUSED,
         tried=f"GET {CLUSTER_INFO}",
         got=f"{answer.status}: {str(found.get('message'))[:MESSAGE_SHOWN]}",

@@ -1,7 +1,7 @@
 """One at a time per cluster: a key in the cluster's own etcd, bound to a lease.
 
 Whoever creates the key holds the lock, and keeps its lease alive for as long as the work takes. When the holder dies,
-etcd removes the key with the lease. etcd's leader alone measures that time, with a clock that nobody sets: the clocks
+etcd removes the key with the lease. etcd's leader alone measures that time, with a clock that no one sets: the clocks
 of operators play no part. The holder's own stopwatch only makes it more careful, never less.
 Source: https://etcd.io/docs/v3.5/learning/api/#lease-api, and "Notes on the usage of lock and lease" of
 https://etcd.io/docs/v3.5/learning/why/
@@ -28,7 +28,7 @@ GIVE_UP_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """What keys can be bound to: etcd removes them when nobody has kept it alive for `seconds` (as etcd granted)."""
+    """What keys can be bound to: etcd removes them when no one has kept it alive for `seconds` (as etcd granted)."""
 
     id: int
     seconds: int
@@ -55,7 +55,7 @@ class Busy:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Why the lock is no longer ours, or why nobody can say whether it is; and what etcd says."""
+    """Why the lock is no longer ours, or why no one can say whether it is; and what etcd says."""
 
     problem: str
     got: str | None
@@ -74,10 +74,10 @@ class Keys(Protocol):
         """A new lease."""
 
     def keep_alive(self, lease: Lease) -> int:
-        """Begin the lease's time anew: the seconds that it has now, 0 when it has ended."""
+        """Begin the lease's time again: the seconds that it has now, 0 when it has ended."""
 
     def seconds_left(self, lease_id: int) -> int:
-        """The seconds after which a lease ends that nobody keeps alive, 0 when it has ended."""
+        """The seconds after which a lease ends that no one keeps alive, 0 when it has ended."""
 
     def revoke(self, lease: Lease) -> None:
         """End a lease, and the keys that are bound to it."""
@@ -207,7 +207,7 @@ class LeaseLock:
             if silent < self._give_up:
                 return None
             return Lost(
-                f"etcd has not answered for {silent:.0f} s: nobody can say whose the cluster's lock is",
+                f"etcd has not answered for {silent:.0f} s: no one can say whose the cluster's lock is",
                 getattr(error, "got", None) or str(error),
             )
 
@@ -219,5 +219,5 @@ class LeaseLock:
             self._confirmed, self._until = asked, asked + left
             return None
         why = "its key was removed" if left > 0 else "its lease ended before it could be renewed"
-        now = f"now held by {holder_in_words(there.value)}" if there is not None else "nobody holds it now"
+        now = f"now held by {holder_in_words(there.value)}" if there is not None else "no one holds it now"
         return Lost(f"the cluster's lock was lost: {why}", now)

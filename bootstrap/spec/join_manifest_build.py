@@ -28,7 +28,7 @@ ROLE = "clusterup:join"
 RBAC = "rbac.authorization.k8s.io"
 # The API server's own limit, in bytes: https://kubernetes.io/docs/concepts/configuration/configmap/#motivation
 LONGEST = 1 << 20
-# Two nodes that no inventory has, of networks that nobody has (RFC 5737): what is not the same of both is their own.
+# Two nodes that no inventory has, of networks that no one has (RFC 5737): what is not the same of both is their own.
 _STRANGERS = (("clusterup-stranger-qqqqqqqq", "198.51.100.237"), ("clusterup-stranger-xxxxxxxx", "203.0.113.219"))
 
 

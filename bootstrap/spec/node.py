@@ -159,7 +159,7 @@ def _on_servers(bundle: Bundle) -> dict[str, str]:
 
 
 def _images(shape: Shape, bundle: Bundle) -> Unit:
-    """The import of the images, made anew when they change."""
+    """The import of the images, made again when they change."""
     hashes = {image.reference: image.sha256 for image in bundle.images}
     listed = NodeFile("/etc/clusterup/images.json", (json.dumps(hashes, indent=1, sort_keys=True) + "\n").encode())
     unit = images_unit(shape)

@@ -184,7 +184,7 @@ class ClusterState:
 
     @property
     def reached(self) -> bool:
-        """Whether something of the cluster is on a machine: what leads there must not be made anew."""
+        """Whether something of the cluster is on a machine: what leads there must not be made again."""
         return self.founded or any(self.folder.glob("nodes/*/installed"))
 
     def note_founded(self) -> None:
@@ -261,7 +261,7 @@ class ClusterState:
     def _digests(self, path: Path) -> list[str]:
         found = (read_note(path) or b"").decode("utf-8", "replace").split()
         if not all(re.fullmatch("[0-9a-f]{64}", digest) for digest in found):
-            raise damaged(path, "a line of it is no SHA-256", AS_IT_IS)
+            raise damaged(path, "a line of it is not a SHA-256", AS_IT_IS)
         return found
 
     @property
@@ -333,7 +333,7 @@ def state_folder(cluster: str) -> Path:
 
 def forget_cluster(cluster: str, machines: Mapping[str, str | None]) -> bool:
     """Remove the state of a cluster that ran on `machines` (the public host keys of their live environments, by name,
-    None for one that nobody reached over SSH) and on no other: their end is its end. A machine that joined by itself
+    None for one that no one reached over SSH) and on no other: their end is its end. A machine that joined by itself
     has no such key there: it is one of these by its name, where another of the cluster's is one by its key.
 
     False, and nothing is touched, where there is none or where it knows another machine. Raises Refused while

@@ -1,4 +1,4 @@
-"""The Secret with what was made for one server, which the holder of one token reads, and nobody else who is not an
+"""The Secret with what was made for one server, which the holder of one token reads, and no one else who is not an
 administrator. Like all Secrets it is encrypted in etcd.
 """
 

@@ -17,7 +17,7 @@ def lifetime_of(text: str, longest: timedelta = LONGEST) -> timedelta:
     than `longest`: a token without an end is a key under the mat."""
     found = _TIME.fullmatch(text.strip())
     if found is None or not any(found.groups()):
-        raise _bad(f"{text!r} is no time", "write it with its unit, as in --ttl 30m, 1h, 2d or 1h30m")
+        raise _bad(f"{text!r} is not a time", "write it with its unit, as in --ttl 30m, 1h, 2d or 1h30m")
     days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
     lifetime = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
     if lifetime < SHORTEST:

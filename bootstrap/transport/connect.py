@@ -26,7 +26,7 @@ pin the key as, or None to refuse it."""
 KEEPALIVE = 15.0
 """Seconds between signs of life, so that firewalls and NAT keep the connection."""
 UNANSWERED = 120_000
-"""Milliseconds after which data that nobody acknowledges ends the connection (TCP_USER_TIMEOUT, tcp(7))."""
+"""Milliseconds after which data that no one acknowledges ends the connection (TCP_USER_TIMEOUT, tcp(7))."""
 _LOADING = threading.Lock()
 RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 

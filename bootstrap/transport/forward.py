@@ -72,7 +72,7 @@ class _Forwarder:
         try:
             channel = self._transport.open_channel("direct-tcpip", self._target, origin, timeout=OPENING)
         except (paramiko.SSHException, EOFError, OSError):
-            # A reset, not a clean end: the client has to see that nobody answered.
+            # A reset, not a clean end: the client has to see that no one answered.
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.close()
             return

@@ -66,7 +66,7 @@ class HostKeys:
             self._write(pins)
 
     def _read(self) -> Pins:
-        """The pins in the file, which nobody may change."""
+        """The pins in the file, which no one may change."""
         try:
             content = self.path.read_bytes()
             kept = self._kept

@@ -16,7 +16,7 @@ def succeeded(result: Result, node: str, where: str) -> Result:
         step=result.command.name,
         tried=f"to run it on {where}",
         got=last_lines(result.stderr) or last_lines(result.stdout) or "no output",
-        hint="mend what the node says there, then run again",
+        hint="fix what the node says there, then run again",
     )
 
 

@@ -107,7 +107,7 @@ class Tick:
 
 def report_html(timeline: Timeline, *, cluster: str) -> str:
     """The page about the run. Everything that comes from the journal is escaped; characters that HTML does not allow
-    (HTML Living Standard, 13.1), that turn a line around or that nobody sees are shown as escapes."""
+    (HTML Living Standard, 13.1), that turn a line around or that no one sees are shown as escapes."""
     dense = len(timeline.rows) >= DENSE_ROWS
     anchors = {bar.id: f"a{number}" for number, bar in enumerate(timeline.bars)}
     lines = tuple(_lines(timeline, anchors))

@@ -32,7 +32,7 @@ class SafeConsole(Console):
         super().__init__(file=unguarded(file or sys.stdout), markup=False, emoji=False, highlight=False, **settings)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """As Rich renders it, the text in it made safe; links are no text, and left out."""
+        """As Rich renders it, the text in it made safe; links are not text, and left out."""
         for segment in super().render(renderable, options):
             if segment.control:
                 yield segment

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bootstrap.engine.events import nobody
+from bootstrap.engine.events import unobserved
 from bootstrap.lab.store import load_lab
 from bootstrap.operations.connections import connections_of
 from bootstrap.operations.reading import intent_of_file
@@ -70,5 +70,5 @@ def boots_a_stick(operator: Operator, way: Entry, token: dict[str, Any], maker: 
 
 def typed_on(operator: Operator, node: str, script: str, typed: str) -> str:
     """What a command says that somebody types on a node of the inventory, with `typed` on its standard input."""
-    with connections_of(intent_of_file(operator.inventory, None), nobody) as connections:
+    with connections_of(intent_of_file(operator.inventory, None), unobserved) as connections:
         return connections.on(node).run(Command("by hand", script), stdin=typed.encode(), timeout=1800).text

@@ -22,7 +22,7 @@ LABS = pytest.StashKey[Labs]()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Nobody else meets the lab as a test leaves it that fails, in whatever phase. What its machines said last is
+    """No one else meets the lab as a test leaves it that fails, in whatever phase. What its machines said last is
     shown."""
     report = yield
     labs = item.session.stash.get(LABS, None)

@@ -147,10 +147,10 @@ class Labs:
 
     def alone(self, name: str) -> Path:
         """The state folder of somebody whose lab of that name is like no other: a run that is killed does not leave its
-        machines to nobody."""
+        machines to no one."""
         return private_folder(self.place / f"alone-{name}")
 
-    def forgets_what_nobody_asks_for(self, shapes: Collection[Shape]) -> None:
+    def forgets_what_no_one_asks_for(self, shapes: Collection[Shape]) -> None:
         """A test that was killed has not forgotten what it saved itself, and shapes were called otherwise once."""
         lineages = {shape.lineage for shape in shapes}
         for path in saves_dir().glob("e2e-*@*"):
@@ -212,7 +212,7 @@ def labs_of(folder: Callable[[str], Path], shapes: Collection[Shape], say: Calla
         try:
             Operator(place, labs.state).clusterup("image", "build")
             labs.ends()
-            labs.forgets_what_nobody_asks_for(shapes)
+            labs.forgets_what_no_one_asks_for(shapes)
             labs.for_others = time.monotonic() - began
             yield labs
         finally:

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import yaml
 
-from bootstrap.engine.events import nobody
+from bootstrap.engine.events import unobserved
 from bootstrap.facts.model import ClusterFacts
 from bootstrap.operations.connections import connections_of
 from bootstrap.operations.intent import Intent
@@ -115,7 +115,7 @@ class Operator:
 
     def runs_on(self, node: str, script: str) -> str:
         """A command of somebody who has a root shell on a node; it has to succeed. Returns its standard output."""
-        with connections_of(intent_of_file(self.inventory, None), nobody) as connections:
+        with connections_of(intent_of_file(self.inventory, None), unobserved) as connections:
             return connections.on(node).check(Command("by hand", script)).text
 
     @property
@@ -134,5 +134,5 @@ class Operator:
     def looks(self) -> tuple[Intent, ClusterFacts]:
         """Everything that clusterup knows of the nodes."""
         intent = intent_of_file(self.inventory, self.folder / f"{self.name}.kubeconfig")
-        with connections_of(intent, nobody) as connections:
-            return intent, look(intent, connections, parallel=8, observe=nobody)
+        with connections_of(intent, unobserved) as connections:
+            return intent, look(intent, connections, parallel=8, observe=unobserved)

@@ -19,7 +19,7 @@ FIRST_PORT, PORTS_EACH, PROCESSES = 12000, 1000, 8
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listens on now, and that were given to nobody for as long as there are others."""
+    """Ports of 127.0.0.1 that no one listens on now, and that were given to no one for as long as there are others."""
     return list(islice(filter(port_is_free, _PORTS), count))
 
 

@@ -65,7 +65,7 @@ def on_a_terminal(argv: Sequence[str | bytes], folder: Path, environment: Mappin
 
 
 def _read(terminal: int) -> bytes:
-    """What came next; empty when nobody has the other end any more."""
+    """What came next; empty when no one has the other end any more."""
     try:
         return os.read(terminal, 65536)
     except OSError:

@@ -33,7 +33,7 @@ class Asked:
         self._connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=context)
 
     def __call__(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
-        """What it says. Raises RuntimeError where that is no success."""
+        """What it says. Raises RuntimeError where that is not a success."""
         content = json.dumps(body).encode() if body else None
         self._connection.request(method, path, content, {**self._headers, "Content-Type": kind})
         answer = self._connection.getresponse()

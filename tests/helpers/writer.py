@@ -13,7 +13,7 @@ from bootstrap.clients.etcd import EtcdClient
 from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.clients.tunnel import etcd_at
 from bootstrap.engine.connections import Connections
-from bootstrap.engine.events import nobody
+from bootstrap.engine.events import unobserved
 from bootstrap.errors import ClusterupError
 from bootstrap.operations.clients import endpoint_client
 from bootstrap.operations.connections import connections_of
@@ -50,7 +50,7 @@ def writing(intent: Intent, server: str) -> Iterator[dict[str, Written]]:
     kubeconfig, and to the member on `server`. What was acknowledged stands in the two values, "api" and "etcd"."""
     found = {"api": Written(), "etcd": Written()}
     stop = threading.Event()
-    with connections_of(intent, nobody) as ways:
+    with connections_of(intent, unobserved) as ways:
         threads = [
             threading.Thread(target=_through_the_api, args=(intent, found["api"], stop)),
             threading.Thread(target=_to_etcd, args=(intent, ways, server, found["etcd"], stop)),
@@ -67,7 +67,7 @@ def writing(intent: Intent, server: str) -> Iterator[dict[str, Written]]:
 
 def lost(intent: Intent, server: str, found: dict[str, Written]) -> dict[str, set[int]]:
     """What was acknowledged and is not there."""
-    with endpoint_client(intent) as api, connections_of(intent, nobody) as ways:
+    with endpoint_client(intent) as api, connections_of(intent, unobserved) as ways:
         there = {item["metadata"]["name"] for item in api.list("ConfigMap", NAMESPACE)}
         with etcd_at(ways.on(server), intent.keys) as etcd:
             # One read for all of them, which clusterup itself has no use for: ten thousand of their own take an hour.

@@ -121,7 +121,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return _failure(501, "unknown")
 
     def _told_to_strangers(self, objects: Objects) -> Answered:
-        """What those get who are no administrators: the cluster's description, and with a token what its groups may
+        """What those get who are not administrators: the cluster's description, and with a token what its groups may
         read."""
         shown = self.headers.get("Authorization", "").removeprefix("Bearer ")
         secret = token_of(objects, shown, self.server.site) if shown else None
@@ -186,7 +186,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return [value for part in subject for key, value in part if key == "organizationName"]
 
     def log_message(self, *_: object) -> None:
-        """Nobody reads it."""
+        """No one reads it."""
 
 
 def _readable(path: str, token_id: str) -> tuple[Name, Name] | None:

@@ -25,7 +25,7 @@ class Refusal(Exception):
 
 
 class Stopwatch:
-    """The clock that leases end by. It can be made to jump: nobody waits half a minute for a dead holder's lease."""
+    """The clock that leases end by. It can be made to jump: no one waits half a minute for a dead holder's lease."""
 
     def __init__(self) -> None:
         self.ahead = 0.0

@@ -16,7 +16,7 @@ from tests.simulator.sweep import Ground, Moment, Shape, What, tried
 
 
 def tokens_stay() -> None:
-    """Nobody takes a token back."""
+    """No one takes a token back."""
     from bootstrap.phases import kubelet as join
 
     join._take_tokens_back = lambda *_: None

@@ -107,7 +107,7 @@ def main(folder: Path) -> dict[str, Any]:
         strike = off_when(trial, "s3", "s3/etcd.member", "write files")
         joins.tell("failed", joins.join("s3", second, "--inventory", "three.yaml", who="-third", strike=strike))
         trial.wire.do("on")
-        joins.tell("mended", joins.apply("three.yaml", "-third"))
+        joins.tell("fixed", joins.apply("three.yaml", "-third"))
         third = joins.token("three.yaml", "-third")
         trial.wire.do("off", "s3")
         joins.tell("unhealthy", joins.join("s4", third, "--inventory", "four.yaml", who="-fourth"))

@@ -24,7 +24,7 @@ from tests.simulator.machines.ssh import Fleet
 class Site:
     """Machines, the etcd clusters that were founded on them, and the servers that run in this process for them.
 
-    `complaints` are what a machine saw that must not happen, whatever is interrupted: scripts that nobody knows, a disk
+    `complaints` are what a machine saw that must not happen, whatever is interrupted: scripts that no one knows, a disk
     that is started from half written, a second founding, an installed system that is overwritten. `elsewhere` are
     Nodes that count as Ready without a machine here. `asked` and `told` are how many requests the API servers got, and
     how many characters they answered.

@@ -1,5 +1,5 @@
 """Clusters of simulated machines that are taken apart: interrupted at every boundary, with a machine that is off, and
-made anew afterwards.
+made again afterwards.
 
 As a program (`python -m tests.simulator.taken_apart`) it prints what did not come about as it should, as JSON; an
 object of empty lists is what is wanted.
@@ -56,7 +56,7 @@ def down_moments(ground: Ground, kinds: Collection[str] = BOUNDARIES, words: Wor
 
 def down_tried(ground: Ground, what: What, moment: Moment, words: Words = ()) -> Outcome:
     """One trial: a cluster, which is taken apart with an interruption, and again until that is done; then it is made
-    anew. Its folder is left where something was not as it should be."""
+    again. Its folder is left where something was not as it should be."""
     began = time.monotonic()
     with ground.trial() as trial:
         times, problems = 0, []
@@ -65,7 +65,7 @@ def down_tried(ground: Ground, what: What, moment: Moment, words: Words = ()) ->
             trial.before = shorten_waits if what is What.POWER else as_it_is
             times = _struck_and_finished(trial, what, moment, words)
             problems = _not_clean(trial, words)
-            problems += _expect(0, trial.apply(), "making it anew")
+            problems += _expect(0, trial.apply(), "making it again")
             problems += problems_of(trial, ground)
         except (Stuck, NotDone) as error:
             problems = [f"{error}: see {trial.log}", *trial.wire.do("look")["complaints"]]
@@ -76,7 +76,7 @@ def down_tried(ground: Ground, what: What, moment: Moment, words: Words = ()) ->
 
 
 def one_was_off(ground: Ground) -> list[str]:
-    """What is not as it should be when s1 is off while the others are taken apart and made anew, and comes back."""
+    """What is not as it should be when s1 is off while the others are taken apart and made again, and comes back."""
     with ground.trial() as trial:
         _made(trial)
         trial.wire.do("off", "s1")
@@ -123,13 +123,13 @@ def wiped_at_two_times(ground: Ground) -> list[str]:
         return _with_log(trial, wrong + _not_clean(trial, WIPE))
 
 
-def typed_by_nobody(ground: Ground) -> list[str]:
-    """What is not as it should be when nobody is there to type the name, another is typed, and at last the right
+def typed_by_no_one(ground: Ground) -> list[str]:
+    """What is not as it should be when no one is there to type the name, another is typed, and at last the right
     one."""
     with ground.trial() as trial:
         _made(trial)
         before = trial.wire.do("look")
-        wrong = _expect(4, trial.clusterup("down", "sim.yaml"), "down with nobody to ask")
+        wrong = _expect(4, trial.clusterup("down", "sim.yaml"), "down with no one to ask")
         wrong += _expect(4, trial.clusterup("down", "sim.yaml", "--confirm", "prod"), "down of another name")
         after = trial.wire.do("look")
         wrong += [f"{what} is not as before" for what in ("traces", "nodes", "clusters") if after[what] != before[what]]
@@ -179,7 +179,7 @@ def _expect(wanted: int, code: int, what: str) -> list[str]:
 
 def _says(trial: Trial, *words: str) -> list[str]:
     log = trial.log.read_text()
-    return [f"nobody says {text!r}" for text in words if text not in log]
+    return [f"no one says {text!r}" for text in words if text not in log]
 
 
 def _with_log(trial: Trial, wrong: list[str]) -> list[str]:
@@ -197,7 +197,7 @@ CHECKS: dict[str, tuple[Shape, Callable[[Ground], list[str]]]] = {
     "one was off": (Shape(3, 1), one_was_off),
     "a dead quorum": (Shape(3, 0), dead_quorum),
     "wiped at two times": (Shape(1, 1), wiped_at_two_times),
-    "typed by nobody": (Shape(1, 0), typed_by_nobody),
+    "typed by no one": (Shape(1, 0), typed_by_no_one),
 }
 
 

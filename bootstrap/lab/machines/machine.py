@@ -114,7 +114,7 @@ def console_text(lab: Lab, node: str, start: int) -> str:
 
 
 def port_is_free(port: int) -> bool:
-    """Whether nobody listens on that port of 127.0.0.1."""
+    """Whether no one listens on that port of 127.0.0.1."""
     with socket.socket() as probe:
         # As QEMU and HAProxy do: connections that ended a moment ago don't count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

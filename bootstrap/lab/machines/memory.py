@@ -124,7 +124,7 @@ def _require_whole(lab: Lab, node: str) -> None:
 
 
 def check_memory_file(file: Path, node: str) -> None:
-    """Raise ClusterupError where that is no memory, or not all of it: a QEMU would wait for the rest for ever."""
+    """Raise ClusterupError where there is none of it free, or not enough: a QEMU would wait for the rest for ever."""
     if why := _incomplete(file):
         raise ClusterupError(
             "the memory that was saved of it is damaged",

@@ -38,7 +38,7 @@ class Identity:
 
 
 def identity_of(pid: int) -> Identity | None:
-    """Who has that number now, or None where nobody has, or one that has ended and was not collected yet."""
+    """Who has that number now, or None where no one has, or one that has ended and was not collected yet."""
     try:
         # The name in the second field may hold anything, brackets too.
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
@@ -96,7 +96,7 @@ def start_in(
                 raise did_not_start(argv[0], log)
             write_whole(record, json.dumps(asdict(identity)))
         except BaseException:
-            # Nobody would find it again. Its session holds nothing but itself.
+            # No one would find it again. Its session holds nothing but itself.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             raise

@@ -135,7 +135,7 @@ def copy_images(source: Path, target: Path) -> None:
             step="lab",
             tried=f"copy {source / IMAGES} to {target / IMAGES}",
             got=str(why),
-            hint=ROOM if full else "run it again when that is mended",
+            hint=ROOM if full else "run it again when that is fixed",
         ) from None
 
 

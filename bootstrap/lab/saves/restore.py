@@ -177,7 +177,7 @@ def _go_on(saved: Saved, lab: Lab, say: Say) -> None:
 def _wait(saved: Saved, lab: Lab, say: Say) -> None:
     """Set the clocks, and wait until what was well is well again."""
     with operator_of(lab.inventory, lab.name) as operator:
-        # Of those that are no part of a cluster nothing more is known than how they are reached.
+        # Of those that are not part of a cluster nothing more is known than how they are reached.
         outside = set(saved.running) - set(operator.names if saved.health is not None else ())
         wait_until_reached(lab, outside, {}, say=lambda _: None)
         set_clocks(lab, operator, saved.running, say)

@@ -2,7 +2,7 @@
 
 A folder is called NAME@KEY: the name that a person gave, and a key over what is in it (bundle, inventory, clusterup's
 version, the moment that the machines' files tell of). `saved.json` says the rest, and is written last: a folder without
-it is no saved lab.
+it is not a saved lab.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Saved:
     """A saved lab. `lab` is as it was, in the folder where it was; `running` are the machines whose memory is there.
 
     `time` is in seconds since the epoch, `bundle` and `kubernetes` are the versions of what it was made of, `version`
-    is clusterup's, and `health` is None where the machines are no cluster. `inventory` is the text of the inventory,
+    is clusterup's, and `health` is None where the machines are not cluster. `inventory` is the text of the inventory,
     and `kubeconfig` that of the one beside it ("" where there was none).
     """
 

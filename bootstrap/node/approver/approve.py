@@ -2,7 +2,7 @@
 
 It runs on every server. A use is counted in the token's Secret before the request is approved, by a change that fails
 where another server was quicker; whoever finds a request counted and not yet approved approves it, so that an end
-between the two costs nothing. It polls, as the other agent does: a watch that dies in silence lets nobody in.
+between the two costs nothing. It polls, as the other agent does: a watch that dies in silence lets no one in.
 Source: https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/
 """
 
@@ -81,7 +81,7 @@ class Look:
 
     @cached_property
     def servers(self) -> frozenset[str]:
-        """The names of the cluster's servers. Raises LookupError where nobody wrote them down."""
+        """The names of the cluster's servers. Raises LookupError where no one wrote them down."""
         found = self._api.find(SERVERS_PATH)
         if found is None:
             raise LookupError("the cluster does not say which names are servers': run `clusterup apply`")
@@ -123,7 +123,7 @@ class Approver:
         look = Look(self._api)
         for csr in in_turn(filter(self._is_open, requests), self._looks)[:MOST]:
             self._looks[csr["metadata"]["uid"]] += 1
-            # One that fails is no reason to let the others wait; a change that came too late is looked at again.
+            # One that fails is not a reason to let the others wait; a change that came too late is looked at again.
             try:
                 if state_of(csr) == "pending":
                     self._answer(csr, look)

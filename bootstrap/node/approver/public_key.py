@@ -20,11 +20,11 @@ POINT = 0x04
 
 
 def check_key(content: bytes) -> None:
-    """Raise ValueError where the content of a SubjectPublicKeyInfo is no elliptic curve's, RSA or Ed25519 key of a
+    """Raise ValueError where the content of a SubjectPublicKeyInfo is not an elliptic curve's, RSA or Ed25519 key of a
     size that a kubelet has."""
     algorithm, bits = parts(content, SEQUENCE, BIT_STRING)
     if bits[:1] != b"\x00":
-        raise ValueError("it has a key that is no whole number of bytes")
+        raise ValueError("it has a key that is not a whole number of bytes")
     described = all_of(algorithm)
     if not described or not _is_known(described[0], described[1:], bits[1:]):
         raise ValueError("it has a key of a kind or size that no kubelet has")

@@ -65,15 +65,15 @@ def read_request(pem: bytes) -> Request:
         raise ValueError(f"it has {len(pem)} bytes, and a kubelet's has {LONGEST} at most")
     found = _PEM.fullmatch(pem)
     if found is None:
-        raise ValueError("it is no certificate request in PEM")
+        raise ValueError("it is not a certificate request in PEM")
     try:
         der = base64.b64decode(found[1].replace(b"\n", b""), validate=True)
     except binascii.Error:
-        raise ValueError("it is no base64") from None
+        raise ValueError("it is not base64") from None
     info, _, _ = parts(only(der, SEQUENCE), SEQUENCE, SEQUENCE, BIT_STRING)
     version, name, key, attributes = parts(info, INTEGER, SEQUENCE, SEQUENCE, ATTRIBUTES)
     if version != b"\x00":
-        raise ValueError("it is no request of version 1")
+        raise ValueError("it is not a request of version 1")
     return Request(_subject(name), key, attributes)
 
 
@@ -81,7 +81,7 @@ def _subject(name: bytes) -> tuple[tuple[bytes, str], ...]:
     attributes = []
     for kind, relative in all_of(name):
         if kind != SET:
-            raise ValueError("its subject is no name")
+            raise ValueError("its subject is not a name")
         # A second value in one set would be a name that others may read in another order.
         found = all_of(only(relative, SEQUENCE))
         if len(found) != 2 or found[0][0] != OID:
@@ -96,7 +96,7 @@ def _text(kind: int, value: bytes) -> str:
     try:
         return value.decode("utf-8" if kind == UTF8 else "ascii")
     except UnicodeDecodeError:
-        raise ValueError("its subject is no text") from None
+        raise ValueError("its subject is not text") from None
 
 
 def _asked_beside(attributes: bytes) -> str:

@@ -36,7 +36,7 @@ class Denied(ValueError):
 
 
 class Name(Enum):
-    """Who has a name: nobody, a Node (Ready or not), or a server of the cluster, whether it has a Node now or not."""
+    """Who has a name: no one, a Node (Ready or not), or a server of the cluster, whether it has a Node now or not."""
 
     FREE = "free"
     TAKEN = "taken"
@@ -96,10 +96,10 @@ def wanted_node(csr: Object) -> str:
     try:
         name = node_of(base64.b64decode(csr["spec"]["request"], validate=True))
     except (binascii.Error, ValueError) as error:
-        raise Denied(f"this is no request of a kubelet: {error}") from None
+        raise Denied(f"this is not a request of a kubelet: {error}") from None
     usages = csr["spec"].get("usages") or []
     if set(usages) not in USAGES or len(usages) != len(set(usages)):
-        raise Denied(f"this is no request of a kubelet: it is for {', '.join(map(repr, usages))[:200]}")
+        raise Denied(f"this is not a request of a kubelet: it is for {', '.join(map(repr, usages))[:200]}")
     return name
 
 

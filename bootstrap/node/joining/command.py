@@ -31,7 +31,7 @@ prints the command; the same command goes on where an earlier one ended.
 The token is read from --token-file, from standard input with --token -, from the environment variable
 CLUSTERUP_TOKEN, or asked for on a terminal. Given as --token TOKEN it shows in the list of processes meanwhile.
 """
-# Where there is nobody to try again, the machine does.
+# Where there is no one to try again, the machine does.
 AGAIN_SECONDS = 15.0
 
 
@@ -84,7 +84,7 @@ def unattended(path: str) -> int:
             Wish(server_url(server), token, pins, found["name"], found.get("address")) for server in found["servers"]
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        hint = "make the stick anew: clusterup stick; or join by hand: clusterup-node join"
+        hint = "make the stick again: clusterup stick; or join by hand: clusterup-node join"
         return _failed(Failure(f"{path} can't be understood", got=type(error).__name__, hint=hint), 1)
     except Failure as failure:
         return _failed(failure, 1)
@@ -100,7 +100,7 @@ def unattended(path: str) -> int:
         except (OSError, ValueError, http.client.HTTPException, subprocess.SubprocessError) as error:
             problem = f"{type(error).__name__}: {error}"
         except Exception as error:
-            # One server that says what nobody understands keeps nobody from asking the next one.
+            # One server that says what no one understands keeps no one from asking the next one.
             problem = str(_own_fault(error))
         if Path(KUBELET_CERTIFICATE).exists():
             # It is in: by an earlier round, or because somebody joined it by hand.
@@ -128,7 +128,7 @@ def _token(given: str | None, file: Path | None) -> str:
 
 
 def _own_fault(error: Exception) -> Failure:
-    """What nobody expected: an error in the agent, or an answer that it was not made for."""
+    """What no one expected: an error in the agent, or an answer that it was not made for."""
     return Failure(
         "an error in clusterup itself",
         got=f"{type(error).__name__}: {error}",

@@ -111,8 +111,8 @@ class Etcd:
         return Lease(int(granted["ID"]), int(granted["TTL"]))
 
     def keep_alive(self, lease: Lease) -> int:
-        """Begin the lease's time anew: the seconds that it has now, 0 when it has ended. Raises Failure where etcd does
-        not say."""
+        """Begin the lease's time again: the seconds that it has now, 0 when it has ended. Raises Failure where etcd
+        does not say."""
         answer = self.ask("/v3/lease/keepalive", {"ID": str(lease.id)})
         # A stream of answers, which fails with a status of its own inside of one that is well.
         if "result" not in answer:
@@ -126,7 +126,7 @@ class Etcd:
         return int(answer["result"].get("TTL", 0))
 
     def seconds_left(self, lease_id: int) -> int:
-        """The seconds after which a lease ends that nobody keeps alive, 0 when it has ended. Raises Failure."""
+        """The seconds after which a lease ends that no one keeps alive, 0 when it has ended. Raises Failure."""
         return max(0, int(self.ask("/v3/lease/timetolive", {"ID": str(lease_id)}).get("TTL", 0)))
 
     def revoke(self, lease: Lease) -> None:

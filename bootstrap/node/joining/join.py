@@ -126,7 +126,7 @@ def _check_membership(machine: Machine, agent: Agent) -> None:
         raise Failure(
             "this machine was installed for another cluster",
             got=f"{found.get('cluster')} ({str(found.get('id'))[:8]}), not {agent.cluster} ({agent.cluster_id[:8]})",
-            hint="`clusterup join` from elsewhere installs it anew, with --wipe",
+            hint="`clusterup join` from elsewhere installs it again, with --wipe",
         )
 
 

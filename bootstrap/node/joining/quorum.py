@@ -92,7 +92,7 @@ def become_member(etcd: Etcd, own: Own, machine: Machine, start: Callable[[], No
         if mine is None:
             raise Failure(
                 "somebody has taken this server out of etcd meanwhile",
-                hint="ask the cluster's operator; then the same command begins anew",
+                hint="ask the cluster's operator; then the same command begins again",
             )
         if mine.learner:
             etcd.promote(mine.id)
@@ -117,7 +117,7 @@ def take_back(etcd: Etcd, own: Own) -> str:
         mine = own.one_of(etcd.members())
     except Failure:
         return "whether it is a learner in etcd is not known: the cluster's operator sees it with `clusterup status`"
-    return "it has a vote in etcd, and stays there" if mine else "it is no member of etcd"
+    return "it has a vote in etcd, and stays there" if mine else "it is not a member of etcd"
 
 
 def _with_own(etcd: Etcd, own: Own, machine: Machine) -> tuple[Member, ...]:

@@ -58,7 +58,7 @@ class Becoming:
 
 
 def made_for(api: Api, token: Token) -> Becoming | None:
-    """What was made for this machine; None where the token is no server's. Raises Failure."""
+    """What was made for this machine; None where the token is not server's. Raises Failure."""
     status, found = api.get(SECRET.format(token.id))
     if status in (401, 403, 404):
         return None
@@ -205,7 +205,7 @@ def _administrator(becoming: Becoming) -> Api:
 
 
 def _showing(files: Mapping[str, bytes], authority: str, pair: str) -> ssl.SSLContext:
-    """A context that shows a certificate. ssl reads it from files only: one that nobody else reads, for a moment."""
+    """A context that shows a certificate. ssl reads it from files only: one that no one else reads, for a moment."""
     try:
         context = ssl.create_default_context(cadata=files[authority].decode())
         shown = files[f"{pair}.crt"] + b"\n" + files[f"{pair}.key"]

@@ -77,7 +77,7 @@ def keep(settings: dict[str, str]) -> str:
 
 
 def nodes(settings: dict[str, str]) -> list[dict[str, Any]]:
-    """All Node objects. Raises OSError while there is no certificate or no server, ValueError for what is no answer."""
+    """All Node objects. Raises OSError while there is no certificate or no server, ValueError for any other answer."""
     server = urlsplit(settings["server"])
     context = ssl.create_default_context(cafile=settings["ca"])
     context.load_cert_chain(settings["certificate"])
@@ -89,11 +89,11 @@ def nodes(settings: dict[str, str]) -> list[dict[str, Any]]:
 
 
 def nodes_in(body: bytes) -> list[dict[str, Any]]:
-    """The Node objects in an answer. Raises ValueError where it is no list of objects."""
+    """The Node objects in an answer. Raises ValueError where it is not a list of objects."""
     found = parsed_json(body)
     items = found.get("items") if isinstance(found, dict) else None
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise ValueError("the API server's answer is no list of Nodes")
+        raise ValueError("the API server's answer is not a list of Nodes")
     return items
 
 

@@ -59,7 +59,7 @@ def peer_of(node: Mapping[str, Any]) -> Peer | None:
     if not pods or not internal:
         return None
     if not all(isinstance(text, str) for text in (name, pods, internal[0])):
-        raise ValueError(f"node {name} has a name, a podCIDR or an address that is no text"[:SHOWN])
+        raise ValueError(f"node {name} has a name, a podCIDR or an address that is not text"[:SHOWN])
     try:
         return Peer(name, IPv4Network(pods), IPv4Address(internal[0]))
     except ValueError as error:

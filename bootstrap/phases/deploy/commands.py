@@ -35,7 +35,7 @@ if [ -d "$incoming/etc" ]; then
 fi
 if [ -d "$incoming/var" ]; then cp -a "$incoming/var/." /var/; fi
 sync
-# A reload runs all of systemd's generators anew: seconds on a small machine.
+# A reload runs all of systemd's generators again: seconds on a small machine.
 if [ -d "$incoming/etc/systemd/system" ]; then systemctl daemon-reload; fi
 rm -rf "$incoming"
 """
@@ -48,7 +48,7 @@ while read -r unit digest; do
     [ ! -r {0}/"$unit" ] || read -r applied rest <{0}/"$unit"
     [ ! -r {0}/."$unit" ] || read -r starting rest <{0}/."$unit"
     if [ "$applied" = "$digest" ] && systemctl --quiet is-active "$unit"; then continue; fi
-    # A start that is under way with what it should run with would begin anew: minutes on a small machine.
+    # A start that is under way with what it should run with would begin again: minutes on a small machine.
     if [ "$starting" = "$digest" ]; then
         case $(systemctl show --property SubState --value "$unit") in start*) continue ;; esac
     fi

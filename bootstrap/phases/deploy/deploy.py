@@ -97,7 +97,7 @@ def _payload_reason(desired: Desired, facts: NodeFacts) -> str | None:
 
 def _other_files(desired: Desired, facts: NodeFacts | None) -> tuple[NodeFile, ...]:
     """The files that are not on the node as they should be. The others are not written again: there are services that
-    watch theirs, and start anew when one is written with what was in it before."""
+    watch theirs, and start again when one is written with what was in it before."""
     if facts is None or facts.kind != "installed":
         return desired.files
     return tuple(file for file in desired.files if _reason([file], facts) is not None)

@@ -52,8 +52,8 @@ def founder_of(servers: Sequence[Node], world: ClusterFacts) -> str | None:
 
 
 def waiting_for_learners(servers: Sequence[Node], world: ClusterFacts) -> Mapping[str, tuple[str, ...]]:
-    """The servers that are no members yet, each with the servers that are learners: etcd has one learner at a time, and
-    would take no other until that one has its vote."""
+    """The servers that are not members yet, each with the servers that are learners: etcd has one learner at a time,
+    and would take no other until that one has its vote."""
     members = world.etcd.members if world.etcd else ()
     known = {
         server.name: member
@@ -203,7 +203,7 @@ def _named(members: Sequence[Member], node: Node) -> Member:
         if member.name == node.name:
             return member
     error = ClusterupError(
-        "it runs etcd and is no member of the cluster",
+        "it runs etcd and is not a member of the cluster",
         node=node.name,
         step="etcd",
         tried="look for it among the members",
@@ -271,7 +271,7 @@ def _reason(desired: Desired, facts: NodeFacts, world: ClusterFacts) -> str | No
         return "no etcd answers"
     member = world.etcd.named(name)
     if member is None:
-        return "it is no member of the etcd cluster"
+        return "it is not a member of the etcd cluster"
     if member.learner:
         return "it is a learner without a vote"
     if not facts.etcd_data:

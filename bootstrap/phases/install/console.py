@@ -99,7 +99,7 @@ def wait_for_installed(context: Context, node: str, console: ConsoleTarget, expe
 
 
 class _Waiting:
-    """Reads a console, opened anew where it was lost: a management board may end it when the machine restarts."""
+    """Reads a console, opened again where it was lost: a management board may end it when the machine restarts."""
 
     def __init__(self, console: ConsoleTarget) -> None:
         self.configuration = ""

@@ -246,7 +246,7 @@ def not_what_was_installed(world: ClusterFacts, installation: Installation) -> l
             tried="read what its console says",
             got=f"configuration {found}, not {installation.configuration(node)}",
             hint="give it a network, and take console.only out of the inventory; or start it from the live USB stick, "
-            "to install it anew",
+            "to install it again",
         )
         for node, found in world.on_console.items()
         if found != installation.configuration(node)
@@ -256,7 +256,7 @@ def not_what_was_installed(world: ClusterFacts, installation: Installation) -> l
 def _segments(image: Artifact, node: str) -> tuple[Segment, ...]:
     if not image.segments or image.segments[0].offset:
         raise ClusterupError(
-            "the bundle does not say where the data of its disk image is", node=node, hint="build it anew"
+            "the bundle does not say where the data of its disk image is", node=node, hint="build it again"
         )
     return image.segments
 

@@ -1,6 +1,6 @@
 """What an installation that was interrupted left on a disk.
 
-A disk that holds exactly the configuration that a node is to be given was written for this node by clusterup: nobody
+A disk that holds exactly the configuration that a node is to be given was written for this node by clusterup: no one
 else has the node's private host key, which is in it.
 """
 

@@ -105,7 +105,7 @@ def _against(each: Leaving, inventory: Inventory, world: ClusterFacts) -> Iterat
             each,
             f"no {missing} answers on the servers that stay, and the cluster has to know that it leaves",
             got="nothing answers there",
-            hint="apply without --prune first, to mend them; to take the whole cluster apart: clusterup down",
+            hint="apply without --prune first, to fix them; to take the whole cluster apart: clusterup down",
         )
         return
     if each.entry is not None and inventory.cluster.endpoint and endpoint_of(inventory)[0] == str(each.entry.address):
@@ -128,7 +128,7 @@ def _against(each: Leaving, inventory: Inventory, world: ClusterFacts) -> Iterat
             each,
             "its kubelet is alive and its machine can't be reached, so that it would come back after its removal",
             got=away.problem if away else "the inventory never said how it is reached",
-            hint="mend the way in, or switch the machine off; to remove it all the same: clusterup remove --force",
+            hint="fix the way in, or switch the machine off; to remove it all the same: clusterup remove --force",
         )
 
 
@@ -168,5 +168,5 @@ def notes(inventory: Inventory, leaving: Sequence[Leaving], world: ClusterFacts,
             host, port = endpoint_of(inventory)
             yield (
                 f"the cluster's endpoint was {each.name}: it is https://{host}:{port} now. The kubeconfig is written "
-                "anew; copies of it elsewhere have to be replaced"
+                "again; copies of it elsewhere have to be replaced"
             )

@@ -1,6 +1,6 @@
 """Moving a node's pods elsewhere: each is asked to go, as far as its disruption budget allows it.
 
-Pods of DaemonSets and of the kubelet's own files belong to the node and are left; those that have ended are nobody's
+Pods of DaemonSets and of the kubelet's own files belong to the node and are left; those that have ended are no one's
 loss.
 Source: https://kubernetes.io/docs/tasks/administer-cluster/safely-drain-node/
 """

@@ -51,8 +51,8 @@ def leave_etcd(
     """Remove the member, asking `servers`: those that stay, and then those that leave later.
 
     On the nodes in `on_machine` (the one that leaves, where it can be reached) the control plane is stopped first, so
-    that nobody is served by one that is about to lose its etcd; a member that leads hands that on. Raises Refused where
-    what is left would be no quorum, ClusterupError for all else.
+    that no one is served by one that is about to lose its etcd; a member that leads hands that on. Raises Refused where
+    what is left would not be a quorum, ClusterupError for all else.
     """
     members = _members(context, servers, keys)
     mine = _own(members, leaver)
@@ -92,7 +92,7 @@ def _members(context: Context, servers: Sequence[str], keys: OperatorKeys) -> Se
 def _require_quorum(
     context: Context, members: Sequence[Member], leaving: str, servers: Sequence[str], keys: OperatorKeys
 ) -> None:
-    """Raise Refused where what is left would be no quorum, also when members had some time to answer."""
+    """Raise Refused where what is left would not be a quorum, also when members had some time to answer."""
     left: list[QuorumLeft] = []
 
     def holds() -> bool:
@@ -121,9 +121,7 @@ def below_quorum(left: QuorumLeft) -> Refused:
     if left.left == 0:
         hint = "the last server takes the cluster with it: `clusterup down`; or add another server first, and apply"
     else:
-        hint = (
-            "start the other servers, see with `clusterup status` that they answer, or apply to mend them; then again"
-        )
+        hint = "start the other servers, see with `clusterup status` that they answer, or apply to fix them; then again"
     return Refused(
         "without it, etcd would have no quorum",
         node=left.leaving,

@@ -64,7 +64,7 @@ def departure(
 
 
 def gone(leaving: Sequence[Leaving]) -> tuple[str, ...]:
-    """The actions after which those who leave are no nodes of the cluster any more."""
+    """The actions after which those who leave are not nodes of the cluster any more."""
     return tuple(_without_node(each.name) for each in leaving)
 
 
@@ -74,7 +74,7 @@ def around_those_who_leave(
     """The actions of those who leave, and of those who stay.
 
     What restarts something on a node that stays waits until the servers among those who leave have left, as one change
-    of the quorum at a time is enough. Nobody is forgotten before the others are as they should be: until then the same
+    of the quorum at a time is enough. No one is forgotten before the others are as they should be: until then the same
     command goes on.
     """
     quorum = gone([each for each in leaving if is_server(each, world)])
@@ -195,7 +195,7 @@ def _drain_reason(each: Leaving, world: ClusterFacts) -> str | None:
     pods = world.api.pods.get(each.name, ())
     if each.lost(world):
         # Without a word they go with the Node: the cluster deletes what is bound to none.
-        return f"nobody ends {counted(len(pods))} of a dead machine" if pods and _forced(each) else None
+        return f"no one ends {counted(len(pods))} of a dead machine" if pods and _forced(each) else None
     if pods:
         return f"{counted(len(pods))} would end with it"
     return None if _cordoned(each, world) else "pods may be started on it until then"
@@ -234,7 +234,7 @@ def _move_pods(context: Context, each: Leaving, servers: ApiServers, world: Clus
 
 
 def _delete(context: Context, name: str, servers: ApiServers, reached: tuple[str, ...]) -> None:
-    """Delete the Node. A kubelet that runs would make it anew when it is restarted: it ends first."""
+    """Delete the Node. A kubelet that runs would make it again when it is restarted: it ends first."""
     for node in reached:
         context.on(node).check(stop_units(KUBELET), timeout=STOP_SECONDS)
     ask_api(context, servers, lambda api: api.delete("Node", name), what=f"the end of Node {name}")

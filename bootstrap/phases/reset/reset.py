@@ -85,7 +85,7 @@ def clean_node(context: Context, node: str) -> None:
 
 def wipe_node(context: Context, node: str) -> None:
     """Erase the partition tables and the beginnings of the file systems of the disk that a node runs from, and restart
-    the machine: it starts from whatever comes next. Asks nobody, and waits until the system that ran is gone.
+    the machine: it starts from whatever comes next. Asks no one, and waits until the system that ran is gone.
 
     Raises ClusterupError where the node does not run the installed system, or is still there as it was.
     """

@@ -18,7 +18,7 @@ ENOUGH_TO_JUDGE = 24
 
 def plain_text(text: str) -> str:
     """The text without terminal control sequences (ECMA-48) and carriage returns: what a console's programs wrote to
-    move and to colour is no part of what they said. What a person gets to see of it is made safe beyond that."""
+    move and to colour is not part of what they said. What a person gets to see of it is made safe beyond that."""
     return CONTROL.sub("", text)
 
 
@@ -45,8 +45,8 @@ def last_lines(path: Path, count: int) -> str:
 def is_garbage(data: bytes) -> bool:
     """Whether most of it is nothing that a console writes: what a line at another speed looks like.
 
-    Letters of any language, line ends and control sequences are text; what is no UTF-8 is not. NUL is padding (terminfo
-    has it for old terminals), unless nothing else comes.
+    Letters of any language, line ends and control sequences are text; what is not UTF-8 is not. NUL is padding
+    (terminfo has it for old terminals), unless nothing else comes.
     """
     recent = data[-512:]
     if len(recent) < ENOUGH_TO_JUDGE:

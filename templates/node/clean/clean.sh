@@ -1,5 +1,5 @@
 # Takes everything off /var that came to it after the installation. /var began empty: what is there was made by a boot, and
-# is made anew by the next one, or it came with the cluster. So what stays is named, and nothing else is. What is in the
+# is made again by the next one, or it came with the cluster. So what stays is named, and nothing else is. What is in the
 # kernel and in /etc (mounts, networks, filters; files) is left to the restart that follows.
 set -eu
 export LC_ALL=C
@@ -16,7 +16,7 @@ going=$ours/cleaning
 # Nothing but systemd writes there: its journal, the seed of its random numbers, the clock of machines that have none.
 stays="/var/lib /var/log /var/run /var/lock /var/lost+found $ours $going /var/lib/systemd /var/log/journal"
 
-# A name is taken away at once, where removing takes long: what is half removed is nobody's data any more.
+# A name is taken away at once, where removing takes long: what is half removed is no one's data any more.
 go() {
     for path; do
         case " $stays " in *" $path "*) continue ;; esac

@@ -1,5 +1,5 @@
 # What is on this node, a line each, sorted: path, kind, mode, owner, and the SHA-256 or the target of a link. Two nodes
-# after the same installation say the same, but for what each boot writes anew:
+# after the same installation say the same, but for what each boot writes again:
 # - /var/log/journal: the journal. /var/log/{btmp,wtmp,lastlog}: who logged in and when.
 # - /var/lib/systemd: the seed of random numbers, the clock's last time, and what else is systemd's alone.
 # - /var/tmp/systemd-private-*: folders of running services, named after the boot.

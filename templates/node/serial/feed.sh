@@ -1,6 +1,6 @@
 # Taking in what comes in chunks. Follows far.sh.
 # A command whose standard input comes in chunks, or a file, "script" or "stdin", for the command that comes next.
-# The pipe is held open by a process of its own, so that a command waits for us when we have to be started anew.
+# The pipe is held open by a process of its own, so that a command waits for us when we have to be started again.
 start_feed() {
     if [ $seq -le $cur ]; then
         answer $r 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bootstrap.clients.etcd import NotSettled
 from bootstrap.clients.tunnel import etcd_at
-from bootstrap.engine.events import nobody
+from bootstrap.engine.events import unobserved
 from bootstrap.operations.connections import connections_of
 from bootstrap.operations.reading import intent_of_file
 from tests.e2e.operator import Operator
@@ -18,7 +18,10 @@ def remove_member(cluster: Operator, name: str) -> None:
     intent = intent_of_file(cluster.inventory, None)
 
     def removed() -> bool:
-        with connections_of(intent, nobody) as connections, etcd_at(connections.on(min(others)), intent.keys) as client:
+        with (
+            connections_of(intent, unobserved) as connections,
+            etcd_at(connections.on(min(others)), intent.keys) as client,
+        ):
             ids = [member.id for member in client.members() if member.name == name]
             try:
                 for each in ids:

@@ -1,4 +1,4 @@
-"""What differs from the inventory is planned, and mended with the restarts that it needs and no others."""
+"""What differs from the inventory is planned, and fixed with the restarts that it needs and no others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.cluster.mending import mend
+from tests.e2e.cluster.fixing import fix
 from tests.e2e.operator import Operator
 from tests.e2e.shapes import SERVERS
 
@@ -33,9 +33,9 @@ def test_labels_and_taints_come_and_go_without_a_restart(
         content["nodes"][0]["taints"] = [{"key": "lab", "value": "yes", "effect": "PreferNoSchedule"}]
 
     edit(first)
-    mended = mend(cluster)
-    assert set(mended.done) == {f"{ONE}/files", f"{ONE}/node"}
-    assert mended.restarted == frozenset()
+    fixed = fix(cluster)
+    assert set(fixed.done) == {f"{ONE}/files", f"{ONE}/node"}
+    assert fixed.restarted == frozenset()
     node = json.loads(cluster.kubectl("get", "node", ONE, "-o", "json"))
     assert (node["metadata"]["labels"]["disk"], node["metadata"]["labels"]["rack"]) == ("ssd", "r1")
     assert [taint["key"] for taint in node["spec"]["taints"]] == ["lab"]
@@ -47,9 +47,9 @@ def test_labels_and_taints_come_and_go_without_a_restart(
         del content["nodes"][0]["taints"]
 
     edit(second)
-    mended = mend(cluster)
-    assert set(mended.done) == {f"{ONE}/files", f"{ONE}/node"}
-    assert mended.restarted == frozenset()
+    fixed = fix(cluster)
+    assert set(fixed.done) == {f"{ONE}/files", f"{ONE}/node"}
+    assert fixed.restarted == frozenset()
     node = json.loads(cluster.kubectl("get", "node", ONE, "-o", "json"))
     assert "disk" not in node["metadata"]["labels"]
     assert (node["metadata"]["labels"]["rack"], node["metadata"]["labels"]["theirs"]) == ("r1", "1")
@@ -72,9 +72,9 @@ def test_an_argument_restarts_its_own_unit_on_one_server_after_the_other(
     cluster: Operator, edit: Callable[[Callable[[dict[str, Any]], None]], None]
 ) -> None:
     edit(lambda content: content["kubernetes"]["scheduler_args"].update({"v": "1"}))
-    mended = mend(cluster)
-    assert mended.restarted == {f"{name}/kube-scheduler.service" for name in SERVERS}
-    spans = [event for event in mended.events if str(event.get("id")).endswith("/control-plane")]
+    fixed = fix(cluster)
+    assert fixed.restarted == {f"{name}/kube-scheduler.service" for name in SERVERS}
+    spans = [event for event in fixed.events if str(event.get("id")).endswith("/control-plane")]
     turns = [(event["event"], event["node"]) for event in spans if event["event"] in ("ActionStarted", "ActionDone")]
     assert turns == [(event, name) for name in SERVERS for event in ("ActionStarted", "ActionDone")]
 
@@ -82,10 +82,10 @@ def test_an_argument_restarts_its_own_unit_on_one_server_after_the_other(
 def test_an_edited_file_is_put_back_and_restarts_what_had_read_it(cluster: Operator) -> None:
     edited = "echo '# edited' >>/etc/clusterup/haproxy.cfg"
     cluster.runs_on(THREE, edited)
-    mended = mend(cluster)
-    assert (mended.done, mended.restarted) == ((f"{THREE}/files",), frozenset())
+    fixed = fix(cluster)
+    assert (fixed.done, fixed.restarted) == ((f"{THREE}/files",), frozenset())
 
     cluster.runs_on(THREE, f"{edited}; systemctl restart clusterup-balancer")
-    mended = mend(cluster)
-    assert mended.done == (f"{THREE}/files", f"{THREE}/runtime")
-    assert mended.restarted == {f"{THREE}/clusterup-balancer.service"}
+    fixed = fix(cluster)
+    assert fixed.done == (f"{THREE}/files", f"{THREE}/runtime")
+    assert fixed.restarted == {f"{THREE}/clusterup-balancer.service"}

@@ -1,4 +1,4 @@
-"""A bare machine that is in nobody's inventory joins a cluster with a token, by somebody who has no key of it."""
+"""A bare machine that is in no one's inventory joins a cluster with a token, by somebody who has no key of it."""
 
 from __future__ import annotations
 

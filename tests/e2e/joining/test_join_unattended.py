@@ -1,4 +1,4 @@
-"""A bare machine joins a cluster from a stick with nobody watching, and by a command on itself."""
+"""A bare machine joins a cluster from a stick with no one watching, and by a command on itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def watcher(tmp_path_factory: pytest.TempPathFactory) -> Operator:
     return Operator(folder, folder / "state")
 
 
-def test_a_bare_machine_with_a_stick_installs_itself_and_joins_with_nobody_watching(
+def test_a_bare_machine_with_a_stick_installs_itself_and_joins_with_no_one_watching(
     small: tuple[Operator, Entry], watcher: Operator
 ) -> None:
     operator, way = small

@@ -9,5 +9,5 @@ Files = list[str]
 
 
 def files_on(lab: Operator, node: str) -> Files:
-    """What is on a node, but for what each boot writes anew."""
+    """What is on a node, but for what each boot writes again."""
     return lab.runs_on(node, state_of_files().script).splitlines()

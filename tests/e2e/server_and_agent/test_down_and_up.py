@@ -1,4 +1,4 @@
-"""A cluster is taken apart while a node is off, and made anew on the same machines."""
+"""A cluster is taken apart while a node is off, and made again on the same machines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def identity(joined: Operator) -> str:
     return joined.kubectl("get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}")
 
 
-def test_a_node_that_is_off_is_named_and_can_be_cleaned_when_the_cluster_was_made_anew(
+def test_a_node_that_is_off_is_named_and_can_be_cleaned_when_the_cluster_was_made_again(
     joined: Operator, installed: dict[str, Files]
 ) -> None:
     before = identity(joined)

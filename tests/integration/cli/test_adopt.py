@@ -210,7 +210,7 @@ def test_what_changed_since_is_taken_over_with_refresh(cluster: Cluster, second:
     assert identity.read_text() == right
 
 
-def test_a_host_key_that_nobody_vouched_for_is_refused_with_the_option_to_give_it(
+def test_a_host_key_that_no_one_vouched_for_is_refused_with_the_option_to_give_it(
     cluster: Cluster, second: Operator
 ) -> None:
     place = f"root@127.0.0.1:{cluster.sshd.port}"

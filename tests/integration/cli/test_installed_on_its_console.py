@@ -22,7 +22,7 @@ __all__ = ["operator", "sshd", "start_sshd"]
 
 @contextmanager
 def console(path: Path, shown: str) -> Iterator[None]:
-    """What getty and login say on the console of an installed system: nobody gets in there."""
+    """What getty and login say on the console of an installed system: no one gets in there."""
     prompt = f"\r\n{shown}\r\n\r\ns1 login: ".encode()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))

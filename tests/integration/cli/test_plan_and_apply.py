@@ -124,7 +124,7 @@ def test_plan_says_the_same_and_speaks_json(operator: Operator) -> None:
     assert after["s1/join"] == ["s1/runtime", "cluster/objects", "s1/control-plane"]
 
 
-def test_a_host_key_that_nobody_vouched_for_is_refused_with_its_fingerprint(operator: Operator) -> None:
+def test_a_host_key_that_no_one_vouched_for_is_refused_with_its_fingerprint(operator: Operator) -> None:
     operator.inventory()
     refused = operator.types("plan", "lab.yaml")
     assert refused.returncode == 1
@@ -221,4 +221,4 @@ def test_a_wait_that_was_long_enough_ends_by_itself(operator: Operator) -> None:
 def test_a_time_that_is_none_is_bad_use(operator: Operator) -> None:
     refused = operator.types("apply", "lab.yaml", "--wait-at-most", "soon")
     assert refused.returncode == 2
-    assert "'soon' is no time" in refused.stderr
+    assert "'soon' is not a time" in refused.stderr

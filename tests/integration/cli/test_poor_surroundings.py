@@ -62,7 +62,7 @@ def run(
 
 
 def mounted(place: Path, options: str) -> list[str]:
-    """What runs a program that finds a file system in memory at `place`, with these options; nobody else does."""
+    """What runs a program that finds a file system in memory at `place`, with these options; no one else does."""
     place.mkdir(exist_ok=True)
     script = f'mount -t tmpfs -o {options} tmpfs {shlex.quote(str(place))} && exec "$@"'
     return ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]

@@ -33,7 +33,7 @@ TERMINALS = ("xterm-256color", "dumb")
 
 @contextmanager
 def malicious_server(folder: Path, answer: Callable[[KeyPair, Path], AbstractContextManager[int]]) -> Iterator[Server]:
-    """An API server that nobody should believe, which answers so: its URL, and a pin."""
+    """An API server that no one should believe, which answers so: its URL, and a pin."""
     authority = new_authority("kubernetes")
     pair = issue(authority, common_name="kube-apiserver", usage=Usage.SERVER, hosts=["127.0.0.1"])
     with answer(pair, folder) as port:
@@ -196,7 +196,7 @@ def test_json_and_yaml_of_a_plan_hold_no_control_character(cluster: SimulatedClu
         assert "52;c;cm0gLXJmIC8=" in screen.text
 
 
-def test_what_the_system_refuses_and_what_nobody_expected_end_in_words(tmp_path: Path) -> None:
+def test_what_the_system_refuses_and_what_no_one_expected_end_in_words(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([*CLUSTERUP, "schema"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)

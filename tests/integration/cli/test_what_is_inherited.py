@@ -98,7 +98,7 @@ def test_what_nohup_protects_is_protected_down_to_the_tools(person: Person) -> N
 @pytest.mark.parametrize(
     ("umask", "mode"), [(0, 0o644), (0o002, 0o644), (0o022, 0o644), (0o077, 0o600), (0o177, 0o600), (0o777, 0o600)]
 )
-def test_its_owner_reads_what_is_written_nobody_else_changes_it_and_others_stay_out_as_the_umask_says(
+def test_its_owner_reads_what_is_written_no_one_else_changes_it_and_others_stay_out_as_the_umask_says(
     person: Person, umask: int, mode: int
 ) -> None:
     done = person.types(inheriting(with_umask(umask)), "init")
@@ -128,7 +128,7 @@ def test_who_reads_from_a_pipe_has_each_line_when_it_is_said() -> None:
         [sys.executable, "-c", program], env={}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
-        # It ends when nobody holds its standard input any more, and would write then.
+        # It ends when no one holds its standard input any more, and would write then.
         said, _, _ = select.select([process.stdout], [], [], 60)
         assert said
         assert process.stdout.readline() == b"said\n"

@@ -1,4 +1,4 @@
-"""A slow machine is no failure: what may pass is asked again until the time is over, what is refused ends at once."""
+"""A slow machine is not a failure: what may pass is asked again until the time is over; a refusal ends it at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bootstrap.clients.tunnel import ApiServers, ask_api
 from bootstrap.engine.action import Action
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.context import RunContext
-from bootstrap.engine.events import nobody
+from bootstrap.engine.events import unobserved
 from bootstrap.errors import ClusterupError
 from bootstrap.operations import status
 from bootstrap.operations.intent import Intent
@@ -174,7 +174,7 @@ def context_of(ports: dict[str, int]) -> RunContext:
         return To(node, port=ports[node])
 
     action: Action[Any] = Action("x/do", None, "objects", "do it", lambda _: None, lambda _: None)
-    return RunContext(action, Connections(way), nobody, {}, threading.Event())
+    return RunContext(action, Connections(way), unobserved, {}, threading.Event())
 
 
 def test_an_action_goes_on_with_another_server_when_the_first_is_lost_in_the_middle(

@@ -60,7 +60,7 @@ def test_an_installed_node_is_entered_as_root_with_the_cluster_s_own_key(machine
     assert machine.entered(user="admin", key=str(tmp_path / "stranger")) == "root, logged in as root"
 
 
-def test_nobody_is_asked_for_the_secrets_of_a_bare_machine_when_it_is_installed(machine: Machine) -> None:
+def test_no_one_is_asked_for_the_secrets_of_a_bare_machine_when_it_is_installed(machine: Machine) -> None:
     machine.is_installed()
     nowhere = {"password_from": "env:NOT_THERE", "passphrase_from": "env:NOT_THERE"}
     assert machine.entered(user="admin", **nowhere) == "root, logged in as root"

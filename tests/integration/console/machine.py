@@ -60,7 +60,7 @@ class Machine:
         return program
 
     def lets_log_in(self, *inside: str) -> None:
-        """A getty on the console, started anew whenever it ends, as init does; `inside` is a program that runs it."""
+        """A getty on the console, started again whenever it ends, as init does; `inside` is a program that runs it."""
         thread = threading.Thread(target=self._respawn, args=(inside,), daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -101,7 +101,7 @@ class Machine:
                 try:
                     self._near.sendall(os.read(self._master, 4096))
                 except OSError:
-                    # Hung up for the moment that login(1) needs to open it anew.
+                    # Hung up for the moment that login(1) needs to open it again.
                     self._stopped.wait(0.02)
 
 

@@ -124,7 +124,7 @@ def test_a_device_that_is_not_there() -> None:
 
 def test_a_file_is_no_device(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert f"{tmp_path}/file is no serial device" in failure(f"{tmp_path}/file")
+    assert f"{tmp_path}/file is not a serial device" in failure(f"{tmp_path}/file")
 
 
 def test_a_device_that_may_not_be_opened_names_the_group() -> None:
@@ -193,7 +193,7 @@ def test_a_tcp_socket_carries_every_byte(opened: Open) -> None:
         line.close()
 
 
-def test_a_port_where_nobody_listens() -> None:
+def test_a_port_where_no_one_listens() -> None:
     [port] = free_ports(1)
     said = failure(f"socket://127.0.0.1:{port}")
     assert f"127.0.0.1 is there, but nothing listens on port {port}" in said
@@ -277,12 +277,12 @@ def test_a_unix_socket_carries_every_byte_however_long_its_path(opened: Open, tm
         qemu.wait(20)
 
 
-def test_a_unix_socket_that_is_not_there_or_that_nobody_serves(tmp_path: Path) -> None:
+def test_a_unix_socket_that_is_not_there_or_that_no_one_serves(tmp_path: Path) -> None:
     path = tmp_path / "console.sock"
     assert f"there is no socket {path}" in failure(f"unix:{path}")
     with socket.socket(socket.AF_UNIX) as gone:
         gone.bind(str(path))
-    assert f"nobody listens at {path}" in failure(f"unix:{path}")
+    assert f"no one listens at {path}" in failure(f"unix:{path}")
 
 
 @pytest.mark.parametrize("scheme", ["command", "pipe"])

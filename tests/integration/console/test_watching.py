@@ -33,7 +33,7 @@ class Site:
         os.write(self.machine, text.encode())
 
     def hears(self, text: str) -> bool:
-        """Whether the words are kept; they are said again, because nobody may have read yet when they were."""
+        """Whether the words are kept; they are said again, because no one may have read yet when they were."""
         self.says(text)
         return text.strip() in self.kept()
 
@@ -75,7 +75,7 @@ def test_a_console_that_somebody_reads_already_is_left_to_them(site: Site) -> No
     assert "for them" in site.kept()
 
 
-def test_a_console_that_is_not_there_keeps_nobody_from_anything(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_console_that_is_not_there_keeps_no_one_from_anything(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console_watch, "AGAIN_SECONDS", 0.01)
     first = site.inventory.nodes[0].model_copy(update={"console": Console(url="unix:/nowhere/console.sock")})
     wanted = site.inventory.model_copy(update={"nodes": (first, *site.inventory.nodes[1:])})

@@ -51,7 +51,7 @@ def test_a_root_shell_that_is_open_already_is_used_and_left_open(machine: Machin
     assert [command for command in machine.processes() if command != " ".join(SHELL)] == []
 
 
-@pytest.mark.parametrize("prompt", ["", "\033[7m>>> \033[0m", "~ $ \n> ", "Password for nobody"])
+@pytest.mark.parametrize("prompt", ["", "\033[7m>>> \033[0m", "~ $ \n> ", "Password for no one"])
 def test_no_prompt_is_needed_and_none_is_believed(machine: Machine, prompt: str) -> None:
     machine.runs(SHELL, PS1=prompt)
     assert becomes_root(machine.line(TARGET))

@@ -24,14 +24,14 @@ def types(line: DescriptorLine, text: str, until: str) -> None:
 
 def test_the_shell_of_somebody_who_may_not_become_root_is_logged_out(machine: Machine, rooted: Account) -> None:
     machine.lets_log_in()
-    nobody = machine.line(TARGET)
-    shows(nobody, lambda seen: b"login: " in seen)
-    types(nobody, f"{rooted.name}\r", "assword: ")
-    types(nobody, f"{rooted.password}\r", "#")
-    types(nobody, "exec setpriv --reuid=65534 --regid=65534 --clear-groups bash --norc -i\r", "$ ")
+    unprivileged = machine.line(TARGET)
+    shows(unprivileged, lambda seen: b"login: " in seen)
+    types(unprivileged, f"{rooted.name}\r", "assword: ")
+    types(unprivileged, f"{rooted.password}\r", "#")
+    types(unprivileged, "exec setpriv --reuid=65534 --regid=65534 --clear-groups bash --norc -i\r", "$ ")
     target = target_of(rooted)
-    enter_root_shell(nobody, target, SOON)
-    assert Talk(nobody, target).prove("$(id -u)") == "0"
+    enter_root_shell(unprivileged, target, SOON)
+    assert Talk(unprivileged, target).prove("$(id -u)") == "0"
     assert not any("--norc" in command for command in machine.processes())
 
 

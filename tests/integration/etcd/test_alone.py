@@ -13,7 +13,7 @@ from bootstrap.clients.etcd import EtcdClient, EtcdError
 from bootstrap.clients.failover import Way
 from bootstrap.engine.action import Action, Context
 from bootstrap.engine.connections import Connections
-from bootstrap.engine.events import nobody
+from bootstrap.engine.events import unobserved
 from bootstrap.engine.lock import FOREVER, Patience
 from bootstrap.engine.plan import make_plan
 from bootstrap.engine.run import Report, State, run_plan
@@ -69,11 +69,11 @@ class Operator:
         return self.alone.prepared(self.look, lambda world: Prepared(world, (), make_plan(actions, world)))
 
     def runs(self, prepared: Prepared) -> Report:
-        return run_plan(prepared.plan, Connections(no_node), observe=nobody, cancellation=self.alone.cancellation)
+        return run_plan(prepared.plan, Connections(no_node), observe=unobserved, cancellation=self.alone.cancellation)
 
 
 def no_node(name: str) -> Transport:
-    raise AssertionError(f"nobody asked for {name}")
+    raise AssertionError(f"no one asked for {name}")
 
 
 def nothing(_: Context) -> None:
@@ -187,7 +187,7 @@ def test_who_brings_etcd_to_answer_after_somebody_else_stops_there(quorum: Quoru
         assert b"apply lab1.yaml" in (held(quorum, member) or b"")
 
 
-def test_an_etcd_that_runs_and_does_not_answer_is_mended_without_its_lock(quorum: Quorum) -> None:
+def test_an_etcd_that_runs_and_does_not_answer_is_fixed_without_its_lock(quorum: Quorum) -> None:
     place = quorum.place("s1")
     with operators(quorum, place, RUNNING) as (one,):
         assert not one.prepares(NEEDED).plan.empty

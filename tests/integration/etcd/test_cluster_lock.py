@@ -182,7 +182,7 @@ def test_a_holder_whose_clock_is_far_off_holds_the_lock_as_long_as_its_lease(
         assert second.attempt() is None
 
 
-def test_a_note_that_nobody_can_read_holds_the_lock_too(quorum: Quorum, member: Place) -> None:
+def test_a_note_that_no_one_can_read_holds_the_lock_too(quorum: Quorum, member: Place) -> None:
     with quorum.client(member) as client, lock_of(quorum, member) as lock:
         client.create(KEY, b"[]", client.grant(60))
         busy = lock.attempt()
@@ -284,7 +284,7 @@ def test_a_lease_that_ended_stops_the_holder(quorum: Quorum, member: Place) -> N
         assert not lock.sure()
     assert lost[0].exit_code == 3
     assert "its lease ended before it could be renewed" in str(lost[0])
-    assert "nobody holds it now" in str(lost[0])
+    assert "no one holds it now" in str(lost[0])
 
 
 def test_a_lock_that_was_removed_by_hand_is_lost_and_the_next_holder_is_named(quorum: Quorum, member: Place) -> None:

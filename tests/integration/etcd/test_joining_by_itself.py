@@ -135,7 +135,7 @@ def test_a_learner_that_came_to_nothing_is_taken_out_and_its_data_is_set_aside_t
     with pytest.raises(Failure, match="the disk is full"):
         joined(joins, starts_and_fails)
     wait_for(lambda: joins.members() == {"s1": True, "s2": False}, "the learner's name")
-    assert take_back(joins.etcd, joins.own) == "it is no member of etcd"
+    assert take_back(joins.etcd, joins.own) == "it is not a member of etcd"
     assert joins.members() == {"s1": True}
     assert joins.process is not None
     # It hears that it was removed.

@@ -14,7 +14,7 @@ from bootstrap.clients.etcd import EtcdClient, EtcdError, LearnerNotReady
 from bootstrap.engine.action import Action
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.context import RunContext
-from bootstrap.engine.events import nobody
+from bootstrap.engine.events import unobserved
 from bootstrap.errors import Refused
 from bootstrap.inventory.model import Node, Role
 from bootstrap.phases import rolling
@@ -63,7 +63,7 @@ class Cluster:
 
     def replace(self, name: str) -> None:
         """Another machine of that name, at another address."""
-        self.places[name] = self.quorum.place(f"{name}-anew")
+        self.places[name] = self.quorum.place(f"{name}-again")
         self.places[name].name = name
 
     def client(self, name: str) -> EtcdClient:
@@ -93,7 +93,7 @@ class Cluster:
         def open_node(name: str) -> Any:
             return self.machines.setdefault(name, Machine(name))
 
-        return RunContext(action, Connections(open_node), nobody, {}, threading.Event())
+        return RunContext(action, Connections(open_node), unobserved, {}, threading.Event())
 
     def leave(self, name: str, *servers: str, on_machine: tuple[str, ...] = ()) -> None:
         leave_etcd.leave_etcd(self.context, Leaver(name, self.places[name].peer_url), servers, KEYS, on_machine)
@@ -223,7 +223,7 @@ def test_a_learner_that_never_started_leaves_without_a_vote_being_lost(three: Cl
     assert three.members("s1") == {"s1": True, "s2": True, "s3": True}
 
 
-def test_one_that_has_left_already_is_nobody_s_loss(three: Cluster) -> None:
+def test_one_that_has_left_already_is_no_one_s_loss(three: Cluster) -> None:
     three.leave("s3", "s1", "s2")
     three.leave("s3", "s1", "s2")
     assert three.members("s1") == {"s1": True, "s2": True}

@@ -99,7 +99,7 @@ def test_a_client_that_shows_no_certificate_of_ours_is_refused(quorum: Quorum) -
             wrong.members()
 
 
-def test_where_nobody_listens_the_answer_comes_in_bounded_time(quorum: Quorum) -> None:
+def test_where_no_one_listens_the_answer_comes_in_bounded_time(quorum: Quorum) -> None:
     (port,) = free_ports(1)
     with EtcdClient("127.0.0.1", port, ca_pem=quorum.authority.cert_pem, client=quorum.operator, timeout=1) as client:
         assert not client.healthy()
@@ -107,7 +107,7 @@ def test_where_nobody_listens_the_answer_comes_in_bounded_time(quorum: Quorum) -
             client.status()
 
 
-def test_a_wall_clock_that_is_set_back_keeps_nobody_from_a_member_that_failed_once(
+def test_a_wall_clock_that_is_set_back_keeps_no_one_from_a_member_that_failed_once(
     quorum: Quorum, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = quorum.place("s1")

@@ -1,4 +1,4 @@
-"""What a server's failed join has left in a real etcd: its own learner goes, nobody else does."""
+"""What a server's failed join has left in a real etcd: its own learner goes, no one else does."""
 
 from __future__ import annotations
 

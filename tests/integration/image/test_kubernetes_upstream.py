@@ -252,7 +252,7 @@ def test_a_file_that_is_not_there_is_named(server: ReleaseServer, missing: str, 
 @pytest.mark.parametrize("said", ["", "<html>log in first</html>", "ab12", "0" * 129, "a" * 1_000_000])
 def test_a_checksum_that_is_none_is_refused_before_the_download(server: ReleaseServer, said: str) -> None:
     publish(server, RELEASE, said)
-    assert "is no SHA-512" in refused().problem
+    assert "is not a SHA-512" in refused().problem
     assert ranges_of(server) == []
 
 
@@ -300,7 +300,7 @@ def test_what_is_no_tarball_is_an_error_not_a_traceback(server: ReleaseServer, c
     assert_nothing_kept(tmp_path)
 
 
-def test_a_host_where_nobody_listens_is_named(server: ReleaseServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_where_no_one_listens_is_named(server: ReleaseServer, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:  # bound and not listening: connections to it are refused
         taken.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -322,14 +322,14 @@ def test_a_disk_that_takes_nothing_is_an_error_not_a_traceback(server: ReleaseSe
     "version", ["", "v", "1.31", "latest", "1.31.2/../../x", "1.31.2\n", " 1.31.2", "vv1.31.2", "1.31.2-x", "1.٣١.2"]
 )
 def test_a_version_that_is_none_is_bad_use_and_nothing_is_asked(server: ReleaseServer, version: str) -> None:
-    with pytest.raises(BadUse, match="is no release of Kubernetes"):
+    with pytest.raises(BadUse, match="is not a release of Kubernetes"):
         fetch_kubernetes(version, print)
     assert server.requests == []
 
 
 @pytest.mark.parametrize("address", ["dl.k8s.io", "file:///srv", "https://", "http://host:port", "/srv/mirror"])
 def test_an_address_that_is_none_is_bad_use(server: ReleaseServer, address: str) -> None:
-    with pytest.raises(BadUse, match="is no address of a mirror"):
+    with pytest.raises(BadUse, match="is not an address of a mirror"):
         fetch_kubernetes("1.31.2", print, base_url=address)
 
 

@@ -48,7 +48,7 @@ def test_whether_a_server_can_be_reached_is_told_by_what_is_there(tmp_path: Path
     assert said.splitlines() == [f"yes 127.0.0.1:{listening}", f"no 127.0.0.1:{closed}"]
 
 
-def test_where_nothing_is_there_to_try_with_nobody_knows(tmp_path: Path, listening: int) -> None:
+def test_where_nothing_is_there_to_try_with_no_one_knows(tmp_path: Path, listening: int) -> None:
     said = shell_with(tmp_path).check(reach([f"127.0.0.1:{listening}"])).text
     assert said == f"unknown 127.0.0.1:{listening}\n"
 

@@ -191,8 +191,8 @@ def test_a_server_that_is_off_can_t_be_reached(cluster: Cluster) -> None:
         (200, b"<html>It works</html>", "not an API server of a Kubernetes cluster"),
         (200, b'{"kind": "Pod"}', "not an API server of a Kubernetes cluster"),
         (200, b'["kind"]', "not an API server of a Kubernetes cluster"),
-        (403, b'{"kind": "Status", "message": "forbidden"}', "tells nobody how to join it"),
-        (404, b'{"kind": "Status", "message": "not found"}', "tells nobody how to join it"),
+        (403, b'{"kind": "Status", "message": "forbidden"}', "tells no one how to join it"),
+        (404, b'{"kind": "Status", "message": "not found"}', "tells no one how to join it"),
         (200, b'{"kind": "ConfigMap", "data": {}}', "not an API server of a Kubernetes cluster"),
     ],
 )

@@ -70,7 +70,7 @@ def asked(
 
 
 def decision(client: KubeClient, csr: dict[str, Any]) -> tuple[str, str]:
-    """Approved or Denied, with what was said to it; empty while nobody decided."""
+    """Approved or Denied, with what was said to it; empty while no one decided."""
     found = client.get("CertificateSigningRequest", csr["metadata"]["name"]) or {}
     for condition in found.get("status", {}).get("conditions") or []:
         return condition["type"], condition["message"]

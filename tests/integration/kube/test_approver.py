@@ -100,7 +100,7 @@ def kubeadm_s(client: KubeClient) -> str:
     return token.reveal()
 
 
-def test_without_an_approver_nobody_says_yes(
+def test_without_an_approver_no_one_says_yes(
     api_server: ApiServer, client: KubeClient, types: Types, controllers: None
 ) -> None:
     waiting = [asked(api_server, token, "waits") for token in (made(types)["token"], kubeadm_s(client))]
@@ -222,14 +222,14 @@ def test_who_asks_for_another_name_as_well_is_refused_and_uses_nothing_up(
     with approves():
         assert decided(client, asked(api_server, token, name, content=request(name, others=[other]))) == (
             "Denied",
-            "this is no request of a kubelet: it asks for other names (a subjectAltName), and a kubelet asks for its "
-            "name alone",
+            "this is not a request of a kubelet: it asks for other names (a subjectAltName), and a kubelet asks for "
+            "its name alone",
         )
         assert (listed(types)[token[:6]]["used"], listed(types)[token[:6]]["left"]) == (0, 1)
         assert decided(client, asked(api_server, token, name))[0] == "Approved"
 
 
-def test_a_huge_request_and_many_others_of_one_token_keep_nobody_waiting(
+def test_a_huge_request_and_many_others_of_one_token_keep_no_one_waiting(
     api_server: ApiServer, client: KubeClient, types: Types, approves: Approves
 ) -> None:
     flood, token = made(types)["token"], made(types)["token"]
@@ -257,7 +257,7 @@ def test_two_approvers_give_a_token_for_one_node_to_one_of_two_that_ask_at_once(
             assert listed(types)[token[:6]]["used"] == 1
 
 
-def test_where_nobody_says_which_names_are_servers_nobody_is_let_in_until_it_is_said(
+def test_where_no_one_says_which_names_are_servers_no_one_is_let_in_until_it_is_said(
     api_server: ApiServer, client: KubeClient, types: Types, approves: Approves, tmp_path: Path
 ) -> None:
     token = made(types)["token"]
@@ -282,7 +282,7 @@ def test_what_is_no_kubelet_s_request_is_refused(
         masters = asked(api_server, token, "m", content=request("m", "system:masters"))
         assert decided(client, masters) == (
             "Denied",
-            "this is no request of a kubelet: its organization is 'system:masters', not system:nodes",
+            "this is not a request of a kubelet: its organization is 'system:masters', not system:nodes",
         )
         server = asked(api_server, token, "s", usages=("digital signature", "server auth"))
         assert decided(client, server)[0] == "Denied"

@@ -71,7 +71,7 @@ def test_a_transfer_that_was_cut_goes_on_where_it_ended(artifacts: Artifacts) ->
     assert status == 416
 
 
-def test_nobody_gets_anything_without_a_token_that_is_good(artifacts: Artifacts) -> None:
+def test_no_one_gets_anything_without_a_token_that_is_good(artifacts: Artifacts) -> None:
     path = f"/artifacts/{SHA256}"
     status, said = artifacts.get(path)
     assert (status, said) == (401, b"show a bootstrap token: Authorization: Bearer TOKEN\n")
@@ -110,6 +110,6 @@ def test_an_artifact_that_was_lost_is_said_to_be(artifacts: Artifacts) -> None:
     assert (status, said) == (404, b"this server has lost it: No such file or directory\n")
 
 
-def test_a_peer_that_says_nothing_keeps_nobody_waiting(artifacts: Artifacts) -> None:
+def test_a_peer_that_says_nothing_keeps_no_one_waiting(artifacts: Artifacts) -> None:
     with socket.create_connection(("127.0.0.1", artifacts.port)):
         assert artifacts.authorized(f"/artifacts/{SHA256}", artifacts.token)[0] == 200

@@ -204,7 +204,7 @@ def test_whoever_is_interrupted_deletes_nothing(api: KubeClient) -> None:
     assert names(api) == {"web"}
 
 
-def test_pods_that_nobody_ends_are_named(api: KubeClient) -> None:
+def test_pods_that_no_one_ends_are_named(api: KubeClient) -> None:
     pod(api, "web")
     with pytest.raises(ClusterupError) as waited:
         drain(context(), NODE, servers(), Pods.WAIT, 1)

@@ -52,7 +52,7 @@ def read_with(api_server: ApiServer, folder: Path, token: str, *arguments: str) 
     return json.loads(said.stdout) if said.returncode == 0 else None
 
 
-def test_its_holder_gets_the_handover_file_and_nobody_else_s(
+def test_its_holder_gets_the_handover_file_and_no_one_else_s(
     api_server: ApiServer, client: KubeClient, types: Types, tmp_path: Path
 ) -> None:
     token, other = (made(types, "--role", "server")["token"] for _ in range(2))

@@ -1,4 +1,4 @@
-"""clusterup token create waits for the signature without which nobody can join: after the server that held
+"""clusterup token create waits for the signature without which no one can join: after the server that held
 kube-controller-manager's lease has left, another one takes over only some seconds later."""
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def test_a_token_is_printed_once_it_can_be_joined_with(
         discover(server, parse_token(made["token"]), frozenset({made["ca_cert_hash"]}), patience=0.0)
 
 
-def test_a_token_that_nobody_signs_is_printed_with_what_to_look_at(
+def test_a_token_that_no_one_signs_is_printed_with_what_to_look_at(
     unsigned: Types, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tokens, "SIGNED_SECONDS", 0.0)
@@ -76,7 +76,7 @@ def test_a_cluster_without_a_description_is_said_at_once(api_server: ApiServer, 
     assert "the cluster has no description for nodes that join" in result.stderr
 
 
-def test_ctrl_c_while_waiting_leaves_no_token_that_nobody_has_seen(
+def test_ctrl_c_while_waiting_leaves_no_token_that_no_one_has_seen(
     api_server: ApiServer, unsigned: Types, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, seen = tokens_of(api_server), set[str]()

@@ -17,7 +17,7 @@ __all__ = ["sshd", "start_sshd", "types"]
 
 @pytest.fixture
 def endpoint(types: Types, sshd: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """The inventory names an endpoint where nobody listens, and the way into its server."""
+    """The inventory names an endpoint where no one listens, and the way into its server."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     inventory = Path("inventory.yaml")

@@ -319,7 +319,7 @@ def test_told_to_end_a_save_ends_as_by_ctrl_c_and_the_machines_go_on_however_oft
     lab = bench.up(replace(bench.spec, qemu_options=()))
     sets_going = memory.resume
     clocks: list[list[str]] = []
-    # Nobody answers on these machines, which would be waited for.
+    # No one answers on these machines, which would be waited for.
     monkeypatch.setattr(save, "set_clocks", lambda _lab, _operator, running, _say: clocks.append(sorted(running)))
 
     def told(lab: Lab, node: str) -> Path:

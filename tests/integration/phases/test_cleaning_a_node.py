@@ -95,7 +95,7 @@ class Node:
 
     @property
     def there(self) -> set[str]:
-        """Everything below /var that is no folder."""
+        """Everything below /var that is not a folder."""
         found = (path for path in (self.folder / "var").rglob("*") if path.is_symlink() or not path.is_dir())
         return {str(path.relative_to(self.folder)) for path in found}
 

@@ -40,7 +40,7 @@ def balancer(folder: Path, port: int, api_port: int) -> Iterator[None]:
 
 
 def asked(port: int, folder: Path) -> str:
-    """Who answers behind the balancer; nothing where nobody does."""
+    """Who answers behind the balancer; nothing where no one does."""
     verify = ssl.create_default_context(cafile=str(folder / "ca.crt"))
     verify.check_hostname = False
     try:

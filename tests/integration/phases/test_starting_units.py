@@ -50,7 +50,7 @@ def test_what_runs_with_older_settings_is_restarted_and_nothing_else(node: Path)
 
 
 @pytest.mark.parametrize("substate", ["start-pre", "start", "start-post"])
-def test_a_start_that_is_under_way_with_the_right_settings_goes_on_and_any_other_begins_anew(
+def test_a_start_that_is_under_way_with_the_right_settings_goes_on_and_any_other_begins_again(
     node: Path, substate: str
 ) -> None:
     (node / "needs-reload").write_text("no\n")

@@ -106,7 +106,7 @@ def test_a_leaf_keeps_its_key_when_its_hosts_or_its_authority_change(tmp_path: P
     assert first.key_pem == second.key_pem == third.key_pem
 
 
-def test_a_leaf_near_its_end_is_made_anew(tmp_path: Path) -> None:
+def test_a_leaf_near_its_end_is_made_again(tmp_path: Path) -> None:
     authority = new_authority("kubernetes")
     old = issue(authority, common_name="s1", usage=Usage.CLIENT, days=30)
     (tmp_path / "s1.crt").write_bytes(old.cert_pem)
@@ -127,7 +127,7 @@ def test_a_key_that_can_t_be_used_is_set_aside_and_never_overwritten(tmp_path: P
     assert [path.read_bytes() for path in tmp_path.glob("s1.key.set-aside-*")] == [damage]
 
 
-def test_a_certificate_beside_another_one_s_key_is_made_anew_for_the_key_that_is_there(tmp_path: Path) -> None:
+def test_a_certificate_beside_another_one_s_key_is_made_again_for_the_key_that_is_there(tmp_path: Path) -> None:
     authority = new_authority("kubernetes")
     one, other = (issue(authority, common_name="s1", usage=Usage.CLIENT) for _ in range(2))
     (tmp_path / "s1.crt").write_bytes(one.cert_pem)

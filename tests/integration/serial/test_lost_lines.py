@@ -215,7 +215,7 @@ def test_a_line_that_says_something_else_is_shown_as_it_is() -> None:
     noise = ["sh", "-c", r"stty -echo; while :; do printf 'login\033[0m: \001\r'; sleep 0.5; done"]
     with FaultyWire(noise) as wire, pytest.raises(TransportError) as caught:
         SerialTransport("s1", wire.plug, patience=2)
-    assert caught.value.problem == "what its console says is no answer to us"
+    assert caught.value.problem == "what its console says is not an answer to us"
     assert r"login\e[0m: \x01\r" in (caught.value.got or "")
 
 
@@ -275,4 +275,4 @@ def test_a_line_of_seven_bits_carries_everything(tmp_path: Path) -> None:
 
 
 def ignore(done: int, total: int) -> None:
-    """Progress that nobody looks at."""
+    """Progress that no one looks at."""

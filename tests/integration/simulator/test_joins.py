@@ -83,7 +83,7 @@ def test_who_joined_a_machine_is_let_in_beside_the_operator(seen: dict[str, Any]
     assert len(lets_in["j1"].splitlines()) == 2
 
 
-def test_where_machines_are_only_joined_nobody_makes_other_authorities_for_the_cluster(seen: dict[str, Any]) -> None:
+def test_where_machines_are_only_joined_no_one_makes_other_authorities_for_the_cluster(seen: dict[str, Any]) -> None:
     assert seen["no operator"]["code"] == 4
     assert "clusterup adopt" in seen["no operator"]["said"]
 

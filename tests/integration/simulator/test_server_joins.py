@@ -30,7 +30,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def voters(told: dict[str, Any]) -> list[str]:
-    """Those with a vote, of the only cluster; nobody may be waiting for one."""
+    """Those with a vote, of the only cluster; no one may be waiting for one."""
     (members,) = told["site"]["clusters"]
     assert not [each["name"] for each in members if each["learner"]]
     return sorted(each["name"] for each in members)
@@ -104,8 +104,8 @@ def test_a_server_that_fails_half_way_leaves_no_learner_and_is_made_one_by_an_ap
     assert "to go on: clusterup apply three.yaml" in seen["failed"]["said"]
     assert "clusterup remove s3 three.yaml" in seen["failed"]["said"]
     assert voters(seen["failed"]) == ["s1", "s2"]
-    assert seen["mended"]["code"] == 0
-    assert voters(seen["mended"]) == ["s1", "s2", "s3"]
+    assert seen["fixed"]["code"] == 0
+    assert voters(seen["fixed"]) == ["s1", "s2", "s3"]
 
 
 def test_who_is_an_operator_already_joins_with_the_state_and_the_inventory_that_are_there(seen: dict[str, Any]) -> None:

@@ -37,7 +37,7 @@ def test_when_the_last_disk_is_erased_nothing_is_kept_but_the_journal(seen: dict
 
 
 def test_nothing_is_done_until_the_cluster_s_name_was_given(seen: dict[str, list[str]]) -> None:
-    assert seen["typed by nobody"] == []
+    assert seen["typed by no one"] == []
 
 
 def test_a_down_that_is_interrupted_at_any_boundary_goes_on_and_the_machines_are_a_new_cluster_again(

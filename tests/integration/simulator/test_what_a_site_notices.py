@@ -1,5 +1,5 @@
-"""The simulator is no yes-man: what must never happen to a machine is complained of, and what was not on the disk when
-the power went is gone."""
+"""The simulator is not a yes-man: what must never happen to a machine is complained of, and what was not on the disk
+when the power went is gone."""
 
 from __future__ import annotations
 
@@ -96,9 +96,9 @@ def test_the_fields_of_a_template_are_told_in_the_order_of_their_numbers() -> No
     assert known("chmod {1} {0}.part && mv {0}.part {0}", None).arguments(script) == ["/a b", "0644"]
 
 
-def test_a_script_that_nobody_knows_is_complained_of(site: Site) -> None:
+def test_a_script_that_no_one_knows_is_complained_of(site: Site) -> None:
     assert machine(site).run("reboot now", b"").status == 127
-    assert site.complaints == ["s1 was sent a script that nobody knows: reboot now"]
+    assert site.complaints == ["s1 was sent a script that no one knows: reboot now"]
 
 
 def test_a_machine_starts_from_its_disk_when_all_of_the_image_is_on_it(site: Site, bundle: Bundle) -> None:
@@ -146,7 +146,7 @@ def test_what_was_uploaded_and_not_synced_is_empty_after_the_power_went(site: Si
     assert made.files.content("/var/lib/file.part") == b""
 
 
-def test_files_below_etc_are_made_anew_at_each_boot_out_of_what_was_kept(site: Site, bundle: Bundle) -> None:
+def test_files_below_etc_are_made_again_at_each_boot_out_of_what_was_kept(site: Site, bundle: Bundle) -> None:
     made = installed(site, bundle)
     put(made, "/etc/kept", b"content")
     made.files.write("/etc/by-hand", b"content", 0o644, synced=True)

@@ -1,4 +1,4 @@
-"""A machine's files: what outlives a reboot, what a boot makes anew, and what is not on the disk yet."""
+"""A machine's files: what outlives a reboot, what a boot makes again, and what is not on the disk yet."""
 
 from __future__ import annotations
 

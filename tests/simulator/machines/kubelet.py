@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 API_SERVER, KUBELET, CONTROLLERS = "kube-apiserver.service", "kubelet.service", "kube-controller-manager.service"
 APPROVES = "clusterup-approver.service"
 DESCRIPTION = ("ConfigMap", "kube-public", "cluster-info")
-# Without them nobody may ask for a certificate, and nobody says yes.
+# Without them no one may ask for a certificate, and no one says yes.
 BINDINGS = ("kubeadm:kubelet-bootstrap", "clusterup:counted-bootstrap", APPROVER_USER)
 # What a Node needs to be Ready.
 NEEDED = (KUBELET, "containerd.service", "clusterup-network.service")
@@ -52,7 +52,7 @@ def why_no_certificate(machine: SimulatedMachine) -> str | None:
     problem = _why_unknown(machine) or _why_denied(machine)
     signer = next((pair for each in machine.site.machines.values() if (pair := _signs(each)) is not None), None)
     if problem is not None or signer is None:
-        return problem or "nobody signs certificates"
+        return problem or "no one signs certificates"
     user = f"system:node:{machine.name}"
     made = issue(signer, common_name=user, usage=Usage.CLIENT, organizations=["system:nodes"])
     machine.files.write(KUBELET_CERTIFICATE, made.cert_pem + made.key_pem, 0o600, synced=True)
@@ -82,12 +82,12 @@ def _why_denied(machine: SimulatedMachine) -> str | None:
     objects = seen_by(machine)
     secret = _own_token(machine, objects) if objects is not None else None
     if objects is None or secret is None:
-        return "nobody to ask"
+        return "no one to ask"
     if not any(serving(each) is not None and each.systemd.active(APPROVES) for each in machine.site.machines.values()):
         return "no approver is at work"
     servers = objects.get(("ConfigMap", TOKENS_NAMESPACE, SERVERS))
     if servers is None:
-        return "nobody says which names are servers'"
+        return "no one says which names are servers'"
     name = name_of(machine.name, objects.get(("Node", "", machine.name)), servers["data"][SERVERS_KEY].split())
     tally, groups = tally_of(secret), _value(secret, "auth-extra-groups").split(",")
     uid = f"{machine.name}-{machine.boot_id}"

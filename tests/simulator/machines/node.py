@@ -1,4 +1,4 @@
-"""A simulated machine: live from its stick, then installed; what is on its disk, what runs, what a boot makes anew."""
+"""A simulated machine: live from its stick, then installed; what is on its disk, what runs, what a boot makes again."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class SimulatedMachine:
             self.site.settle()
             answer = answer_to(self, script, stdin)
             if answer is None:
-                self.site.complain(f"{self.name} was sent a script that nobody knows: {script[:300]}")
+                self.site.complain(f"{self.name} was sent a script that no one knows: {script[:300]}")
                 return Answer(127, stderr=b"the simulator does not know this script\n")
             self.site.settle()
             return answer

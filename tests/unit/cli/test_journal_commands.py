@@ -201,7 +201,7 @@ def fine(_: Context) -> None:
 
 
 def fail(_: Context) -> None:
-    raise ClusterupError("it broke", hint="mend it")
+    raise ClusterupError("it broke", hint="fix it")
 
 
 def local_plan(*does: Any) -> Plan[Any]:

@@ -16,11 +16,11 @@ def test_times_are_written_as_people_write_them(text: str, seconds: float) -> No
 
 @pytest.mark.parametrize("text", ["", "soon", "-1", "1.5h", "10 m", "1d"])
 def test_anything_else_is_no_time(text: str) -> None:
-    with pytest.raises(typer.BadParameter, match="is no time"):
+    with pytest.raises(typer.BadParameter, match="is not a time"):
         seconds_of(text)
 
 
-def test_without_the_options_nobody_waits_and_with_a_time_no_longer_than_that() -> None:
+def test_without_the_options_no_one_waits_and_with_a_time_no_longer_than_that() -> None:
     assert patience_of(wait_for_lock=False, wait_at_most=None).seconds == 0
     assert patience_of(wait_for_lock=True, wait_at_most=None).seconds == FOREVER
     assert patience_of(wait_for_lock=True, wait_at_most=60.0).seconds == 60

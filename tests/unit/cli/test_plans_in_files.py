@@ -210,4 +210,4 @@ def test_a_file_that_is_no_plan_is_said_to_be_none(paper: Paper, types: Types, c
     Path("plan.json").write_bytes(content)
     refused = types("apply", "--plan", "plan.json")
     assert isinstance(refused.exception, BadUse), refused.output
-    assert "plan.json is no plan that was saved" in str(refused.exception)
+    assert "plan.json is not a plan that was saved" in str(refused.exception)

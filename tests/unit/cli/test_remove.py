@@ -36,7 +36,7 @@ nodes:
   - {name: s1, role: server, address: 10.0.0.1, disk: /dev/vda}
   - {name: s2, role: server, address: 10.0.0.2, disk: /dev/vda}
   - {name: s3, role: server, address: 10.0.0.3, disk: /dev/vda}
-  # The old one, which nobody misses.
+  # The old one, which no one misses.
   - name: a1
     address: 10.0.0.21
     disk: /dev/vda   # a slow one
@@ -54,7 +54,7 @@ class Hold:
         return prepare(look())
 
     def founded(self) -> None:
-        """Nobody founds anything here."""
+        """No one founds anything here."""
 
     def stop_if_lost(self, _: Report) -> None:
         """No lock is lost."""
@@ -155,7 +155,7 @@ def test_one_that_has_left_need_not_leave_again(paper: Paper, types: Types) -> N
     assert paper.ran == []
 
 
-def test_a_name_that_nobody_has_is_answered_with_those_there_are(paper: Paper, types: Types) -> None:
+def test_a_name_that_no_one_has_is_answered_with_those_there_are(paper: Paper, types: Types) -> None:
     refused = types("remove", "a2", "lab.yaml", "--yes").exception
     assert isinstance(refused, BadUse)
     assert refused.problem == "there is no node a2"
@@ -163,7 +163,7 @@ def test_a_name_that_nobody_has_is_answered_with_those_there_are(paper: Paper, t
     assert FILE.read_text() == INVENTORY
 
 
-def test_nothing_is_done_while_nobody_says_yes(paper: Paper, types: Types) -> None:
+def test_nothing_is_done_while_no_one_says_yes(paper: Paper, types: Types) -> None:
     refused = types("remove", "a1", "lab.yaml").exception
     assert isinstance(refused, Refused)
     assert "a1 would leave the cluster paper" in refused.problem

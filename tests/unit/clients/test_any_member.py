@@ -27,7 +27,7 @@ def breaks() -> None:
     raise OSError("the connection is gone")
 
 
-def test_a_connection_that_can_t_even_be_closed_keeps_nobody_from_the_next_member() -> None:
+def test_a_connection_that_can_t_even_be_closed_keeps_no_one_from_the_next_member() -> None:
     members = AnyMember([member("s1", breaks), member("s2", breaks)])
 
     def only_s2(client: EtcdClient) -> str:

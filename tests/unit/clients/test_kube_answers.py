@@ -87,16 +87,16 @@ def test_whatever_stands_at_any_place_is_understood_or_refused(path: tuple[Any, 
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("[]", "it is no object: a list of 0"),
-        ("null", "it is no object"),
+        ("[]", "it is not an object: a list of 0"),
+        ("null", "it is not an object"),
         ("{", "Expecting"),
         ("[" * 100_000, "nested too deep"),
         ('{"metadata": []}', "metadata of it is not a map: a list of 0"),
         ('{"metadata": {"labels": {"a": 1}}}', "metadata.labels of it is not a map of texts"),
         ('{"status": {"conditions": {"type": "Ready"}}}', "status.conditions of it is not a list of maps"),
-        ('{"items": {}}', "its items are no list of objects"),
+        ('{"items": {}}', "its items are not list of objects"),
         ('{"items": [{"metadata": {}}]}', "item 0 has no name"),
-        ('{"items": [null]}', "its items are no list of objects"),
+        ('{"items": [null]}', "its items are not list of objects"),
     ],
 )
 def test_what_is_refused_is_named(body: str, said: str) -> None:
@@ -202,7 +202,7 @@ def servers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Server]:
 RUNNING = {"kube-apiserver.service": UnitFacts("active", "x")}
 
 
-def test_where_one_server_answers_what_nobody_expected_the_next_is_asked(servers: dict[str, Server]) -> None:
+def test_where_one_server_answers_what_no_one_expected_the_next_is_asked(servers: dict[str, Server]) -> None:
     servers |= {"s1": Server([{"metadata": {}}]), "s2": Server([NODE])}
     nodes = {name: facts(units=RUNNING) for name in servers}
     found = read_api(nodes, list(servers), Connections(LocalTransport), KEYS, ())

@@ -32,7 +32,7 @@ from tests.helpers.journals import BEGAN, done, ended, planned, started, write, 
 
 BOOT = planned("s1/boot")
 WHO: dict[str, Any] = {"id": "s1/boot", "node": None, "step": "boot", "title": "start it"}
-ERROR = ClusterupError("it broke", hint="mend it", node="s1", step="boot", tried="start it", got="no answer")
+ERROR = ClusterupError("it broke", hint="fix it", node="s1", step="boot", tried="start it", got="no answer")
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_what_a_newer_version_adds_to_an_event_is_passed_over() -> None:
     assert isinstance(event_from_data(data), ActionDone)
 
 
-def test_unknown_kinds_of_events_stay_in_the_journal_and_hinder_nobody(journal: Path) -> None:
+def test_unknown_kinds_of_events_stay_in_the_journal_and_hinder_no_one(journal: Path) -> None:
     write(journal, started([BOOT]))
     with journal.open("a") as lines:
         lines.write(json.dumps({"event": "NodeReplaced", "run": "r1", "time": BEGAN + 1, "node": "s1"}) + "\n")
@@ -221,7 +221,7 @@ def test_a_short_journal_is_not_put_aside(journal: Path) -> None:
     assert not journal.with_name("journal.jsonl.1").exists()
 
 
-def test_a_full_disk_stops_nobody_and_is_said(tmp_path: Path) -> None:
+def test_a_full_disk_stops_no_one_and_is_said(tmp_path: Path) -> None:
     full = tmp_path / "journal.jsonl"
     full.symlink_to("/dev/full")
     journal = Journal(full, "r1")

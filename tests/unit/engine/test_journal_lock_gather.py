@@ -14,7 +14,7 @@ from typing import cast
 import pytest
 
 from bootstrap.engine.connections import Connections
-from bootstrap.engine.events import ActionFailed, ActionProgress, Event, FactsRead, nobody
+from bootstrap.engine.events import ActionFailed, ActionProgress, Event, FactsRead, unobserved
 from bootstrap.engine.gather import gather
 from bootstrap.engine.journal import Journal
 from bootstrap.engine.lock import FOREVER, Patience, file_lock
@@ -42,7 +42,7 @@ def open_way(node: str) -> Transport:
     return cast(Transport, Way(node))
 
 
-def test_an_unreachable_node_stops_nobody_else() -> None:
+def test_an_unreachable_node_stops_no_one_else() -> None:
     seen: list[Event] = []
     found = gather(
         ["s1", "down1", "s2"], lambda way: way.node.upper(), Connections(open_way), parallel=8, observe=seen.append
@@ -54,11 +54,13 @@ def test_an_unreachable_node_stops_nobody_else() -> None:
 
 def test_facts_of_several_nodes_are_read_at_the_same_time() -> None:
     together = threading.Barrier(3, timeout=20)
-    found = gather(["a", "b", "c"], lambda _: together.wait() >= 0, Connections(open_way), parallel=3, observe=nobody)
+    found = gather(
+        ["a", "b", "c"], lambda _: together.wait() >= 0, Connections(open_way), parallel=3, observe=unobserved
+    )
     assert found.values == {"a": True, "b": True, "c": True}
 
 
-def test_a_way_in_that_was_lost_is_opened_anew_and_one_that_leads_there_is_kept() -> None:
+def test_a_way_in_that_was_lost_is_opened_again_and_one_that_leads_there_is_kept() -> None:
     connections = Connections(open_way)
     first = cast(Way, connections.on("s1"))
     first.alive = False
@@ -75,7 +77,7 @@ def test_of_the_ways_in_only_those_stay_open_that_are_needed_again() -> None:
         opened[node] = Way(node)
         return cast(Transport, opened[node])
 
-    gather(["s1", "a1"], lambda way: way.node, Connections(open_and_note), parallel=1, observe=nobody, keep=["s1"])
+    gather(["s1", "a1"], lambda way: way.node, Connections(open_and_note), parallel=1, observe=unobserved, keep=["s1"])
     assert {name: way.closed for name, way in opened.items()} == {"s1": False, "a1": True}
 
 
@@ -120,13 +122,13 @@ def test_a_way_in_that_another_thread_drops_while_it_is_handed_out_is_one_that_w
 def test_the_journal_has_a_line_for_each_event_but_progress(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "state" / "journal.jsonl", "r1")
     journal(ActionProgress(id="a", node="s1", step="install", title="write", done=1, total=2))
-    error = ClusterupError("it broke", hint="mend it")
+    error = ClusterupError("it broke", hint="fix it")
     journal(ActionFailed(id="a", node="s1", step="install", title="write", seconds=1.5, error=error))
     journal.close()
     (line,) = (tmp_path / "state" / "journal.jsonl").read_text().splitlines()
     entry = json.loads(line)
     assert (entry["event"], entry["run"]) == ("ActionFailed", "r1")
-    assert "mend it" in entry["error"]
+    assert "fix it" in entry["error"]
 
 
 def test_the_second_clusterup_is_told_who_is_at_work(tmp_path: Path) -> None:
@@ -171,7 +173,7 @@ def test_an_abort_ends_the_wait_for_the_lock(tmp_path: Path) -> None:
     assert stopped.value.exit_code == 130
 
 
-def test_a_note_of_another_release_names_nobody_and_still_holds(tmp_path: Path) -> None:
+def test_a_note_of_another_release_names_no_one_and_still_holds(tmp_path: Path) -> None:
     assert holder_in_words(b'{"pid": 1, "host": "desk"}') == "somebody who has not said yet who it is"
     assert holder_in_words(b"") == "somebody who has not said yet who it is"
     note = Holder("anna", "desk", 1, "now", "apply").note()[:-1] + b', "later": "field"}'

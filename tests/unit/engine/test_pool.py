@@ -15,7 +15,7 @@ def test_all_are_answered_before_it_ends() -> None:
     assert [answer.result() for answer in answers] == [0, 2, 4, 6, 8]
 
 
-def test_ctrl_c_waits_for_nobody_and_begins_nothing_more() -> None:
+def test_ctrl_c_waits_for_no_one_and_begins_nothing_more() -> None:
     release = threading.Event()
     with pytest.raises(KeyboardInterrupt), asking(1, "test") as pool:
         stuck = pool.submit(release.wait, 60)

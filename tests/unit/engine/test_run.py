@@ -11,7 +11,7 @@ import pytest
 from bootstrap.engine.action import Action, Context
 from bootstrap.engine.cancellation import Cancellation
 from bootstrap.engine.connections import Connections
-from bootstrap.engine.events import ActionProgress, ActionSays, Event, nobody
+from bootstrap.engine.events import ActionProgress, ActionSays, Event, unobserved
 from bootstrap.engine.plan import Plan, make_plan
 from bootstrap.engine.run import ActionOutcome, Report, State, run_plan
 from bootstrap.errors import ClusterupError, Interrupted
@@ -22,7 +22,7 @@ Do = Callable[[Context], None]
 
 
 def no_node(name: str) -> Transport:
-    raise AssertionError(f"nobody asked for {name}")
+    raise AssertionError(f"no one asked for {name}")
 
 
 def plan(*actions: Action[None]) -> Plan[None]:
@@ -35,7 +35,7 @@ def action(name: str, do: Do, *needs: str, exclusive: str | None = None) -> Acti
 
 
 def run(*actions: Action[None], cancellation: Cancellation | None = None) -> Report:
-    return run_plan(plan(*actions), Connections(no_node), observe=nobody, cancellation=cancellation)
+    return run_plan(plan(*actions), Connections(no_node), observe=unobserved, cancellation=cancellation)
 
 
 def states(report: Report) -> dict[str, str]:
@@ -43,7 +43,7 @@ def states(report: Report) -> dict[str, str]:
 
 
 def fail(_: Context) -> None:
-    raise ClusterupError("it broke", hint="mend it")
+    raise ClusterupError("it broke", hint="fix it")
 
 
 def fine(_: Context) -> None:
@@ -175,7 +175,7 @@ def test_an_abort_ends_a_command_that_a_node_does_not_end_and_does_not_call_it_a
         cancellation.abort.set()
         way.check("sleep forever")  # type: ignore[arg-type]
 
-    (outcome,) = run_plan(plan(action("a", ask)), ways, observe=nobody, cancellation=cancellation).outcomes
+    (outcome,) = run_plan(plan(action("a", ask)), ways, observe=unobserved, cancellation=cancellation).outcomes
     assert outcome.error is not None
     assert outcome.error.exit_code == 130
     assert outcome.error.problem == "stopped before its end"

@@ -63,13 +63,13 @@ def test_everything_that_has_moved_is_named() -> None:
 @pytest.mark.parametrize("content", ["", "{}", '{"format": 99}', "[]", '{"format": 1, "about": {}}'])
 def test_what_is_no_plan_is_refused_with_the_way_to_make_one(tmp_path: Path, content: str) -> None:
     (tmp_path / "plan.json").write_text(content)
-    with pytest.raises(BadUse, match="is no plan that was saved") as refused:
+    with pytest.raises(BadUse, match="is not a plan that was saved") as refused:
         read_plan(tmp_path / "plan.json")
     assert "--out" in refused.value.hint
 
 
 def test_a_plan_that_is_not_there_and_a_folder_that_is_not_there_are_errors_without_a_traceback(tmp_path: Path) -> None:
-    with pytest.raises(BadUse, match="is no plan"):
+    with pytest.raises(BadUse, match="is not a plan"):
         read_plan(tmp_path / "none.json")
     with pytest.raises(BadUse, match="can't be written"):
         write_plan(tmp_path / "nowhere" / "plan.json", saved())

@@ -14,7 +14,7 @@ from bootstrap.engine.timeline import Bar, Fate, Timeline, critical_path, in_lan
 from bootstrap.errors import ClusterupError, Interrupted
 from tests.helpers.journals import BEGAN, began, done, ended, failed, planned, skipped, started
 
-ERROR = ClusterupError("it broke", hint="mend it")
+ERROR = ClusterupError("it broke", hint="fix it")
 
 
 def timeline(*events: Event, under_way: bool = False) -> Timeline:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootstrap.engine.connections import Connections
-from bootstrap.engine.events import Event, FactsRead, nobody
+from bootstrap.engine.events import Event, FactsRead, unobserved
 from bootstrap.engine.gather import gather
 from bootstrap.errors import ClusterupError
 from bootstrap.facts.model import NodeFacts
@@ -110,12 +110,12 @@ def test_recorded_answers_are_understood() -> None:
     ("change", "said"),
     [
         (lambda text: text.replace("cpus\t2", "cpus"), "0 fields, not 1"),
-        (lambda text: text.replace("cpus\t2", "cpus\ttwo"), "'two' is no number"),
-        (lambda text: text.replace("memory\t2014236", "memory\t"), "'' is no number"),
-        (lambda text: text.replace("clock\t1700000000", "clock\t" + "9" * 400), "is no number"),
+        (lambda text: text.replace("cpus\t2", "cpus\ttwo"), "'two' is not a number"),
+        (lambda text: text.replace("memory\t2014236", "memory\t"), "'' is not a number"),
+        (lambda text: text.replace("clock\t1700000000", "clock\t" + "9" * 400), "is not a number"),
         (lambda text: text.replace("image\tclusterup\tlive\t1", "image\tclusterup"), "1 fields, not 3"),
         (lambda text: text.replace("\t52:54:00:00:00:01", ""), "2 fields, not 3"),
-        (lambda text: text.replace("\t8589934592", "\t8 GB"), "'8 GB' is no number"),
+        (lambda text: text.replace("\t8589934592", "\t8 GB"), "'8 GB' is not a number"),
         (lambda text: text.replace("\tQEMU HARDDISK", "\tQEMU\tHARDDISK"), "9 fields, not 8"),
         (lambda text: text.replace("partition\t/dev/vda\tesp", "partition\t/dev/vda"), "1 fields, not 2"),
         (lambda text: text.replace("\thead", ""), "2 fields, not 3"),
@@ -133,11 +133,11 @@ def test_an_answer_that_is_not_as_it_should_be_is_named_by_its_line(change: Call
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("mode\t644", "mode\trw-r--r--", "'rw-r--r--' is no mode"),
-        ("mode\t644", "mode\t999", "'999' is no mode"),
+        ("mode\t644", "mode\trw-r--r--", "'rw-r--r--' is not a mode"),
+        ("mode\t644", "mode\t999", "'999' is not a mode"),
         ("trace\t/var/lib/etcd", "trace\t/var/lib\t/etcd", "2 fields, not 1"),
         ("file\t", "file\tx\t", "3 fields, not 2"),
-        ("\t1699999999", "\tyesterday", "'yesterday' is no number"),
+        ("\t1699999999", "\tyesterday", "'yesterday' is not a number"),
         ("unit\tkubelet.service\tinactive\t\t", "unit\tkubelet.service", "1 fields, not 4"),
     ],
 )
@@ -155,7 +155,7 @@ def test_what_a_login_shell_says_besides_is_passed_over() -> None:
     assert parsed(f"Welcome to s1!\n\tLast login: yesterday\n{LIVE}goodbye\n") == parsed(LIVE)
 
 
-def test_a_membership_that_nobody_can_read_is_none() -> None:
+def test_a_membership_that_no_one_can_read_is_none() -> None:
     for told in (DEEP, "{}", "[]", "null", '"x"', '{"id"'):
         assert (
             parsed(
@@ -203,12 +203,12 @@ class Way:
         pass
 
 
-def test_what_nobody_expected_of_one_node_is_that_node_s_error_and_the_others_are_read() -> None:
+def test_what_no_one_expected_of_one_node_is_that_node_s_error_and_the_others_are_read() -> None:
     seen: list[Event] = []
 
     def read(way: Transport) -> str:
         if way.node == "s2":
-            raise KeyError("a field that nobody ever saw \x1b[2J")
+            raise KeyError("a field that no one ever saw \x1b[2J")
         return way.node
 
     ways = Connections(lambda name: cast(Transport, Way(name)))
@@ -230,7 +230,11 @@ def test_an_observer_that_fails_is_no_node_s_failure() -> None:
         )
     assert (
         gather(
-            [], lambda way: way.node, Connections(lambda name: cast(Transport, Way(name))), parallel=1, observe=nobody
+            [],
+            lambda way: way.node,
+            Connections(lambda name: cast(Transport, Way(name))),
+            parallel=1,
+            observe=unobserved,
         ).values
         == {}
     )

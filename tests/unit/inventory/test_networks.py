@@ -23,13 +23,13 @@ def with_card(**more: Any) -> dict[str, Any]:
 def test_a_gateway_lies_in_a_network_of_its_card() -> None:
     assert read(with_card(gateway="192.0.2.1")).inventory.nodes[0].interfaces[0].gateway is not None
     found = problem(with_card(gateway="198.51.100.1"))
-    assert "server-1's gateway 198.51.100.1 is no host of the card's network 192.0.2.0/24" in found
+    assert "server-1's gateway 198.51.100.1 is not a host of the card's network 192.0.2.0/24" in found
     assert found.endswith("allowed: a router in that network, as in 192.0.2.1")
 
 
 @pytest.mark.parametrize("gateway", ["192.0.2.0", "192.0.2.255"])
 def test_a_gateway_is_a_host(gateway: str) -> None:
-    assert "is no host of the card's network" in problem(with_card(gateway=gateway))
+    assert "is not a host of the card's network" in problem(with_card(gateway=gateway))
 
 
 def test_a_gateway_is_another_machine() -> None:
@@ -66,8 +66,8 @@ def test_a_route_to_the_network_of_the_nodes_other_card_would_take_it_away() -> 
     ("to", "via", "said"),
     [
         ("198.51.100.0/24", "192.0.2.11", "through 192.0.2.11 is the card's own address"),
-        ("198.51.100.0/24", "203.0.113.1", "through 203.0.113.1 is no host of the card's network 192.0.2.0/24"),
-        ("198.51.100.0/24", "192.0.2.255", "is no host of the card's network"),
+        ("198.51.100.0/24", "203.0.113.1", "through 203.0.113.1 is not a host of the card's network 192.0.2.0/24"),
+        ("198.51.100.0/24", "192.0.2.255", "is not a host of the card's network"),
         ("198.51.100.1/24", "192.0.2.254", "it has host bits set; allowed: an IPv4 network"),
         ("0.0.0.0/0", "192.0.2.254", "it is the default route, which the card's gateway says"),
         ("192.0.2.0/24", "192.0.2.254", "leads to a network of its own cards"),

@@ -218,7 +218,7 @@ def test_lines_of_authorized_keys(line: str) -> None:
 @pytest.mark.parametrize(
     "line", ["", "# me", "ssh-ed25519 AAAA me", KEY[:40], f"{KEY}\n{KEY}", "ssh-dss AAAA", "SHA256:x"]
 )
-def test_lines_that_let_nobody_in(line: str) -> None:
+def test_lines_that_let_no_one_in(line: str) -> None:
     assert "ssh_authorized_keys.0: found a text that is not shown here: " in problem(lab(ssh_authorized_keys=[line]))
 
 

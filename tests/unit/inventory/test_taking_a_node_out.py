@@ -26,7 +26,7 @@ nodes:
     labels:
       disk: ssd   # a fast one
 
-  # Nobody knows.
+  # No one knows.
   - address: 10.0.0.3
     name: s3
     ntp:

@@ -80,14 +80,14 @@ def test_a_server_where_that_is_not_possible_is_named() -> None:
     ]
 
 
-def test_nobody_is_asked_where_no_server_runs() -> None:
+def test_no_one_is_asked_where_no_server_runs() -> None:
     controllers.restart_controllers(operator(Machine(broken=True)), ["a1"], pytest.fail)
 
 
 @pytest.mark.parametrize(
     ("acquired", "deleted"),
     [([AFTER], 0), ([BEFORE, None, AFTER], 1), ([None, AFTER], 0), (["no time", AFTER], 1)],
-    ids=["new", "of-before", "none-yet", "nobody-says-when"],
+    ids=["new", "of-before", "none-yet", "no one-says-when"],
 )
 def test_the_lock_of_those_before_is_taken_from_them_until_somebody_new_has_it(
     monkeypatch: pytest.MonkeyPatch, acquired: list[str | None], deleted: int

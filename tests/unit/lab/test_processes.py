@@ -92,7 +92,7 @@ def test_a_process_that_ended_and_was_not_collected_does_not_run(tmp_path: Path)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": 1}', "null"])
-def test_a_damaged_record_names_nobody(tmp_path: Path, content: str) -> None:
+def test_a_damaged_record_names_no_one(tmp_path: Path, content: str) -> None:
     (tmp_path / "r").write_text(content)
     assert recorded(tmp_path / "r") is None
 

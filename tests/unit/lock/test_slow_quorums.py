@@ -16,7 +16,7 @@ from bootstrap.clients.failover import Way
 from bootstrap.engine.action import Action
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.context import RunContext
-from bootstrap.engine.events import nobody
+from bootstrap.engine.events import unobserved
 from bootstrap.engine.lock import Patience
 from bootstrap.errors import Refused
 from bootstrap.facts import cluster as observe
@@ -38,7 +38,7 @@ SILENT = EtcdError("no member of etcd answers", hint="wait")
 
 def context() -> RunContext:
     action: Action[Any] = Action("s3/leave.etcd", "s3", "leave", "leave", lambda _: None, lambda _: None)
-    return RunContext(action, Connections(LocalTransport), nobody, {}, threading.Event())
+    return RunContext(action, Connections(LocalTransport), unobserved, {}, threading.Event())
 
 
 def left(*well: str) -> QuorumLeft:

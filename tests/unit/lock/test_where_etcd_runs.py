@@ -22,7 +22,7 @@ def test_etcd_runs_where_it_was_started_with_its_data_or_for_the_first_time(
     assert etcd_runs(world(active, **told), "s1")
 
 
-def test_a_server_that_was_rebooted_before_it_became_a_member_keeps_nobody_waiting_for_its_etcd() -> None:
+def test_a_server_that_was_rebooted_before_it_became_a_member_keeps_no_one_waiting_for_its_etcd() -> None:
     assert not etcd_runs(world("activating"), "s1")
 
 

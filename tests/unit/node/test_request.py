@@ -221,7 +221,7 @@ def test_no_changed_byte_makes_another_name_than_others_read(data: st.DataObject
     good[data.draw(st.integers(0, 99))] = data.draw(st.integers(0, 255))
     try:
         read = node_of(pem(bytes(good)))
-        # What can't be read at all is signed by nobody.
+        # What can't be read at all is signed by no one.
         theirs = x509.load_der_x509_csr(bytes(good)).subject
     except ValueError:
         return

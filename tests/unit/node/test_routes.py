@@ -100,7 +100,7 @@ def test_the_card_with_the_node_s_own_address_is_found_by_it() -> None:
         {**node("x", "10.244.9.0/24", "10.77.0.19"), "metadata": {"name": ["x"]}},
     ],
 )
-def test_a_node_that_says_what_nobody_understands_keeps_no_other_from_its_routes(odd: dict[str, Any]) -> None:
+def test_a_node_that_says_what_no_one_understands_keeps_no_other_from_its_routes(odd: dict[str, Any]) -> None:
     peers, wrong = peers_of([odd, node("s1", "10.244.1.0/24", "10.77.0.11")])
     assert [each.name for each in peers] == ["s1"]
     assert len(wrong) == 1

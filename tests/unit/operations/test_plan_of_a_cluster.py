@@ -153,7 +153,7 @@ def test_a_cluster_that_is_as_wanted_needs_nothing(lab: Intent) -> None:
     assert plan_of(lab, done_world(lab)).empty
 
 
-def test_a_changed_file_and_the_unit_that_reads_it_are_mended_and_nothing_else(lab: Intent) -> None:
+def test_a_changed_file_and_the_unit_that_reads_it_are_fixed_and_nothing_else(lab: Intent) -> None:
     world = done_world(lab)
     files = {**world.nodes["s2"].files, "/etc/clusterup/haproxy.cfg": "other"}
     units = {**world.nodes["s2"].units, "clusterup-balancer.service": UnitFacts("active", "older")}
@@ -243,7 +243,7 @@ def test_a_learner_gets_its_vote_before_another_server_joins_because_etcd_has_on
     members = (EtcdMemberFacts(1, "s1", (), learner=False), learner)
     planned = items(plan_of(lab, dataclasses.replace(world, etcd=EtcdFacts(members))))
     assert "s2/etcd.member" in planned["s3/etcd.member"].after
-    # Nobody is served by it: it waits for no restart, and no restart waits for it.
+    # No one is served by it: it waits for no restart, and no restart waits for it.
     assert planned["s2/etcd.member"].after == ()
 
 
@@ -279,7 +279,7 @@ def test_the_first_server_that_can_be_reached_founds_the_quorum(lab: Intent) -> 
     assert founder_of(lab.inventory.servers, without) == "s2"
 
 
-def test_nobody_founds_a_quorum_beside_one_whose_data_is_there(lab: Intent) -> None:
+def test_no_one_founds_a_quorum_beside_one_whose_data_is_there(lab: Intent) -> None:
     world = bare_world(lab)
     assert founder_of(lab.inventory.servers, changed(world, "s3", kind="installed", etcd_data=True)) is None
 

@@ -66,7 +66,7 @@ def test_a_way_is_opened_once_for_looking_and_acting(work: Session, opened: list
     assert opened == ["s1"]
 
 
-def test_a_way_that_nobody_used_for_long_is_opened_again(
+def test_a_way_that_no_one_used_for_long_is_opened_again(
     work: Session, opened: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks(work)

@@ -34,7 +34,7 @@ def test_a_lifetime_is_written_with_its_unit(text: str, minutes: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "60", "soon", "-1h", "1.5h", "1 h", "1w", "h", "30m1h", "9999999d"])
 def test_anything_else_is_no_lifetime(text: str) -> None:
-    with pytest.raises(BadUse, match="is no time") as refused:
+    with pytest.raises(BadUse, match="is not a time") as refused:
         lifetime_of(text)
     assert "--ttl 30m" in refused.value.hint
 
@@ -221,7 +221,7 @@ def test_a_token_that_kubeadm_made_without_an_end_never_ends() -> None:
     assert not known_token(secret).expired(NOW)
 
 
-def test_a_token_whose_end_nobody_can_read_is_over() -> None:
+def test_a_token_whose_end_no_one_can_read_is_over() -> None:
     secret = token_secret(TOKEN, expires=NOW, description="")
     secret["data"]["expiration"] = "bmV2ZXI="
     assert known_token(secret).expired(NOW)

@@ -51,15 +51,15 @@ class Api:
 
 @dataclass
 class Node(LocalTransport):
-    """A node whose kubelet has a certificate; `begins` are the units that would start anew."""
+    """A node whose kubelet has a certificate; `begins` are the units that would start again."""
 
     certificate: bytes = b""
     begins: tuple[str, ...] = ()
 
     def check(self, command: Command, *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
         asked = stdin.decode()
-        anew = "".join(f"{name}\n" for name in self.begins if name in asked)
-        said = {"read a certificate": self.certificate, "look at what runs": anew.encode()}
+        again = "".join(f"{name}\n" for name in self.begins if name in asked)
+        said = {"read a certificate": self.certificate, "look at what runs": again.encode()}
         return Result(command, 0, said.get(command.name, b""), b"", 0.0)
 
 
@@ -114,7 +114,7 @@ def test_a_kubelet_that_goes_on_running_need_not_say_it_again(of: Intent, monkey
     assert api.says == []
 
 
-def test_where_nobody_said_what_it_was_like_before_the_first_word_counts(
+def test_where_no_one_said_what_it_was_like_before_the_first_word_counts(
     of: Intent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = joins(of, monkeypatch, [None, None, node("True", BEFORE)], KUBELET)
@@ -122,7 +122,7 @@ def test_where_nobody_said_what_it_was_like_before_the_first_word_counts(
 
 
 @pytest.mark.parametrize(("name", "role"), [("s1", Role.SERVER), ("a1", Role.AGENT)])
-def test_a_kubelet_without_a_certificate_is_started_anew_with_a_token_for_its_node_and_its_role(
+def test_a_kubelet_without_a_certificate_is_started_again_with_a_token_for_its_node_and_its_role(
     of: Intent, monkeypatch: pytest.MonkeyPatch, name: str, role: Role
 ) -> None:
     @contextmanager

@@ -119,11 +119,11 @@ def test_a_server_goes_all_the_way_out_and_each_step_says_why(tmp_path: Path) ->
     *order, last = steps
     assert [steps[name].after for name in order] == [(), *((name,) for name in order[:-1])]
     assert last == list(plan)[-1] == "s3/leave.forget"
-    # The same command goes on until the others are mended as well.
+    # The same command goes on until the others are fixed as well.
     assert {order[-1], "s2/handover", "a1/runtime"} <= set(steps[last].after)
 
 
-def test_the_others_are_mended_when_it_has_left_and_are_handed_an_inventory_without_it(tmp_path: Path) -> None:
+def test_the_others_are_fixed_when_it_has_left_and_are_handed_an_inventory_without_it(tmp_path: Path) -> None:
     of, world = shrunk(tmp_path, "s3", allow_even_servers=True)
     plan = planned(of, world)
     assert "s3/leave.node" in plan["s1/runtime"].after
@@ -134,7 +134,7 @@ def test_the_others_are_mended_when_it_has_left_and_are_handed_an_inventory_with
     assert "server s3 " not in balancer
 
 
-def test_an_agent_that_leaves_keeps_nobody_waiting_but_the_handover(tmp_path: Path) -> None:
+def test_an_agent_that_leaves_keeps_no_one_waiting_but_the_handover(tmp_path: Path) -> None:
     of, world = shrunk(tmp_path, "a1")
     plan = planned(of, world)
     assert "a1/leave.etcd" not in plan
@@ -176,7 +176,7 @@ def test_a_dead_server_leaves_without_its_machine(tmp_path: Path) -> None:
 def test_the_pods_of_a_dead_machine_are_deleted_by_force_or_by_the_cluster(tmp_path: Path) -> None:
     of, world = shrunk(tmp_path, "a1", manner=Manner(pods=Pods.DELETE))
     plan = planned(of, dead(with_pods(world, "a1", WEB), "a1"))
-    assert plan["a1/leave.drain"].why == "nobody ends 1 pod of a dead machine"
+    assert plan["a1/leave.drain"].why == "no one ends 1 pod of a dead machine"
 
 
 def test_a_server_does_not_leave_when_those_that_are_left_would_be_no_quorum(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_when_the_first_server_leaves_the_new_endpoint_is_said(tmp_path: Path) -
     assert "cluster/kubeconfig" in planned(of, world)
 
 
-def test_a_cluster_that_does_not_answer_lets_nobody_go(tmp_path: Path) -> None:
+def test_a_cluster_that_does_not_answer_lets_no_one_go(tmp_path: Path) -> None:
     of, world = shrunk(tmp_path, "a1")
     refused = refusal(of, dataclasses.replace(world, api=None))
     assert "no API server answers" in refused.problem

@@ -1,4 +1,4 @@
-"""Labels and taints: what is mended on a Node, and what of others stays as it is."""
+"""Labels and taints: what is fixed on a Node, and what of others stays as it is."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def merged(into: Any, patch: Any) -> Any:
     return whole
 
 
-def mended(node: Node, before: dict[str, Any]) -> dict[str, Any]:
+def fixed(node: Node, before: dict[str, Any]) -> dict[str, Any]:
     after: dict[str, Any] = merged(before, node_patch(node, before))
     assert differences(node, after) == []
     assert node_patch(node, after) == {}
@@ -51,41 +51,39 @@ def mended(node: Node, before: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_labels_and_taints_of_the_inventory_come_to_the_node_and_others_stay() -> None:
-    after = mended(agent({"disk": "ssd"}, taint("lab", value="yes")), found({"theirs": "1"}, UNREACHABLE))
+    after = fixed(agent({"disk": "ssd"}, taint("lab", value="yes")), found({"theirs": "1"}, UNREACHABLE))
     assert after["metadata"]["labels"] == {"kubernetes.io/os": "linux", "theirs": "1", "disk": "ssd"}
     assert after["spec"]["taints"] == [UNREACHABLE, {"key": "lab", "effect": "NoSchedule", "value": "yes"}]
     assert after["spec"]["podCIDR"] == "10.244.1.0/24"
 
 
 def test_what_leaves_the_inventory_leaves_the_node_and_nothing_else_does() -> None:
-    before = mended(
-        agent({"disk": "ssd", "arch": "x"}, taint("lab"), taint("gpu")), found({"theirs": "1"}, UNREACHABLE)
-    )
+    before = fixed(agent({"disk": "ssd", "arch": "x"}, taint("lab"), taint("gpu")), found({"theirs": "1"}, UNREACHABLE))
     smaller = agent({"arch": "x"}, taint("gpu"))
     assert differences(smaller, before) == [
         "has the label disk, which the inventory has no more",
         "has the taint lab:NoSchedule, which the inventory has no more",
     ]
-    after = mended(smaller, before)
+    after = fixed(smaller, before)
     assert after["metadata"]["labels"] == {"kubernetes.io/os": "linux", "theirs": "1", "arch": "x"}
     assert after["spec"]["taints"] == [UNREACHABLE, {"key": "gpu", "effect": "NoSchedule"}]
 
 
 def test_a_label_that_somebody_changed_or_removed_is_put_back() -> None:
     node = agent({"disk": "ssd"})
-    before = mended(node, found())
+    before = fixed(node, found())
     before["metadata"]["labels"]["disk"] = "hdd"
     assert differences(node, before) == ["lacks the label disk=ssd"]
-    assert mended(node, before)["metadata"]["labels"]["disk"] == "ssd"
+    assert fixed(node, before)["metadata"]["labels"]["disk"] == "ssd"
     del before["metadata"]["labels"]["disk"]
-    assert mended(node, before)["metadata"]["labels"]["disk"] == "ssd"
+    assert fixed(node, before)["metadata"]["labels"]["disk"] == "ssd"
 
 
-def test_a_taint_with_another_value_is_mended_and_one_with_another_effect_is_another_taint() -> None:
+def test_a_taint_with_another_value_is_fixed_and_one_with_another_effect_is_another_taint() -> None:
     before = found(None, taint("lab", value="no"), taint("lab", "NoExecute"))
     node = agent(None, taint("lab", value="yes"))
     assert differences(node, before) == ["lacks the taint lab=yes:NoSchedule"]
-    assert mended(node, before)["spec"]["taints"] == [
+    assert fixed(node, before)["spec"]["taints"] == [
         {"key": "lab", "effect": "NoExecute"},
         {"key": "lab", "effect": "NoSchedule", "value": "yes"},
     ]
@@ -96,7 +94,7 @@ def test_a_node_that_changed_since_it_was_looked_at_is_not_overwritten() -> None
 
 
 def test_what_came_from_the_inventory_is_written_on_the_node() -> None:
-    after = mended(agent({"b": "1", "a": "2"}, taint("lab")), found())
+    after = fixed(agent({"b": "1", "a": "2"}, taint("lab")), found())
     assert json.loads(after["metadata"]["annotations"][GIVEN_ANNOTATION]) == {
         "labels": ["a", "b"],
         "taints": [["lab", "NoSchedule"]],
@@ -105,12 +103,12 @@ def test_what_came_from_the_inventory_is_written_on_the_node() -> None:
 
 
 @pytest.mark.parametrize("note", ["", "{", "[]", '{"labels": 1}', '{"taints": [1]}', '"x"'])
-def test_a_note_that_makes_no_sense_counts_as_none_and_is_written_anew(note: str) -> None:
+def test_a_note_that_makes_no_sense_counts_as_none_and_is_written_again(note: str) -> None:
     node = agent({"disk": "ssd"})
     before = found({"disk": "ssd"})
     before["metadata"]["annotations"] = {GIVEN_ANNOTATION: note}
     assert differences(node, before) == ["does not say which of its labels and taints came from the inventory"]
-    assert given_to(mended(node, before)).labels == ("disk",)
+    assert given_to(fixed(node, before)).labels == ("disk",)
 
 
 def test_what_an_older_version_wrote_counts_and_is_replaced() -> None:
@@ -118,13 +116,13 @@ def test_what_an_older_version_wrote_counts_and_is_replaced() -> None:
     before = found({"disk": "ssd", "gone": "x"})
     before["metadata"]["annotations"] = {OLD_GIVEN_ANNOTATION: json.dumps({"labels": ["disk", "gone"], "taints": []})}
     assert differences(node, before) == ["has the label gone, which the inventory has no more"]
-    after = mended(node, before)
+    after = fixed(node, before)
     assert after["metadata"]["labels"] == {"kubernetes.io/os": "linux", "disk": "ssd"}
     assert set(after["metadata"]["annotations"]) == {GIVEN_ANNOTATION}
     both = {OLD_GIVEN_ANNOTATION: "x", **after["metadata"]["annotations"]}
     after["metadata"]["annotations"] = both
     assert differences(node, after) == ["says what came from the inventory in an older annotation (clusterup.io/given)"]
-    assert set(mended(node, after)["metadata"]["annotations"]) == {GIVEN_ANNOTATION}
+    assert set(fixed(node, after)["metadata"]["annotations"]) == {GIVEN_ANNOTATION}
 
 
 def test_a_server_is_labelled_as_one() -> None:

@@ -1,4 +1,4 @@
-"""etcd has one learner at a time: nobody waits for it to take another while there is one."""
+"""etcd has one learner at a time: no one waits for it to take another while there is one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from bootstrap.engine.action import Action
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.context import RunContext
-from bootstrap.engine.events import nobody
+from bootstrap.engine.events import unobserved
 from bootstrap.errors import ClusterupError
 from bootstrap.phases.etcd import membership as etcd
 from bootstrap.phases.etcd.membership import Quorum
@@ -51,7 +51,7 @@ def test_a_server_says_at_once_whose_vote_comes_first(
     stopped = threading.Event()
     stopped.set()
     action: Action[Any] = Action("s3/etcd.member", "s3", "etcd", "join", lambda _: None, lambda _: None)
-    context = RunContext(action, Connections(LocalTransport), nobody, {}, stopped)
+    context = RunContext(action, Connections(LocalTransport), unobserved, {}, stopped)
     with pytest.raises(ClusterupError, match="it can't join etcd before s2 has its vote") as refusal:
         etcd._members_with(context, servers[2], quorum)
     assert "see that s2 is up" in refusal.value.hint

@@ -10,7 +10,7 @@ import pytest
 from bootstrap.engine.action import Action
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.context import RunContext
-from bootstrap.engine.events import nobody
+from bootstrap.engine.events import unobserved
 from bootstrap.engine.patience import TooLate
 from bootstrap.phases.deploy import services
 from bootstrap.phases.deploy.services import FAILING_SECONDS, START_SECONDS, UnitDown, ensure_units
@@ -51,7 +51,7 @@ def waited_for(said: bytes, monkeypatch: pytest.MonkeyPatch) -> tuple[float, Exc
     monkeypatch.setattr(services, "time", clock)
     monkeypatch.setattr("bootstrap.engine.patience.time", clock)
     action: Action[Any] = Action("a1/join", "a1", "join", "join the kubelet", lambda _: None, lambda _: None)
-    context = RunContext(action, Connections(lambda _: Node(clock, said)), nobody, {}, threading.Event())
+    context = RunContext(action, Connections(lambda _: Node(clock, said)), unobserved, {}, threading.Event())
     monkeypatch.setattr(context.abort, "wait", lambda _: False)
     with pytest.raises((UnitDown, TooLate)) as ended:
         ensure_units(context, "a1", [])

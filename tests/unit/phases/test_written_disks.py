@@ -77,7 +77,7 @@ def test_a_system_that_was_started_before_is_started_again(lab: Intent) -> None:
     assert installing(prepared.plan) == ["s1/install.boot"]
 
 
-def test_a_system_that_was_started_before_and_may_be_erased_is_installed_anew(lab: Intent) -> None:
+def test_a_system_that_was_started_before_and_may_be_erased_is_installed_again(lab: Intent) -> None:
     started = disk(lab, head="changed by the first boot", labels=("esp", "CLUSTERUP"))
     assert installing(with_disk(lab, started, "s1").plan) == [
         "s1/install.image",

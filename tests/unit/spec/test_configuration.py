@@ -55,7 +55,7 @@ def test_without_cards_the_node_asks_dhcp_on_every_wired_one_and_takes_no_name_f
     assert "UseHostname=no" in text
 
 
-def test_a_card_with_a_static_address_asks_nobody(tmp_path: Path) -> None:
+def test_a_card_with_a_static_address_asks_no_one(tmp_path: Path) -> None:
     etc = files(
         tmp_path,
         interfaces=[{"mac": "52:54:00:AA:00:01", "addresses": ["10.0.0.1/24"], "gateway": "10.0.0.254"}],

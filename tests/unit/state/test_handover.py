@@ -241,7 +241,7 @@ def test_an_inventory_of_a_few_bytes_that_stands_for_gigabytes_is_not_understood
     assert "more than 200,000 values" in str(refused.value)
 
 
-def test_a_format_that_nobody_knows_is_shown_short_and_harmless(lab: Intent) -> None:
+def test_a_format_that_no_one_knows_is_shown_short_and_harmless(lab: Intent) -> None:
     with pytest.raises(ClusterupError, match="a format that this clusterup doesn't know") as refused:
         parse_handover(changed(lab, format="\x1b[2J" + "x" * 5000), node="s1")
     assert len(str(refused.value)) < 1_000

@@ -74,7 +74,7 @@ def test_a_description_of_agents_that_is_none_is_refused(content: bytes) -> None
 
 
 @pytest.mark.parametrize("note", [b"", DEEP.encode(), b"[]", b'{"who": "x"}', b"5"])
-def test_a_note_in_a_lock_that_nobody_can_read_is_somebody_s(note: bytes) -> None:
+def test_a_note_in_a_lock_that_no_one_can_read_is_somebody_s(note: bytes) -> None:
     assert holder_in_words(note).startswith("somebody")
 
 

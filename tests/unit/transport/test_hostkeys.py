@@ -1,4 +1,4 @@
-"""Pinned host keys: kept, replaced whole, safe between threads, refused when they are no keys."""
+"""Pinned host keys: kept, replaced whole, safe between threads, refused when they are not keys."""
 
 from __future__ import annotations
 

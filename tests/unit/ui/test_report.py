@@ -254,7 +254,7 @@ def test_nothing_from_the_journal_becomes_part_of_the_page() -> None:
 
 def test_what_no_page_may_hold_is_shown_as_an_escape() -> None:
     plan = [planned("s1/boot")]
-    error = ClusterupError("it broke", got="\x1b[31mred\x1b[0m \x00 \udce4\n\tä\u202e", hint="mend it")
+    error = ClusterupError("it broke", got="\x1b[31mred\x1b[0m \x00 \udce4\n\tä\u202e", hint="fix it")
     written = html(started(plan), *failed(plan[0], 0, 1, error), ended(1, exit_code=1))
     assert written.encode()
     assert not re.search(r"[\x00-\x08\x0e-\x1f\u202e]", written)

@@ -19,7 +19,7 @@ import bootstrap
 from bootstrap.engine.action import Action
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.context import RunContext
-from bootstrap.engine.events import ActionProgress, ActionStarted, CommandRan, FactsRead, NodeSays, nobody
+from bootstrap.engine.events import ActionProgress, ActionStarted, CommandRan, FactsRead, NodeSays, unobserved
 from bootstrap.engine.plan import Plan, make_plan
 from bootstrap.engine.run import run_plan
 from bootstrap.errors import ClusterupError
@@ -52,7 +52,7 @@ def plan() -> Plan[None]:
         [
             Action("s1/a", "s1", "install", "write the image", lambda _: "it is bare", transfer),
             Action("s1/b", "s1", "boot", "start it", lambda _: "it is bare", fail, needs=("s1/a",)),
-            Action("s1/c", "s1", "join", "join it", lambda _: "it is no node", transfer, needs=("s1/b",)),
+            Action("s1/c", "s1", "join", "join it", lambda _: "it is not a node", transfer, needs=("s1/b",)),
         ],
         None,
     )
@@ -65,14 +65,14 @@ def test_a_plan_says_node_by_node_what_and_why() -> None:
         "  boot: start it",
         "      because it is bare",
         "  join: join it",
-        "      because it is no node",
+        "      because it is not a node",
         "3 actions on 1 machines",
     ]
     assert list(plan_lines(Plan(()))) == ["nothing to do: everything is as the inventory says"]
 
 
 def test_a_report_says_what_failed_what_was_not_begun_and_how_to_go_on() -> None:
-    report = run_plan(plan(), Connections(no_way), observe=nobody)
+    report = run_plan(plan(), Connections(no_way), observe=unobserved)
     text = "\n".join(report_lines(report, [], "clusterup apply lab.yaml"))
     assert "s1: boot: the disk is full\n  got: No space left\n  next: free some" in text
     assert "  s1: done: a; failed: b; not begun: c (because of s1/b)\n" in text
@@ -84,7 +84,7 @@ def test_a_report_names_the_nodes_that_were_not_reached_and_those_that_are_done(
     done: Plan[None] = make_plan(
         [Action(f"{name}/a", name, "a", "a", lambda _: "needed", lambda _: None) for name in ("s1", "s2")], None
     )
-    report = run_plan(done, Connections(no_way), observe=nobody)
+    report = run_plan(done, Connections(no_way), observe=unobserved)
     lines = list(report_lines(report, ["s3", "s4"], "clusterup apply lab.yaml"))
     assert lines[:2] == ["  all done: s1, s2", "  not reached: s3, s4"]
     assert lines[-2].startswith("2 done, 0 failed, 0 not begun, 2 machines not reached, in ")
@@ -93,7 +93,7 @@ def test_a_report_names_the_nodes_that_were_not_reached_and_those_that_are_done(
 
 def test_a_report_of_a_run_that_went_well_is_short() -> None:
     done: Plan[None] = make_plan([Action("s1/a", "s1", "a", "a", lambda _: "needed", lambda _: None)], None)
-    lines = list(report_lines(run_plan(done, Connections(no_way), observe=nobody), [], "clusterup apply lab.yaml"))
+    lines = list(report_lines(run_plan(done, Connections(no_way), observe=unobserved), [], "clusterup apply lab.yaml"))
     assert [line.split()[0] for line in lines] == ["a", "1"]
 
 

@@ -67,7 +67,7 @@ class _Port:
 
 def lock_file_holder(path: Path, folders: tuple[Path, ...] = LOCK_FOLDERS) -> str | None:
     """The process that a lock file of the device names, as minicom and others make them (Filesystem Hierarchy Standard
-    3.0, 5.9.2: LCK..ttyUSB0); None where nobody alive does."""
+    3.0, 5.9.2: LCK..ttyUSB0); None where no one alive does."""
     for folder in folders:
         try:
             pid = int((folder / f"LCK..{path.resolve().name}").read_text().split()[0])
@@ -96,7 +96,7 @@ def _look(target: ConsoleTarget, path: Path) -> None:
     if not stat.S_ISCHR(mode):
         raise console_failed(
             target,
-            f"{path} is no serial device",
+            f"{path} is not a serial device",
             got=stat.filemode(mode),
             hint="name the device (console.url); a socket is written as unix:/PATH",
         )

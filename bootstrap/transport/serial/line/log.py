@@ -12,12 +12,12 @@ from bootstrap.transport.serial.line.base import Line, ThroughLine
 from bootstrap.transport.serial.text import last_lines
 
 KEPT_BYTES = 4 * 1024 * 1024
-"""Size at which a log begins anew; the one before it is kept beside it."""
+"""Size at which a log begins again; the one before it is kept beside it."""
 HIDDEN = b"[hidden]"
 
 
 class ConsoleLog:
-    """A file of mode 0600 that grows to `limit` bytes, then becomes NAME.1 and begins anew. Safe for several threads.
+    """A file of mode 0600 that grows to `limit` bytes, then becomes NAME.1 and begins again. Safe for several threads.
 
     A full disk ends nothing but the log.
     """

@@ -1,6 +1,6 @@
 """A serial port of a console server whose settings are ours (RFC 2217).
 
-Not pyserial's client: it negotiates all settings anew whenever the time-out of a read changes, and gives up a write
+Not pyserial's client: it negotiates all settings again whenever the time-out of a read changes, and gives up a write
 that a slow line holds back for five seconds.
 """
 

@@ -11,7 +11,7 @@ from bootstrap.transport.serial.errors import ConsoleFailed, console_failed
 from bootstrap.transport.serial.line.descriptor import DescriptorLine, Plain
 
 UNANSWERED = 120_000
-"""Milliseconds after which data that nobody acknowledges ends the connection (TCP_USER_TIMEOUT, tcp(7))."""
+"""Milliseconds after which data that no one acknowledges ends the connection (TCP_USER_TIMEOUT, tcp(7))."""
 KEEPALIVE = 15
 """Seconds between signs of life, so that a console server that lost its power is noticed on a silent line."""
 
@@ -88,7 +88,7 @@ def _no_socket(target: ConsoleTarget, path: Path, timeout: float, error: OSError
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         problem, hint = f"there is no socket {path}", "is the machine switched on? Correct console.url otherwise"
     elif isinstance(error, ConnectionRefusedError):
-        problem, hint = f"nobody listens at {path}", "the machine is switched off: switch it on, then try again"
+        problem, hint = f"no one listens at {path}", "the machine is switched off: switch it on, then try again"
     elif isinstance(error, PermissionError):
         problem, hint = f"you may not open {path}", f"run it as the owner of {path}, or let your group write to it"
     elif isinstance(error, TimeoutError | BlockingIOError):

@@ -180,8 +180,8 @@ class ReadAhead(ThroughLine):
 def agree(connection: Line, telnet: Telnet, done: Callable[[], bool], seconds: float) -> tuple[TelnetLine, bytes]:
     """Negotiate over a fresh connection until `done`, or for `seconds`; what the line said meanwhile is returned.
 
-    Asks for eight bits both ways and no going ahead. A server that answers nothing may be no Telnet server at all, and
-    carries text all the same. Raises LineLost.
+    Asks for eight bits both ways and no going ahead. A server that answers nothing may not be a Telnet server at all,
+    and carries text all the same. Raises LineLost.
     """
     line = TelnetLine(connection, telnet)
     for verb in (DO, WILL):

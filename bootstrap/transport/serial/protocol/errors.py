@@ -25,7 +25,7 @@ def seen_on(data: bytes) -> str:
 def silent(node: str, described: str, tried: str, seen: bytes) -> TransportError:
     """Nothing, or nothing that we understand, came for as long as we are ready to wait."""
     if seen.strip(b"\0\r\n\t "):
-        problem = "what its console says is no answer to us"
+        problem = "what its console says is not an answer to us"
         hint = (
             "see what is on the console (clusterup console), and whether the line's speed is the node's; then run again"
         )
@@ -47,7 +47,7 @@ def given_up(node: str, described: str, error: Exception, seen: bytes) -> Transp
         step="console",
         tried=f"to open {described} again",
         got=f"{getattr(error, 'got', None) or getattr(error, 'problem', None) or error}; {seen_on(seen)}",
-        hint="put the cable back, or mend what carries the line; then run again: what is done is not done twice",
+        hint="put the cable back, or fix what carries the line; then run again: what is done is not done twice",
     )
 
 

@@ -3,7 +3,7 @@
     MARK REQUEST OP SEQUENCE A B C D E F CHECK [SCRIPT STDIN]
     MARK REQUEST KIND SEQUENCE A B C D E F CHECK
 
-The marks are random, one for each direction, and known to nobody but the two sides; REQUEST says which request an
+The marks are random, one for each direction, and known to no one but the two sides; REQUEST says which request an
 answer is to. A line without the mark or with another check is noise. What the numbers mean is said at `Op` and
 `MessageKind`.
 The far side's half is in templates/node/serial.
@@ -123,7 +123,7 @@ class Marks:
 
 
 def random_word(length: int = 12) -> str:
-    """Lower-case letters and digits that nobody can guess, a letter first."""
+    """Lower-case letters and digits that no one can guess, a letter first."""
     return "x" + "".join(secrets.choice(ALPHABET) for _ in range(length - 1))
 
 

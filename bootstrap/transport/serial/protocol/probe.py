@@ -18,8 +18,8 @@ TRIES = 4
 def find_encoding(talk: Conversation, allowed: Sequence[Encoding] = tuple(Encoding)) -> Encoding:
     """The first of those allowed that brings every byte to the far side; OCTAL (or COUNTED) where none does.
 
-    A line that is lost by raw bytes (a program that takes one of them as a command to itself) is opened anew and spared
-    them. Raises TransportError.
+    A line that is lost by raw bytes (a program that takes one of them as a command to itself) is opened again and
+    spared them. Raises TransportError.
     """
     for encoding in allowed:
         possible = can_go_raw(talk.far) if encoding is Encoding.RAW else talk.far.base64

@@ -1,4 +1,4 @@
-"""Requests and answers over a line that loses some of both, and that may itself be lost and opened anew."""
+"""Requests and answers over a line that loses some of both, and that may itself be lost and opened again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FAR_QUIET = 1.5
 FLOWING = 0.4
 """Seconds without a byte after which the rest of an answer is not coming."""
 REVIVALS = 3
-"""Times that a line is opened anew without an answer in between."""
+"""Times that a line is opened again without an answer in between."""
 RETRY_AFTER = (1.0, 2.0, 4.0, 8.0)
 
 
@@ -111,7 +111,7 @@ class Conversation:
         return self.sequence
 
     def ask(self, op: Op, *numbers: int, data: bytes = b"") -> Answer:
-        """Ask until there is an answer, over a line opened anew where that is needed. Any request may arrive twice.
+        """Ask until there is an answer, over a line opened again where that is needed. Any request may arrive twice.
 
         Raises TransportError when there is none, ChannelLost when it is being closed.
         """
@@ -180,12 +180,12 @@ class Conversation:
                 pass
 
     def check_silence(self, since: float) -> None:
-        """Open the line anew when nothing was heard for too long, counted from `since` at the earliest."""
+        """Open the line again when nothing was heard for too long, counted from `since` at the earliest."""
         if monotonic() - max(self._heard_at, since) > self._patience:
             self.revive(None)
 
     def revive(self, lost: LineLost | None) -> None:
-        """Open the line anew, because it is lost or has been silent. Raises TransportError when that is no use."""
+        """Open the line again, because it is lost or has been silent. Raises TransportError when that is no use."""
         described, seen = self.line.described, self._listener.seen
         self.line.close()
         self._listener.forget()

@@ -23,7 +23,7 @@ PATIENCE = (5.0, 10.0, 20.0)
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Something that nobody can guess. `typed` is how it stands in a command, `shown` what any shell makes of that: the
+    """Something that no one can guess. `typed` is how it stands in a command, `shown` what any shell makes of that: the
     echo of the command is never taken for its output."""
 
     typed: str

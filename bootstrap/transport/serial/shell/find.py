@@ -67,7 +67,7 @@ class ShellPatience:
 
 
 # What is pressed, each time followed by Enter. The first ends a half-typed command, a stop by Ctrl-S and most programs;
-# q a pager, the next ones vi and nano; Ctrl-Z what ignores Ctrl-C, Ctrl-D what reads commands but is no shell.
+# q a pager, the next ones vi and nano; Ctrl-Z what ignores Ctrl-C, Ctrl-D what reads commands but is not a shell.
 ROUNDS: tuple[tuple[bytes, ...], ...] = (
     (XON + CTRL_C, CTRL_U),
     (b"q", CTRL_C + CTRL_U),
@@ -156,14 +156,14 @@ class _Search:
             return There.SHELL
         if asks_for_user(talk.text):
             return There.LOGIN
-        # What a machine that boots says is no answer to what was pressed.
+        # What a machine that boots says is not an answer to what was pressed.
         if not is_booting(text):
             self._go_on()
         return None
 
     def _no_answer(self) -> None:
         self._unanswered += 1
-        # Nobody may be there yet. What is there and echoes nothing gets the other keys as well, but no firmware does.
+        # No one may be there yet. What is there and echoes nothing gets the other keys as well, but no firmware does.
         if self._talk.count and self._unanswered >= 3 and not is_booting(self._recent()):
             self._go_on()
         self._talk.hear(min(BETWEEN_ROUNDS, max(0.0, self._patience.silent - self._talk.silent_for)))

@@ -75,7 +75,7 @@ def enter_root_shell(line: Line, target: ConsoleTarget, patience: ShellPatience 
 
 
 def leave_root_shell(line: Line, target: ConsoleTarget) -> None:
-    """Log out, so that nobody finds a root shell on the console; what was open before us stays open. Never raises: the
+    """Log out, so that no one finds a root shell on the console; what was open before us stays open. Never raises: the
     line may be gone."""
     try:
         _leave(Talk(line, target))
@@ -117,7 +117,7 @@ def _tame(talk: Talk) -> _Who:
     if len(said) != 3 or not said[0].isdecimal():
         raise console_failed(
             talk.target,
-            "something on its console answers, but it is no shell that can be used",
+            "something on its console answers, but it is not a shell that can be used",
             tried="start sh there, and ask who we are",
             got=talk.last_words,
             hint="look at it: clusterup console; a POSIX shell with id and stty is needed",

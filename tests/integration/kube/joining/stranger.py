@@ -23,7 +23,7 @@ KUBELET = (
     "--kubeconfig=/etc/kubernetes/kubelet.conf",
     "--config=/var/lib/kubelet/config.yaml",
 )
-# What the machine lacks (cgroups, a runtime, programs) is no obstacle. What the cluster lacks is one all the same.
+# What the machine lacks (cgroups, a runtime, programs) is not an obstacle. What the cluster lacks is one all the same.
 IGNORED = "--ignore-preflight-errors=all"
 FLAGS = "/var/lib/kubelet/kubeadm-flags.env"
 

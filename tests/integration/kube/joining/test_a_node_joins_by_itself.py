@@ -184,14 +184,14 @@ def test_a_certificate_that_is_refused_is_told_with_the_reason_and_one_that_was_
 
         def begin(units: Any, on: Any) -> None:
             if "kubelet.service" in [unit.name for unit in units]:
-                denies(lab.api, asked(lab.api, token.reveal(), NODE), "nobody knows it")
+                denies(lab.api, asked(lab.api, token.reveal(), NODE), "no one knows it")
             else:
                 began(units, on)
 
         patch.setattr(join, "begin", begin)
         with pytest.raises(Failure, match="refuses this machine its certificate") as told:
             lab.join(lab.wish(token))
-    assert "nobody knows it" in str(told.value)
+    assert "no one knows it" in str(told.value)
     assert "an earlier try" not in str(told.value)
 
 
@@ -226,7 +226,7 @@ def test_a_name_that_a_dead_node_has_needs_a_token_for_it(lab: Lab) -> None:
     own = lab.token_for(NODE)
     wait_for(lambda: lab.may_look(own), "the API server to know the token's rights")
     with pytest.MonkeyPatch.context() as patch:
-        # As far as to the kubelet, which nobody starts here.
+        # As far as to the kubelet, which no one starts here.
         patch.setattr(join, "begin", lambda *_: None)
         patch.setattr(join, "READY_SECONDS", 0.0)
         with pytest.raises(Failure, match="did not become Ready"):
@@ -241,7 +241,7 @@ def test_a_token_for_another_node_is_refused_before_anything_is_touched(lab: Lab
     assert not (lab.root / "var").exists()
 
 
-def test_a_kubelet_that_asks_with_an_older_token_is_started_anew_with_the_new_one(lab: Lab) -> None:
+def test_a_kubelet_that_asks_with_an_older_token_is_started_again_with_the_new_one(lab: Lab) -> None:
     tokens = [lab.token(), lab.token()]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(join, "READY_SECONDS", 0.0)
@@ -343,5 +343,5 @@ def test_one_who_passes_the_pinned_authority_on_is_unmasked_by_what_he_shows(in_
         in_the_middle.discover(in_the_middle.real)
     with pytest.raises(Failure, match="somebody between this machine and the cluster"):
         in_the_middle.discover(in_the_middle.real, in_the_middle.own)
-    # Nothing else was asked, and the token was sent to nobody.
+    # Nothing else was asked, and the token was sent to no one.
     assert set(in_the_middle.asked) == {CLUSTER_INFO}

@@ -212,7 +212,7 @@ def test_one_that_does_not_get_its_vote_leaves_no_learner(
     monkeypatch.setattr(server_join, "become_member", fails)
     with pytest.raises(Failure, match=r"etcd\.service does not start"):
         joined(cluster, token)
-    assert cluster.said[-1] == "this server did not get its vote; it is no member of etcd"
+    assert cluster.said[-1] == "this server did not get its vote; it is not a member of etcd"
     with cluster.api.etcd() as etcd:
         assert len(etcd.members()) == 1
 

@@ -238,7 +238,7 @@ def client_get(api_server: ApiServer, name: str) -> dict[str, Any]:
     return info
 
 
-def test_nobody_is_let_in_without_a_token_or_with_a_wrong_one(api_server: ApiServer, cluster: Intent) -> None:
+def test_no_one_is_let_in_without_a_token_or_with_a_wrong_one(api_server: ApiServer, cluster: Intent) -> None:
     server = server_of(api_server)
     for token, kind in ((None, KubeForbidden), (new_token(), KubeUnauthorized)):
         ways: dict[str, Any] = {"ca_pem": api_server.pki.ca.cert_pem, "client": None, "token": token}

@@ -1,4 +1,4 @@
-"""What an apply mends, and with which restarts."""
+"""What an apply fixes, and with which restarts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.e2e.operator import Operator
 
 
 @dataclass(frozen=True)
-class Mended:
+class Fixed:
     """What was planned and done (ids without those of the handover), in the order of the ends, with the events, and the
     units that were restarted for it, as in "server-1/etcd.service"."""
 
@@ -20,7 +20,7 @@ class Mended:
     restarted: frozenset[str]
 
 
-def mend(cluster: Operator) -> Mended:
+def fix(cluster: Operator) -> Fixed:
     """Plan, apply, and plan again: apply does what plan said, and nothing is left after it."""
     planned = json.loads(cluster.clusterup("plan", "lab.yaml", "-o", "json").splitlines()[-1])["actions"]
     _, before = cluster.looks()
@@ -32,7 +32,7 @@ def mend(cluster: Operator) -> Mended:
     assert "nothing to do" in cluster.clusterup("plan", "lab.yaml")
     restarted = restarts(before, after)
     print("restarted:", ", ".join(sorted(restarted)) or "nothing")
-    return Mended(tuple(name for name in done if not name.endswith("/handover")), events, restarted)
+    return Fixed(tuple(name for name in done if not name.endswith("/handover")), events, restarted)
 
 
 def restarts(before: ClusterFacts, after: ClusterFacts) -> frozenset[str]:
