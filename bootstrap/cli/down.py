@@ -66,12 +66,13 @@ def down(
     """
     from bootstrap.cli.front import program_of, say
     from bootstrap.errors import ErrorGroup
-    from bootstrap.operations.down import taking_apart
+    from bootstrap.operations.down import TeardownRequest, taking_apart, teardown_of
     from bootstrap.operations.teardown import left_alone
     from bootstrap.ui.words import plan_lines
 
-    told = _teardown(inventory, wipe, only or [], kubeconfig)
+    told = teardown_of(inventory, TeardownRequest(tuple(only or ()), wipe, kubeconfig))
     if told is None:
+        typer.echo(f"nothing to do: the cluster of {inventory} was taken apart, and none of its nodes is left")
         return
     again = shlex.join(["clusterup", "down", str(inventory), *(["--wipe"] if wipe else [])])
     how, patience = How(output, verbose, parallel), patience_of(wait_for_lock, wait_at_most)
@@ -100,41 +101,6 @@ def down(
             work.session.raise_if_lost(ran)
         if code := _exit_code(ran, world):
             raise typer.Exit(code)
-
-
-def _teardown(inventory: Path, wipe: bool, only: list[str], kubeconfig: Path | None) -> Teardown | None:
-    """What is to be taken apart; None, and said to be so, where all of it was before."""
-    from bootstrap.errors import BadUse, Refused
-    from bootstrap.inventory.load import read_inventory
-    from bootstrap.operations.teardown import Teardown
-    from bootstrap.phases.kubeconfig import kubeconfig_beside
-    from bootstrap.state.cluster import cluster_state
-    from bootstrap.state.damage import FROM_A_COPY, FROM_A_SERVER, lost
-    from bootstrap.state.joiner import require_operator
-
-    loaded = read_inventory(inventory).inventory
-    name, names = loaded.cluster.name, [node.name for node in loaded.nodes]
-    for node in only:
-        if node not in names:
-            raise BadUse(f"the inventory has no node {node}", hint=f"its nodes: {', '.join(names)}")
-    require_operator(name)
-    state = cluster_state(name)
-    if not state.known:
-        if state.forgotten:
-            state.forget_all_but_the_journal()
-            typer.echo(f"nothing to do: the cluster {name} was taken apart, and none of its nodes is left")
-            return None
-        if state.reached:
-            raise lost(state.ssh_key_file, FROM_A_SERVER if state.founded else FROM_A_COPY)
-        raise Refused(
-            f"nothing on this machine leads into a cluster {name}",
-            step="down",
-            tried=f"look for its state in {state.folder}",
-            got="none",
-            hint="run this where it was made, or take it over from one of its servers first: clusterup adopt",
-        )
-    place = kubeconfig or kubeconfig_beside(inventory, name)
-    return Teardown(loaded, state, place, frozenset((only or names) if wipe else ()), frozenset(only))
 
 
 def _confirm(told: Teardown, confirm: str | None) -> None:

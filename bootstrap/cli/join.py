@@ -101,11 +101,11 @@ def join(
     from bootstrap.errors import BadUse
     from bootstrap.image.bundle import find_bundle
     from bootstrap.joining.arguments import given_token, machine_of
-    from bootstrap.joining.discovery import discover, pins_of, server_url
+    from bootstrap.joining.discovery import pins_of, server_url
     from bootstrap.joining.node import described_agent, joining_of
-    from bootstrap.joining.server import opened_with, prospect_of, used_here
-    from bootstrap.joining.server_bundle import joins_by_itself, made_for
+    from bootstrap.joining.server import prospect_of
     from bootstrap.joining.server_preflight import check_same_bundle
+    from bootstrap.joining.token_use import use_of
     from bootstrap.transport.target import place_of
 
     try:
@@ -134,23 +134,19 @@ def join(
     shown = given_token(token, token_file)
     how, agreed = How(output, verbose), Agreed(wipe=wipe, yes=yes, dry_run=dry_run)
     patience = patience_of(wait_for_lock, wait_at_most)
-    if (used := used_here(shown.id)) is not None:
-        raise used
-    cluster = discover(url, shown, pins)
-    if (found := opened_with(cluster, shown)) is not None:
+    use = use_of(shown, url, pins)
+    if use.opened is not None:
         from bootstrap.cli.join_server import join_server
 
-        check_same_bundle(found.handover, local)
-        prospect = prospect_of(shown.id, found, machine, inventory)
-        join_server(cluster, prospect, local, how, agreed, patience)
+        check_same_bundle(use.opened.handover, local)
+        prospect = prospect_of(shown.id, use.opened, machine, inventory)
+        join_server(use.cluster, prospect, local, how, agreed, patience)
         return
-    if (server_of_it := made_for(cluster, shown)) is not None:
-        raise joins_by_itself(server_of_it)
     if inventory is not None:
         raise BadUse(
             "an agent's token opens no inventory", step="join", got="--inventory", hint="leave it away for an agent"
         )
-    _join(joining_of(cluster, shown, described_agent(cluster, shown), machine, local), how, agreed, patience)
+    _join(joining_of(use.cluster, shown, described_agent(use.cluster, shown), machine, local), how, agreed, patience)
 
 
 def _join(joining: Joining, how: How, agreed: Agreed, patience: Patience) -> None:

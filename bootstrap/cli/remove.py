@@ -24,7 +24,6 @@ from bootstrap.cli.options import (
 
 if TYPE_CHECKING:
     from bootstrap.facts.model import ClusterFacts
-    from bootstrap.operations.intent import Intent
     from bootstrap.phases.leave.checks import Leaving
 
 
@@ -68,41 +67,26 @@ def remove(
     would break the quorum is refused before anything is done. Run it again after any interruption: it goes on.
     """
     from bootstrap.cli.front import finish, program_of, show_notes, show_plan, stop_for_problems
-    from bootstrap.inventory.load import read_inventory
-    from bootstrap.operations.apply import applying
-    from bootstrap.operations.intent import leaves
-    from bootstrap.operations.reading import intent_of_written, membership_of
-    from bootstrap.operations.remove import RemovalRequest, carry_out, is_known, no_such_node, removal_of
-    from bootstrap.state.cluster import cluster_state, state_to_look_at
-    from bootstrap.state.membership import Disk, Membership, Pods, read_membership
+    from bootstrap.operations.remove import RemovalRequest, removing
+    from bootstrap.state.membership import Disk, Pods
 
-    written = read_inventory(inventory)
     disk = None if wipe is None else Disk.WIPE if wipe else Disk.KEEP
     asked = RemovalRequest(disk, Pods.DELETE if force else None, drain_timeout)
-    roll = read_membership(state_to_look_at(written.inventory.cluster.name))
-    if roll is None and all(node != each.name for each in written.inventory.nodes):
-        roll = membership_of(intent_of_written(inventory, written, kubeconfig))
-    roll = roll or Membership()
-    removal = removal_of(inventory, written, roll, node, asked)
-
-    def read() -> Intent:
-        return leaves(intent_of_written(inventory, removal.written, kubeconfig, cluster_state), removal.leaving)
-
     how, patience = How(output, verbose, parallel), patience_of(wait_for_lock, wait_at_most)
     doing, again = f"remove {node} {inventory}", f"clusterup remove {node} {shlex.quote(str(inventory))}"
-    with applying(read, program_of(how), patience, doing=doing, again=again) as work:
-        intent, prepared = work.intent, work.prepared()
-        if not is_known(removal, roll, prepared.world):
-            if node not in roll.left:
-                raise no_such_node(node, removal, roll, prepared.world)
-            typer.echo(f"{node} has left the cluster (since {roll.left[node]}): nothing to do")
+    with removing(
+        inventory, node, asked, program_of(how), patience, doing=doing, again=again, kubeconfig=kubeconfig
+    ) as work:
+        prepared = work.prepared()
+        if prepared is None:
+            typer.echo(f"{node} has left the cluster (since {work.left}): nothing to do")
             return
         show_plan(prepared, how)
-        show_notes(intent, prepared)
+        show_notes(work.intent, prepared)
         stop_for_problems(prepared)
         if not yes:
-            _confirm(removal.leaving, intent.inventory.cluster.name, prepared.world)
-        finish(work.session, carry_out(work, removal, inventory, prepared), how)
+            _confirm(work.removal.leaving, work.intent.inventory.cluster.name, prepared.world)
+        finish(work.session, work.carry_out(prepared), how)
         typer.echo(f"{node} has left the cluster", err=output is Output.JSON)
     if prepared.world.unreachable:
         raise typer.Exit(3)

@@ -5,16 +5,66 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from bootstrap.connect.entry import over_ssh
 from bootstrap.engine.events import Observer
 from bootstrap.engine.lock import Patience
+from bootstrap.errors import BadUse, ClusterupError, Refused
 from bootstrap.facts.model import ClusterFacts
+from bootstrap.inventory.load import read_inventory
 from bootstrap.lock.guard import Guard, locked
 from bootstrap.operations.program import Program
 from bootstrap.operations.session import Finished, Session
 from bootstrap.operations.teardown import Survey, Teardown, forget, plan_teardown, survey
+from bootstrap.phases.kubeconfig import kubeconfig_beside
 from bootstrap.phases.prepared import Prepared
+from bootstrap.state.cluster import ClusterState, cluster_state
+from bootstrap.state.damage import FROM_A_COPY, FROM_A_SERVER, lost
+from bootstrap.state.joiner import require_operator
+
+
+@dataclass(frozen=True)
+class TeardownRequest:
+    """What a person wants of it: `only` these nodes, or all; whether their disks are erased as well; and where apply
+    wrote the kubeconfig (None: beside the inventory)."""
+
+    only: tuple[str, ...] = ()
+    wipe: bool = False
+    kubeconfig: Path | None = None
+
+
+def teardown_of(path: Path, asked: TeardownRequest) -> Teardown | None:
+    """What is to be taken apart of the cluster whose inventory is at `path`; None where all of it was before, and
+    nothing but its journal is kept here then. Raises BadUse for a node that the inventory does not have, Refused where
+    nothing here leads into the cluster, ClusterupError where what led there is lost."""
+    inventory = read_inventory(path).inventory
+    name, names = inventory.cluster.name, [node.name for node in inventory.nodes]
+    for node in asked.only:
+        if node not in names:
+            raise BadUse(f"the inventory has no node {node}", hint=f"its nodes: {', '.join(names)}")
+    require_operator(name)
+    state = cluster_state(name)
+    if not state.known:
+        if not state.forgotten:
+            raise _nothing_leads_there(name, state)
+        state.forget_all_but_the_journal()
+        return None
+    place = asked.kubeconfig or kubeconfig_beside(path, name)
+    wipe = frozenset(asked.only or names) if asked.wipe else frozenset[str]()
+    return Teardown(inventory, state, place, wipe, frozenset(asked.only))
+
+
+def _nothing_leads_there(cluster: str, state: ClusterState) -> ClusterupError:
+    if state.reached:
+        return lost(state.ssh_key_file, FROM_A_SERVER if state.founded else FROM_A_COPY)
+    return Refused(
+        f"nothing on this machine leads into a cluster {cluster}",
+        step="down",
+        tried=f"look for its state in {state.folder}",
+        got="none",
+        hint="run this where it was made, or take it over from one of its servers first: clusterup adopt",
+    )
 
 
 @dataclass

@@ -7,21 +7,26 @@ on from there, and so does `apply --prune`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootstrap.engine.lock import Patience
 from bootstrap.errors import BadUse, Refused
 from bootstrap.facts.model import ClusterFacts
-from bootstrap.inventory.load import InventoryErrors, ReadInventory, written_of
+from bootstrap.inventory.load import InventoryErrors, ReadInventory, read_inventory, written_of
 from bootstrap.inventory.model import Role
 from bootstrap.inventory.taking_out import replace_file, without_node
-from bootstrap.operations.apply import Applying
-from bootstrap.operations.session import Finished
+from bootstrap.operations.apply import Applying, applying
+from bootstrap.operations.intent import Intent, leaves
+from bootstrap.operations.program import Program
+from bootstrap.operations.reading import intent_of_written, membership_of
+from bootstrap.operations.session import Finished, Session
 from bootstrap.phases.leave.checks import ASKED, Leaving
 from bootstrap.phases.prepared import Prepared
-from bootstrap.state.cluster import ClusterState
-from bootstrap.state.membership import Disk, Manner, Membership, Pods, note_applied, note_leaving
+from bootstrap.state.cluster import ClusterState, cluster_state, state_to_look_at
+from bootstrap.state.membership import Disk, Manner, Membership, Pods, note_applied, note_leaving, read_membership
 
 
 @dataclass(frozen=True)
@@ -79,10 +84,69 @@ def removal_of(path: Path, written: ReadInventory, roll: Membership, name: str, 
     return Removal(Leaving(name, entry, manner, ASKED), shorter, written.content)
 
 
-def carry_out(work: Applying, removal: Removal, path: Path, prepared: Prepared) -> Finished:
-    """Begin, and do what was prepared. Raises BadUse where somebody has edited the inventory meanwhile."""
-    begin(removal, path, work.intent.state)
-    return work.act(prepared)
+@dataclass
+class Removing:
+    """What is at work on a removal. `left` is since when the node has left (ISO 8601), where it has before."""
+
+    removal: Removal
+    work: Applying
+    path: Path
+    roll: Membership
+    left: str | None = None
+
+    @property
+    def session(self) -> Session:
+        """See `bootstrap.operations.session`."""
+        return self.work.session
+
+    @property
+    def intent(self) -> Intent:
+        """What is wanted: the cluster without the node."""
+        return self.work.intent
+
+    def prepared(self) -> Prepared | None:
+        """What is there and what would be done; None where the node has left before. Raises BadUse that names the nodes
+        there are, where there is none of that name."""
+        prepared, name = self.work.prepared(), self.removal.leaving.name
+        if is_known(self.removal, self.roll, prepared.world):
+            return prepared
+        self.left = self.roll.left.get(name)
+        if self.left is None:
+            raise no_such_node(name, self.removal, self.roll, prepared.world)
+        return None
+
+    def carry_out(self, prepared: Prepared) -> Finished:
+        """Begin, and do what was prepared. Raises BadUse where somebody has edited the inventory meanwhile."""
+        begin(self.removal, self.path, self.work.intent.state)
+        return self.work.act(prepared)
+
+
+@contextmanager
+def removing(
+    path: Path,
+    name: str,
+    asked: RemovalRequest,
+    program: Program,
+    patience: Patience,
+    *,
+    doing: str,
+    again: str,
+    kubeconfig: Path | None = None,
+) -> Iterator[Removing]:
+    """Have the cluster of the inventory at `path` to oneself, to take the node `name` out of it. Raises what
+    `removal_of` and `applying` do."""
+    written = read_inventory(path)
+    roll = read_membership(state_to_look_at(written.inventory.cluster.name))
+    if roll is None and all(name != each.name for each in written.inventory.nodes):
+        roll = membership_of(intent_of_written(path, written, kubeconfig))
+    roll = roll or Membership()
+    removal = removal_of(path, written, roll, name, asked)
+
+    def read() -> Intent:
+        return leaves(intent_of_written(path, removal.written, kubeconfig, cluster_state), removal.leaving)
+
+    with applying(read, program, patience, doing=doing, again=again) as work:
+        yield Removing(removal, work, path, roll)
 
 
 def begin(removal: Removal, path: Path, state: ClusterState) -> None:

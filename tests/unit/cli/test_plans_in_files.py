@@ -105,7 +105,7 @@ def test_the_exit_code_says_whether_there_is_something_to_do(paper: Paper, types
 
 def test_each_action_says_which_fact_is_not_as_which_line_wants_it(paper: Paper, types: Types) -> None:
     paper.stop("s2", "kube-scheduler.service")
-    line = next(n for n, text in enumerate(Path("lab.yaml").read_text().splitlines(), 1) if "s2" in text)
+    line = next(n for n, text in enumerate(Path("lab.yaml").read_text().splitlines(), 1) if "name: s2" in text)
     assert f"because kube-scheduler.service is failed (lab.yaml:{line})" in types("plan", "lab.yaml").output
 
 
