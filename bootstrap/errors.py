@@ -1,7 +1,7 @@
 """What can go wrong, said the way a person can act on it.
 
 Every failure that reaches a user names, in this order: the node, the step, what was tried, what came
-back, and what to do next. Exit codes are those of docs/architecture.md.
+back, and what to do next. Exit codes are those of docs/apply.md.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ before (ECMA-48, in 7 bits and in 8), letters that turn the rest of a line aroun
 no one sees. Here they become visible escapes, `\\x1b` or `\\u202e`, and `guard_streams` sees to it that nothing written
 to standard output or standard error goes around that.
 
-The standard library alone: nodes have this module, too (bootstrap/outside.py is this file).
+The standard library alone: nodes have this module, too.
 """
 
 from __future__ import annotations

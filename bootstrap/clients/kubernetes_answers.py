@@ -90,7 +90,7 @@ def object_in(body: bytes) -> Object:
     if items is None:
         return _checked(found, "it")
     if not _is_maps(items):
-        raise ValueError(f"its items are not list of objects: {_shown(items)}")
+        raise ValueError(f"its items are not a list of objects: {_shown(items)}")
     for number, item in enumerate(items):
         _checked(item, f"item {number}")
         if "name" not in item.get("metadata", {}):

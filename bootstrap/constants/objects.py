@@ -5,7 +5,7 @@ from __future__ import annotations
 # The role of a server in Kubernetes' words: a label of its Node, and the key of the taint that keeps pods away from it.
 # Source: https://kubernetes.io/docs/reference/labels-annotations-taints/#node-role-kubernetes-io-control-plane-taint
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
-# Which labels and taints of a Node came from the inventory; and where versions before 0.2 wrote that.
+# Which labels and taints of a Node came from the inventory; and where earlier versions wrote that.
 GIVEN_ANNOTATION, OLD_GIVEN_ANNOTATION = "clusterup.dev/given", "clusterup.io/given"
 # Since when a Node is leaving (ISO 8601).
 LEAVING_ANNOTATION = "clusterup.dev/leaving"

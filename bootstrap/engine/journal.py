@@ -32,7 +32,7 @@ class Journal:
 
     A file that is longer than `rotate_above` bytes is put aside first; what was put aside before is gone then. Runs
     write one after the other: the caller holds the cluster's lock. A journal that can't be written any more stops
-    nobody: `trouble` says why lines are missing. Raises ClusterupError when it can't be opened at all.
+    no one: `trouble` says why lines are missing. Raises ClusterupError when it can't be opened at all.
     """
 
     def __init__(self, path: Path, run: str, *, rotate_above: int = ROTATE_ABOVE_BYTES) -> None:

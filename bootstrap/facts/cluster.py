@@ -25,7 +25,8 @@ from bootstrap.facts.model import (
     Unreachable,
 )
 from bootstrap.facts.pods import pods_to_move
-from bootstrap.machine.objects import Manifest, is_ready, object_key
+from bootstrap.machine.objects import Manifest, object_key
+from bootstrap.protocol.nodes import is_ready
 from bootstrap.state.credentials import OperatorKeys
 from bootstrap.system_errors import as_error
 from bootstrap.transport.base import Transport

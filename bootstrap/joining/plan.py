@@ -26,7 +26,6 @@ from bootstrap.facts.model import ApiFacts, ClusterFacts
 from bootstrap.facts.node import read_node
 from bootstrap.joining.node import STEP, Joining, installation_for
 from bootstrap.joining.preflight import ADVICE, machine_problems, same_machine, token_problems, way_problems
-from bootstrap.machine.objects import is_ready
 from bootstrap.operations.planning import bundle_problems
 from bootstrap.phases.deploy import commands
 from bootstrap.phases.deploy.commands import stop_units
@@ -37,6 +36,7 @@ from bootstrap.phases.kubelet import READY_SECONDS, bootstrap_file, has_certific
 from bootstrap.phases.preflight import preflight
 from bootstrap.phases.prepared import Prepared
 from bootstrap.phases.reasons import judged
+from bootstrap.protocol.nodes import is_ready
 from bootstrap.spec.node_services import KUBELET
 from bootstrap.transport.base import Command, Transport
 

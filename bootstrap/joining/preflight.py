@@ -12,8 +12,8 @@ from bootstrap.errors import ClusterupError, Refused
 from bootstrap.facts.model import NodeFacts
 from bootstrap.inventory.model import Node
 from bootstrap.joining.node import STEP, Joining
-from bootstrap.machine.objects import is_ready
 from bootstrap.phases.preflight import Advice
+from bootstrap.protocol.nodes import is_ready
 from bootstrap.transport.base import Command, Transport
 
 ADVICE = Advice(

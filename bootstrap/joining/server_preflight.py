@@ -16,8 +16,8 @@ from bootstrap.inventory.model import Node
 from bootstrap.joining.node import STEP
 from bootstrap.joining.preflight import address_and_name_problems, name_taken, places_out_of_reach
 from bootstrap.joining.server import Prospect
-from bootstrap.machine.objects import is_ready
 from bootstrap.operations.intent import Intent
+from bootstrap.protocol.nodes import is_ready
 from bootstrap.state.handover import Handover
 
 

@@ -13,9 +13,3 @@ def object_key(manifest: Mapping[str, Any]) -> str:
     metadata = manifest["metadata"]
     parts = [manifest["kind"], metadata.get("namespace"), metadata["name"]]
     return "/".join(part for part in parts if part)
-
-
-def is_ready(node: Mapping[str, Any]) -> bool:
-    """Whether a Node object says that it is Ready."""
-    conditions = node.get("status", {}).get("conditions") or []
-    return any(entry.get("type") == "Ready" and entry.get("status") == "True" for entry in conditions)

@@ -19,11 +19,12 @@ from bootstrap.constants.tokens import LIMITED_GROUP, NODE, SERVER_GROUP, TOKENS
 from bootstrap.engine.patience import TooLate, until
 from bootstrap.errors import BadUse, ClusterupError, Refused
 from bootstrap.inventory.model import Inventory, Role
-from bootstrap.machine.objects import Manifest, is_ready
+from bootstrap.machine.objects import Manifest
 from bootstrap.operations.intent import Intent
 from bootstrap.operations.made_server import check_may_join, made_server
 from bootstrap.pki.token import ca_pin, new_token, parse_token, token_secret
 from bootstrap.protocol.discovery import SIGNATURE
+from bootstrap.protocol.nodes import is_ready
 from bootstrap.protocol.token import Token
 from bootstrap.spec.cluster_objects import kept
 from bootstrap.spec.topology import joined_at, servers_of

@@ -1,6 +1,6 @@
 """What is made for one server that joins by itself: everything that it will hold and run, its own keys among it.
 
-Format 1 of bootstrap/spec/join_manifest.py, compressed, with one key more, `server`:
+Format 1 of bootstrap/protocol/join_manifest.py, compressed, with one key more, `server`:
 
     name, address   whose it is
     etcd            [{name, reads}]: its units, as `runtime` has them

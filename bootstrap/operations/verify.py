@@ -13,7 +13,7 @@ from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.clients.kubernetes_errors import KubeError
 from bootstrap.engine.patience import until
 from bootstrap.errors import ClusterupError
-from bootstrap.machine.objects import is_ready
+from bootstrap.protocol.nodes import is_ready
 
 NAMESPACE = "clusterup-verify"
 IMAGE = "clusterup.local/busybox:1"

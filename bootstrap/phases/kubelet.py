@@ -19,7 +19,6 @@ from bootstrap.engine.action import Action, Context
 from bootstrap.errors import ClusterupError
 from bootstrap.facts.model import ClusterFacts, NodeFacts
 from bootstrap.inventory.model import Role
-from bootstrap.machine.objects import is_ready
 from bootstrap.phases.deploy import commands
 from bootstrap.phases.deploy.commands import stop_units
 from bootstrap.phases.deploy.services import ensure_units, put_files, would_restart
@@ -27,6 +26,7 @@ from bootstrap.phases.reasons import judged, not_running
 from bootstrap.pki.kubeconfig import to_yaml, token_kubeconfig
 from bootstrap.pki.x509 import expires, signed_by
 from bootstrap.protocol.files import NodeFile
+from bootstrap.protocol.nodes import is_ready
 from bootstrap.protocol.token import Token
 from bootstrap.spec.node import Desired
 from bootstrap.spec.node_services import KUBELET

@@ -146,12 +146,19 @@ def leaving_since(found: Mapping[str, Any]) -> str | None:
 
 
 def given_to(found: Mapping[str, Any]) -> Given:
-    """What the Node's annotation says; nothing where it has none, or one that can't be understood."""
-    annotations = _annotations(found)
+    """What the Node's annotation says, and what an earlier version wrote beside it; nothing where it has none, or one
+    that can't be understood."""
+    now, before = (_given_in(_annotations(found).get(name)) for name in (GIVEN_ANNOTATION, OLD_GIVEN_ANNOTATION))
+    return Given(
+        tuple(dict.fromkeys((*now.labels, *before.labels))), tuple(dict.fromkeys((*now.taints, *before.taints)))
+    )
+
+
+def _given_in(note: Any) -> Given:
     try:
-        note = parsed_json(annotations.get(GIVEN_ANNOTATION) or annotations.get(OLD_GIVEN_ANNOTATION) or "{}")
-        taints = tuple((str(key), str(effect)) for key, effect in note.get("taints", ()))
-        return Given(tuple(str(key) for key in note.get("labels", ())), taints)
+        found = parsed_json(note or "{}")
+        taints = tuple((str(key), str(effect)) for key, effect in found.get("taints", ()))
+        return Given(tuple(str(key) for key in found.get("labels", ())), taints)
     except (ValueError, TypeError, AttributeError):
         return Given()
 

@@ -25,7 +25,7 @@ SPARE_SECONDS = 300.0
 
 
 def serving(world: ClusterFacts, servers: Sequence[str]) -> list[str]:
-    """The servers, in the same order, that run a part of a cluster that answers. A learner serves nobody: it has no
+    """The servers, in the same order, that run a part of a cluster that answers. A learner serves no one: it has no
     vote, and its server no API server."""
     if world.etcd is None and world.api is None:
         return []

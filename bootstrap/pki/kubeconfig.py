@@ -110,7 +110,7 @@ def _parsed(path: Path, content: bytes) -> Kubeconfig:
         found = yaml.safe_load(content)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadUse(
-            f"{path} is not a YAML",
+            f"{path} is not YAML",
             step="kubeconfig",
             tried="read it to merge the new cluster into it",
             got=str(error).splitlines()[0],

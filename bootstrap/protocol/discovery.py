@@ -188,6 +188,8 @@ def _description(server: ServerUrl, answer: Answer) -> dict[str, str]:
         got=f"{answer.status}: {str(found.get('message'))[:MESSAGE_SHOWN]}",
         hint="if it is a cluster of clusterup's, `clusterup apply` puts its description there; if not, it is not the "
         "one that the token is for",
+        # So does one that has not read its rules yet, or whose etcd is slow.
+        passing=True,
     )
 
 

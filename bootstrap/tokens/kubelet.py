@@ -19,7 +19,7 @@ from bootstrap.pki.token import new_token, token_secret
 from bootstrap.protocol.token import Token
 from bootstrap.tokens.limited import approver_objects
 
-TOKEN_LIFE = timedelta(hours=1)
+TOKEN_LIFE = timedelta(hours=2)
 GROUPS = {Role.AGENT: (LIMITED_GROUP,), Role.SERVER: (SERVER_GROUP, LIMITED_GROUP)}
 
 

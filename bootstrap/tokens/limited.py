@@ -1,7 +1,7 @@
 """What a counted token needs beside its Secret: rights to this one Secret, so that no one reads another one with them.
 
 The approver reads it, notes a use, and takes it away. Its holder, who knows what is secret in it, may read for which
-node it is and how often it was used: who joins is told so before a disk is erased, not when the kubelet is refused.
+node it is: who joins is told so before a disk is erased, not when the kubelet is refused.
 """
 
 from __future__ import annotations

@@ -190,8 +190,7 @@ class Scenarios:
     def _expected(self, name: str) -> int | None:
         """How long it would take now: the machine may have become slower meanwhile."""
         took = self.took.get(name)
-        failed = {each: seen.seconds for each, seen in self.seen.failed.items()}
-        return None if took is None else round(took * pace(self.took, {**failed, **seconds_taken(self.seen)}))
+        return None if took is None else round(took * pace(self.took, seconds_taken(self.seen)))
 
     def _is_too_slow_for(self, scenarios: Iterable[Scenario]) -> bool:
         """Whether those of every time alone would need more than there is."""

@@ -14,6 +14,7 @@ from zipfile import ZipFile
 import pytest
 
 from bootstrap.image.agent import agent_archive
+from tests.scenarios.files import existing
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted(path for folder in ("bootstrap", "tests", "scripts") for path in (ROOT / folder).rglob("*.py"))
@@ -85,16 +86,27 @@ def test_what_a_node_ships_imports_nothing_that_a_node_does_not_have() -> None:
 def _imported(statement: ast.AST) -> list[str]:
     if isinstance(statement, ast.Import):
         return [alias.name for alias in statement.names]
-    return [statement.module or ""] if isinstance(statement, ast.ImportFrom) else []
+    if not isinstance(statement, ast.ImportFrom):
+        return []
+    # A name that is imported may be a module of its own.
+    inside = [f"{statement.module}.{alias.name}" for alias in statement.names]
+    return [statement.module or "", *(name for name in inside if _is_module(name))]
+
+
+def _is_module(name: str) -> bool:
+    place = ROOT / name.replace(".", "/")
+    return place.is_dir() or place.with_suffix(".py").exists()
 
 
 def test_the_agent_runs_where_there_is_nothing_but_python(tmp_path: Path) -> None:
     file = tmp_path / "node.pyz"
     file.write_bytes(agent_archive())
-    run = [sys.executable, "-IS", str(file), "join", "--help"]
-    done = subprocess.run(run, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "Make this machine a node of a cluster" in done.stdout
+    with ZipFile(file) as archive:
+        names = [name.removesuffix(".py").replace("/", ".") for name in archive.namelist() if "/__" not in name]
+    everything = f"import sys; sys.path.insert(0, {str(file)!r}); import {', '.join(n for n in names if '.' in n)}"
+    for run in ([str(file), "join", "--help"], ["-c", everything]):
+        done = subprocess.run([sys.executable, "-IS", *run], capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
 
 
 def test_the_map_names_every_room() -> None:
@@ -103,8 +115,22 @@ def test_the_map_names_every_room() -> None:
     assert {room for room in rooms if f"| `{room}` |" not in page} == set()
 
 
-def test_every_path_that_contributing_names_is_there() -> None:
-    page = (ROOT / "CONTRIBUTING.md").read_text()
-    named = set(re.findall(r"`((?:bootstrap|templates|tests|docs)/[\w./-]*)`", page))
-    assert len(named) > 10
-    assert {name for name in named if not (ROOT / name).exists()} == set()
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_path_that_a_page_names_is_there(page: Path) -> None:
+    named = set(re.findall(r"`((?:bootstrap|templates|tests|docs|scripts|inventories)/[\w./-]*)`", page.read_text()))
+    # In capitals stands what is to be filled in.
+    assert {name for name in named if not (ROOT / name).exists() and name == re.sub("[A-Z]{2,}", "", name)} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_module_that_a_page_names_by_its_room_is_there(page: Path) -> None:
+    rooms = "|".join(path.parent.name for path in (ROOT / "bootstrap").glob("*/__init__.py"))
+    named = set(re.findall(rf"`((?:{rooms})/[\w/]+)(?:\.py)?`", page.read_text()))
+    scenarios = {scenario.name for scenario in existing(ROOT)}
+    places = {name: ROOT / "bootstrap" / name for name in named - scenarios}
+    assert {
+        name for name, place in places.items() if not (place.is_dir() or place.with_suffix(".py").exists())
+    } == set()

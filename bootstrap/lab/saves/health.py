@@ -19,7 +19,7 @@ from bootstrap.errors import ClusterupError
 from bootstrap.inventory.load import load_inventory
 from bootstrap.inventory.model import Inventory
 from bootstrap.lab.saves.saved import Health
-from bootstrap.machine.objects import is_ready
+from bootstrap.protocol.nodes import is_ready
 from bootstrap.state.cluster import ClusterState, state_to_look_at
 from bootstrap.state.credentials import OperatorKeys, operator_keys
 from bootstrap.system_errors import as_error

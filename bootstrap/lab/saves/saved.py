@@ -43,7 +43,7 @@ class Saved:
     """A saved lab. `lab` is as it was, in the folder where it was; `running` are the machines whose memory is there.
 
     `time` is in seconds since the epoch, `bundle` and `kubernetes` are the versions of what it was made of, `version`
-    is clusterup's, and `health` is None where the machines are not cluster. `inventory` is the text of the inventory,
+    is clusterup's, and `health` is None where the machines are not a cluster. `inventory` is the text of the inventory,
     and `kubeconfig` that of the one beside it ("" where there was none).
     """
 

@@ -20,7 +20,7 @@ from typing import Any
 from bootstrap.constants.objects import CONTROL_PLANE, KUBELET_SIGNER
 from bootstrap.constants.tokens import BOOTSTRAPPERS_GROUP, LIMITED_GROUP, NODE, SERVER_GROUP, USED_BY, USES
 from bootstrap.node.approver.request import node_of
-from bootstrap.node.kubelets import is_ready
+from bootstrap.protocol.nodes import is_ready
 
 # Whose holders may ask for a kubelet's certificate.
 GROUPS = frozenset({LIMITED_GROUP, BOOTSTRAPPERS_GROUP})
@@ -123,8 +123,8 @@ def judge(csr: Object, node: str, tally: Tally, name: Name) -> bool:
         )
     if tally.used_up:
         raise Denied(
-            f"the token is used up: it was for {tally.uses} of them, and {len(tally.used_by)} have joined. Another "
-            "token: clusterup token create"
+            f"the token is used up: it was for {tally.uses} and has let in {len(tally.used_by)}. Another token: "
+            "clusterup token create"
         )
     if name is Name.SERVERS and (SERVER_GROUP not in groups_of(csr) or tally.node is None):
         raise Denied(

@@ -8,7 +8,8 @@ from __future__ import annotations
 import base64
 import http.client
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -90,7 +91,9 @@ class Etcd:
 
     def entry(self, key: str) -> KeyValue | None:
         """A key with what it is bound to, read through the quorum. Raises Failure where it does not answer."""
-        return _entry(self.ask("/v3/kv/range", {"key": _coded(key.encode())}))
+        answer = self.ask("/v3/kv/range", {"key": _coded(key.encode())})
+        with _understood(answer):
+            return _entry(answer)
 
     def create(self, key: str, value: bytes, lease: Lease) -> KeyValue | None:
         """Write a key that is not there. None when it was written; what is there otherwise. Raises Failure."""
@@ -103,31 +106,28 @@ class Etcd:
                 "failure": [{"request_range": {"key": coded}}],
             },
         )
-        return None if answer.get("succeeded") else _entry(answer["responses"][0]["response_range"])
+        with _understood(answer):
+            return None if answer.get("succeeded") else _entry(answer["responses"][0]["response_range"])
 
     def grant(self, seconds: int) -> Lease:
         """A new lease. Raises Failure."""
-        granted = self.ask("/v3/lease/grant", {"TTL": str(seconds)})
-        return Lease(int(granted["ID"]), int(granted["TTL"]))
+        answer = self.ask("/v3/lease/grant", {"TTL": str(seconds)})
+        with _understood(answer):
+            return Lease(int(answer["ID"]), int(answer["TTL"]))
 
     def keep_alive(self, lease: Lease) -> int:
         """Begin the lease's time again: the seconds that it has now, 0 when it has ended. Raises Failure where etcd
         does not say."""
         answer = self.ask("/v3/lease/keepalive", {"ID": str(lease.id)})
         # A stream of answers, which fails with a status of its own inside of one that is well.
-        if "result" not in answer:
-            raise Failure(
-                "etcd does not say whether the cluster's lock goes on",
-                tried="keep its lease alive",
-                got=str(answer)[:300],
-                hint="look at `journalctl -u etcd` on a server; the same command goes on",
-                passing=True,
-            )
-        return int(answer["result"].get("TTL", 0))
+        with _understood(answer):
+            return int(answer["result"].get("TTL", 0))
 
     def seconds_left(self, lease_id: int) -> int:
         """The seconds after which a lease ends that no one keeps alive, 0 when it has ended. Raises Failure."""
-        return max(0, int(self.ask("/v3/lease/timetolive", {"ID": str(lease_id)}).get("TTL", 0)))
+        answer = self.ask("/v3/lease/timetolive", {"ID": str(lease_id)})
+        with _understood(answer):
+            return max(0, int(answer.get("TTL", 0)))
 
     def revoke(self, lease: Lease) -> None:
         """End a lease, and the keys that are bound to it. Raises Failure."""
@@ -135,6 +135,21 @@ class Etcd:
 
     def close(self) -> None:
         """Nothing is kept open between two questions."""
+
+
+@contextmanager
+def _understood(answer: Any) -> Iterator[None]:
+    """Whatever else etcd answers, for instance while it has no leader: Failure that passes."""
+    try:
+        yield
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        raise Failure(
+            "etcd does not say how it stands with the cluster's lock",
+            tried="ask for the lock's key and its lease",
+            got=str(answer)[:300],
+            hint="look at `journalctl -u etcd` on a server; the same command goes on",
+            passing=True,
+        ) from None
 
 
 def _entry(found: Mapping[str, Any]) -> KeyValue | None:

@@ -33,11 +33,11 @@ from bootstrap.node.asking import Api
 from bootstrap.node.joining.description import Agent, agent_of
 from bootstrap.node.joining.fetch import Source
 from bootstrap.node.joining.server import become_server, check, claim, etcd_of, made_for, note_on_node
-from bootstrap.node.kubelets import is_ready
 from bootstrap.node.machine import Machine, begin, run, start, write
 from bootstrap.protocol.discovery import SIGNED_SECONDS, ServerUrl, discover
 from bootstrap.protocol.failure import Failure
 from bootstrap.protocol.files import NodeFile
+from bootstrap.protocol.nodes import is_ready
 from bootstrap.protocol.token import Token
 
 SECRETS = f"/api/v1/namespaces/{TOKENS_NAMESPACE}/secrets"

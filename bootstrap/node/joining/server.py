@@ -58,7 +58,7 @@ class Becoming:
 
 
 def made_for(api: Api, token: Token) -> Becoming | None:
-    """What was made for this machine; None where the token is not server's. Raises Failure."""
+    """What was made for this machine; None where the token is not a server's. Raises Failure."""
     status, found = api.get(SECRET.format(token.id))
     if status in (401, 403, 404):
         return None

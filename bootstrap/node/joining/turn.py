@@ -10,14 +10,16 @@ from bootstrap.protocol.failure import Failure
 from bootstrap.protocol.holder import Holder
 from bootstrap.protocol.lease_lock import LEASE_SECONDS, Keys, LeaseLock, Lost
 
-WAIT_SECONDS = 900.0
+# Another server that joins may take so long on a slow machine, from its etcd's start to its API server's readiness.
+WAIT_SECONDS = 7200.0
+GIVE_UP_SECONDS = 900.0
 EVERY_SECONDS = 2.0
 
 
 @contextmanager
 def turn(etcd: Keys, doing: str, say: Callable[[str], object]) -> Iterator[Callable[[], None]]:
     """Hold the cluster's lock; what is yielded raises Failure once it is lost. Raises Failure that says who holds it
-    after a quarter of an hour, and where etcd does not answer."""
+    after two hours, and where etcd does not answer."""
     lost: list[Lost] = []
     lock = LeaseLock(
         etcd,
@@ -26,7 +28,7 @@ def turn(etcd: Keys, doing: str, say: Callable[[str], object]) -> Iterator[Calla
         lost=lost.append,
         lease_seconds=LEASE_SECONDS,
         # It is in the middle of becoming a member, for which etcd may be silent for a while.
-        give_up=WAIT_SECONDS,
+        give_up=GIVE_UP_SECONDS,
     )
 
     def still_ours() -> None:

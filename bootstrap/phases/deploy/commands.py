@@ -79,8 +79,9 @@ echo "$listed" | while read -r unit digest; do
     [ ! -r {0}/"$unit" ] || read -r applied rest <{0}/"$unit"
     state=$(systemctl is-active "$unit")
     if [ "$state" = active ] && [ "$applied" = "$digest" ]; then continue; fi
-    echo "unit $unit $state"
-    if [ "$(systemctl show --property=NRestarts --value "$unit")" != 0 ] || [ "$state" = failed ]; then
+    restarts=$(systemctl show --property=NRestarts --value "$unit")
+    echo "unit $unit $state ${{restarts:-0}}"
+    if [ "${{restarts:-0}}" != 0 ] || [ "$state" = failed ]; then
         journalctl --unit "$unit" --lines 4 --output cat --no-pager
     fi
     exit 0
@@ -116,8 +117,7 @@ def set_aside(unit: str, folder: str) -> Command:
 
 def unit_states() -> Command:
     """Wait up to 15 seconds for units that are starting, then say which is the first that does not run as it should: a
-    line "unit NAME STATE", then the end of its journal when it
-    has failed before. Nothing where all run."""
+    line "unit NAME STATE RESTARTS", then the end of its journal when it has failed before. Nothing where all run."""
     return Command.of("look at units", _STATES, APPLIED_FOLDER)
 
 

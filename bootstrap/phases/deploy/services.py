@@ -13,15 +13,16 @@ from bootstrap.machine.units import Runs
 from bootstrap.phases.deploy import commands
 from bootstrap.protocol.files import NodeFile
 
-# A machine that is slow, or emulated, takes its time for each start; one that has failed by then will fail again.
+# A machine that is slow, or emulated, takes its time for each start. What has failed so often by then will fail again.
 START_SECONDS = 1800.0
 FAILING_SECONDS = 600.0
+FAILURES = 3
 
 
 class UnitDown(ClusterupError):
-    """A unit does not run with its newest settings. `has_failed` is whether it has failed since it was started."""
+    """A unit does not run with its newest settings. `keeps_failing`: it has failed again and again, or for good."""
 
-    has_failed = False
+    keeps_failing = False
 
 
 def ensure_units(context: Context, node: str, units: Sequence[Runs], *, seconds: float = START_SECONDS) -> None:
@@ -36,7 +37,7 @@ def ensure_units(context: Context, node: str, units: Sequence[Runs], *, seconds:
         try:
             return units_run(context, node, units)
         except UnitDown as error:
-            error.final = error.has_failed and time.monotonic() - began > FAILING_SECONDS
+            error.final = error.keeps_failing and time.monotonic() - began > FAILING_SECONDS
             raise
 
     context.wait_until(run, what=_names(units), timeout=seconds, every=2.0)
@@ -59,14 +60,14 @@ def units_run(context: Context, node: str, units: Sequence[Runs]) -> bool:
     if not said:
         return True
     first, *journal = said.splitlines()
-    _, name, state = first.split()
+    _, name, state, restarts = first.split()
     down = UnitDown(
         f"{name} is {state}",
         node=node,
         got=" | ".join(line[-300:] for line in journal) or state,
         hint=f"look at `journalctl -u {name}` on {node}, then run the command again: it goes on from here",
     )
-    down.has_failed = bool(journal)
+    down.keeps_failing = state == "failed" or int(restarts) >= FAILURES
     raise down
 
 

@@ -161,6 +161,6 @@ def any_voter(context: Context, servers: Sequence[str], keys: OperatorKeys) -> I
     raise ClusterupError(
         "no member of the quorum answers on the servers that stay",
         step="leave",
-        tried=f"ask {', '.join(servers) or 'nobody: there is no other server'}",
+        tried=f"ask {', '.join(servers) or 'no one: there is no other server'}",
         hint="a majority of the servers has to be up: start them, look at `journalctl -u etcd`, then run this again",
     )

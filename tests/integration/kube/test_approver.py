@@ -75,7 +75,7 @@ def test_a_token_for_one_join_lets_one_kubelet_in_and_refuses_the_next_one(
         assert signed.subject.rfc4514_string() == "CN=system:node:once-1,O=system:nodes"
         kind, why = decided(client, asked(api_server, token, "once-2"))
         assert kind == "Denied"
-        assert why.startswith("the token is used up: it was for 1 of them, and 1 have joined. ")
+        assert why.startswith("the token is used up: it was for 1 and has let in 1. ")
         assert (listed(types)[token[:6]]["used"], listed(types)[token[:6]]["uses"]) == (1, 1)
 
 

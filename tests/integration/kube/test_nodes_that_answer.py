@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bootstrap.lab.saves.health import ready_nodes
-from bootstrap.machine.objects import is_ready
+from bootstrap.protocol.nodes import is_ready
 from tests.integration.kube.servers import ApiServer
 
-# An API server asks no one there: a loopback address is not node's.
+# An API server asks no one there: a loopback address is no node's.
 STATUS = {
     "conditions": [{"type": "Ready", "status": "True"}],
     "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],

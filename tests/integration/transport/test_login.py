@@ -169,7 +169,7 @@ def test_the_ssh_configuration_names_host_port_user_key_and_jump(
 
 
 def test_what_the_target_says_wins_over_the_configuration(world: World, sshd: Server) -> None:
-    (world.folder / "ssh_config").write_text("Host *\n  Port 1\n  User no one\n  IdentityFile /nowhere\n")
+    (world.folder / "ssh_config").write_text("Host *\n  Port 1\n  User nobody\n  IdentityFile /nowhere\n")
     assert is_root(world.open(world.target(sshd)))
 
 

@@ -14,12 +14,12 @@ from bootstrap.constants.paths import ETCD_DATA, KEPT_ETC
 from bootstrap.constants.ports import API_PORT, ETCD_PEER_PORT
 from bootstrap.joining import plan as join_by_token
 from bootstrap.joining import preflight as join_checks
-from bootstrap.machine.objects import is_ready
 from bootstrap.paths import templates_dir
 from bootstrap.phases import handover
 from bootstrap.phases.deploy import commands as deploy
 from bootstrap.phases.install import commands as install_commands
 from bootstrap.phases.reset import commands as clean_commands
+from bootstrap.protocol.nodes import is_ready
 from bootstrap.transport import sudo, upload
 from bootstrap.transport.base import Command
 from tests.simulator.machines.facts import facts_of
@@ -197,7 +197,7 @@ def _unit_states(machine: SimulatedMachine, _: list[str], stdin: bytes) -> Answe
         if _differs(machine, name, digest):
             run = machine.systemd.runs.get(name)
             journal = [run.why_not] if run and run.why_not else []
-            return _said([f"unit {name} {machine.systemd.state(name)}", *journal])
+            return _said([f"unit {name} {machine.systemd.state(name)} {len(journal)}", *journal])
     return DONE
 
 

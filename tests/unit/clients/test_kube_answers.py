@@ -22,10 +22,10 @@ from bootstrap.facts import cluster as observe
 from bootstrap.facts.cluster import read_api
 from bootstrap.facts.model import UnitFacts
 from bootstrap.facts.pods import pods_to_move
-from bootstrap.machine.objects import is_ready
 from bootstrap.phases.kubelet import told_at
 from bootstrap.phases.node_metadata import leaving_since
 from bootstrap.pki.x509 import KeyPair, Usage, issue, new_authority
+from bootstrap.protocol.nodes import is_ready
 from bootstrap.state.credentials import OperatorKeys
 from bootstrap.tokens.listing import known_token, known_tokens
 from tests.helpers.local_transport import LocalTransport
@@ -94,9 +94,9 @@ def test_whatever_stands_at_any_place_is_understood_or_refused(path: tuple[Any, 
         ('{"metadata": []}', "metadata of it is not a map: a list of 0"),
         ('{"metadata": {"labels": {"a": 1}}}', "metadata.labels of it is not a map of texts"),
         ('{"status": {"conditions": {"type": "Ready"}}}', "status.conditions of it is not a list of maps"),
-        ('{"items": {}}', "its items are not list of objects"),
+        ('{"items": {}}', "its items are not a list of objects"),
         ('{"items": [{"metadata": {}}]}', "item 0 has no name"),
-        ('{"items": [null]}', "its items are not list of objects"),
+        ('{"items": [null]}', "its items are not a list of objects"),
     ],
 )
 def test_what_is_refused_is_named(body: str, said: str) -> None:

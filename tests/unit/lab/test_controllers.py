@@ -87,7 +87,7 @@ def test_no_one_is_asked_where_no_server_runs() -> None:
 @pytest.mark.parametrize(
     ("acquired", "deleted"),
     [([AFTER], 0), ([BEFORE, None, AFTER], 1), ([None, AFTER], 0), (["no time", AFTER], 1)],
-    ids=["new", "of-before", "none-yet", "no one-says-when"],
+    ids=["new", "of-before", "none-yet", "no-one-says-when"],
 )
 def test_the_lock_of_those_before_is_taken_from_them_until_somebody_new_has_it(
     monkeypatch: pytest.MonkeyPatch, acquired: list[str | None], deleted: int

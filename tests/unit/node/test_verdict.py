@@ -23,7 +23,7 @@ from bootstrap.node.approver.verdict import (
     token_of,
     wanted_node,
 )
-from bootstrap.node.kubelets import is_ready
+from bootstrap.protocol.nodes import is_ready
 from bootstrap.tokens.rbac import servers_object
 from tests.unit.node.test_request import NODES, node, request
 
@@ -96,7 +96,7 @@ def test_a_machine_that_was_counted_may_have_its_node_by_the_time_that_it_is_app
 @pytest.mark.parametrize(
     ("tally", "name", "why"),
     [
-        (Tally(2, None, ("u2", "u3")), Name.FREE, "used up: it was for 2 of them, and 2 have joined"),
+        (Tally(2, None, ("u2", "u3")), Name.FREE, "used up: it was for 2 and has let in 2"),
         (Tally(None, "a2", ()), Name.FREE, "the token is for the node a2, and the machine calls itself a1"),
         (Tally(None, "a2", ()), Name.FREE, "clusterup token create --node a1"),
         (Tally(2, None, ("u2",)), Name.TAKEN, "the name a1 is taken: the cluster has a Node of that name"),

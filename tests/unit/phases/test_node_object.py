@@ -119,6 +119,12 @@ def test_what_an_older_version_wrote_counts_and_is_replaced() -> None:
     after = fixed(node, before)
     assert after["metadata"]["labels"] == {"kubernetes.io/os": "linux", "disk": "ssd"}
     assert set(after["metadata"]["annotations"]) == {GIVEN_ANNOTATION}
+    # An operator with an older version was at work in between.
+    newer = {OLD_GIVEN_ANNOTATION: json.dumps({"labels": ["disk", "theirs"], "taints": []})}
+    after["metadata"]["labels"]["theirs"] = "1"
+    after["metadata"]["annotations"] |= newer
+    assert differences(node, after) == ["has the label theirs, which the inventory has no more"]
+    after = fixed(node, after)
     both = {OLD_GIVEN_ANNOTATION: "x", **after["metadata"]["annotations"]}
     after["metadata"]["annotations"] = both
     assert differences(node, after) == ["says what came from the inventory in an older annotation (clusterup.io/given)"]

@@ -17,8 +17,10 @@ from bootstrap.phases.deploy.services import FAILING_SECONDS, START_SECONDS, Uni
 from bootstrap.transport.base import Command, Result
 from tests.helpers.local_transport import LocalTransport
 
-STARTING = b"unit kubelet.service activating\n"
-FAILING = b"unit kubelet.service activating\nkubelet: no such file\n"
+STARTING = b"unit kubelet.service activating 0\n"
+ONCE = b"unit kubelet.service activating 1\nkubelet: etcd was slow\n"
+FAILING = b"unit kubelet.service activating 7\nkubelet: no such file\n"
+FAILED = b"unit kubelet.service failed 0\nkubelet: no such file\n"
 
 
 class Clock:
@@ -58,14 +60,18 @@ def waited_for(said: bytes, monkeypatch: pytest.MonkeyPatch) -> tuple[float, Exc
     return clock.now, ended.value
 
 
-def test_a_slow_machine_has_half_an_hour_for_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    waited, ended = waited_for(STARTING, monkeypatch)
+@pytest.mark.parametrize("said", [STARTING, ONCE])
+def test_a_slow_machine_has_half_an_hour_for_a_start(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited, ended = waited_for(said, monkeypatch)
     assert waited == START_SECONDS
     assert "waited 1800 s in vain" in str(ended)
 
 
-def test_what_fails_again_and_again_is_given_up_earlier_with_its_journal(monkeypatch: pytest.MonkeyPatch) -> None:
-    waited, ended = waited_for(FAILING, monkeypatch)
+@pytest.mark.parametrize("said", [FAILING, FAILED])
+def test_what_fails_again_and_again_is_given_up_earlier_with_its_journal(
+    said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited, ended = waited_for(said, monkeypatch)
     assert waited == FAILING_SECONDS + 60
     assert isinstance(ended, UnitDown)
     assert ended.got == "kubelet: no such file"
