@@ -24,6 +24,7 @@ from tests.scenarios.order import (
     FOLDER,
     MAKES_LABS,
     UNKNOWN,
+    WITHIN,
     Scenario,
     Submission,
     fits,
@@ -32,6 +33,7 @@ from tests.scenarios.order import (
     ordered_by_age,
     pace,
     seconds_taken,
+    within,
 )
 from tests.scenarios.record import CHANGED, Record, Seen, add, merged, take_back_failure
 from tests.scenarios.verdict import FAILED, LEFT_OUT, PASSED, TOO_LITTLE, counted, missing, table, words
@@ -71,6 +73,7 @@ class Scenarios:
         self.record, self.ours, self.seen = Record(), Record(), Record()
         self.submission = Submission("")
         self.took: dict[str, int] = {}
+        self.within = WITHIN
         self.complaints: list[str] = []
 
     # What there is, and in which order
@@ -106,6 +109,9 @@ class Scenarios:
             self.scenarios[name] = Scenario(found[0].path.relative_to(self.root).as_posix(), *marked)
         self.took = self._took_before(seconds_taken(committed.record))
         chosen = [self.scenarios[name] for name in modules]
+        if self.until is not None:
+            each = (self._expected(name) for name in self.scenarios)
+            self.within = within((UNKNOWN if took is None else took for took in each), self.until - now())
         take_turns = ordered_by_age if self._is_too_slow_for(chosen) else ordered
         order = take_turns(chosen, self.record, self.submission)
         items[:] = [*others, *(item for each in order for item in modules[each.name])]
@@ -274,10 +280,10 @@ class Scenarios:
     def _judge(self, session: pytest.Session, exitstatus: int) -> Sequence[str]:
         if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             self._remember(Record())
-        left = missing(self.scenarios.values(), self.outcomes, self.record, self.submission)
+        left = missing(self.scenarios.values(), self.outcomes, self.record, self.submission, within=self.within)
         if exitstatus == pytest.ExitCode.OK and any(each.blamed for each in left):
             session.exitstatus = TOO_LITTLE
-        return [counted(self.record, self.submission), *words(left)]
+        return [counted(self.record, self.submission), *words(left, within=self.within)]
 
     # How things are called
 

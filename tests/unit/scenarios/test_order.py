@@ -6,7 +6,7 @@ from itertools import groupby
 
 import pytest
 
-from tests.scenarios.order import COMMITS, UNKNOWN, WITHIN, Submission, age, fits, ordered
+from tests.scenarios.order import COMMITS, UNKNOWN, WITHIN, Submission, age, fits, ordered, within
 from tests.scenarios.record import NO_GIT, Record, Seen, merged
 from tests.unit.scenarios.samples import DAY, commit, record, scenario
 
@@ -96,6 +96,16 @@ def test_each_scenario_runs_at_least_every_third_time_where_three_runs_have_time
         ages = [age(name, known, today) for name in left]
         assert day < WITHIN or all(ago is not None and ago < WITHIN for ago in ages)
         known = merged(known, record(day, passed=dict.fromkeys(ran, day)))
+
+
+@pytest.mark.parametrize(
+    ("took", "seconds", "expected"),
+    [([60, 60], 60, 3), ([60] * 3, 60, 3), ([60] * 4, 60, 5), ([60] * 100, 60, 9), ([60], 0, 3), ([], 60, 3)],
+)
+def test_each_has_to_pass_within_three_submissions_or_as_many_as_a_slow_machine_needs(
+    took: list[int], seconds: float, expected: int
+) -> None:
+    assert within(took, seconds) == expected
 
 
 @pytest.mark.parametrize(
