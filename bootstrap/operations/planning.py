@@ -140,7 +140,7 @@ def all_actions(
         # Whoever adopts the cluster has to hear of those who have not left yet.
         actions += handover_actions(intent.nodes[name], intent.state, gone(intent.leaving))
     for name in servers:
-        actions += control_plane_actions(intent.nodes[name], api, world, quorum.founder)
+        actions += control_plane_actions(intent.nodes[name], api, quorum.founder)
     # Without a server that has a network there is no cluster yet, and nothing to join.
     if servers:
         actions += object_actions(intent.objects, api, reachable)

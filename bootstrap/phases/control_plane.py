@@ -17,18 +17,19 @@ from bootstrap.phases.rolling import spare_api_server
 from bootstrap.spec.node import Desired
 
 READY_SECONDS = 1800.0
+OBJECTS = "cluster/objects"
 
 
-def control_plane_actions(
-    desired: Desired, servers: ApiServers, world: ClusterFacts, founder: str | None
-) -> list[Action[ClusterFacts]]:
+def control_plane_actions(desired: Desired, servers: ApiServers, founder: str | None) -> list[Action[ClusterFacts]]:
     """The action that starts, or restarts, what a server of the control plane runs.
 
-    While a cluster is founded, the others wait for the `founder`'s: an API server that finds nothing makes the same two
-    hundred objects as any other one that finds nothing, and they are in each other's way.
+    While a cluster is founded, the others wait for the `founder`'s and for its objects: an API server that finds
+    nothing makes the same two hundred objects as any other one that finds nothing, and they are in each other's way.
+    One starts at a time: on a slow machine an API server that has to share it ends itself, because its own questions
+    to itself take too long, and begins again.
     """
     name = desired.node.name
-    first = () if founder in (None, name) else (f"{founder}/control-plane",)
+    first = () if founder in (None, name) else (f"{founder}/control-plane", OBJECTS)
     return [
         Action(
             id=f"{name}/control-plane",
@@ -39,8 +40,8 @@ def control_plane_actions(
             apply=lambda context: start_control_plane(context, desired, servers),
             restarts=tuple(unit.name for unit in desired.control_plane),
             needs=(f"{name}/etcd.member", *first),
-            # A control plane that serves is never restarted on two servers at once; a new one starts everywhere.
-            exclusive=None if world.api is None else "control plane",
+            # Nor is one that serves ever restarted on two servers at once.
+            exclusive="control plane",
         )
     ]
 
@@ -73,7 +74,7 @@ def object_actions(
     that has a control plane."""
     return [
         Action(
-            id="cluster/objects",
+            id=OBJECTS,
             node=None,
             step="objects",
             title="keep the roles and the cluster's description that joining nodes need",

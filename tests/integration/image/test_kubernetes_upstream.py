@@ -259,7 +259,7 @@ def test_a_checksum_that_is_none_is_refused_before_the_download(server: ReleaseS
 def test_a_release_without_the_kubelet_is_refused(server: ReleaseServer, tmp_path: Path) -> None:
     publish(server, tarball({name: PROGRAMS[name] for name in BINARIES if name != "kubelet"}))
     error = refused()
-    assert "no complete release" in error.problem
+    assert "not a complete release" in error.problem
     assert error.got == "no regular file kubelet"
     assert_nothing_kept(tmp_path)
 
@@ -294,7 +294,7 @@ def test_members_that_lead_elsewhere_are_not_unpacked(server: ReleaseServer, tmp
 def test_what_is_no_tarball_is_an_error_not_a_traceback(server: ReleaseServer, content: bytes, tmp_path: Path) -> None:
     publish(server, content)
     error = refused()
-    assert "no complete release" in error.problem
+    assert "not a complete release" in error.problem
     assert error.got is not None
     assert "can't be read" in error.got
     assert_nothing_kept(tmp_path)

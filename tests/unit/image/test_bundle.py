@@ -106,7 +106,7 @@ def test_a_folder_without_a_bundle_says_how_to_make_one(tmp_path: Path) -> None:
         ({"artifacts": []}, "can't be understood"),
         ({"artifacts": {"os": {"file": "os.raw.zst", "size": 1}}}, "'sha256' is missing"),
         ({"artifacts": {"os": {"file": "../etc/shadow", "size": 1, "sha256": "0" * 64}}}, "outside the bundle"),
-        ({"artifacts": {"os": {"file": "os.raw.zst", "size": 1, "sha256": "abc"}}}, "no SHA-256"),
+        ({"artifacts": {"os": {"file": "os.raw.zst", "size": 1, "sha256": "abc"}}}, "not a SHA-256"),
     ],
 )
 def test_a_manifest_that_makes_no_sense_is_an_error_not_a_traceback(

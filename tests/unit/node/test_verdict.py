@@ -160,10 +160,10 @@ def test_only_what_kubelets_ask_for_is_judged_at_all() -> None:
     assert wanted_node(asked()) == "a1"
     assert wanted_node(asked(usages=["client auth", "digital signature"])) == "a1"
     for usages in (["client auth"], [*USAGES, "server auth"], [*USAGES, "client auth"], [], None):
-        with pytest.raises(Denied, match="no request of a kubelet: it is for"):
+        with pytest.raises(Denied, match="not a request of a kubelet: it is for"):
             wanted_node(asked(usages=usages))
     for content in ("", "###", base64.b64encode(b"no request").decode()):
-        with pytest.raises(Denied, match="no request of a kubelet"):
+        with pytest.raises(Denied, match="not a request of a kubelet"):
             wanted_node(asked(request=content))
 
 

@@ -144,7 +144,7 @@ def test_nothing_waits_for_what_it_does_not_need(lab: Intent) -> None:
     assert planned["s3/etcd.member"].after == ("s3/payload", "s3/files", "s1/etcd.member")
     assert planned["s1/control-plane"].after == ("s1/etcd.member",)
     # Two that begin with nothing would make the same objects, and be in each other's way.
-    assert planned["s3/control-plane"].after == ("s3/etcd.member", "s1/control-plane")
+    assert planned["s3/control-plane"].after == ("s3/etcd.member", "s1/control-plane", "cluster/objects")
     assert planned["a1/join"].after == ("a1/runtime", "cluster/objects")
     assert planned["cluster/objects"].after == ("s1/control-plane",)
 
