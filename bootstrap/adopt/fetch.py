@@ -20,7 +20,7 @@ from bootstrap.transport.errors import AuthenticationFailed, HostKeyMismatch
 from bootstrap.transport.hostkeys import HostKeys, public_key
 from bootstrap.transport.knownhosts import known_keys, name_of
 from bootstrap.transport.ssh import open_ssh
-from bootstrap.transport.sshconfig import route
+from bootstrap.transport.ssh_config.route import route
 from bootstrap.transport.target import Hop, SshTarget
 
 STEP = "adopt"

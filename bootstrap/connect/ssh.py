@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bootstrap.errors import Refused
-from bootstrap.inventory.model import Inventory, Jump, Node
+from bootstrap.inventory.model import Inventory, Jump, Node, Ssh
 from bootstrap.paths import expanded
 from bootstrap.pki.sshkeys import fingerprint
 from bootstrap.state.cluster import INSTALLED, LIVE, ClusterState
 from bootstrap.transport.base import Transport
 from bootstrap.transport.errors import TransportError
+from bootstrap.transport.knownhosts import is_known
 from bootstrap.transport.secrets import secret_source
-from bootstrap.transport.ssh import open_ssh
+from bootstrap.transport.ssh import open_ssh, own_jumps
 from bootstrap.transport.target import OwnLogin, SshTarget
 
 Ask = Callable[[str], bool]
@@ -33,20 +34,37 @@ def target_of(node: Node, own_key: str, state: ClusterState) -> SshTarget:
         own=OwnLogin(own_key, "root", state.ssh_key_file, state.ssh_key.private),
         password=secret_source(ssh.password_from, f"password of {node.name}") if ssh.password_from else None,
         passphrase=secret_source(ssh.passphrase_from, f"passphrase of {ssh.key}") if ssh.passphrase_from else None,
-        jumps=tuple(_jump(jump, ssh.use_config) for jump in ssh.jump),
+        jumps=tuple(_jump(jump, ssh) for jump in ssh.jump),
         use_config=ssh.use_config,
     )
 
 
-def _jump(jump: Jump, use_config: bool) -> SshTarget:
+def _jump(jump: Jump, ssh: Ssh) -> SshTarget:
+    passphrase = jump.passphrase_from or (ssh.passphrase_from if jump.key in (None, ssh.key) else None)
     return SshTarget(
         node=jump.host,
         host=jump.host,
         port=jump.port,
         user=jump.user,
         keys=(expanded(jump.key),) if jump.key else (),
-        use_config=use_config,
+        passphrase=secret_source(passphrase, f"passphrase of {jump.key or 'your keys'}") if passphrase else None,
+        use_config=ssh.use_config,
+        host_key=jump.host_key,
     )
+
+
+def jump_of(name: str) -> tuple[str, int] | None:
+    """Host and port of the jump host whose key is pinned under that name; None for a node's."""
+    if not name.startswith("jump:"):
+        return None
+    host, _, port = name.removeprefix("jump:").rpartition(":")
+    return host, int(port)
+
+
+def _vouch_for(name: str, vouch: str) -> str:
+    if (jump := jump_of(name)) is None:
+        return vouch
+    return f"then log in to it once with ssh, or write it below ssh.jump, beside host: {jump[0]}: host_key: {{}}"
 
 
 def opener(
@@ -79,6 +97,8 @@ def opener(
     def trust(name: str, presented: str, pins: dict[str, str]) -> str | None:
         if name in nodes and presented == own[name]:
             return INSTALLED
+        if (jump := jump_of(name)) is not None and is_known(*jump, presented):
+            return LIVE
         shown = fingerprint(presented)
         asked = ask if name not in consoles else None
         if asked is not None and asked(f"{name} shows host key {shown}. Is it this machine's?"):
@@ -89,8 +109,10 @@ def opener(
             step="connect",
             tried="compare the host key with the pinned ones",
             got=shown,
-            hint=f"compare it on the machine's console; {vouch.format(presented)}",
+            hint=f"compare it on the machine's console; {_vouch_for(name, vouch).format(presented)}",
         )
+
+    jumps = own_jumps()
 
     def open_node(name: str) -> Transport:
         if nodes[name].console.only:
@@ -102,6 +124,8 @@ def opener(
                 hint="when it has a network, take that out of the inventory, and apply",
             )
         silence = float(nodes[name].ssh.silence)
-        return open_ssh(target_of(nodes[name], own[name], state), host_keys, trust, connect_timeout=silence)
+        return open_ssh(
+            target_of(nodes[name], own[name], state), host_keys, trust, connect_timeout=silence, jumps=jumps
+        )
 
     return open_node

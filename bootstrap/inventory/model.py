@@ -155,11 +155,22 @@ class Jump(Strict):
     """A host on the way."""
 
     host: SshHost = Field(description="Host name or address.", examples=["gate.example.org"])
-    port: Port = Field(default=22, description="Port of its SSH server.", examples=[22])
+    port: Port | None = Field(default=None, description="Port of its SSH server. Default: 22.", examples=[22])
     user: User | None = Field(
         default=None, description="User to log in as. Default: the operator's own name.", examples=["admin"]
     )
     key: OwnPath | None = Field(default=None, description="Path to a private key.", examples=["~/.ssh/id_ed25519"])
+    passphrase_from: SecretSource | None = Field(
+        default=None,
+        description="Where its key's passphrase is: env:NAME, file:PATH or prompt. Default: where the node's is, for "
+        "the same key.",
+        examples=["prompt", "env:PASSWORD"],
+    )
+    host_key: HostKey | None = Field(
+        default=None,
+        description="Its host key: 'ssh-ed25519 AAAA...'. Default: known_hosts, else asked once, then pinned.",
+        examples=["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEZlZWRiZWVmRmVlZGJlZWZGZWVkYmVlZkZlZWRiZWVm"],
+    )
 
 
 class Ssh(Strict):

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bootstrap.paths import home_folder
+from bootstrap.transport.agent import AgentKeys, agent_of
 from bootstrap.transport.errors import AuthenticationFailed, TransportError
-from bootstrap.transport.target import Hop
+from bootstrap.transport.target import Hop, said_of_unused
 
 if TYPE_CHECKING:
     import paramiko
@@ -50,9 +51,9 @@ def authenticate(transport: paramiko.Transport, hop: Hop, timeout: float) -> Non
     import paramiko
 
     transport.auth_timeout = timeout
-    agent = paramiko.Agent() if hop.agent else None
     try:
-        _log_in(transport, hop, agent.get_keys() if agent else ())
+        with agent_of(hop) as agent:
+            _log_in(transport, hop, agent)
     except paramiko.AuthenticationException as error:
         raise _silent(hop, timeout, str(error)) from None
     except (paramiko.SSHException, EOFError, OSError) as error:
@@ -64,17 +65,14 @@ def authenticate(transport: paramiko.Transport, hop: Hop, timeout: float) -> Non
             got=str(error) or type(error).__name__,
             hint="look at the node's sshd log; try again",
         ) from None
-    finally:
-        if agent:
-            agent.close()
 
 
-def _log_in(transport: paramiko.Transport, hop: Hop, agent_keys: tuple[paramiko.AgentKey, ...]) -> None:
+def _log_in(transport: paramiko.Transport, hop: Hop, agent: AgentKeys) -> None:
     import paramiko
 
     tried: list[str] = []
     hints: list[str] = []
-    for attempt in _attempts(transport, hop, agent_keys):
+    for attempt in _attempts(transport, hop, agent):
         if isinstance(attempt, _Unusable):
             tried.append(attempt.label)
             hints.append(attempt.hint)
@@ -98,7 +96,7 @@ def _log_in(transport: paramiko.Transport, hop: Hop, agent_keys: tuple[paramiko.
         tried.append(f"{attempt.label}: accepted, but {' and '.join(wanted)} is wanted as well")
     hints.append(
         f"make sure that one of {hop.user}'s authorized_keys on it is among your keys, or name another key (ssh.key), "
-        "user (ssh.user) or password (ssh.password_from)"
+        "user (ssh.user) or password (ssh.password_from)" + said_of_unused(hop)
     )
     raise AuthenticationFailed(
         f"{hop.described} lets none of your keys and passwords in",
@@ -110,9 +108,7 @@ def _log_in(transport: paramiko.Transport, hop: Hop, agent_keys: tuple[paramiko.
     )
 
 
-def _attempts(
-    transport: paramiko.Transport, hop: Hop, agent_keys: tuple[paramiko.AgentKey, ...]
-) -> Iterator[_Attempt | _Unusable]:
+def _attempts(transport: paramiko.Transport, hop: Hop, agent: AgentKeys) -> Iterator[_Attempt | _Unusable]:
     seen: set[bytes] = set()
 
     def with_key(key: paramiko.PKey, label: str) -> Iterator[_Attempt]:
@@ -122,7 +118,7 @@ def _attempts(
                 f"{label} ({key.get_name()} {key.fingerprint})", lambda: transport.auth_publickey(hop.user, key)
             )
 
-    in_agent = {key.asbytes(): key for key in agent_keys}
+    in_agent = {key.asbytes(): key for key in agent.keys}
     for path in dict.fromkeys(hop.keys if hop.own is None else (*hop.keys, hop.own.key)):
         held = in_agent.get(_public_blob(path)) if in_agent else None
         loaded = held or _load(path, hop)
@@ -134,8 +130,10 @@ def _attempts(
         password = hop.password()
         yield _Attempt("password", lambda: transport.auth_password(hop.user, password))
     if not hop.only_keys:
-        for agent_key in agent_keys:
+        for agent_key in agent.keys:
             yield from with_key(agent_key, f"agent key {agent_key.comment}".rstrip())
+    if agent.trouble:
+        yield _Unusable(f"agent {agent.trouble}", "start the agent, or correct IdentityAgent of the SSH configuration")
     # An inventory that came from another operator names keys of their machine.
     if (home := home_folder()) is not None and not any(path.exists() for path in hop.keys):
         for path in (home / ".ssh" / name for name in USUAL_KEYS):
@@ -148,11 +146,19 @@ def _attempts(
 
 
 def _public_blob(path: Path) -> bytes:
-    """The public half beside a private key, by which the agent's copy is known; empty where there is none."""
+    """The public half of a key, by which the agent's copy is known: the file that is named may be that itself, or it
+    lies beside the private key. Empty where there is none."""
+    return _public_half(path) or _public_half(Path(f"{path}.pub"))
+
+
+def _public_half(path: Path) -> bytes:
     try:
-        return base64.b64decode(Path(f"{path}.pub").read_text(encoding="utf-8").split()[1])
-    except (OSError, ValueError, IndexError):
+        kind, blob, *_ = path.read_text(encoding="utf-8").split()
+        found = base64.b64decode(blob, validate=True)
+    except (OSError, ValueError):
         return b""
+    # RFC 4253, section 6.6: it begins with its own kind.
+    return found if found[4 : 4 + int.from_bytes(found[:4], "big")] == kind.encode() else b""
 
 
 def _load(path: Path, hop: Hop) -> paramiko.PKey | _Unusable:
@@ -169,7 +175,14 @@ def _load(path: Path, hop: Hop) -> paramiko.PKey | _Unusable:
     except TypeError:  # what cryptography raises for a key under a passphrase
         return _unlocked(path, hop)
     except Exception:  # ValueError, but also UnsupportedAlgorithm and its like, which have no common base
-        return _not_a_key(path)
+        return _only_public(path) if _public_half(path) else _not_a_key(path)
+
+
+def _only_public(path: Path) -> _Unusable:
+    return _Unusable(
+        f"key {path}: it is a public key, and no agent here has its private half",
+        f"have the agent hold it (ssh-add), or name the private key instead of {path}",
+    )
 
 
 def _unlocked(path: Path, hop: Hop) -> paramiko.PKey | _Unusable:

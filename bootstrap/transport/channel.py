@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import secrets
 import shlex
+import string
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from bootstrap.transport.deadlines import Deadlines
 from bootstrap.transport.outcome import KEPT_OUTPUT, MORE_THAN_OURS, ChannelLost, ChannelTimeout, CommandOutcome
+from bootstrap.transport.sessions import Sessions
 
 if TYPE_CHECKING:
     import paramiko
@@ -27,10 +30,15 @@ GLANCE = 0.2
 """Seconds after which the error output is looked at while the standard output says nothing."""
 
 _DEADLINES = Deadlines()
+_SAFE = frozenset(string.ascii_letters + string.digits + " _-./:=,@%+;|&<>(){}[]*?#~^")
 
 # Closing a channel ends nothing that doesn't read or write; timeout(1) on the far side does, even when the
 # connection is gone. A far side without it runs the script as it is.
-_BOUNDED = 'if command -v timeout >/dev/null 2>&1; then exec timeout -k 5 "$1" sh -c "$2"; fi; exec sh -c "$2"'
+_BEGINS = f"clusterup-begins-{secrets.token_hex(8)}"
+_BOUNDED = (
+    f"echo {_BEGINS}; "
+    'if command -v timeout >/dev/null 2>&1; then exec timeout -k 5 "$1" sh -c "$2"; fi; exec sh -c "$2"'
+)
 
 
 def command_line(script: str, *, prefix: str, timeout: float) -> str:
@@ -39,18 +47,45 @@ def command_line(script: str, *, prefix: str, timeout: float) -> str:
     return f"{prefix}sh -c {shlex.quote(_BOUNDED)} sh {seconds} {shlex.quote(script)}"
 
 
-def execute(transport: paramiko.Transport, line: str, chunks: Iterable[bytes], *, timeout: float) -> CommandOutcome:
-    """Run a command line, feed it the chunks, return what came back. `timeout` in seconds, for all of it.
+def spelled_out(line: str) -> str:
+    """The same command line without what csh(1) makes something else of within quotes: ends of lines and exclamation
+    marks."""
+    safe = "".join(letter if letter in _SAFE else _octal(letter) for letter in line)
+    return f"sh -c 'eval \"$(printf %b \"$1\")\"' sh '{safe}'"
+
+
+def _octal(letter: str) -> str:
+    return "".join(f"\\0{byte:03o}" for byte in letter.encode())
+
+
+def execute(
+    transport: paramiko.Transport, line: str, chunks: Iterable[bytes], *, sessions: Sessions, timeout: float
+) -> CommandOutcome:
+    """Run a command line, feed it the chunks, return what came back. `timeout` in seconds, for all of it from the
+    moment in which the server has a session left.
 
     Raises ChannelTimeout, ChannelLost, and whatever `chunks` raises.
     """
     import paramiko
 
-    started = monotonic()
     try:
-        channel = transport.open_session(timeout=min(timeout, OPENING))
+        channel = sessions.opened(
+            lambda: transport.open_session(timeout=min(timeout, OPENING)), paramiko.ChannelException
+        )
+    except paramiko.ChannelException as error:
+        raise ChannelLost(f"the server allows no session ({error.text}): see MaxSessions of its sshd_config") from None
     except (paramiko.SSHException, EOFError, OSError) as error:
         raise ChannelLost(str(error) or "the connection is closed") from None
+    try:
+        return _ran(transport, channel, line, chunks, timeout=timeout)
+    finally:
+        sessions.closed()
+
+
+def _ran(
+    transport: paramiko.Transport, channel: paramiko.Channel, line: str, chunks: Iterable[bytes], *, timeout: float
+) -> CommandOutcome:
+    started = monotonic()
     watchdog = _Watchdog(transport, channel, max(0.0, timeout - (monotonic() - started)))
     outputs = (_Output(channel.recv), _Output(channel.recv_stderr))
     try:
@@ -63,7 +98,14 @@ def execute(transport: paramiko.Transport, line: str, chunks: Iterable[bytes], *
     if channel.exit_status < 0:
         told = "it was killed" if transport.is_active() else "the connection broke"
         raise ChannelLost(f"no exit status: {told}")
-    return CommandOutcome(channel.exit_status, outputs[0].data(), outputs[1].data())
+    return CommandOutcome(channel.exit_status, _of_ours(outputs[0].data()), outputs[1].data())
+
+
+def _of_ours(output: bytes) -> bytes:
+    """The output without what the login shell said before our command began (a .bashrc that greets). Without a sign
+    of it all of that is kept: it says why the command did not begin, or there was too much of it."""
+    _, begun, ours = output.partition(f"{_BEGINS}\n".encode())
+    return ours if begun else output
 
 
 def _converse(channel: paramiko.Channel, line: str, chunks: Iterable[bytes], outputs: tuple[_Output, _Output]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import random
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +16,7 @@ from bootstrap.errors import ClusterupError, Refused
 from bootstrap.pki.sshkeys import fingerprint
 from bootstrap.transport.errors import HostKeyMismatch, TransportError
 from bootstrap.transport.hostkeys import HostKeys
+from bootstrap.transport.knownhosts import known_keys
 from bootstrap.transport.target import Hop
 
 if TYPE_CHECKING:
@@ -29,6 +32,17 @@ UNANSWERED = 120_000
 """Milliseconds after which data that no one acknowledges ends the connection (TCP_USER_TIMEOUT, tcp(7))."""
 _LOADING = threading.Lock()
 RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
+GIVEN = "given"
+PAUSES = (0.3, 0.6, 1.2, 2.4)
+"""Seconds before a server is asked again that dropped the connection at once; each more or less by half."""
+
+
+TOO_BUSY = (b"Exceeded MaxStartups", b"Not allowed at this time")
+"""What sshd says instead of its name to those whom it drops (8.5 and newer, 9.8 and newer)."""
+
+
+class DroppedAtOnce(TransportError):
+    """The server closed the connection before it said anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +72,27 @@ def load_paramiko() -> None:
 
 
 def greet(hop: Hop, through: paramiko.Transport | None, host_keys: HostKeys, trust: Trust, timeout: float) -> Greeted:
-    """Connect to a hop, directly or through the one before it, and check its host key.
+    """Connect to a hop, directly or through the one before it, and check its host key. One that drops the connection
+    before it has said anything, as a busy sshd does (MaxStartups), is asked a few times more.
 
     `timeout` (seconds) bounds the connection and the handshake, each. Raises TransportError, HostKeyMismatch,
     or Refused when `trust` refuses the key.
     """
-    pins = host_keys.pinned(hop.pin_name)
+    for pause in (*PAUSES, None):
+        try:
+            return _greeted(hop, through, host_keys, trust, timeout)
+        except DroppedAtOnce:
+            if pause is None:
+                raise
+            # A crowd that was dropped together must not come back together.
+            time.sleep(pause * (0.5 + random.random()))  # noqa: S311
+    raise AssertionError("the last try raises or returns")
+
+
+def _greeted(
+    hop: Hop, through: paramiko.Transport | None, host_keys: HostKeys, trust: Trust, timeout: float
+) -> Greeted:
+    pins = {GIVEN: hop.host_key} if hop.host_key else host_keys.pinned(hop.pin_name)
     sock = _dial(hop, timeout) if through is None else _channel(hop, through, timeout)
     try:
         transport = _handshake(hop, sock, pins, timeout)
@@ -112,12 +141,39 @@ def _dial(hop: Hop, timeout: float) -> socket.socket:
             got=error.strerror or str(error),
             hint="check this machine's network, routes and VPN, and the node's address",
         ) from None
+    _check_it_speaks(hop, sock, timeout)
     # Without it every command waits 40 ms for the other side's delayed acknowledgement.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     user_timeout = getattr(socket, "TCP_USER_TIMEOUT", None)
     if user_timeout is not None:
         sock.setsockopt(socket.IPPROTO_TCP, user_timeout, UNANSWERED)
     return sock
+
+
+def _check_it_speaks(hop: Hop, sock: socket.socket, timeout: float) -> None:
+    """A server speaks first (RFC 4253, section 4.2). Raises DroppedAtOnce where it hangs up instead, or says that it is
+    too busy. One that is silent is waited for later."""
+    sock.settimeout(timeout)
+    try:
+        first = sock.recv(64, socket.MSG_PEEK)
+    except TimeoutError:
+        return
+    except OSError as error:
+        first, got = b"", error.strerror or str(error)
+    else:
+        got = first.decode("ascii", "replace").strip() or "the connection was closed"
+    if first and not first.startswith(TOO_BUSY):
+        return
+    sock.close()
+    raise DroppedAtOnce(
+        f"{hop.host} drops connections to port {hop.port} before it says anything",
+        node=hop.node,
+        step="connect",
+        tried=f"an SSH connection to {hop.described}, {len(PAUSES) + 1} times",
+        got=got,
+        hint="if many connect at once, its sshd takes too few (MaxStartups); if it is still starting, wait; otherwise "
+        "make sure that this is its SSH port (ssh.port)",
+    )
 
 
 def _channel(hop: Hop, through: paramiko.Transport, timeout: float) -> paramiko.Channel:
@@ -144,7 +200,9 @@ def _handshake(
     try:
         transport = paramiko.Transport(sock)
         options = transport.get_security_options()
-        options.key_types = preferred_key_types(tuple(options.key_types), pins)
+        bare_first = sorted(pins, key=lambda kind: kind == "installed")
+        known = tuple(pins[kind] for kind in bare_first) or known_keys(hop.host, hop.port)
+        options.key_types = preferred_key_types(tuple(options.key_types), known)
         options.ciphers = preferred_ciphers(tuple(options.ciphers))
         # Ours is the time-out that speaks; Paramiko's own ones only have to come later.
         transport.banner_timeout = transport.handshake_timeout = timeout + 5
@@ -168,14 +226,15 @@ def _handshake(
     raise _not_ssh(hop, problem or EOFError("the connection was closed"))
 
 
-def preferred_key_types(offered: tuple[str, ...], pins: dict[str, str]) -> tuple[str, ...]:
-    """The host key algorithms with those of the pinned keys first, so that a server of several shows that one."""
-    pinned: list[str] = []
-    for line in pins.values():
+def preferred_key_types(offered: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+    """The host key algorithms with those of the known keys first, in the order of these: a server of several shows the
+    one that can be compared. That of the installed system, which has one key, comes after those of bare machines."""
+    wanted: list[str] = []
+    for line in known:
         name = line.split(maxsplit=1)[0]
-        pinned += RSA_SIGNATURES if name == "ssh-rsa" else (name,)
-    first = tuple(name for name in offered if name in pinned)
-    return first + tuple(name for name in offered if name not in pinned)
+        wanted += RSA_SIGNATURES if name == "ssh-rsa" else (name,)
+    first = tuple(name for name in dict.fromkeys(wanted) if name in offered)
+    return first + tuple(name for name in offered if name not in first)
 
 
 def _checked(hop: Hop, line: str, pins: dict[str, str], host_keys: HostKeys, trust: Trust) -> str:
@@ -191,8 +250,13 @@ def _checked(hop: Hop, line: str, pins: dict[str, str], host_keys: HostKeys, tru
             step="connect",
             tried=f"pinned is {known}",
             got=f"shown was {shown}",
-            hint=f"if the machine was replaced or newly installed on purpose, remove {hop.pin_name!r} from "
-            f"{host_keys.path} and try again; if not, find out who answers at that address",
+            hint="if the machine was replaced or newly installed on purpose, "
+            + (
+                "correct its host_key in the inventory"
+                if hop.host_key
+                else f"remove {hop.pin_name!r} from {host_keys.path}"
+            )
+            + " and try again; if not, find out who answers at that address",
         )
     accepted = trust(hop.pin_name, line, pins)
     if accepted is None:
@@ -215,10 +279,18 @@ def _no_way(hop: Hop, problem: str, *, got: str | None, hint: str) -> ClusterupE
 
 
 def _not_ssh(hop: Hop, error: BaseException) -> ClusterupError:
+    got = str(error) or type(error).__name__
+    if "ncompatible" in got or "no acceptable" in got:
+        return _no_way(
+            hop,
+            f"{hop.host} and clusterup have no algorithm in common: its SSH server is old",
+            got=got,
+            hint="update its sshd: those that know SHA-1 alone (before OpenSSH 7.2) are not spoken to",
+        )
     return _no_way(
         hop,
         f"{hop.host} answers on port {hop.port}, but no SSH connection comes about",
-        got=str(error) or type(error).__name__,
+        got=got,
         hint="make sure that this is its SSH port (ssh.port); if it is still starting, wait and try again",
     )
 

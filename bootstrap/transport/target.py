@@ -58,7 +58,8 @@ class SshTarget:
     """The way to a node as the inventory says it; what is None comes from the ssh_config(5), then defaults.
 
     `jumps` are the hosts on the way, the nearest first. `agent`: keys of the agent at $SSH_AUTH_SOCK are used.
-    `own` wins over `user` and `keys` where the machine is the one that it is about.
+    `own` wins over `user` and `keys` where the machine is the one that it is about. `host_key` is the public key line
+    that it has to show, whatever is pinned.
     """
 
     node: str
@@ -73,6 +74,7 @@ class SshTarget:
     use_config: bool = True
     config_file: Path = field(default_factory=_default_config)
     agent: bool = True
+    host_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,9 @@ class Hop:
 
     `pin_name` is the name its host key is pinned under; `node` is whom the way leads to, for messages.
     `only_keys`: of the agent's keys only those in `keys` are offered (IdentitiesOnly of ssh_config(5)). `own`: see
-    `SshTarget`.
+    `SshTarget`. `agent_socket` is another agent's than that at $SSH_AUTH_SOCK. `unused` are options of the SSH
+    configuration that are set for it and count for nothing here. `host_key` is the public key line that it has to show,
+    where the inventory says so.
     """
 
     pin_name: str
@@ -95,6 +99,9 @@ class Hop:
     passphrase: Callable[[], str] | None
     agent: bool
     only_keys: bool
+    agent_socket: str | None = None
+    unused: tuple[str, ...] = ()
+    host_key: str | None = None
 
     def having_shown(self, host_key: str) -> Hop:
         """The hop as it is logged in to when it has shown that host key (a public key line)."""
@@ -112,6 +119,15 @@ class Hop:
         return f"{self.user}@{host}:{self.port}"
 
     @property
+    def is_jump(self) -> bool:
+        return self.pin_name != self.node
+
+    @property
     def described(self) -> str:
         """The address, said to be a jump host's where it is one."""
-        return self.address if self.pin_name == self.node else f"jump host {self.address}"
+        return f"jump host {self.address}" if self.is_jump else self.address
+
+
+def said_of_unused(hop: Hop) -> str:
+    """What goes on a hint where something of the SSH configuration counts for nothing here; else nothing."""
+    return f"; of the SSH configuration, clusterup does not use {', '.join(hop.unused)}" if hop.unused else ""

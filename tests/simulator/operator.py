@@ -37,7 +37,8 @@ def import_everything() -> None:
             "bootstrap.ui.words",
             "bootstrap.ui.jsonl",
         ),
-        *(f"bootstrap.transport.{name}" for name in ("authenticate", "connect", "sshconfig", "upload", "forward")),
+        *(f"bootstrap.transport.{name}" for name in ("authenticate", "connect", "upload", "forward")),
+        "bootstrap.transport.ssh_config.route",
         *("asyncssh", "cryptography.x509", "etcd3.etcdrpc", "grpc", "httpx", "jinja2", "paramiko", "yaml", "zstandard"),
     ]
     for name in modules:

@@ -15,6 +15,7 @@ from bootstrap.paths import templates_dir
 from bootstrap.pki.identity import NodeIdentity
 from bootstrap.pki.sshkeys import SshKey
 from bootstrap.spec.node import Desired, image_files
+from bootstrap.transport.sudo import SAYS
 from tests.simulator.machines.machine import Answer
 
 # What no step compares, but has to be there.
@@ -81,7 +82,7 @@ class Recorded:
             self.answered += len(answer)
             return Answer(0, answer.encode())
         if "id -u" in script:
-            return Answer(0, b"root\n")
+            return Answer(0, f"{SAYS}root\n".encode())
         if "$IMAGE_ID/$VARIANT_ID" in script:
             # It says what it is, and has no handover file.
             return Answer(0, b"clusterup/\n\n")

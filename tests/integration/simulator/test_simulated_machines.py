@@ -17,6 +17,7 @@ from bootstrap.transport.base import Command
 from bootstrap.transport.errors import AuthenticationFailed, HostKeyMismatch, TransportError
 from bootstrap.transport.hostkeys import HostKeys
 from bootstrap.transport.ssh import SshTransport, open_ssh
+from bootstrap.transport.sudo import SAYS
 from bootstrap.transport.target import SshTarget
 from tests.integration.transport.conftest import write_key
 from tests.simulator.machines.machine import Answer
@@ -42,7 +43,7 @@ class Parrot:
 
     def run(self, script: str, stdin: bytes) -> Answer:
         if "id -u" in script:
-            return Answer(0, b"root\n")
+            return Answer(0, f"{SAYS}root\n".encode())
         return self.work(script) or Answer(3, f"{self.name}: {script}".encode(), str(len(stdin)).encode())
 
     def leads_to(self, host: str, port: int) -> tuple[str, int] | None:

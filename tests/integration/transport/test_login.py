@@ -113,6 +113,38 @@ def test_a_locked_key_that_the_agent_holds_needs_no_passphrase(world: World, ssh
     assert is_root(world.open(world.target(sshd, agent=True)))
 
 
+def test_a_public_key_that_is_named_selects_the_agent_s(world: World, sshd: Server, agent: Path) -> None:
+    subprocess.run(["ssh-add", "-q", sshd.key], check=True, env={**os.environ, "SSH_AUTH_SOCK": str(agent)})
+    sshd.key.unlink()
+    public = Path(f"{sshd.key}.pub")
+    (world.folder / "ssh_config").write_text(f"Host *\n  IdentityFile {public}\n  IdentitiesOnly yes\n")
+    assert is_root(world.open(world.target(sshd, keys=(), agent=True)))
+    assert is_root(world.open(world.target(sshd, keys=(public,), agent=True)))
+    with pytest.raises(AuthenticationFailed, match="it is a public key, and no agent here has its private half"):
+        world.open(world.target(sshd, keys=(public,), agent=False))
+
+
+def test_the_agent_that_the_configuration_names_is_asked(
+    world: World, sshd: Server, agent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run(["ssh-add", "-q", sshd.key], check=True, env={**os.environ, "SSH_AUTH_SOCK": str(agent)})
+    sshd.key.unlink()
+    monkeypatch.delenv("SSH_AUTH_SOCK")
+    config = world.folder / "ssh_config"
+    config.write_text(f"Host *\n  IdentityAgent {agent}\n")
+    assert is_root(world.open(world.target(sshd, keys=(), agent=True)))
+    config.write_text(f"Host *\n  IdentityAgent {agent}.gone\n")
+    with pytest.raises(AuthenticationFailed, match=r"agent .*agent\.gone: No such file"):
+        world.open(world.target(sshd, keys=(), agent=True))
+
+
+def test_what_of_the_configuration_counts_for_nothing_is_named(world: World, sshd: Server) -> None:
+    (world.folder / "ssh_config").write_text("Host *\n  CertificateFile /keys/cert.pub\n")
+    with pytest.raises(AuthenticationFailed) as failed:
+        world.open(world.target(sshd, keys=()))
+    assert failed.value.hint.endswith("of the SSH configuration, clusterup does not use CertificateFile")
+
+
 def test_the_usual_key_in_the_home_folder_is_tried(world: World, sshd: Server) -> None:
     usual = world.folder / "home" / ".ssh" / "id_ed25519"
     usual.parent.mkdir()
@@ -159,7 +191,7 @@ def test_the_ssh_configuration_names_host_port_user_key_and_jump(
         f"Host bastion\n  HostName 127.0.0.1\n  Port {jump.port}\n  User root\n  IdentityFile {jump.key}\n"
     )
     (world.folder / "ssh_config").write_text(
-        f"Include more_config\nHost machine\n  HostName 127.0.0.1\n  Port {sshd.port}\n  User root\n"
+        f"Include {included}\nHost machine\n  HostName 127.0.0.1\n  Port {sshd.port}\n  User root\n"
         f"  IdentityFile {sshd.key}\n  ProxyJump bastion\n"
     )
     target = world.target(sshd, host="machine", port=None, user=None, keys=())
@@ -178,7 +210,7 @@ def test_a_configuration_that_cannot_be_used_is_named(world: World, sshd: Server
     with pytest.raises(BadUse, match="sets ProxyCommand, which is not supported"):
         world.open(world.target(sshd))
     (world.folder / "ssh_config").write_text("Host *\n  ProxyJump 127.0.0.1\n")
-    with pytest.raises(BadUse, match="circle"):
+    with pytest.raises(BadUse, match="jumphost loop"):
         world.open(world.target(sshd))
     assert is_root(world.open(world.target(sshd, use_config=False)))
 
@@ -193,6 +225,19 @@ def test_a_jump_host_leads_to_the_node_and_its_host_key_is_checked(
     world.host_keys.pin(f"jump:127.0.0.1:{jump.port}", "live", other)
     with pytest.raises(HostKeyMismatch, match=f"jump host root@127.0.0.1:{jump.port}"):
         world.open(target)
+
+
+def test_a_jump_host_has_a_key_a_passphrase_and_a_host_key_of_its_own(
+    world: World, start_sshd: StartSshd, sshd: Server
+) -> None:
+    jump = start_sshd()
+    lock_key(jump.key, "open sesame")
+    gate = world.target(jump, passphrase=lambda: "open sesame", host_key=jump.host_key)
+    assert is_root(world.open(world.target(sshd, jumps=(gate,))))
+    assert world.asked == ["node1"]
+    other = world.target(jump, host_key=write_key(world.folder / "other"))
+    with pytest.raises(HostKeyMismatch, match="correct its host_key in the inventory"):
+        world.open(world.target(sshd, jumps=(other,)))
 
 
 def test_a_node_that_the_jump_host_cannot_reach_is_said_so(world: World, start_sshd: StartSshd, sshd: Server) -> None:
@@ -227,6 +272,18 @@ def test_of_several_host_keys_the_pinned_one_is_asked_for(world: World, start_ss
     server = start_sshd(f"HostKey {rsa}")
     world.host_keys.pin("node1", "live", rsa.with_suffix(".pub").read_text())
     assert world.open(world.target(server)).host_key.startswith("ssh-rsa ")
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ecdsa"])
+def test_a_host_key_of_another_kind_is_found_beside_that_of_the_installed_system(
+    world: World, start_sshd: StartSshd, kind: str
+) -> None:
+    other = world.folder / kind
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", other], check=True)
+    server = start_sshd(f"HostKey {other}")
+    world.host_keys.pin("node1", "live", other.with_suffix(".pub").read_text())
+    world.host_keys.pin("node1", "installed", write_key(world.folder / "installed"))
+    assert world.open(world.target(server)).host_key_kind == "live"
 
 
 def test_an_unknown_host_key_that_is_not_trusted_is_refused(world: World, sshd: Server) -> None:

@@ -50,7 +50,7 @@ def answer_to(machine: SimulatedMachine, script: str, stdin: bytes) -> Answer | 
 def _all() -> tuple[Known[Does], ...]:
     facts = (templates_dir() / "node" / "facts.sh").read_text()
     return (
-        exactly(sudo.WHO, lambda *_: Answer(0, b"root\n")),
+        exactly(sudo.WHO, lambda *_: Answer(0, f"{sudo.SAYS}root\n".encode())),
         exactly(facts, lambda machine, _, stdin: Answer(0, facts_of(machine, stdin))),
         exactly(install_commands.running_system().script, _running_system),
         exactly(install_commands.reboot().script, _reboot),

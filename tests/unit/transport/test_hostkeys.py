@@ -83,8 +83,8 @@ def test_a_damaged_file_is_named_and_left_alone(tmp_path: Path, content: str) ->
 
 def test_the_pinned_keys_types_are_asked_for_first() -> None:
     offered = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512", "rsa-sha2-256")
-    assert preferred_key_types(offered, {}) == offered
-    assert preferred_key_types(offered, {"live": "ssh-rsa AAAA"}) == (
+    assert preferred_key_types(offered, ()) == offered
+    assert preferred_key_types(offered, ("ssh-rsa AAAA",)) == (
         "rsa-sha2-512",
         "rsa-sha2-256",
         "ssh-ed25519",

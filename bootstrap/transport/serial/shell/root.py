@@ -13,7 +13,7 @@ from bootstrap.transport.serial.shell.expect import Marker, Talk
 from bootstrap.transport.serial.shell.find import CTRL_C, ShellPatience, There, find_shell
 from bootstrap.transport.serial.shell.login import ECHO_OFF, VERDICT_SECONDS, log_in
 from bootstrap.transport.serial.shell.prompts import asks_for_password, asks_for_user
-from bootstrap.transport.sudo import WHO
+from bootstrap.transport.sudo import WHO, way_said
 
 ANSWER_SECONDS = 30.0
 LEAVING_SECONDS = 3.0
@@ -98,7 +98,7 @@ def _is_elsewhere(who: _Who, target: ConsoleTarget) -> bool:
 
 def _is_stranger(who: _Who, talk: Talk) -> bool:
     """Whether neither our password is that user's, nor a password is needed to become root."""
-    return _is_elsewhere(who, talk.target) or (who.user != talk.target.user and _sudo_of(talk) != "free")
+    return _is_elsewhere(who, talk.target) or (who.user != talk.target.user and _sudo_of(talk)[0] != "free")
 
 
 def _take_over(talk: Talk, how: str) -> _Who:
@@ -125,16 +125,17 @@ def _tame(talk: Talk) -> _Who:
     return _Who(int(said[0]), said[1], said[2] == "ssh")
 
 
-def _sudo_of(talk: Talk) -> str:
-    """root, free, asks or absent: see `bootstrap.transport.sudo`."""
+def _sudo_of(talk: Talk) -> tuple[str, str]:
+    """root, free, asks or absent, and what sudo says where it asks: see `bootstrap.transport.sudo`."""
     script = WHO.strip().replace("\n", "; ")
-    return talk.prove(f"$({script})") or "absent"
+    way, said = way_said(talk.prove(f"$({script})") or "")
+    return way or "absent", said
 
 
 def _become_root(talk: Talk, who: _Who) -> _Who:
     target = talk.target
     failed: list[str] = []
-    sudo = _sudo_of(talk)
+    sudo, sudos = _sudo_of(talk)
     if sudo == "free":
         talk.enter(f" sudo -n sh; [ $? = {LEFT} ] && exit {LEFT}")
         talk.settle()
@@ -146,7 +147,7 @@ def _become_root(talk: Talk, who: _Who) -> _Who:
             return sudoed
         failed.append(f"sudo does not accept {who.user}'s password, or does not let {who.user} become root")
     else:
-        failed.append("there is no sudo" if sudo == "absent" else "sudo asks for a password and none is configured")
+        failed.append("there is no sudo" if sudo == "absent" else f"sudo says: {sudos or 'nothing'}")
     said = talk.last_words
     if target.root_password is not None:
         if (changed := _with_su(talk, target.root_password())) is not None:
