@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -236,11 +237,20 @@ def test_a_transfer_that_is_under_way_when_the_way_is_closed_ends_and_nothing_st
     assert not folder.exists()
 
 
+def is_of(folder: Path, mark: str) -> bool:
+    """Whether the far side that keeps the folder was started with that in its environment."""
+    try:
+        return mark.encode() in Path(f"/proc/{(folder / 'alive').read_text().strip()}/environ").read_bytes()
+    except OSError:
+        return False
+
+
 def test_what_an_operator_left_who_was_killed_is_removed_by_the_next() -> None:
-    before = set(Path("/run").glob("clusterup-serial.*"))
-    with FaultyWire() as wire:
+    # Other tests that run beside this one have such folders as well.
+    mark = f"CLUSTERUP_TEST_WIRE={secrets.token_hex(8)}"
+    with FaultyWire(env={**os.environ, **dict([mark.split("=")])}) as wire:
         SerialTransport("s1", wire.plug, patience=20).run(Command("secret", "echo secret"))
-        (left,) = set(Path("/run").glob("clusterup-serial.*")) - before
+        (left,) = (folder for folder in Path("/run").glob("clusterup-serial.*") if is_of(folder, mark))
     agent = (left / "alive").read_text().strip()
     wait_for(lambda: not Path(f"/proc/{agent}").exists(), "the end of the far side")
     with FaultyWire() as wire:
