@@ -63,9 +63,9 @@ def join(context: Context, desired: Desired, servers: ApiServers) -> None:
     Node is Ready; what a kubelet told before it was restarted does not count. Raises ClusterupError."""
     name = desired.node.name
     (kubelet,) = (unit for unit in desired.kubelet if unit.name == KUBELET)
-    again = not has_certificate(context, name, servers.keys.pki.ca.cert_pem)
-    stale = _last_told(context, name, servers) if again or would_restart(context, name, kubelet) else None
-    if again:
+    uncertified = not has_certificate(context, name, servers.keys.pki.ca.cert_pem)
+    stale = _last_told(context, name, servers) if uncertified or would_restart(context, name, kubelet) else None
+    if uncertified:
         _take_tokens_back(context, name, servers)
         # One that asks with an older token goes on with that, whatever is in the file.
         context.on(name).check(stop_units([KUBELET]))

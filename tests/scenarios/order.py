@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from statistics import median
@@ -86,30 +86,36 @@ def unrecorded(submission: Submission, since: int) -> list[int]:
 def ordered(scenarios: Iterable[Scenario], record: Record, submission: Submission) -> list[Scenario]:
     """Those of every time first, then those that passed longest ago, never being longest; between equals by name, begun
     at another one for each submission. Within that, those of a room come after each other."""
-    classes: dict[tuple[bool, float], list[tuple[float, Scenario]]] = defaultdict(list)
-    for scenario in scenarios:
-        found = age(scenario.name, record, submission)
-        ago = float("inf") if found is None else found
-        # All of them run: that they are grouped by room counts for more than which is older.
-        key = (False, -float(scenario.makes_labs)) if scenario.every_time else (True, -ago)
-        classes[key].append((ago, scenario))
-    order: list[Scenario] = []
-    for key in sorted(classes):
-        order += _by_room(classes[key], submission.turn, order[-1].room if order else "")
-    return order
+
+    # Those of every time all run: that they are grouped by room counts for more than which is older.
+    def key(scenario: Scenario, ago: float) -> tuple[bool, float]:
+        return (False, -float(scenario.makes_labs)) if scenario.every_time else (True, -ago)
+
+    return _in_classes(scenarios, record, submission, key)
 
 
 def ordered_by_age(scenarios: Iterable[Scenario], record: Record, submission: Submission) -> list[Scenario]:
     """For a machine that has not the time for those of every time: all scenarios take turns, those that passed longest
     ago first, and of these the ones that should run every time."""
-    classes: dict[tuple[float, bool], list[tuple[float, Scenario]]] = defaultdict(list)
+    return _in_classes(scenarios, record, submission, lambda scenario, ago: (-ago, not scenario.every_time))
+
+
+def _in_classes(
+    scenarios: Iterable[Scenario],
+    record: Record,
+    submission: Submission,
+    key: Callable[[Scenario, float], tuple[float, float]],
+) -> list[Scenario]:
+    """Class by class, in the order of their keys, which are made of a scenario and how many submissions ago it passed;
+    within a class room by room."""
+    classes: dict[tuple[float, float], list[tuple[float, Scenario]]] = defaultdict(list)
     for scenario in scenarios:
         found = age(scenario.name, record, submission)
         ago = float("inf") if found is None else found
-        classes[-ago, not scenario.every_time].append((ago, scenario))
+        classes[key(scenario, ago)].append((ago, scenario))
     order: list[Scenario] = []
-    for key in sorted(classes):
-        order += _by_room(classes[key], submission.turn, order[-1].room if order else "")
+    for each in sorted(classes):
+        order += _by_room(classes[each], submission.turn, order[-1].room if order else "")
     return order
 
 
