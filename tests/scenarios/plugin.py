@@ -43,6 +43,12 @@ UNTIL = "CLUSTERUP_TEST_UNTIL"
 # another run to be over, and that the lab could not be made in which its scenario begins.
 SPENT_FOR_OTHERS = "clusterup-seconds-spent-for-others"
 WITHOUT_LAB = "clusterup-without-lab"
+# What stands in the failure of a test that pytest-timeout ended.
+ENDED = "from pytest-timeout"
+# It measures from a moment after the one at which it is told how long there is.
+SLACK = 5
+# How many seconds a test may take where a run has no limit of its own.
+BY_HAND = 3 * 3600
 # How the reason of every skip begins: a machine that truly can't is all that excuses a test.
 EXCUSE = "this machine "
 
@@ -123,12 +129,14 @@ class Scenarios:
 
     # While they run
 
-    @pytest.hookimpl(wrapper=True)
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """A scenario is begun when there is time for it, and is recorded when its last test is over."""
         name = self._name(item)
         if name and name not in self.begun:
             self._begin(name)
+        if name:
+            self._limit(item)
         done = yield
         self.left[name] -= 1
         if name and not self.left[name]:
@@ -143,10 +151,17 @@ class Scenarios:
             pytest.skip(why)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """A test that is skipped for anything but what this machine can't do has failed."""
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """A test that is skipped for anything but what this machine can't do has failed. One that was ended because the
+        run has to be over has not."""
         report = yield
         name = self._name(item)
+        if name and report.failed and self._is_out_of_time(call):
+            self._outgrew(name, makes_lab=WITHOUT_LAB in dict(report.user_properties))
+            report.outcome = "skipped"
+            report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {self.outcomes[name]}")
         if name and name not in self.outcomes and report.skipped and not hasattr(report, "wasxfail"):
             reason = _reason(report)
             if not reason.startswith(EXCUSE):
@@ -185,6 +200,27 @@ class Scenarios:
         elif self.until is not None:
             # It has failed until it is over: a run may be killed because of it.
             self._remember(Record(failed={name: self._failing(name)}))
+
+    def _limit(self, item: pytest.Item) -> None:
+        """No test goes on when the run has to be over. What is right for other tests is too short on a slow machine."""
+        seconds = BY_HAND if self.until is None else max(1.0, self.until - now())
+        if any(line.startswith("timeout(") for line in item.config.getini("markers")):
+            item.add_marker(pytest.mark.timeout(seconds), append=False)
+
+    def _is_out_of_time(self, call: pytest.CallInfo[None]) -> bool:
+        late = self.until is not None and now() + SLACK >= self.until
+        return late and call.excinfo is not None and ENDED in str(call.excinfo.value)
+
+    def _outgrew(self, name: str, *, makes_lab: bool) -> None:
+        """Remember that a scenario was not over when the run had to be. Where its lab was still being made, that says
+        nothing of how long the scenario itself takes."""
+        if name in self.outcomes:
+            return
+        seconds = round(now() - self.begun[name])
+        self.outcomes[name] = f"{LEFT_OUT}: it was not over after {seconds} s, when the run had to be"
+        self._take_back(name)
+        if not makes_lab:
+            self._remember(Record(outgrew={name: Seen(self.submission.commit, int(now()), seconds)}))
 
     def _took_before(self, elsewhere: Mapping[str, int]) -> dict[str, int]:
         """How long scenarios took on this machine; where that is not known, how long they should take, by what they

@@ -47,11 +47,13 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Whole runs at distinct commits, oldest first, and by the scenario's name when it last passed and last failed."""
+    """Whole runs at distinct commits, oldest first. By the scenario's name, when it last passed, when it last failed,
+    and when it was last ended because the time of a run was over."""
 
     runs: tuple[Seen, ...] = ()
     passed: Mapping[str, Seen] = field(default_factory=dict)
     failed: Mapping[str, Seen] = field(default_factory=dict)
+    outgrew: Mapping[str, Seen] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ def merged(*records: Record) -> Record:
         tuple(sorted(runs.values(), key=_age)[-RUNS:]),
         _newest(each.passed for each in records),
         _newest(each.failed for each in records),
+        _newest(each.outgrew for each in records),
     )
 
 
@@ -84,6 +87,7 @@ def without(record: Record, existing: Iterable[str]) -> Record:
         record.runs,
         {name: seen for name, seen in record.passed.items() if name in names},
         {name: seen for name, seen in record.failed.items() if name in names},
+        {name: seen for name, seen in record.outgrew.items() if name in names},
     )
 
 
@@ -103,8 +107,8 @@ def read(path: Path, now: float) -> Reading:
         return Reading(Record(), (f"{path} can't be used, and counts as empty: {why}",))
     complaints: list[str] = []
     runs = tuple(_all(path, _list(content.get("runs")), now, complaints))
-    passed, failed = (_named(path, content.get(key), now, complaints) for key in ("passed", "failed"))
-    return Reading(merged(Record(runs, passed, failed)), tuple(complaints))
+    maps = (_named(path, content.get(key), now, complaints) for key in ("passed", "failed", "outgrew"))
+    return Reading(merged(Record(runs, *maps)), tuple(complaints))
 
 
 def text(record: Record) -> str:
@@ -114,6 +118,7 @@ def text(record: Record) -> str:
         "runs": [_data(run) for run in record.runs],
         "passed": {name: _data(seen) for name, seen in sorted(record.passed.items())},
         "failed": {name: _data(seen) for name, seen in sorted(record.failed.items())},
+        "outgrew": {name: _data(seen) for name, seen in sorted(record.outgrew.items())},
     }
     return json.dumps(content, indent=2) + "\n"
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.scenarios.commit import RECORD
-from tests.scenarios.order import COMMITS, WITHIN, Scenario, Submission, age, seconds_taken, unrecorded
+from tests.scenarios.order import COMMITS, WITHIN, Scenario, Submission, age, unrecorded
 from tests.scenarios.record import CHANGED, NO_GIT, Record, Seen, moment
 
 # pytest has 0 to 5 for itself.
@@ -98,7 +98,6 @@ def table(
     scenarios: Collection[Scenario], outcomes: Mapping[str, str], record: Record, submission: Submission
 ) -> list[str]:
     """A line for each scenario: what came of it now, how long it took when it last passed, and when that was."""
-    took = seconds_taken(record)
     rows = [("scenario", "this time", "took", "last passed at", "when", "")]
     for scenario in sorted(scenarios, key=lambda each: each.name):
         seen = record.passed.get(scenario.name)
@@ -107,7 +106,7 @@ def table(
             (
                 scenario.name + (" *" if scenario.every_time else ""),
                 outcomes.get(scenario.name, "-").partition(":")[0],
-                f"{took[scenario.name]} s" if seen else "-",
+                f"{seen.seconds} s" if seen else "-",
                 _short(seen) if seen else "-",
                 moment(seen.at) if seen else "never",
                 _note(outcomes.get(scenario.name), seen, record.failed.get(scenario.name), ago),

@@ -154,13 +154,32 @@ def test_a_shorter_one_runs_where_a_longer_one_would_not_be_over_in_time(suite: 
     )
 
 
-def test_what_was_begun_runs_whole(suite: Suite, clock: Clock) -> None:
-    late = "from tests.scenarios.plugin import now\ndef test_slow(): now.later(9999)\ndef test_after(): pass\n"
-    suite.scenario("a/slow", late)
-    suite.knows(suite.cache, ago={"a/slow": 1}, runs=1)
-    result = suite.runs_whole()
-    result.assert_outcomes(passed=2)
-    assert suite.seen()["passed"]["a/slow"]["seconds"] == pytest.approx(9999, abs=5)
+NEVER = "import threading\ndef test_slow(): threading.Event().wait()\ndef test_after(): pass\n"
+
+
+def test_what_is_not_over_when_the_run_has_to_be_is_ended_and_has_not_failed(suite: Suite) -> None:
+    suite.scenario("a/slow", NEVER)
+    suite.knows(suite.cache, ago={"a/slow": 1}, seconds=1, runs=1)
+    result = suite.runs_whole(3, "-p", "pytest_timeout", "tests/e2e")
+    assert result.ret == 0
+    result.assert_outcomes(skipped=2)
+    result.stdout.fnmatch_lines(["*a/slow: left out for time: it was not over after * s, when the run had to be; *"])
+    assert "a/slow" not in suite.seen()["failed"]
+
+
+def test_what_was_not_over_in_time_is_expected_to_take_longer_the_next_time(suite: Suite) -> None:
+    suite.scenario("a/slow", NEVER)
+    suite.knows(suite.cache, ago={"a/slow": 1}, seconds=1, runs=1)
+    assert suite.runs_whole(4, "-p", "pytest_timeout", "tests/e2e").ret == 0
+    result = suite.runs_whole(4, "-p", "pytest_timeout", "tests/e2e")
+    result.stdout.fnmatch_lines(["*a/slow: left out for time: it needs 5 s and 4 s were left; *"])
+
+
+def test_what_is_never_over_in_time_is_blamed_when_it_has_not_passed_for_long(suite: Suite) -> None:
+    suite.scenario("a/slow", NEVER)
+    suite.knows(suite.cache, ago={"a/slow": 9}, seconds=1, runs=9)
+    result = suite.runs_whole(3, "-p", "pytest_timeout", "tests/e2e")
+    assert result.ret == TOO_LITTLE
 
 
 @pytest.mark.parametrize(

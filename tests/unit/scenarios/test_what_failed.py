@@ -163,3 +163,14 @@ def test_a_scenario_that_is_interrupted_after_its_last_test_has_not_passed(suite
     suite.scenario("a/one", f"{ends}def test_it(lab): pass\n")
     suite.runs_whole(5000)
     assert suite.seen()["passed"] == {}
+
+
+def test_a_lab_that_is_not_made_when_the_run_has_to_be_over_says_nothing_of_how_long_the_scenario_takes(
+    suite: Suite,
+) -> None:
+    (suite.root / "tests" / "e2e").mkdir(parents=True)
+    (suite.root / "tests" / "e2e" / "conftest.py").write_text(NO_LAB)
+    suite.scenario("a/one", SETUP_FAILS.replace("assert False", "import threading; threading.Event().wait()"))
+    suite.knows(suite.cache, ago={"a/one": 1}, seconds=1, runs=1)
+    assert suite.runs_whole(3, "-p", "pytest_timeout", "tests/e2e").ret == 0
+    assert suite.seen()["outgrew"] == suite.seen()["failed"] == {}
