@@ -23,15 +23,25 @@ def register(app: typer.Typer) -> None:
 def validate(
     files: Annotated[list[Path], typer.Argument(help="Inventories to check.", show_default=False)],
     output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.TEXT,
+    elsewhere: Annotated[
+        bool,
+        typer.Option("--elsewhere", help="Applied from another machine: don't look here for the files that it names."),
+    ] = False,
 ) -> None:
-    """Check inventories without touching any node: every problem with file, line and column."""
+    """Check inventories without touching any node: every problem with file, line and column.
+
+    Keys, passwords' files and folders that an inventory names have to be there.
+    """
     from bootstrap.errors import ClusterupError
-    from bootstrap.inventory.load import InventoryErrors, load_inventory
+    from bootstrap.inventory.files import missing_files
+    from bootstrap.inventory.load import InventoryErrors, read_inventory
 
     results: list[dict[str, Any]] = []
     for file in files:
         try:
-            inventory = load_inventory(file)
+            written = read_inventory(file)
+            if not elsewhere and (missing := missing_files(written)):
+                raise InventoryErrors(missing)
         except InventoryErrors as error:
             problems = [
                 {"line": p.line, "column": p.column, "found": p.found, "allowed": p.allowed, "nearest": p.nearest}
@@ -41,7 +51,8 @@ def validate(
         except ClusterupError as error:
             results.append({"file": str(file), "problems": [{"found": error.got or error.problem}], "text": str(error)})
         else:
-            text = f"{file}: fine: {len(inventory.servers)} servers, {len(inventory.agents)} agents"
+            servers, agents = len(written.inventory.servers), len(written.inventory.agents)
+            text = f"{file}: fine: {servers} servers, {agents} agents"
             results.append({"file": str(file), "problems": [], "text": text})
     if output is Output.JSON:
         typer.echo(json.dumps([{k: v for k, v in r.items() if k != "text"} for r in results], indent=1))

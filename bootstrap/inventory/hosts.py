@@ -15,6 +15,11 @@ AN_ADDRESS = "an IPv4 address, as in 192.0.2.11"
 A_CARD_ADDRESS = "an address with the length of its network's prefix, as in 192.0.2.11/24"
 A_NETWORK = "an IPv4 network, as in 10.244.0.0/16"
 A_HOST = "a host name or an IPv4 address"
+NOT_IPV6 = "this is IPv6, and in a cluster nodes, pods and services have IPv4 addresses alone"
+# What editors check as somebody types.
+_OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+IPV4 = rf"{_OCTET}(\.{_OCTET}){{3}}"
+PREFIX = "/(3[0-2]|[12]?[0-9])"
 # https://www.iana.org/assignments/iana-ipv4-special-registry: where no host of a network is.
 _NOWHERE = {
     "the addresses of no host": IPv4Network("0.0.0.0/8"),
@@ -45,6 +50,7 @@ def card_address(value: object) -> IPv4Interface:
         found = value
     else:
         host, slash, length = _text(value, A_CARD_ADDRESS).partition("/")
+        _address(host, A_CARD_ADDRESS)
         if not slash or not re.fullmatch("[0-9]{1,2}", length) or not 1 <= int(length) <= 32:
             raise wrong("it has no prefix length from 1 to 32", A_CARD_ADDRESS)
         found = IPv4Interface(f"{_address(host, A_CARD_ADDRESS)}/{int(length)}")
@@ -92,9 +98,7 @@ def endpoint(text: str) -> str:
         raise wrong("it has a scheme", allowed, rest if _is_place(rest) else "")
     host, colon, number = text.partition(":")
     if colon and (not re.fullmatch("[1-9][0-9]{0,4}", number) or int(number) > 65535):
-        raise wrong(
-            "IPv6 is not spoken in the cluster" if ":" in number else "its port is not one from 1 to 65535", allowed
-        )
+        raise wrong(NOT_IPV6 if ":" in number else "its port is not one from 1 to 65535", allowed)
     _host(host, allowed)
     return text
 
@@ -163,7 +167,7 @@ def _address(value: object, allowed: str) -> IPv4Address:
         IPv6Address(text)
     except ValueError:
         raise wrong("", allowed) from None
-    raise wrong("IPv6 is not spoken in the cluster", allowed)
+    raise wrong(NOT_IPV6, allowed)
 
 
 def _somewhere(found: IPv4Address, allowed: str) -> IPv4Address:

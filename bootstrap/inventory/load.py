@@ -12,10 +12,14 @@ from pydantic import BaseModel, ValidationError
 from bootstrap.errors import BadUse
 from bootstrap.inventory.bounds import LONGEST_FILE, MOST_NODES, MOST_PROBLEMS
 from bootstrap.inventory.model import Inventory, Node, NodeSettings
+from bootstrap.inventory.partly import partly_right
 from bootstrap.inventory.positions import Document, Problem, read_document
-from bootstrap.inventory.rules import broken_rules
+from bootstrap.inventory.rules import ALL_RULES, NOT_COUNTED, broken_rules
 from bootstrap.inventory.text import printable
 from bootstrap.inventory.words import problems_of
+
+# Sections that begin so are a person's own, to keep there what others refer to: `x-rack: &rack {...}`.
+OWN_SECTION = "x-"
 
 
 class InventoryErrors(BadUse):
@@ -83,15 +87,31 @@ def written_of(path: Path, content: bytes) -> ReadInventory:
         raise InventoryErrors([Problem(path, 1, 1, "this is not an inventory", "a mapping with 'cluster' and 'nodes'")])
     if (too_many := _too_many_nodes(document)) is not None:
         raise InventoryErrors([too_many])
+    data = {key: value for key, value in document.data.items() if not key.startswith(OWN_SECTION)}
     try:
-        inventory = Inventory.model_validate(document.data)
+        inventory = Inventory.model_validate(data)
     except ValidationError as error:
-        raise InventoryErrors(problems_of(document, error)) from None
-    nodes = tuple(_merged(inventory.defaults, node) for node in inventory.nodes)
-    merged = inventory.model_copy(update={"nodes": nodes})
-    if broken := broken_rules(inventory, merged, document):
+        raise InventoryErrors(_everything(document, data, error)) from None
+    merged = with_defaults(inventory)
+    if broken := broken_rules(inventory, merged, document, ALL_RULES):
         raise InventoryErrors(broken)
     return ReadInventory(merged, document, content)
+
+
+def with_defaults(inventory: Inventory) -> Inventory:
+    """The inventory with what its nodes don't say themselves."""
+    nodes = tuple(_merged(inventory.defaults, node) for node in inventory.nodes)
+    return inventory.model_copy(update={"nodes": nodes})
+
+
+def _everything(document: Document, data: dict[str, Any], error: ValidationError) -> list[Problem]:
+    """What is wrong with single values, and the rules that are broken by those that are right."""
+    problems = problems_of(document, error)
+    partly = partly_right(data, error)
+    if partly is not None:
+        rules = NOT_COUNTED if not partly.counted else ALL_RULES
+        problems += broken_rules(partly.inventory, with_defaults(partly.inventory), document, rules)
+    return sorted(problems, key=lambda problem: (problem.line, problem.column))
 
 
 def inventory_bytes(path: Path) -> bytes:

@@ -1,68 +1,60 @@
 """The inventory: what a person writes down about a cluster. Everything not written has a default here.
 
-Shapes stand here; what a single value may be is in `values`, `hosts`, `public_keys` and `flags`, what needs two places
-of the file at once (duplicate names, an even number of servers) in `rules`, reading the file with positions in `load`.
+Shapes stand here; what a single value may be is in `fields`, `values`, `hosts`, `public_keys` and `flags`, what needs
+two places of the file at once (duplicate names, an even number of servers) in `rules`, reading the file with positions
+in `load`.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Network
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from bootstrap.constants.objects import CONTROL_PLANE
-from bootstrap.inventory import flags, hosts, public_keys, values
-from bootstrap.inventory.serial_target import URL_PATTERN, Flow, LineEnding, Parity
-
-# What editors check as somebody types; the checks beside them have the words.
-_AS_LABEL = Field(json_schema_extra={"pattern": f"^{values.DNS_LABEL}$"})
-_AS_DOMAIN = Field(json_schema_extra={"pattern": f"^{values.DNS_NAME}$"})
-_AS_SECRET = Field(json_schema_extra={"pattern": f"^{values.SOURCE_FORMS}$"})
-_AS_MAC = Field(json_schema_extra={"pattern": f"^{values.MAC}$"})
-_AS_PORT = Field(strict=True, json_schema_extra={"minimum": 1, "maximum": 65535})
-_AS_URL = Field(json_schema_extra={"pattern": URL_PATTERN})
-
-ClusterName = Annotated[str, AfterValidator(values.cluster_name), _AS_LABEL]
-NodeName = Annotated[str, AfterValidator(values.node_name), _AS_LABEL]
-Domain = Annotated[str, AfterValidator(values.dns_name), _AS_DOMAIN]
-Endpoint = Annotated[str, AfterValidator(hosts.endpoint)]
-CertificateName = Annotated[str, AfterValidator(hosts.certificate_name)]
-TimeServer = Annotated[str, AfterValidator(hosts.time_server)]
-SshHost = Annotated[str, AfterValidator(hosts.ssh_host)]
-NodeAddress = Annotated[IPv4Address, BeforeValidator(hosts.node_address)]
-Address = Annotated[IPv4Address, BeforeValidator(hosts.address)]
-CardAddress = Annotated[IPv4Interface, BeforeValidator(hosts.card_address)]
-Network = Annotated[IPv4Network, BeforeValidator(hosts.network)]
-RoutedNetwork = Annotated[IPv4Network, BeforeValidator(hosts.routed_network)]
-Mac = Annotated[str, AfterValidator(values.mac), _AS_MAC]
-Port = Annotated[int, AfterValidator(values.port), _AS_PORT]
-Seconds = Annotated[int, Field(strict=True)]
-YesOrNo = Annotated[bool, Field(strict=True)]
-User = Annotated[str, AfterValidator(values.user)]
-OwnPath = Annotated[str, AfterValidator(values.path)]
-Source = Annotated[str, AfterValidator(values.source)]
-Version = Annotated[str, AfterValidator(values.version)]
-SecretSource = Annotated[str, AfterValidator(values.secret_source), _AS_SECRET]
-HostKey = Annotated[str, AfterValidator(public_keys.host_key)]
-AuthorizedKey = Annotated[str, AfterValidator(public_keys.authorized_key)]
-DiskName = Annotated[str, AfterValidator(values.disk)]
-LabelKey = Annotated[str, AfterValidator(values.node_label_key)]
-LabelValue = Annotated[str, AfterValidator(values.label_value)]
-TaintKey = Annotated[str, AfterValidator(values.taint_key)]
-Sysctl = Annotated[str, AfterValidator(values.sysctl)]
-OneLine = Annotated[str, AfterValidator(values.line)]
-Module = Annotated[str, AfterValidator(values.module)]
-ConsoleUrl = Annotated[str, AfterValidator(values.console_url), _AS_URL]
-FlagValue = Annotated[str, AfterValidator(values.flag_value)]
-ApiServerFlags = Annotated[
-    dict[Annotated[str, AfterValidator(flags.api_server_flag)], FlagValue], AfterValidator(flags.admission)
-]
-ControllerManagerFlags = dict[Annotated[str, AfterValidator(flags.controller_manager_flag)], FlagValue]
-SchedulerFlags = dict[Annotated[str, AfterValidator(flags.scheduler_flag)], FlagValue]
-EtcdFlags = dict[Annotated[str, AfterValidator(flags.etcd_flag)], FlagValue]
-KubeletFlags = dict[Annotated[str, AfterValidator(flags.kubelet_flag)], FlagValue]
+from bootstrap.inventory import values
+from bootstrap.inventory.fields import (
+    Address,
+    ApiServerFlags,
+    AuthorizedKey,
+    CardAddress,
+    CertificateName,
+    ClusterName,
+    ConsoleUrl,
+    ControllerManagerFlags,
+    DiskName,
+    Domain,
+    Endpoint,
+    EtcdFlags,
+    HostKey,
+    KubeletFlags,
+    LabelKey,
+    LabelValue,
+    Mac,
+    Module,
+    Network,
+    NodeAddress,
+    NodeName,
+    OneLine,
+    OwnPath,
+    Port,
+    RoutedNetwork,
+    SchedulerFlags,
+    Seconds,
+    SecretSource,
+    Source,
+    SshHost,
+    Sysctl,
+    TaintKey,
+    TaintText,
+    TimeServer,
+    User,
+    Version,
+    YesOrNo,
+)
+from bootstrap.inventory.serial_target import Flow, LineEnding, Parity
 
 
 class Strict(BaseModel):
@@ -262,6 +254,8 @@ class Console(Strict):
 
 
 class Taint(Strict):
+    """What keeps pods away from a node."""
+
     key: TaintKey = Field(
         description="As in node-role.kubernetes.io/master.", examples=["node-role.kubernetes.io/master"]
     )
@@ -269,6 +263,7 @@ class Taint(Strict):
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = Field(description="What it does to pods.")
 
 
+AnyTaint = Annotated[Taint, BeforeValidator(values.taint, json_schema_input_type=TaintText | Taint)]
 SERVER_TAINT = Taint(key=CONTROL_PLANE, effect="NoSchedule")
 
 
@@ -307,14 +302,17 @@ class NodeSettings(Strict):
         description="The disk to install to: /dev/vda, /dev/disk/by-id/..., or serial:SERIAL. It is erased.",
     )
     labels: dict[LabelKey, LabelValue] = Field(
-        default_factory=dict, description="Labels of the Node.", examples=[{"example.org/disk": "fast"}]
+        default_factory=dict,
+        description="Labels of the Node.",
+        examples=[{"example.org/disk": "fast"}],
+        json_schema_extra={"propertyNames": {"pattern": f"^{values.LABEL_KEY}$"}},
     )
-    taints: tuple[Taint, ...] = Field(
+    taints: tuple[AnyTaint, ...] = Field(
         default=(),
-        description="Taints of the Node.",
-        examples=[[{"key": "example.org/batch", "effect": "NoSchedule"}]],
+        description="Taints of the Node, each as text or as a mapping with key, value and effect.",
+        examples=[["gpu=true:NoSchedule"]],
     )
-    schedulable: bool | None = Field(
+    schedulable: YesOrNo | None = Field(
         default=None,
         description="Whether a server runs pods that do not tolerate its role. Default: only where the inventory has "
         "no agents.",
@@ -331,6 +329,7 @@ class NodeSettings(Strict):
     sysctls: dict[Sysctl, OneLine] = Field(
         default_factory=dict,
         description="Kernel settings, as in sysctl.d.",
+        json_schema_extra={"propertyNames": {"pattern": f"^{values.SYSCTL}$"}},
         examples=[{"vm.max_map_count": "262144"}],
     )
     modules: tuple[Module, ...] = Field(default=(), description="Kernel modules to load at boot.", examples=[["nbd"]])
@@ -351,7 +350,9 @@ class Node(NodeSettings):
 
 
 class Inventory(Strict):
-    """A whole inventory."""
+    """A whole inventory. Sections of a person's own, which begin with x-, are left out before it is read."""
+
+    model_config = ConfigDict(json_schema_extra={"patternProperties": {"^x-": {}}})
 
     cluster: Cluster = Field(description="What is true of the cluster as a whole.")
     kubernetes: Kubernetes = Field(default=Kubernetes(), description="Where Kubernetes comes from.")

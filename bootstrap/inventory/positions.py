@@ -1,7 +1,7 @@
 """YAML with positions: plain data beside a map from each place in it to its line and column.
 
 Source: YAML 1.1 as PyYAML reads it (https://pyyaml.org/wiki/PyYAMLDocumentation), except that a key may stand
-only once in a mapping, that there are no tags and no merges, and that numbers are decimal. Nothing is built beyond the
+only once in a mapping, that there are no tags, and that numbers are decimal. Nothing is built beyond the
 limits of `bootstrap.inventory.bounds`: an alias costs as much as what it stands for.
 """
 
@@ -17,6 +17,7 @@ import yaml
 from yaml.reader import Reader
 
 from bootstrap.inventory.bounds import DEEPEST, LONGEST_KEY, MOST_NODES, MOST_VALUES
+from bootstrap.inventory.merges import Merges
 from bootstrap.inventory.text import looks_private, printable, shown, unprintable_in
 
 KeyPath = tuple[str | int, ...]
@@ -95,7 +96,7 @@ def read_document(file: Path, text: str) -> Document:
         return Document(file, None, {}, {}, (Problem(file, *stop.position, stop.found, stop.allowed),))
     except yaml.YAMLError as error:
         return Document(file, None, {}, {}, (_syntax(file, error),))
-    return Document(file, data, reader.places, reader.keys, tuple(reader.problems), reader.raw)
+    return Document(file, data, reader.places, reader.keys, tuple(dict.fromkeys(reader.problems)), reader.raw)
 
 
 def _check_characters(text: str) -> None:
@@ -200,6 +201,7 @@ class _Reader:
         self.raw: dict[KeyPath, str] = {}
         self.problems: list[Problem] = []
         self._loader = yaml.SafeLoader("")
+        self._merges = Merges(self._wrong, too_many=_too_many, too_deep=_too_deep)
 
     def read(self, node: yaml.Node, place: KeyPath, around: tuple[int, ...]) -> Any:
         """What a node says. `around` are the nodes that it is in, by their ids."""
@@ -219,12 +221,10 @@ class _Reader:
 
     def _mapping(self, node: yaml.MappingNode, place: KeyPath, inside: tuple[int, ...]) -> dict[str, Any]:
         data: dict[str, Any] = {}
-        for key_node, value_node in node.value:
+        for key_node, value_node in self._merges.pairs(node):
             key, position = key_node.value, _position(key_node)
             if not isinstance(key_node, yaml.ScalarNode):
                 self._wrong(key_node, "this key is not a single word", "text before the colon, as in name: server-1")
-            elif key_node.tag == f"{_TAG}merge":
-                self._wrong(key_node, "merges (<<) are not read in an inventory", "what nodes share, in `defaults`")
             elif len(key) > LONGEST_KEY:
                 self._wrong(key_node, f"a key of {len(key)} characters", f"at most {LONGEST_KEY}")
             elif (char := unprintable_in(key)) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from bootstrap.constants.objects import CONTROL_PLANE
 from bootstrap.inventory.model import Inventory, Node, NodeSettings, Role
@@ -10,13 +11,22 @@ from bootstrap.inventory.networks import network_problems
 from bootstrap.inventory.positions import Document, KeyPath, Problem
 from bootstrap.inventory.serial_target import carrier_of
 
+Rule = Callable[[Inventory, Document], Iterator[Problem]]
 
-def broken_rules(inventory: Inventory, merged: Inventory, document: Document) -> list[Problem]:
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Those about an inventory as it is written, and those about nodes with the defaults in them."""
+
+    written: tuple[Rule, ...]
+    meant: tuple[Rule, ...]
+
+
+def broken_rules(inventory: Inventory, merged: Inventory, document: Document, rules: Rules) -> list[Problem]:
     """Every rule that the inventory breaks, at the place that breaks it. `inventory` is as it is written, `merged` has
     the defaults in every node."""
-    as_written, as_meant = (_consoles, _servers, _schedulable, _taints, _release), (_unique, network_problems)
-    found = [problem for rule in as_written for problem in rule(inventory, document)]
-    found += [problem for rule in as_meant for problem in rule(merged, document)]
+    found = [problem for rule in rules.written for problem in rule(inventory, document)]
+    found += [problem for rule in rules.meant for problem in rule(merged, document)]
     return sorted(found, key=lambda problem: (problem.line, problem.column))
 
 
@@ -139,3 +149,8 @@ def _release(inventory: Inventory, document: Document) -> Iterator[Problem]:
             "kubernetes.source: upstream, and no version",
             "kubernetes.version, as in 1.31.2",
         )
+
+
+# Where it is not known of each node whether it is a server.
+NOT_COUNTED = Rules((_consoles, _schedulable, _taints, _release), (_unique, network_problems))
+ALL_RULES = Rules((_servers, *NOT_COUNTED.written), NOT_COUNTED.meant)

@@ -27,6 +27,11 @@ LABEL_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 SOURCE_FORMS = r"(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|prompt)"
 VERSION = r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(-[a-z0-9.-]{1,32})?"
 MAC = r"([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}"
+LABEL_KEY = rf"({DNS_NAME}/)?{LABEL_NAME}"
+EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+TAINT = rf"{LABEL_KEY}(=({LABEL_NAME})?)?:({'|'.join(EFFECTS)})"
+DISK = r"(/dev/\S+|serial:.+)"
+SOURCE = r"(debian|upstream|.*/.*)"
 SYSCTL = r"-?[a-z0-9_]+([./][A-Za-z0-9_:*-]+)+"
 MODULE = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 USER = r"[A-Za-z0-9_][A-Za-z0-9_.@\\+-]{0,63}\$?"
@@ -222,6 +227,17 @@ def taint_key(text: str) -> str:
     if label_key(text) in OF_CONTROLLERS:
         raise wrong("Kubernetes sets and removes this taint itself", "a key of your own, as in example.org/batch")
     return text
+
+
+def taint(value: object) -> object:
+    """A taint as kubectl takes it, KEY=VALUE:EFFECT or KEY:EFFECT, as the mapping that it stands for."""
+    if not isinstance(value, str):
+        return value
+    rest, colon, effect = line(value).rpartition(":")
+    if not colon or not rest:
+        raise wrong("", 'KEY=VALUE:EFFECT or a mapping, as in "gpu=true:NoSchedule"')
+    key, _, told = rest.partition("=")
+    return {"key": key, "value": told, "effect": effect}
 
 
 def sysctl(text: str) -> str:

@@ -93,6 +93,8 @@ def _unknown_key(document: Document, place: KeyPath) -> Problem:
     key = str(place[-1])
     close = difflib.get_close_matches(key[:100], valid, n=1)
     section = named(document, place[:-1])
+    if key.startswith("x-"):
+        valid = ["x- sections of your own at the top of the file"]
     return Problem(
         document.file,
         *document.key_at(place),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.errors import BadUse
+from bootstrap.inventory.hosts import NOT_IPV6
 from bootstrap.inventory.model import Node
 from bootstrap.inventory.words import problems_in_words
 from bootstrap.joining.node import STEP, JoiningMachine
@@ -66,7 +67,7 @@ def machine_of(
         "name": name or _name(place.host),
         "address": address or _address(place.host),
         "labels": dict(_label(text) for text in labels),
-        "taints": [_taint(text) for text in taints],
+        "taints": list(taints),
         "interfaces": [_interface(text) for text in interfaces],
         "disk": disk,
     }
@@ -97,6 +98,8 @@ def _name(host: str) -> str:
 def _address(host: str) -> str:
     """The address that is in `host`, or that this machine knows for it."""
     try:
+        if ":" in host:
+            raise OSError(None, NOT_IPV6)
         found = host if _is_address(host) else socket.getaddrinfo(host, None, socket.AF_INET)[0][4][0]
         if not IPv4Address(found).is_loopback:
             return str(found)
@@ -137,11 +140,3 @@ def _interface(text: str) -> dict[str, Any]:
         return {"mac": mac, "dhcp": True}
     address, comma, gateway = told.partition(",")
     return {"mac": mac, "addresses": [address], **({"gateway": gateway} if comma else {})}
-
-
-def _taint(text: str) -> dict[str, str]:
-    rest, colon, effect = text.rpartition(":")
-    if not colon:
-        raise BadUse("this is not a taint", step=STEP, got=text, hint="as in: --taint dedicated=gpu:NoSchedule")
-    key, _, value = rest.partition("=")
-    return {"key": key, "value": value, "effect": effect}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv6Address
 from pathlib import Path
 
 from bootstrap.paths import home_folder
@@ -26,16 +28,26 @@ class Destination:
 
 
 def place_of(text: str) -> Destination:
-    """The place that `text` names: [user@]host[:port], an IPv6 address in brackets. Raises ValueError."""
+    """The place that `text` names: [user@]host[:port]; an IPv6 address is in brackets where a port follows. Raises
+    ValueError."""
     user, _, place = text.rpartition("@")
-    if place.startswith("["):
-        host, _, rest = place[1:].partition("]")
-        port = rest.removeprefix(":")
-    else:
-        host, _, port = place.partition(":")
-    if not host or (port and not port.isdecimal()):
-        raise ValueError(f"{text} is not of the form [user@]host[:port]")
-    return Destination(host, int(port) if port else None, user or None)
+    if _is_ipv6(place):
+        return Destination(place, None, user or None)
+    found = re.fullmatch(r"(\[(?P<ipv6>[^]]+)\]|(?P<host>[^][:]+))(:(?P<port>[0-9]{1,5}))?", place)
+    port = int(found["port"]) if found and found["port"] else None
+    if found is None or (found["ipv6"] and not _is_ipv6(found["ipv6"])):
+        raise ValueError(f"{text} is not of the form [user@]host[:port], with an IPv6 address in brackets")
+    if port is not None and not 1 <= port <= 65535:
+        raise ValueError(f"{text}: {port} is not a port from 1 to 65535")
+    return Destination(found["ipv6"] or found["host"], port, user or None)
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        IPv6Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,11 @@ def test_a_file_that_can_t_be_read_is_bad_use(tmp_path: Path, name: str, content
         ("cluster: {name: !!timestamp 2001-01-01}", "the tag '!!timestamp' is not read"),
         ("cluster: !!set {a, b}", "the tag '!!set' is not read"),
         ("cluster: !own {}", "the tag '!own' is not read"),
-        ("a: &x {b: 1}\nc: {<<: *x}", "merges (<<) are not read in an inventory; allowed: what nodes share, in"),
+        ("a: {<<: 5}", "1:9: this can't be merged; allowed: a mapping or a list of mappings, as in <<: *shared"),
+        ("a: {<<: [{b: 1}, c]}", "this can't be merged"),
+        ("a: {<<: {b: 1}, <<: {c: 1}}", "<< stands in this mapping a second time; allowed: one <<"),
+        ("a: &x {b: {<<: *x}}", "the alias in it refers to what it stands in"),
+        ("a: &x {<<: *x}", "nested deeper"),
         ("? [a]\n: b", "this key is not a single word"),
         ("{a: 1, a: 2}", "1:8: 'a' stands here a second time (first in line 1)"),
         ("a: 1\n--- \nb: 2", "a second document begins here"),
@@ -179,7 +183,7 @@ def test_problems_without_number_are_counted_and_not_all_shown() -> None:
 
 def test_a_node_without_a_name_is_called_by_its_number() -> None:
     assert "node number 1: name is missing" in problem(
-        {"cluster": {"name": "lab"}, "nodes": [{"address": "192.0.2.1"}]}
+        {"cluster": {"name": "lab"}, "nodes": [{"role": "server", "address": "192.0.2.1"}]}
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bootstrap.inventory.model import Inventory
+from bootstrap.inventory.model import Inventory, Taint
 from tests.unit.inventory.reading import KEY, lab, problem, problems, read
 
 PRIVATE = (
@@ -42,7 +42,7 @@ def test_a_private_key_is_refused_wherever_it_stands_and_never_shown(where: str,
         ("224.0.0.1", "it is one of the multicast addresses (224.0.0.0/4)"),
         ("240.0.0.1", "it is one of the reserved addresses (240.0.0.0/4)"),
         ("255.255.255.255", "it is one of the reserved addresses"),
-        ("2001:db8::1", "IPv6 is not spoken in the cluster"),
+        ("2001:db8::1", "this is IPv6, and in a cluster"),
         ("010.0.0.1", "found '010.0.0.1'"),
         ("192.0.2.11/24", "found '192.0.2.11/24'"),
         (True, "found True"),
@@ -119,10 +119,25 @@ def test_a_taint_that_kubernetes_sets_and_removes_itself() -> None:
     assert "Kubernetes sets and removes this taint itself" in found
 
 
-def test_a_taint_that_is_not_a_mapping() -> None:
-    assert problem(lab(taints=["a=b:NoSchedule"])).endswith(
-        "node server-1: taints.0: found 'a=b:NoSchedule'; allowed: a mapping with keys of effect, key, value"
-    )
+def test_a_taint_is_a_mapping_or_what_kubectl_takes() -> None:
+    for short, value in (("gpu=true:NoSchedule", "true"), ("gpu:NoSchedule", ""), ("gpu=:NoSchedule", "")):
+        (node,) = read(lab(taints=[short])).inventory.nodes
+        assert node.taints == (Taint(key="gpu", value=value, effect="NoSchedule"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("gpu", """taints.0: found 'gpu'; allowed: KEY=VALUE:EFFECT or a mapping, as in "gpu=true:NoSchedule\""""),
+        ("gpu=true:NoSchedul", "taints.0.effect: found 'NoSchedul'; allowed: 'NoSchedule', 'PreferNoSchedule' or"),
+        ("g u=true:NoSchedule", "taints.0.key: found 'g u': this is not a label's key"),
+        ("gpu=t rue:NoSchedule", "taints.0.value: found 't rue'; allowed: at most 63 letters"),
+        (":NoSchedule", "taints.0: found ':NoSchedule'; allowed: KEY=VALUE:EFFECT"),
+        (["gpu"], "taints.0: found a list; allowed: a mapping with keys of effect, key, value"),
+    ],
+)
+def test_a_taint_that_is_not_right(text: Any, said: str) -> None:
+    assert f"node server-1: {said}" in problem(lab(taints=[text]))
 
 
 @pytest.mark.parametrize(
@@ -146,8 +161,8 @@ def test_names_that_a_certificate_carries_are_as_they_are_read_back() -> None:
         ("api.example.org:65536", "its port"),
         ("api.example.org:", "its port"),
         ("api.example.org:x", "its port"),
-        ("2001:db8::1", "IPv6 is not spoken in the cluster"),
-        ("[2001:db8::1]:6443", "IPv6 is not spoken"),
+        ("2001:db8::1", "this is IPv6, and in a cluster"),
+        ("[2001:db8::1]:6443", "this is IPv6"),
         ("10.0.0.300:6443", "it is neither a name nor an IPv4 address"),
         ("0.0.0.0:6443", "nothing answers at that address"),
         ("user@api.example.org", "found 'user@api.example.org'"),
@@ -278,7 +293,7 @@ def test_other_values_that_are_not_right(settings: dict[str, Any], said: str) ->
         ({"pod_cidr": "10.244.0.0"}, "it has no prefix length from 0 to 32"),
         ({"pod_cidr": "10.244.0.0/255.255.0.0"}, "it has no prefix length"),
         ({"pod_cidr": "127.0.0.0/8"}, "the loopback addresses (127.0.0.0/8) are in it"),
-        ({"service_cidr": "2001:db8::/108"}, "IPv6 is not spoken in the cluster"),
+        ({"service_cidr": "2001:db8::/108"}, "this is IPv6, and in a cluster"),
         ({"allow_even_servers": "yes"}, "true or false, without quotes"),
         ({"cni": "calico"}, "'bridge' or 'none'"),
     ],
