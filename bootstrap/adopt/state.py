@@ -23,13 +23,13 @@ from bootstrap.paths import private_folder
 from bootstrap.phases.kubeconfig import admin_kubeconfig, kubeconfig_beside
 from bootstrap.phases.pinned import pin
 from bootstrap.pki.kubeconfig import to_yaml, write_kubeconfig
-from bootstrap.pki.store import write_once, write_private
 from bootstrap.pki.vault import PUBLIC, set_aside
 from bootstrap.state.cluster import ClusterState, cluster_state, state_folder
 from bootstrap.state.credentials import operator_keys
 from bootstrap.state.handover import ROOTS, Handover
 from bootstrap.state.joiner import only_joins
 from bootstrap.state.membership import note_applied
+from bootstrap.written import write_once, write_private
 
 
 class OtherHere(Enum):

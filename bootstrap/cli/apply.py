@@ -154,6 +154,7 @@ def apply(
     """
     from bootstrap.cli.front import (
         confirm_erasing,
+        confirm_merging,
         finish,
         merge_into_own,
         program_of,
@@ -196,6 +197,7 @@ def apply(
         if dry_run:
             say("nothing was done: this was a dry run")
             raise typer.Exit(3 if prepared.world.unreachable else 0)
+        replaced = confirm_merging(intent) if merge and intent.servers else []
         if not yes and erases(prepared.plan):
             confirm_erasing()
         if (ran := at_work.carry_out(prepared)) is not None:
@@ -203,7 +205,7 @@ def apply(
         if output is Output.TEXT and intent.servers and not prepared.world.unreachable:
             typer.echo(f"the cluster is there: kubectl --kubeconfig {shlex.quote(str(intent.kubeconfig))} get nodes")
         if merge and intent.servers:
-            merge_into_own(intent)
+            merge_into_own(intent, replaced)
     if prepared.world.unreachable:
         raise typer.Exit(3 if prepared.world.anything_found else 1)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from bootstrap.operations.program import Program
 from bootstrap.operations.reading import notes_of
 from bootstrap.outside import on_one_line
 from bootstrap.phases.kubeconfig import admin_kubeconfig
-from bootstrap.pki.kubeconfig import merge_kubeconfig, own_kubeconfig
+from bootstrap.pki.kubeconfig_merge import Other, another_cluster, merge_kubeconfig, others_in, own_kubeconfig
 from bootstrap.signals import handled
 from bootstrap.ui.jsonl import JsonObserver
 from bootstrap.ui.plain import Detail, PlainObserver
@@ -119,10 +119,24 @@ def finish(session: Session, ran: Finished, how: How) -> None:
         raise typer.Exit(ran.code_of_actions)
 
 
-def merge_into_own(intent: Intent) -> None:
+def confirm_merging(intent: Intent) -> list[Other]:
+    """The entries of another cluster in the person's own kubeconfig that merging replaces, and may: they have said so.
+    Raises Refused where no one can be asked, BadUse where nothing can be merged into it."""
+    place = own_kubeconfig()
+    others = others_in(place, admin_kubeconfig(intent.inventory, intent.keys))
+    if others:
+        named = ", ".join(map(str, others))
+        confirm(
+            f"{place} has {named} of another cluster. Replace it? (a copy is kept as {place.name}.bak)",
+            another_cluster(place, others),
+        )
+    return others
+
+
+def merge_into_own(intent: Intent, replaced: Collection[Other]) -> None:
     """Put the cluster into the person's own kubeconfig, as its current context, and say so."""
     place = own_kubeconfig()
-    merge_kubeconfig(place, admin_kubeconfig(intent.inventory, intent.keys))
+    merge_kubeconfig(place, admin_kubeconfig(intent.inventory, intent.keys), replaced)
     say(f"{place}: its current context is {intent.inventory.cluster.name} now")
 
 

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootstrap.cli.options import Output
+from bootstrap.cli.options import STANDARD_OUTPUT, Output
 from bootstrap.outside import unguarded
 
 if TYPE_CHECKING:
     from bootstrap.engine.history import JournalEntry, Run
 
 FOLLOW_EVERY_SECONDS = 0.2
-STANDARD_OUTPUT = Path("-")
 DEFAULT_PAGE = Path("report.html")
 
 InventoryFile = Annotated[Path, typer.Argument(help="The inventory.")]
@@ -103,6 +102,7 @@ def report(
     from bootstrap.engine.timeline import make_timeline
     from bootstrap.errors import BadUse
     from bootstrap.ui.report import report_html
+    from bootstrap.written import write
 
     journal = _journal(inventory, cluster)
     chosen = find_run(journal, run)
@@ -113,7 +113,7 @@ def report(
         unguarded(sys.stdout).buffer.write(page)
         return
     try:
-        out.write_bytes(page)
+        write(out, page, 0o644)
     except OSError as error:
         raise BadUse(
             f"{out} can't be written",

@@ -33,6 +33,17 @@ class PlanOutput(StrEnum):
     YAML = "yaml"
 
 
+class Document(StrEnum):
+    """How one document is written."""
+
+    YAML = "yaml"
+    JSON = "json"
+
+
+# In the place of a file's name.
+STANDARD_OUTPUT = Path("-")
+
+
 def seconds_of(text: str) -> float:
     """The seconds in "90", "90s", "10m" or "1h". Raises typer.BadParameter for anything else."""
     found = re.fullmatch(r"(\d+)([smh]?)", text)

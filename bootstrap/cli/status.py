@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bootstrap.cli.options import Output
+from bootstrap.cli.options import STANDARD_OUTPUT, Document, Output
 from bootstrap.outside import on_one_line
 
 InventoryFile = Annotated[Path, typer.Argument(help="The inventory.")]
@@ -87,23 +87,31 @@ def verify(
 
 def kubeconfig(
     inventory: InventoryFile = Path("inventory.yaml"),
-    file: Annotated[Path | None, typer.Option("--output", "-o", help="Write it to this file, mode 0600.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write it to this file, mode 0600.")] = None,
+    output: Annotated[Document, typer.Option("--output", "-o", help="yaml or json.")] = Document.YAML,
     merge: Annotated[
         bool, typer.Option("--merge", help="Put it into your own kubeconfig ($KUBECONFIG or ~/.kube/config).")
     ] = False,
 ) -> None:
-    """Print the kubeconfig, write it to a file, or merge it into your own. Reaches no node."""
-    from bootstrap.cli.front import merge_into_own
+    """Print the kubeconfig, write it to a file, or merge it into your own. Reaches no node.
+
+    It opens the whole cluster: keep it to yourself. Entries of other clusters stay as they are when it is merged; where
+    another cluster has the same name, you are asked.
+    """
+    from bootstrap.cli.front import confirm_merging, merge_into_own
     from bootstrap.operations.reading import intent_of_made
     from bootstrap.phases.kubeconfig import admin_kubeconfig
-    from bootstrap.pki.kubeconfig import to_yaml, write_kubeconfig
+    from bootstrap.pki.kubeconfig import to_yaml, unwritable
+    from bootstrap.written import write_private
 
     intent = intent_of_made(inventory)
     made = admin_kubeconfig(intent.inventory, intent.keys)
+    content = to_yaml(made) if output is Document.YAML else json.dumps(made, indent=1).encode() + b"\n"
     if merge:
-        merge_into_own(intent)
-    if file is not None:
-        write_kubeconfig(file, made)
-        typer.echo(f"wrote {file}")
+        merge_into_own(intent, confirm_merging(intent))
+    if out is not None and out != STANDARD_OUTPUT:
+        with unwritable(out):
+            write_private(out, content)
+        typer.echo(f"wrote {out}", err=True)
     elif not merge:
-        sys.stdout.write(to_yaml(made).decode())
+        sys.stdout.write(content.decode())

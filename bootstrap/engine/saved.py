@@ -6,7 +6,6 @@ It is applied only while both are still so: a person who has read a plan gets th
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from bootstrap.engine.plan import Plan, plan_as_data
 from bootstrap.errors import BadUse, Refused
+from bootstrap.written import write
 
 FORMAT = 1
 NOTHING = "nothing"
@@ -39,12 +39,8 @@ def saved_plan(plan: Plan[Any], *, about: Mapping[str, str], facts: SavedFacts) 
 def write_plan(path: Path, saved: SavedPlan) -> None:
     """Write it, whole or not at all, readable by its owner alone. Raises BadUse where it can't be written."""
     data = {"format": FORMAT, "about": saved.about, "actions": saved.actions, "facts": saved.facts}
-    unfinished = path.with_name(f".{path.name}.new")
     try:
-        with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:  # noqa: PTH123
-            json.dump(data, handle, indent=1)
-            handle.write("\n")
-        unfinished.replace(path)
+        write(path, json.dumps(data, indent=1).encode() + b"\n")
     except OSError as error:
         raise BadUse(
             f"{path} can't be written",

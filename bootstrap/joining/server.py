@@ -34,7 +34,7 @@ from bootstrap.joining.discovery import Discovered
 from bootstrap.joining.node import PATIENCE_SECONDS, STEP, JoiningMachine, token_client
 from bootstrap.paths import expanded, state_dir
 from bootstrap.pki.sealed import unseal
-from bootstrap.pki.store import read_if_there, write_private
+from bootstrap.pki.store import read_if_there
 from bootstrap.protocol.certificate import certificates_in
 from bootstrap.protocol.token import Token
 from bootstrap.state.cluster import LIVE, SSH_KEY, ClusterState, state_folder
@@ -42,6 +42,7 @@ from bootstrap.state.credentials import OperatorKeys
 from bootstrap.state.damage import AS_IT_IS, damaged
 from bootstrap.state.handover import parse_handover
 from bootstrap.tokens.server import HANDOVER_KEY, claim_server_token, server_secret_name
+from bootstrap.written import write_private
 
 AUTHORITY = "pki/ca.crt"
 USED = "joined-with"

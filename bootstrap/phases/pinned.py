@@ -19,11 +19,12 @@ from bootstrap.constants.objects import JOIN_MANIFEST_KEY as AGENT_KEY
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.bundle import MANIFEST, Bundle, bundle_of, bundles_dir, load_bundle, manifest_of
 from bootstrap.inventory.model import Inventory
-from bootstrap.pki.store import read_note, write_private
+from bootstrap.pki.store import read_note
 from bootstrap.protocol.failure import Failure
 from bootstrap.protocol.join_manifest import parse_description
 from bootstrap.state.cluster import ClusterState
 from bootstrap.state.damage import AS_IT_IS, damaged
+from bootstrap.written import write_private
 
 STEP = "preflight"
 # Name in an inventory -> the one in kubeadm's configuration.

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from bootstrap.pki.store import read_if_there, write_once, write_private
+from bootstrap.pki.store import read_if_there
+from bootstrap.written import write_once, write_private
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,18 +5,14 @@ What is missing is made in memory; see `bootstrap.pki.vault`, which writes it.
 
 from __future__ import annotations
 
-import os
-import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 from bootstrap.errors import BadUse
-from bootstrap.paths import private_folder
 from bootstrap.pki.x509 import (
     KeyPair,
     Usage,
@@ -150,33 +146,3 @@ def read_note(path: Path) -> bytes | None:
             got=error.strerror or str(error),
             hint="make the folder and all in it yours; run clusterup as the user who made the cluster",
         ) from None
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner reads; whole or not at all."""
-    with _unfinished(path, content) as unfinished:
-        unfinished.replace(path)
-
-
-def write_once(path: Path, content: bytes) -> bytes:
-    """Write a file that only its owner reads, unless it is there: the first of several writers wins, and each gets what
-    is in the file then."""
-    with _unfinished(path, content) as unfinished, suppress(FileExistsError):
-        os.link(unfinished, path)
-    return path.read_bytes()
-
-
-@contextmanager
-def _unfinished(path: Path, content: bytes) -> Iterator[Path]:
-    """A file beside `path` with the content, on the disk and readable by its owner alone; gone at the end, unless
-    it was renamed."""
-    private_folder(path.parent)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from bootstrap.errors import BadUse, Refused
 from bootstrap.locks import waiting_lock
-from bootstrap.pki.store import read_if_there, read_note, write_private
+from bootstrap.pki.store import read_if_there, read_note
+from bootstrap.written import write_private
 
 # What was made and is being written; gone as soon as all of it has its own name.
 UNFINISHED = ".unfinished.json"

@@ -24,10 +24,11 @@ from bootstrap.pki.encryption import checked_encryption_key, new_encryption_key
 from bootstrap.pki.identity import NodeIdentity, new_id
 from bootstrap.pki.parts import check_part
 from bootstrap.pki.sshkeys import SshKey, new_ssh_key, public_line
-from bootstrap.pki.store import ClusterPki, kept_pki, made_public, read_if_there, read_note, strangers_in, write_private
+from bootstrap.pki.store import ClusterPki, kept_pki, made_public, read_if_there, read_note, strangers_in
 from bootstrap.pki.vault import UNFINISHED, Vault
 from bootstrap.state.damage import AS_IT_IS, FROM_A_COPY, FROM_A_SERVER, MADE_ANEW, damaged, lost
 from bootstrap.transport.hostkeys import HostKeys, PassingHostKeys
+from bootstrap.written import write_private
 
 LIVE = "live"
 INSTALLED = "installed"

@@ -19,9 +19,10 @@ from typing import Any
 from bootstrap.errors import ClusterupError
 from bootstrap.inventory.model import Inventory, Node
 from bootstrap.inventory.words import problems_in_words
-from bootstrap.pki.store import read_if_there, read_note, write_private
+from bootstrap.pki.store import read_if_there, read_note
 from bootstrap.state.cluster import ClusterState
 from bootstrap.state.damage import damaged
+from bootstrap.written import write_private
 
 DRAIN_SECONDS = 600.0
 # What the cluster does without it, after {move}.

@@ -31,8 +31,8 @@ from bootstrap.lab.tools import lab_tree
 from bootstrap.lab.wait import wait_until_reached
 from bootstrap.paths import private_folder
 from bootstrap.phases.kubeconfig import kubeconfig_beside
-from bootstrap.pki.store import write_private
 from bootstrap.state.cluster import state_folder
+from bootstrap.written import write_private
 
 Say = Callable[[str], None]
 STEP = "lab restore"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def test_it_is_printed_with_everything_inside(operator: Operator) -> None:
 
 
 def test_it_is_written_for_its_owner_alone_and_is_the_same_every_time(operator: Operator) -> None:
-    assert operator.types("kubeconfig", "lab.yaml", "-o", "mine").returncode == 0
+    assert operator.types("kubeconfig", "lab.yaml", "--out", "mine").returncode == 0
     written = operator.folder / "mine"
     assert stat.S_IMODE(written.stat().st_mode) == 0o600
     assert written.read_text() == operator.types("kubeconfig", "lab.yaml").stdout
@@ -60,3 +61,40 @@ def test_there_is_none_of_a_cluster_that_is_still_to_be_made(of_the_lab: Operato
     assert "there is no cluster lab yet, as far as is known here" in refused.stderr
     assert "clusterup apply lab.yaml" in refused.stderr
     assert not (of_the_lab.folder / "state").exists()
+
+
+def test_it_is_printed_as_json_too(operator: Operator) -> None:
+    printed = operator.types("kubeconfig", "lab.yaml", "-o", "json").stdout
+    assert json.loads(printed) == yaml.safe_load(operator.types("kubeconfig", "lab.yaml").stdout)
+    assert not (operator.folder / "json").exists()
+
+
+@pytest.mark.parametrize("out", ["-", "/dev/stdout"])
+def test_standard_output_may_be_named(operator: Operator, out: str) -> None:
+    printed = operator.types("kubeconfig", "lab.yaml", "--out", out)
+    assert printed.returncode == 0
+    assert printed.stdout == operator.types("kubeconfig", "lab.yaml").stdout
+
+
+def test_an_entry_of_another_cluster_is_asked_about_and_left_where_no_one_can_be(
+    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "own"
+    own.write_text(
+        before := "clusters: [{name: lab, cluster: {server: 'https://192.0.2.9:6443'}}]\ncurrent-context: work\n"
+    )
+    monkeypatch.setenv("KUBECONFIG", f":{own}")
+    refused = operator.types("kubeconfig", "lab.yaml", "--merge")
+    assert refused.returncode == 4
+    assert "the cluster 'lab' (https://192.0.2.9:6443)" in refused.stderr
+    assert own.read_text() == before
+
+
+@pytest.mark.parametrize("place", ["folder", "file/config", "/proc/config"])
+def test_a_place_that_can_t_be_written_is_said_in_words(operator: Operator, place: str) -> None:
+    (operator.folder / "folder").mkdir()
+    (operator.folder / "file").touch()
+    refused = operator.types("kubeconfig", "lab.yaml", "--out", place)
+    assert refused.returncode == 2
+    assert f"{place} can't be written" in refused.stderr
+    assert "next: " in refused.stderr

@@ -17,9 +17,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from bootstrap.errors import Refused
 from bootstrap.locks import is_held, steady, waiting_lock
 from bootstrap.pki.sshkeys import SshKey, kept_ssh_key, new_ssh_key
-from bootstrap.pki.store import strangers_in, write_private
+from bootstrap.pki.store import strangers_in
 from bootstrap.pki.vault import UNFINISHED
 from bootstrap.state.cluster import ClusterState
+from bootstrap.written import write_private
 
 ASKERS = 16
 T = TypeVar("T")

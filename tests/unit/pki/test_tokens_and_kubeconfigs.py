@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from bootstrap.errors import BadUse
-from bootstrap.pki.kubeconfig import client_kubeconfig, merge_kubeconfig, write_kubeconfig
+from bootstrap.pki.kubeconfig import client_kubeconfig, write_kubeconfig
 from bootstrap.pki.token import cluster_info, new_token, parse_token, token_secret
 from bootstrap.pki.x509 import KeyPair
 from bootstrap.protocol.token import Token, detached_signature, signature_is_good
@@ -75,34 +75,3 @@ def test_a_kubeconfig_is_written_for_its_owner_alone(tmp_path: Path) -> None:
     write_kubeconfig(path, kubeconfig("lab"))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert yaml.safe_load(path.read_text())["current-context"] == "lab"
-
-
-def test_merging_keeps_what_others_wrote_and_switches_to_the_new_context(tmp_path: Path) -> None:
-    path = tmp_path / "config"
-    other = {**kubeconfig("work"), "preferences": {"colors": True}}
-    path.write_text(yaml.safe_dump(other))
-    merge_kubeconfig(path, kubeconfig("lab"))
-    merged = yaml.safe_load(path.read_text())
-    assert [entry["name"] for entry in merged["contexts"]] == ["work", "lab"]
-    assert merged["preferences"] == {"colors": True}
-    assert merged["current-context"] == "lab"
-    assert yaml.safe_load((tmp_path / "config.bak").read_text()) == other
-
-
-def test_merging_twice_changes_nothing_the_second_time(tmp_path: Path) -> None:
-    path = tmp_path / "config"
-    merge_kubeconfig(path, kubeconfig("lab"))
-    first = path.read_bytes()
-    merge_kubeconfig(path, kubeconfig("lab"))
-    assert path.read_bytes() == first
-    assert not (tmp_path / "config.bak").exists()
-
-
-@pytest.mark.parametrize("content", ["{", "kind: Pod", "- a\n- b", "\x00"])
-def test_what_is_no_kubeconfig_is_left_alone(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "config"
-    path.write_text(content)
-    with pytest.raises(BadUse) as refused:
-        merge_kubeconfig(path, kubeconfig("lab"))
-    assert str(path) in str(refused.value)
-    assert path.read_text() == content
