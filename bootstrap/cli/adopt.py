@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bootstrap.cli.options import file_of
+
 if TYPE_CHECKING:
     from bootstrap.adopt.state import Taken
     from bootstrap.transport.target import SshTarget
@@ -19,17 +21,31 @@ def register(app: typer.Typer) -> None:
 
 
 def adopt(
-    server: Annotated[str, typer.Argument(help="A server of the cluster: [USER@]HOST[:PORT].", show_default=False)],
+    server: Annotated[
+        str, typer.Argument(metavar="SERVER", help="A server of the cluster: [USER@]HOST[:PORT].", show_default=False)
+    ],
     key: Annotated[
         Path | None,
-        typer.Option("--key", help="A private key that it lets in. Default: the agent's, ~/.ssh/id_*.", exists=True),
+        typer.Option(
+            "--key",
+            parser=file_of,
+            metavar="FILE",
+            help="A private key that it lets in. Default: the agent's, ~/.ssh/id_*.",
+        ),
     ] = None,
     inventory: Annotated[
-        Path | None, typer.Option("--inventory", help="Where to write the inventory. Default: NAME.yaml here.")
+        Path | None,
+        typer.Option(
+            "--inventory", parser=file_of, metavar="FILE", help="Where to write the inventory. Default: NAME.yaml here."
+        ),
     ] = None,
     host_key: Annotated[
         str | None,
-        typer.Option("--host-key", help="Its host key: 'ssh-ed25519 AAAA...'. Default: known_hosts, or you are asked."),
+        typer.Option(
+            "--host-key",
+            metavar="KEY",
+            help="Its host key: 'ssh-ed25519 AAAA...'. Default: known_hosts, or you are asked.",
+        ),
     ] = None,
     refresh: Annotated[
         bool,

@@ -23,6 +23,7 @@ from bootstrap.cli.options import (
     WaitAtMostOption,
     WaitForLockOption,
     WipeOption,
+    file_of,
     patience_of,
 )
 
@@ -43,7 +44,13 @@ def plan(
     prune: PruneOption = False,
     kubeconfig: KubeconfigOption = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Save the plan to this file, for `clusterup apply --plan FILE`.")
+        Path | None,
+        typer.Option(
+            "--out",
+            parser=file_of,
+            metavar="FILE",
+            help="Save the plan to this file, for `clusterup apply --plan FILE`.",
+        ),
     ] = None,
     detailed_exitcode: Annotated[
         bool,
@@ -126,10 +133,21 @@ def _as_data(prepared: Prepared) -> dict[str, Any]:
 def apply(
     inventory: Annotated[
         Path | None,
-        typer.Argument(help="The inventory. Default: inventory.yaml, or that of --plan.", show_default=False),
+        typer.Argument(
+            parser=file_of,
+            metavar="[INVENTORY]",
+            help="The inventory. Default: inventory.yaml, or that of --plan.",
+            show_default=False,
+        ),
     ] = None,
     plan: Annotated[
-        Path | None, typer.Option("--plan", help="Do what `clusterup plan --out FILE` saved, and nothing else.")
+        Path | None,
+        typer.Option(
+            "--plan",
+            parser=file_of,
+            metavar="FILE",
+            help="Do what `clusterup plan --out FILE` saved, and nothing else.",
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Go as far as the plan, and change nothing on any node.")

@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bootstrap.cli.options import DEFAULT_INVENTORY, InventoryFile, file_of
+
 if TYPE_CHECKING:
     from bootstrap.inventory.serial_target import ConsoleTarget
 
-NodeArgument = Annotated[str, typer.Argument(help="A node of the inventory that has a console.", show_default=False)]
-InventoryFile = Annotated[Path, typer.Argument(help="The inventory.")]
+NodeArgument = Annotated[
+    str, typer.Argument(metavar="NODE", help="A node of the inventory that has a console.", show_default=False)
+]
 LogOption = Annotated[
-    Path | None, typer.Option("--log", help="Add everything that is shown to this file.", show_default=False)
+    Path | None,
+    typer.Option(
+        "--log", parser=file_of, metavar="FILE", help="Add everything that is shown to this file.", show_default=False
+    ),
 ]
 SHOWN_LINES = 100
 
@@ -26,7 +32,7 @@ def register(app: typer.Typer) -> None:
     app.command()(console)
 
 
-def console(node: NodeArgument, inventory: InventoryFile = Path("inventory.yaml"), log: LogOption = None) -> None:
+def console(node: NodeArgument, inventory: InventoryFile = DEFAULT_INVENTORY, log: LogOption = None) -> None:
     """Show a node's serial console; Ctrl-] q leaves, Ctrl-] ? lists what else there is.
 
     It logs no one in. While another clusterup uses the console, such as an apply, it is shown and nothing can be typed.

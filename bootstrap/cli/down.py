@@ -19,6 +19,7 @@ from bootstrap.cli.options import (
     VerboseOption,
     WaitAtMostOption,
     WaitForLockOption,
+    file_of,
     patience_of,
 )
 from bootstrap.outside import on_one_line
@@ -41,7 +42,9 @@ def down(
     ] = False,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", help="Name of a node that was off when the others were taken apart. Repeatable."),
+        typer.Option(
+            "--only", metavar="NODE", help="Name of a node that was off when the others were taken apart. Repeatable."
+        ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, for scripts.")] = False,
     confirm: Annotated[
@@ -50,7 +53,12 @@ def down(
     ] = None,
     kubeconfig: Annotated[
         Path | None,
-        typer.Option("--kubeconfig", help="Where apply wrote it. Default: NAME.kubeconfig beside the inventory."),
+        typer.Option(
+            "--kubeconfig",
+            parser=file_of,
+            metavar="FILE",
+            help="Where apply wrote it. Default: NAME.kubeconfig beside the inventory.",
+        ),
     ] = None,
     output: OutputOption = Output.TEXT,
     verbose: VerboseOption = False,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bootstrap.cli.described.lazy import KnowsOthers
 from bootstrap.cli.options import Output
 
 if TYPE_CHECKING:
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
 
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text or json.")]
 
-images = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make the micro OS, the payload and the bundle.")
+images = typer.Typer(
+    cls=KnowsOthers,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Make the micro OS, the payload and the bundle.",
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -29,10 +35,14 @@ def register(app: typer.Typer) -> None:
 @images.command()
 def build(
     source: Annotated[
-        str, typer.Option("--source", help="Kubernetes from: debian, upstream, or a folder with its binaries.")
+        str,
+        typer.Option(
+            "--source", metavar="SOURCE", help="Kubernetes from: debian, upstream, or a folder with its binaries."
+        ),
     ] = "debian",
     version: Annotated[
-        str | None, typer.Option("--version", help="The release, as in 1.31.2; for --source upstream.")
+        str | None,
+        typer.Option("--version", metavar="RELEASE", help="The release, as in 1.31.2; for --source upstream."),
     ] = None,
     output: OutputOption = Output.TEXT,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show all that the tools say.")] = False,
@@ -58,7 +68,9 @@ def build(
 
 @images.command()
 def show(
-    folder: Annotated[Path | None, typer.Argument(help="A bundle. Default: the one built last.")] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[FOLDER]", help="A bundle. Default: the one built last.")
+    ] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Show what a bundle holds: versions, sizes, hashes, the number of Debian packages."""
@@ -69,7 +81,9 @@ def show(
 
 @images.command()
 def path(
-    artifact: Annotated[str, typer.Argument(help="Its name, as in os, payload, image/pause, tool/kubectl.")],
+    artifact: Annotated[
+        str, typer.Argument(metavar="NAME", help="Its name, as in os, payload, image/pause, tool/kubectl.")
+    ],
 ) -> None:
     """Print where the file of an artifact of the current bundle is."""
     from bootstrap.image.bundle import find_bundle

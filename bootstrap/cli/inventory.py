@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bootstrap.cli.options import Output
+from bootstrap.cli.options import Output, file_of
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -21,7 +21,10 @@ def register(app: typer.Typer) -> None:
 
 
 def validate(
-    files: Annotated[list[Path], typer.Argument(help="Inventories to check.", show_default=False)],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Inventories to check; - is standard input.", show_default=False),
+    ],
     output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.TEXT,
     elsewhere: Annotated[
         bool,
@@ -75,7 +78,9 @@ def schema() -> None:
 
 
 def init(
-    file: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("inventory.yaml"),
+    file: Annotated[Path, typer.Argument(parser=file_of, metavar="[FILE]", help="Where to write it.")] = Path(
+        "inventory.yaml"
+    ),
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write a commented inventory to start from."""

@@ -20,6 +20,7 @@ from bootstrap.cli.options import (
     TokenOption,
     WaitAtMostOption,
     WaitForLockOption,
+    file_of,
     patience_of,
 )
 
@@ -34,20 +35,23 @@ def register(app: typer.Typer) -> None:
 
 
 def join(
-    host: Annotated[str, typer.Argument(help="The machine: [USER@]HOST[:PORT].", show_default=False)],
+    host: Annotated[str, typer.Argument(metavar="HOST", help="The machine: [USER@]HOST[:PORT].", show_default=False)],
     server: ServerOption,
     ca_cert_hash: PinOption = None,
     token: TokenOption = None,
     token_file: TokenFileOption = None,
     name: Annotated[
-        str | None, typer.Option("--name", help="Name of the Node. Default: HOST, as far as its first dot.")
+        str | None,
+        typer.Option("--name", metavar="NAME", help="Name of the Node. Default: HOST, as far as its first dot."),
     ] = None,
     address: Annotated[
-        str | None, typer.Option("--address", help="The address that other nodes reach it at. Default: HOST's.")
+        str | None,
+        typer.Option("--address", metavar="ADDRESS", help="The address that other nodes reach it at. Default: HOST's."),
     ] = None,
     interface: InterfaceOption = None,
     disk: Annotated[
-        str | None, typer.Option("--disk", help="The disk to install to: /dev/vda, serial:SERIAL. It is erased.")
+        str | None,
+        typer.Option("--disk", metavar="DISK", help="The disk to install to: /dev/vda, serial:SERIAL. It is erased."),
     ] = None,
     wipe: MayWipeOption = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Erase the disk without asking, for scripts.")] = False,
@@ -57,20 +61,35 @@ def join(
     taint: Annotated[
         list[str] | None, typer.Option("--taint", metavar="KEY=VALUE:EFFECT", help="A taint of the Node. Repeatable.")
     ] = None,
-    user: Annotated[str | None, typer.Option("--user", help="Who to log in as. Default: root.")] = None,
-    port: Annotated[int | None, typer.Option("--port", help="Port of its SSH server. Default: 22.")] = None,
+    user: Annotated[str | None, typer.Option("--user", metavar="USER", help="Who to log in as. Default: root.")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", metavar="N", help="Port of its SSH server. Default: 22.")
+    ] = None,
     key: Annotated[
-        Path | None, typer.Option("--key", help="A private key that it lets in. Default: the agent's, ~/.ssh/id_*.")
+        Path | None,
+        typer.Option(
+            "--key",
+            parser=file_of,
+            metavar="FILE",
+            help="A private key that it lets in. Default: the agent's, ~/.ssh/id_*.",
+        ),
     ] = None,
     password_from: Annotated[
-        str | None, typer.Option("--password-from", help="Where its password is: env:NAME, file:PATH or prompt.")
+        str | None,
+        typer.Option("--password-from", metavar="SOURCE", help="Where its password is: env:NAME, file:PATH or prompt."),
     ] = None,
     host_key: Annotated[
-        str | None, typer.Option("--host-key", help="Its host key: 'ssh-ed25519 AAAA...'. Default: you are asked.")
+        str | None,
+        typer.Option("--host-key", metavar="KEY", help="Its host key: 'ssh-ed25519 AAAA...'. Default: you are asked."),
     ] = None,
     inventory: Annotated[
         Path | None,
-        typer.Option("--inventory", help="For a server: where to write the inventory. Default: NAME.yaml here."),
+        typer.Option(
+            "--inventory",
+            parser=file_of,
+            metavar="FILE",
+            help="For a server: where to write the inventory. Default: NAME.yaml here.",
+        ),
     ] = None,
     bundle: BundleOption = None,
     dry_run: Annotated[

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootstrap.cli.options import STANDARD_OUTPUT, Output
+from bootstrap.cli.options import DEFAULT_INVENTORY, STANDARD_OUTPUT, InventoryFile, Output
 from bootstrap.outside import unguarded
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 FOLLOW_EVERY_SECONDS = 0.2
 DEFAULT_PAGE = Path("report.html")
 
-InventoryFile = Annotated[Path, typer.Argument(help="The inventory.")]
 ClusterOption = Annotated[
     str | None,
-    typer.Option("--cluster", help="The cluster's name, instead of an inventory.", show_default=False),
+    typer.Option("--cluster", metavar="NAME", help="The cluster's name, instead of an inventory.", show_default=False),
 ]
 RunOption = Annotated[
-    str, typer.Option("--run", help="Which run: its id, as `clusterup events --runs` lists them, or last.")
+    str,
+    typer.Option("--run", metavar="ID", help="Which run: its id, as `clusterup events --runs` lists them, or last."),
 ]
 
 
@@ -37,12 +37,14 @@ def register(app: typer.Typer) -> None:
 
 
 def events(
-    inventory: InventoryFile = Path("inventory.yaml"),
+    inventory: InventoryFile = DEFAULT_INVENTORY,
     cluster: ClusterOption = None,
     run: RunOption = "last",
     node: Annotated[
         str | None,
-        typer.Option("--node", help='Only this node; "cluster" is what belongs to none.', show_default=False),
+        typer.Option(
+            "--node", metavar="NODE", help='Only this node; "cluster" is what belongs to none.', show_default=False
+        ),
     ] = None,
     runs: Annotated[
         bool, typer.Option("--runs", help="List all runs instead: when, how long, what became of them.")
@@ -84,10 +86,12 @@ def events(
 
 
 def report(
-    inventory: InventoryFile = Path("inventory.yaml"),
+    inventory: InventoryFile = DEFAULT_INVENTORY,
     cluster: ClusterOption = None,
     run: RunOption = "last",
-    out: Annotated[Path, typer.Option("--out", help="Where to write the page; - is standard output.")] = DEFAULT_PAGE,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="Where to write the page; - is standard output.")
+    ] = DEFAULT_PAGE,
 ) -> None:
     """Draw a run of apply as one HTML page: what ran when on which node, what it waited for, what failed.
 

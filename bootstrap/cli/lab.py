@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bootstrap.cli import lab_saved
-from bootstrap.cli.options import Output
+from bootstrap.cli.described.lazy import KnowsOthers
+from bootstrap.cli.options import Output, file_of
 
 if TYPE_CHECKING:
     from bootstrap.lab.spec import Lab
@@ -24,10 +25,15 @@ class Acceleration(StrEnum):
     TCG = "tcg"
 
 
-NameOption = Annotated[str, typer.Option("--name", help="Name of the lab. Several can be there at once.")]
-NodeArgument = Annotated[str, typer.Argument(help="A machine of the lab, as in server-1.", show_default=False)]
+NameOption = Annotated[
+    str, typer.Option("--name", metavar="NAME", help="Name of the lab. Several can be there at once.")
+]
+NodeArgument = Annotated[
+    str, typer.Argument(metavar="NODE", help="A machine of the lab, as in server-1.", show_default=False)
+]
 
 lab = typer.Typer(
+    cls=KnowsOthers,
     help="Bare machines in QEMU to try things on: UEFI, an empty disk, the live environment on a USB stick. No root, "
     "no real machine needed.",
     no_args_is_help=True,
@@ -47,8 +53,12 @@ def register(app: typer.Typer) -> None:
 
 
 def up(
-    servers: Annotated[int | None, typer.Option(help="Machines for servers. Default: 3.", show_default=False)] = None,
-    agents: Annotated[int | None, typer.Option(help="Machines for agents. Default: 0.", show_default=False)] = None,
+    servers: Annotated[
+        int | None, typer.Option(metavar="N", help="Machines for servers. Default: 3.", show_default=False)
+    ] = None,
+    agents: Annotated[
+        int | None, typer.Option(metavar="N", help="Machines for agents. Default: 0.", show_default=False)
+    ] = None,
     memory: Annotated[
         list[str] | None,
         typer.Option(
@@ -59,11 +69,17 @@ def up(
     ] = None,
     cpus: Annotated[
         int | None,
-        typer.Option(help="CPUs of each machine. Default: 2 where the host has them, else 1.", show_default=False),
+        typer.Option(
+            metavar="N", help="CPUs of each machine. Default: 2 where the host has them, else 1.", show_default=False
+        ),
     ] = None,
     disk: Annotated[
         int | None,
-        typer.Option(help="Disk of each machine in GiB; takes what is written to it. Default: 8.", show_default=False),
+        typer.Option(
+            metavar="GIB",
+            help="Disk of each machine in GiB; takes what is written to it. Default: 8.",
+            show_default=False,
+        ),
     ] = None,
     second_disk: Annotated[
         list[str] | None,
@@ -77,6 +93,7 @@ def up(
     segments: Annotated[
         int | None,
         typer.Option(
+            metavar="N",
             help="Networks that the machines of each role are spread over in turn, with a router between them: 1 to 4. "
             "Default: 1.",
             show_default=False,
@@ -101,6 +118,7 @@ def up(
     by_console: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="NODE",
             help="A machine that nothing but its serial console leads into until apply gives it a network. Repeatable.",
             show_default=False,
         ),
@@ -108,13 +126,18 @@ def up(
     without_card: Annotated[
         list[str] | None,
         typer.Option(
-            help="A machine without a network card: its console is all it has. Repeatable.", show_default=False
+            metavar="NODE",
+            help="A machine without a network card: its console is all it has. Repeatable.",
+            show_default=False,
         ),
     ] = None,
     name: NameOption = "lab",
-    inventory: Annotated[Path, typer.Option(help="Where to write the inventory.")] = Path("lab.yaml"),
+    inventory: Annotated[
+        Path, typer.Option(parser=file_of, metavar="FILE", help="Where to write the inventory.")
+    ] = Path("lab.yaml"),
     bundle: Annotated[
-        str | None, typer.Option(help="Folder of the bundle to boot. Default: the newest.", show_default=False)
+        str | None,
+        typer.Option(metavar="FOLDER", help="Folder of the bundle to boot. Default: the newest.", show_default=False),
     ] = None,
     accel: Annotated[
         Acceleration, typer.Option(help="kvm, tcg (emulation), or auto: KVM where a trial boot works.")

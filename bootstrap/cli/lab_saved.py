@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootstrap.cli.options import Output
+from bootstrap.cli.options import Output, file_of
 from bootstrap.outside import on_one_line
 
 if TYPE_CHECKING:
     from bootstrap.lab.saves.saved import Saved
 
-SavedArgument = Annotated[str, typer.Argument(help="The saved lab's name, as in ready.", show_default=False)]
+SavedArgument = Annotated[
+    str, typer.Argument(metavar="SAVED", help="The saved lab's name, as in ready.", show_default=False)
+]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 
 
@@ -30,9 +32,9 @@ def register(lab: typer.Typer) -> None:
 
 def save(
     name: SavedArgument,
-    of: Annotated[str, typer.Option("--name", help="Name of the lab.")] = "lab",
+    of: Annotated[str, typer.Option("--name", metavar="NAME", help="Name of the lab.")] = "lab",
     keep: Annotated[
-        int, typer.Option("--keep", min=1, help="How often this lab may be saved, this time included.")
+        int, typer.Option("--keep", min=1, metavar="N", help="How often this lab may be saved, this time included.")
     ] = 8,
     yes: YesOption = False,
 ) -> None:
@@ -62,7 +64,13 @@ def save(
 def restore(
     name: SavedArgument,
     inventory: Annotated[
-        Path | None, typer.Option(help="Where to write the inventory. Default: where it was.", show_default=False)
+        Path | None,
+        typer.Option(
+            parser=file_of,
+            metavar="FILE",
+            help="Where to write the inventory. Default: where it was.",
+            show_default=False,
+        ),
     ] = None,
     yes: YesOption = False,
 ) -> None:

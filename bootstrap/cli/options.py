@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -11,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bootstrap.outside import on_one_line
+from bootstrap.times import EXAMPLES, time_of
 
 if TYPE_CHECKING:
     from bootstrap.engine.lock import Patience
-
-SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 class Output(StrEnum):
@@ -45,11 +43,21 @@ STANDARD_OUTPUT = Path("-")
 
 
 def seconds_of(text: str) -> float:
-    """The seconds in "90", "90s", "10m" or "1h". Raises typer.BadParameter for anything else."""
-    found = re.fullmatch(r"(\d+)([smh]?)", text)
+    """The seconds in a time as `bootstrap.times` reads it. Raises typer.BadParameter for anything else."""
+    found = time_of(text)
     if found is None:
-        raise typer.BadParameter(f"{text!r} is not a time: write seconds, or 90s, 10m, 1h")
-    return float(found[1]) * SECONDS[found[2]]
+        raise typer.BadParameter(f"{text!r} is not a time: write {EXAMPLES}")
+    return found.total_seconds()
+
+
+def file_of(text: str) -> Path:
+    """The file of that name; "-" is standard input or output wherever a command takes them, and never a file. Raises
+    typer.BadParameter for it."""
+    if text == str(STANDARD_OUTPUT):
+        raise typer.BadParameter(
+            "- is standard input or output, and this has to be a file: name one (./- for that name)"
+        )
+    return Path(text)
 
 
 WaitForLockOption = Annotated[
@@ -90,7 +98,10 @@ TokenOption = Annotated[
     typer.Option("--token", metavar="T", help="The token, or - for standard input. Who uses ps can read it here."),
 ]
 TokenFileOption = Annotated[
-    Path | None, typer.Option("--token-file", help="A file with the token on its first line, mode 0600.")
+    Path | None,
+    typer.Option(
+        "--token-file", parser=file_of, metavar="FILE", help="A file with the token on its first line, mode 0600."
+    ),
 ]
 InterfaceOption = Annotated[
     list[str] | None,
@@ -103,7 +114,8 @@ InterfaceOption = Annotated[
 ]
 MayWipeOption = Annotated[bool, typer.Option("--wipe", help="The disk may be erased though it holds data.")]
 BundleOption = Annotated[
-    str | None, typer.Option("--bundle", help="Folder of the bundle. Default: the newest one built here.")
+    str | None,
+    typer.Option("--bundle", metavar="FOLDER", help="Folder of the bundle. Default: the newest one built here."),
 ]
 
 
@@ -116,11 +128,11 @@ class How:
     parallel: int = 16
 
 
-InventoryFile = Annotated[Path, typer.Argument(help="The inventory.")]
+InventoryFile = Annotated[Path, typer.Argument(parser=file_of, metavar="[INVENTORY]", help="The inventory.")]
 DEFAULT_INVENTORY = Path("inventory.yaml")
 WipeOption = Annotated[
     list[str] | None,
-    typer.Option("--wipe", help="Name of a node whose disk may be erased though it holds data. Repeatable."),
+    typer.Option("--wipe", metavar="NODE", help="A node whose disk may be erased though it holds data. Repeatable."),
 ]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text, or json: one object a line.")]
 PruneOption = Annotated[
@@ -130,10 +142,17 @@ PruneOption = Annotated[
     ),
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show each command that runs on a node.")]
-ParallelOption = Annotated[int, typer.Option("--parallel", min=1, help="How much is done at the same time.")]
+ParallelOption = Annotated[
+    int, typer.Option("--parallel", min=1, metavar="N", help="How much is done at the same time.")
+]
 KubeconfigOption = Annotated[
     Path | None,
-    typer.Option("--kubeconfig", help="Where to write the kubeconfig. Default: NAME.kubeconfig beside the inventory."),
+    typer.Option(
+        "--kubeconfig",
+        parser=file_of,
+        metavar="FILE",
+        help="Where to write the kubeconfig. Default: NAME.kubeconfig beside the inventory.",
+    ),
 ]
 
 

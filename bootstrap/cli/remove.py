@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def remove(
-    node: Annotated[str, typer.Argument(help="The node's name.", show_default=False)],
+    node: Annotated[str, typer.Argument(metavar="NODE", help="The node's name.", show_default=False)],
     inventory: InventoryFile = DEFAULT_INVENTORY,
     wipe: Annotated[
         bool | None,

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
+from typing import NoReturn
 
+from bootstrap.cli.described import ASKED, UNREAD
 from bootstrap.inherited import settle
 from bootstrap.outside import guard_streams
 from bootstrap.signals import end_interrupted
@@ -24,9 +27,41 @@ def start() -> None:
     try:
         # A Ctrl-C that was blocked comes now.
         settle()
+        if ASKED in os.environ:
+            complete()
         guard_streams()
+        if sys.argv[1:] in (["--help"], ["-h"]):
+            show_help()
         from bootstrap.cli.main import main
 
         main()
     except KeyboardInterrupt:
         end_interrupted()
+
+
+def complete() -> NoReturn:
+    """Answer a shell that completes a word. Nothing that takes time is imported for it; standard output is as it is,
+    with tabs, and all that is written has been made safe."""
+    from bootstrap.cli.described.shells import answer
+
+    found = answer(os.environ)
+    text, code = ("", 1) if found is None else found
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    # Nothing is left to be tidied up.
+    os._exit(code)
+
+
+def show_help() -> NoReturn:
+    """List the commands, without importing what runs one."""
+    import shutil
+
+    from bootstrap.cli.described.pages import help_page
+    from bootstrap.cli.described.tree import read_tree
+
+    try:
+        sys.stdout.write(help_page(read_tree(), shutil.get_terminal_size().columns))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os._exit(UNREAD)
+    sys.exit(0)

@@ -9,10 +9,11 @@ from typing import Annotated
 
 import typer
 
-from bootstrap.cli.options import STANDARD_OUTPUT, Document, Output
+from bootstrap.cli.options import DEFAULT_INVENTORY, STANDARD_OUTPUT, Document, InventoryFile, Output, seconds_of
 from bootstrap.outside import on_one_line
 
-InventoryFile = Annotated[Path, typer.Argument(help="The inventory.")]
+PODS_COME_UP = 300.0
+"""How long pods may take, in seconds."""
 
 
 def register(app: typer.Typer) -> None:
@@ -23,9 +24,11 @@ def register(app: typer.Typer) -> None:
 
 
 def status(
-    inventory: InventoryFile = Path("inventory.yaml"),
+    inventory: InventoryFile = DEFAULT_INVENTORY,
     output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.TEXT,
-    parallel: Annotated[int, typer.Option("--parallel", min=1, help="How many nodes are asked at once.")] = 32,
+    parallel: Annotated[
+        int, typer.Option("--parallel", min=1, metavar="N", help="How many nodes are asked at once.")
+    ] = 32,
 ) -> None:
     """Show what is there: nodes, roles, versions, the quorum with leader and lag, the API servers.
 
@@ -52,8 +55,13 @@ def status(
 
 
 def verify(
-    inventory: InventoryFile = Path("inventory.yaml"),
-    timeout: Annotated[float, typer.Option("--timeout", help="Seconds that pods may take to come up.")] = 300.0,
+    inventory: InventoryFile = DEFAULT_INVENTORY,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout", parser=seconds_of, metavar="TIME", help="How long pods may take to come up. Default: 5m."
+        ),
+    ] = None,
     output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.TEXT,
 ) -> None:
     """Prove that the cluster works: a pod on each Ready node fetches a page from a pod on each of them, and the API
@@ -71,8 +79,9 @@ def verify(
         typer.echo(on_one_line(text), err=True)
 
     with endpoint_client(intent) as client:
-        nodes = ready_nodes(client, timeout)
-        fetches = verify_cluster(client, nodes, timeout=timeout, say=say)
+        longest = PODS_COME_UP if timeout is None else timeout
+        nodes = ready_nodes(client, longest)
+        fetches = verify_cluster(client, nodes, timeout=longest, say=say)
     if output is Output.JSON:
         rows = [{"from": fetch.source, "to": fetch.target, "fetched": fetch.fetched} for fetch in fetches]
         sys.stdout.write(json.dumps(rows, indent=1) + "\n")
@@ -86,8 +95,8 @@ def verify(
 
 
 def kubeconfig(
-    inventory: InventoryFile = Path("inventory.yaml"),
-    out: Annotated[Path | None, typer.Option("--out", help="Write it to this file, mode 0600.")] = None,
+    inventory: InventoryFile = DEFAULT_INVENTORY,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it to this file, mode 0600.")] = None,
     output: Annotated[Document, typer.Option("--output", "-o", help="yaml or json.")] = Document.YAML,
     merge: Annotated[
         bool, typer.Option("--merge", help="Put it into your own kubeconfig ($KUBECONFIG or ~/.kube/config).")

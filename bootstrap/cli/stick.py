@@ -16,6 +16,7 @@ from bootstrap.cli.options import (
     ServerOption,
     TokenFileOption,
     TokenOption,
+    file_of,
 )
 
 
@@ -25,14 +26,24 @@ def register(app: typer.Typer) -> None:
 
 
 def stick(
-    name: Annotated[str, typer.Argument(help="Name of the Node, and host name of the machine.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the Node, and host name of the machine.", show_default=False)
+    ],
     server: ServerOption,
     disk: Annotated[
         str,
-        typer.Option("--disk", help="The machine's disk to install to: /dev/vda, serial:SERIAL.", show_default=False),
+        typer.Option(
+            "--disk",
+            metavar="DISK",
+            help="The machine's disk to install to: /dev/vda, serial:SERIAL.",
+            show_default=False,
+        ),
     ],
     address: Annotated[
-        str, typer.Option("--address", help="The address that other nodes reach it at.", show_default=False)
+        str,
+        typer.Option(
+            "--address", metavar="ADDRESS", help="The address that other nodes reach it at.", show_default=False
+        ),
     ],
     ca_cert_hash: PinOption = None,
     token: TokenOption = None,
@@ -41,7 +52,10 @@ def stick(
     wipe: MayWipeOption = False,
     bundle: BundleOption = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The image to write. Default: NAME.stick.", show_default=False)
+        Path | None,
+        typer.Option(
+            "--out", parser=file_of, metavar="FILE", help="The image to write. Default: NAME.stick.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Make a USB stick from which a machine installs itself and joins a cluster, with no one watching.

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bootstrap.cli.options import Output
+from bootstrap.cli.described.lazy import KnowsOthers
+from bootstrap.cli.options import DEFAULT_INVENTORY, InventoryFile, Output, file_of
 
-InventoryFile = Annotated[Path, typer.Argument(help="The inventory.")]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text or json.")]
 
 
@@ -25,7 +26,9 @@ class JoinsAs(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the token commands to `app`."""
-    group = typer.Typer(no_args_is_help=True, help="Tokens that nodes join with.", rich_markup_mode=None)
+    group = typer.Typer(
+        cls=KnowsOthers, no_args_is_help=True, help="Tokens that nodes join with.", rich_markup_mode=None
+    )
     group.command()(create)
     group.command("list")(list_tokens)
     group.command()(revoke)
@@ -33,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 
 def create(
-    inventory: InventoryFile = Path("inventory.yaml"),
+    inventory: InventoryFile = DEFAULT_INVENTORY,
     ttl: Annotated[
         str | None,
         typer.Option("--ttl", metavar="TIME", help="How long it is good: 30m, 2h, 2d. Default: 1h; a server's 15m."),
@@ -75,12 +78,16 @@ def create(
     from bootstrap.operations.clients import reachable_client
     from bootstrap.operations.create_token import create_token, wait_until_signed, wish_of
     from bootstrap.operations.reading import intent_of_made
-    from bootstrap.tokens.ttl import ttl_in_words
+    from bootstrap.state.known_tokens import note_token
+    from bootstrap.times import in_words
 
     wish = wish_of(ttl=ttl, role=role.value, uses=uses, node=node)
     intent = intent_of_made(inventory)
     with reachable_client(intent, person(), say) as api:
         made = create_token(api, wish, intent)
+        with suppress(OSError):
+            # For completion alone.
+            note_token(intent.state.folder, made.token.id, role=role.value, expires=made.expires)
         wait_until_signed(api, made.token, lambda text: typer.echo(text, err=True))
     if output is Output.JSON:
         sys.stdout.write(json.dumps(made.as_data(), indent=1) + "\n")
@@ -90,13 +97,13 @@ def create(
     if made.live:
         typer.echo(f"{node} is a Ready node now: a machine that joins with this token takes its name from it", err=True)
     typer.echo(
-        f"good for {made.good_for}, for {ttl_in_words(wish.lifetime)}, until {made.expires:%Y-%m-%d %H:%M:%S} UTC; "
+        f"good for {made.good_for}, for {in_words(wish.lifetime)}, until {made.expires:%Y-%m-%d %H:%M:%S} UTC; "
         f"to end it before: clusterup token revoke {made.token.id}",
         err=True,
     )
 
 
-def list_tokens(inventory: InventoryFile = Path("inventory.yaml"), output: OutputOption = Output.TEXT) -> None:
+def list_tokens(inventory: InventoryFile = DEFAULT_INVENTORY, output: OutputOption = Output.TEXT) -> None:
     """Show every token that the cluster has, kubeadm's as well, and never a secret.
 
     The role is what it lets in: an agent, a server, `apply` for one that an apply made for a single join and takes back
@@ -125,7 +132,9 @@ def list_tokens(inventory: InventoryFile = Path("inventory.yaml"), output: Outpu
 
 def revoke(
     tokens: Annotated[list[str], typer.Argument(metavar="ID...", help="The first six letters; see `token list`.")],
-    inventory: Annotated[Path, typer.Option("--inventory", "-i", help="The inventory.")] = Path("inventory.yaml"),
+    inventory: Annotated[
+        Path, typer.Option("--inventory", parser=file_of, metavar="FILE", help="The inventory.")
+    ] = DEFAULT_INVENTORY,
 ) -> None:
     """Take tokens back: no one joins with them any more. Nodes that have joined stay.
 
@@ -137,10 +146,14 @@ def revoke(
     from bootstrap.operations.clients import reachable_client
     from bootstrap.operations.create_token import id_of, revoke_token
     from bootstrap.operations.reading import intent_of_made
+    from bootstrap.state.known_tokens import forget_tokens
 
     ids = list(dict.fromkeys(id_of(text) for text in tokens))
-    with reachable_client(intent_of_made(inventory), person(), say) as api:
+    intent = intent_of_made(inventory)
+    with reachable_client(intent, person(), say) as api:
         gone = {token_id: revoke_token(api, token_id) for token_id in ids}
+    with suppress(OSError):
+        forget_tokens(intent.state.folder, ids)
     for token_id in (token_id for token_id, revoked in gone.items() if revoked):
         typer.echo(f"revoked {token_id}")
     unknown = [token_id for token_id, revoked in gone.items() if not revoked]

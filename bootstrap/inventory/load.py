@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from bootstrap.inventory.words import problems_of
 
 # Sections that begin so are a person's own, to keep there what others refer to: `x-rack: &rack {...}`.
 OWN_SECTION = "x-"
+STANDARD_INPUT = Path("-")
 
 
 class InventoryErrors(BadUse):
@@ -115,8 +117,11 @@ def _everything(document: Document, data: dict[str, Any], error: ValidationError
 
 
 def inventory_bytes(path: Path) -> bytes:
-    """The file at `path`, comments included. Raises BadUse when it can't be read, or is too long for an inventory."""
+    """The file at `path`, comments included; what comes on standard input for "-". Raises BadUse when it can't be read,
+    or is too long for an inventory."""
     try:
+        if path == STANDARD_INPUT:
+            return checked_length(path, sys.stdin.buffer.read(LONGEST_FILE + 1))
         with path.open("rb") as handle:
             # A device or a pipe may never end.
             return checked_length(path, handle.read(LONGEST_FILE + 1))

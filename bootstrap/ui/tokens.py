@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from bootstrap.outside import on_one_line
+from bootstrap.times import in_words
 from bootstrap.tokens.listing import KnownToken
-from bootstrap.tokens.ttl import ttl_in_words
 
 _HEAD = ("ID", "ROLE", "ENDS IN", "LEFT", "NODE", "DESCRIPTION")
 
@@ -30,4 +30,4 @@ def _row(token: KnownToken, now: datetime) -> tuple[str, ...]:
 def _ends(token: KnownToken, now: datetime) -> str:
     if token.expires is None:
         return "never"
-    return "EXPIRED" if token.expired(now) else ttl_in_words(token.expires - now)
+    return "EXPIRED" if token.expired(now) else in_words(token.expires - now)

@@ -9,12 +9,15 @@ from bootstrap.cli.options import patience_of, seconds_of
 from bootstrap.engine.lock import FOREVER
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1h", 3600), ("0", 0)])
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("10m", 600), ("1h", 3600), ("2d", 172800), ("1h30m", 5400), ("0", 0)],
+)
 def test_times_are_written_as_people_write_them(text: str, seconds: float) -> None:
     assert seconds_of(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-1", "1.5h", "10 m", "1d"])
+@pytest.mark.parametrize("text", ["", "soon", "-1", "1.5h", "10 m", "1w", "m"])
 def test_anything_else_is_no_time(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="is not a time"):
         seconds_of(text)

@@ -14,9 +14,10 @@ from bootstrap.inventory.model import Role
 from bootstrap.operations.create_token import Made, id_of, join_url, wish_of
 from bootstrap.pki.token import token_secret
 from bootstrap.protocol.token import Token
+from bootstrap.times import in_words
 from bootstrap.tokens.listing import KnownToken, known_token
 from bootstrap.tokens.rbac import add_server
-from bootstrap.tokens.ttl import lifetime_of, ttl_in_words
+from bootstrap.tokens.ttl import lifetime_of
 from bootstrap.ui.tokens import token_lines
 from tests.helpers.worlds import inventory
 
@@ -26,13 +27,13 @@ PIN = "sha256:" + "0" * 64
 
 
 @pytest.mark.parametrize(
-    ("text", "minutes"), [("30m", 30), ("1h", 60), ("2d", 2880), ("1h30m", 90), ("90s", 1.5), ("30d", 43200)]
+    ("text", "minutes"), [("60", 1), ("30m", 30), ("1h", 60), ("2d", 2880), ("1h30m", 90), ("90s", 1.5), ("30d", 43200)]
 )
 def test_a_lifetime_is_written_with_its_unit(text: str, minutes: float) -> None:
     assert lifetime_of(text) == timedelta(minutes=minutes)
 
 
-@pytest.mark.parametrize("text", ["", "60", "soon", "-1h", "1.5h", "1 h", "1w", "h", "30m1h", "9999999d"])
+@pytest.mark.parametrize("text", ["", "soon", "-1h", "1.5h", "1 h", "1w", "h", "30m1h", "9999999d"])
 def test_anything_else_is_no_lifetime(text: str) -> None:
     with pytest.raises(BadUse, match="is not a time") as refused:
         lifetime_of(text)
@@ -58,7 +59,7 @@ def test_a_token_that_would_live_too_long_is_refused_with_the_longest_time() -> 
     ("seconds", "words"), [(0, "0s"), (59, "59s"), (90, "1m30s"), (3600, "1h"), (90000, "1d1h"), (86460, "1d")]
 )
 def test_times_are_told_in_two_units(seconds: int, words: str) -> None:
-    assert ttl_in_words(timedelta(seconds=seconds)) == words
+    assert in_words(timedelta(seconds=seconds)) == words
 
 
 def test_both_join_commands_carry_the_server_the_token_and_the_pin() -> None:

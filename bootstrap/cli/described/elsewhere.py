@@ -1,0 +1,61 @@
+"""What people type who come from other tools, and what does it here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_TAKEN_APART = "to take the cluster off its machines: clusterup down; to take one node out: clusterup remove NODE"
+_MADE = "to make the machines what the inventory says: clusterup apply"
+_SHOWN = "to see nodes, quorum and API servers: clusterup status"
+_HAPPENED = "what happened in a run: clusterup events; a node's console: clusterup console NODE"
+_HELP = "every command has --help: clusterup --help, clusterup apply --help"
+_CHECKED = "an inventory: clusterup validate; what would be done: clusterup plan; what is there: clusterup status"
+_ACCESS = "the kubeconfig: clusterup kubeconfig, or --merge to put it into your own; then use kubectl"
+_NEWER = "after a new `clusterup image build`, what is older is brought up to date by: clusterup apply"
+_GONE = "to end a lab and remove its disks: clusterup lab down"
+
+ELSEWHERE: Mapping[str, Mapping[str, str]] = {
+    "": {
+        **dict.fromkeys(("help", "docs", "explain", "usage"), _HELP),
+        **dict.fromkeys(("destroy", "delete", "reset", "teardown", "uninstall", "rm", "nuke"), _TAKEN_APART),
+        **dict.fromkeys(("up", "create", "install", "deploy", "bootstrap", "provision", "start", "run", "sync"), _MADE),
+        **dict.fromkeys(("get", "nodes", "node", "info", "list", "ls", "ps", "show", "describe", "health"), _SHOWN),
+        **dict.fromkeys(("logs", "log", "history", "trace"), _HAPPENED),
+        **dict.fromkeys(("check", "lint", "test", "doctor", "preflight", "diff"), _CHECKED),
+        **dict.fromkeys(("kubectl", "config", "login", "context", "use"), _ACCESS),
+        **dict.fromkeys(("upgrade", "update"), _NEWER),
+        **dict.fromkeys(("ssh", "shell", "exec", "attach"), "a node's serial console: clusterup console NODE; or ssh"),
+        **dict.fromkeys(("drain", "leave"), "to take a node out of the cluster: clusterup remove NODE"),
+        **dict.fromkeys(
+            ("add", "scale"), "a machine: clusterup join HOST; or write it into the inventory, then clusterup apply"
+        ),
+        **dict.fromkeys(("build", "bundle"), "to build what is installed: clusterup image build"),
+        **dict.fromkeys(("completion", "completions"), "for your shell: clusterup --show-completion bash|zsh|fish"),
+        **dict.fromkeys(("import", "takeover", "fetch"), "to take over a cluster on this machine: clusterup adopt"),
+        "version": "clusterup --version",
+    },
+    "lab": {
+        **dict.fromkeys(("destroy", "delete", "rm", "remove", "end", "reset"), _GONE),
+        **dict.fromkeys(("create", "start", "run", "new"), "to start a lab's machines: clusterup lab up"),
+        **dict.fromkeys(("list", "ls", "ps", "show"), "clusterup lab status; what is put aside: clusterup lab saved"),
+        **dict.fromkeys(("snapshot", "backup", "pause"), "to put a lab aside: clusterup lab save NAME"),
+        **dict.fromkeys(("resume", "revert", "load"), "to bring a lab back: clusterup lab restore NAME"),
+        **dict.fromkeys(("ssh", "attach", "logs", "log"), "a machine's console: clusterup lab console NODE"),
+        **dict.fromkeys(("kill", "poweroff", "off"), "to cut a machine's power: clusterup lab stop NODE"),
+    },
+    "token": {
+        **dict.fromkeys(("new", "add", "generate", "make"), "to make a token: clusterup token create"),
+        **dict.fromkeys(("delete", "rm", "remove", "destroy"), "to take a token back: clusterup token revoke ID"),
+        **dict.fromkeys(("ls", "show", "get"), "to see the tokens: clusterup token list"),
+    },
+    "image": {
+        **dict.fromkeys(("create", "make", "new"), "to build a bundle: clusterup image build"),
+        **dict.fromkeys(("list", "ls", "info"), "to see what is in a bundle: clusterup image show"),
+    },
+}
+
+
+def known_elsewhere(group: str, name: str) -> str:
+    """What to type here for a command that other tools have; empty for one that is not known. `group` is that of the
+    command, as in "lab"."""
+    return ELSEWHERE.get(group, {}).get(name.lower(), "")
