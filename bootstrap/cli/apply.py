@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +13,7 @@ import typer
 
 from bootstrap.cli.options import (
     DEFAULT_INVENTORY,
+    DiffOption,
     How,
     InventoryFile,
     KubeconfigOption,
@@ -28,8 +31,14 @@ from bootstrap.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bootstrap.engine.saved import SavedPlan
+    from bootstrap.operations.apply import Applying
     from bootstrap.operations.intent import Intent
     from bootstrap.phases.prepared import Prepared
+    from bootstrap.pki.kubeconfig_merge import Other
+    from bootstrap.ui.review import Diffs
 
 
 def register(app: typer.Typer) -> None:
@@ -52,6 +61,7 @@ def plan(
             help="Save the plan to this file, for `clusterup apply --plan FILE`.",
         ),
     ] = None,
+    diff: DiffOption = False,
     detailed_exitcode: Annotated[
         bool,
         typer.Option(
@@ -73,7 +83,8 @@ def plan(
     from bootstrap.errors import BadUse, ClusterupError
 
     try:
-        _plan(inventory, wipe, prune, kubeconfig, out, detailed_exitcode, How(output, verbose, parallel))
+        how = How(output, verbose, parallel, diff)
+        _plan(inventory, wipe, prune, kubeconfig, out, detailed_exitcode, how)
     except ClusterupError as error:
         if detailed_exitcode and error.exit_code == BadUse.exit_code:
             # 2 says that there is something to do.
@@ -93,22 +104,24 @@ def _plan(
     from bootstrap.cli.front import program_of, say, show_notes, stop_for_problems
     from bootstrap.engine.saved import write_plan
     from bootstrap.operations.apply import looking
+    from bootstrap.operations.differences import differences
     from bootstrap.operations.reading import intent_of_file, left_behind, saved_plan_of, with_pruned
-    from bootstrap.ui.words import plan_lines
+    from bootstrap.ui.review import plan_lines
 
     intent = intent_of_file(*((inventory, kubeconfig) if out is None else _from_anywhere(inventory, kubeconfig)))
     if prune:
         intent = with_pruned(intent, frozenset(wipe or ()))
     with looking(intent, program_of(how)) as applying:
         prepared = applying.prepared(frozenset(wipe or ()))
+        diffs = differences(prepared.plan, intent, applying.session.connections) if how.diff else {}
     if how.output is PlanOutput.JSON:
-        typer.echo(json.dumps(_as_data(prepared)))
+        typer.echo(json.dumps(_as_data(prepared, diffs)))
     elif how.output is PlanOutput.YAML:
         import yaml
 
-        typer.echo(yaml.safe_dump(_as_data(prepared), sort_keys=False, width=120), nl=False)
+        typer.echo(yaml.safe_dump(_as_data(prepared, diffs), sort_keys=False, width=120), nl=False)
     else:
-        typer.echo("\n".join(plan_lines(prepared.plan, prepared.world.unreachable)))
+        typer.echo("\n".join(plan_lines(prepared.plan, prepared.world.unreachable, diffs)))
     if behind := left_behind(intent):
         typer.echo(behind, err=how.output is not PlanOutput.TEXT)
     show_notes(intent, prepared)
@@ -122,12 +135,18 @@ def _plan(
         raise typer.Exit(2)
 
 
-def _as_data(prepared: Prepared) -> dict[str, Any]:
-    """The plan as plain data, with the nodes that were not reached where there are any."""
+def _as_data(prepared: Prepared, diffs: Diffs) -> dict[str, Any]:
+    """The plan as plain data, with the nodes that were not reached where there are any, and the diffs of files where
+    these were asked for."""
     from bootstrap.engine.plan import plan_as_data
 
     away = {name: error.problem for name, error in prepared.world.unreachable.items()}
-    return {"actions": plan_as_data(prepared.plan), **({"unreachable": away} if away else {})}
+    shown = [{"node": node, "path": path, "diff": list(lines)} for (node, path), lines in diffs.items()]
+    return {
+        "actions": plan_as_data(prepared.plan),
+        **({"unreachable": away} if away else {}),
+        **({"diffs": shown} if shown else {}),
+    }
 
 
 def apply(
@@ -135,7 +154,7 @@ def apply(
         Path | None,
         typer.Argument(
             parser=file_of,
-            metavar="[INVENTORY]",
+            metavar="INVENTORY",
             help="The inventory. Default: inventory.yaml, or that of --plan.",
             show_default=False,
         ),
@@ -159,6 +178,7 @@ def apply(
     merge: Annotated[
         bool, typer.Option("--merge", help="Put the cluster into your own kubeconfig too, as its current context.")
     ] = False,
+    diff: DiffOption = False,
     output: OutputOption = Output.TEXT,
     verbose: VerboseOption = False,
     parallel: ParallelOption = 16,
@@ -170,22 +190,11 @@ def apply(
     Every problem that can be seen beforehand is reported before anything is changed. Run it again after any
     interruption: it goes on from what is true by then.
     """
-    from bootstrap.cli.front import (
-        confirm_erasing,
-        confirm_merging,
-        finish,
-        merge_into_own,
-        program_of,
-        say,
-        show_notes,
-        show_plan,
-        stop_for_problems,
-    )
-    from bootstrap.engine.saved import read_plan, require_unmoved
+    from bootstrap.cli.front import program_of, when_agreed
+    from bootstrap.engine.saved import read_plan
     from bootstrap.operations.apply import applying, looking
-    from bootstrap.operations.reading import intent_of_file, left_behind, saved_plan_of, with_pruned
+    from bootstrap.operations.reading import intent_of_file, with_pruned
     from bootstrap.operations.stale_plan import LEAVING
-    from bootstrap.phases.prepared import erases
     from bootstrap.state.cluster import cluster_state, state_to_look_at
 
     saved = read_plan(plan) if plan is not None else None
@@ -198,34 +207,78 @@ def apply(
         found = intent_of_file(*places, state_to_look_at if dry_run else cluster_state)
         return with_pruned(found, may_wipe) if prune else found
 
-    how = How(output, verbose, parallel)
+    how = How(output, verbose, parallel, diff)
     program, patience = program_of(how), patience_of(wait_for_lock, wait_at_most)
     doing, again = f"apply {inventory}", f"clusterup apply {'--prune ' if prune else ''}{shlex.quote(str(inventory))}"
-    # A dry run writes nothing, not even who holds which lock.
-    work = looking(read(), program) if dry_run else applying(read, program, patience, doing=doing, again=again)
-    with work as at_work:
-        intent, prepared = at_work.intent, at_work.prepared(may_wipe)
-        show_plan(prepared, how)
+
+    def at_work() -> AbstractContextManager[Applying]:
+        # A dry run writes nothing, not even who holds which lock.
+        return looking(read(), program) if dry_run else applying(read, program, patience, doing=doing, again=again)
+
+    wish = _Wish(inventory, how, yes=yes, merge=merge, dry_run=dry_run, plan=plan, saved=saved)
+    when_agreed(at_work, lambda work: work.prepared(may_wipe), wish.tells_of, wish.has_done)
+
+
+@dataclass
+class _Wish:
+    """What a person wants of an apply: how it is shown, what is asked, and what comes after it."""
+
+    inventory: Path
+    how: How
+    yes: bool
+    merge: bool
+    dry_run: bool
+    plan: Path | None
+    saved: SavedPlan | None
+    replaced: list[Other] = field(default_factory=list)
+
+    def tells_of(self, work: Applying, prepared: Prepared) -> Callable[[], None] | None:
+        """Show what would be done; what is to be asked, if anything. Raises ClusterupError for what speaks against
+        it."""
+        from bootstrap.cli.front import replaced_by_merging, say, show_notes, show_plan, stop_for_problems
+        from bootstrap.engine.saved import require_unmoved
+        from bootstrap.operations.differences import differences
+        from bootstrap.operations.reading import left_behind, saved_plan_of
+        from bootstrap.phases.prepared import erases
+
+        intent = work.intent
+        diffs = differences(prepared.plan, intent, work.session.connections) if self.how.diff else None
+        show_plan(prepared, self.how, diffs)
         if behind := left_behind(intent):
-            typer.echo(behind, err=output is not Output.TEXT)
+            typer.echo(behind, err=self.how.output is not Output.TEXT)
         show_notes(intent, prepared)
         stop_for_problems(prepared)
-        if plan is not None and saved is not None:
-            require_unmoved(saved, saved_plan_of(intent, inventory, prepared), plan)
-        if dry_run:
+        if self.plan is not None and self.saved is not None:
+            require_unmoved(self.saved, saved_plan_of(intent, self.inventory, prepared), self.plan)
+        if self.dry_run:
             say("nothing was done: this was a dry run")
             raise typer.Exit(3 if prepared.world.unreachable else 0)
-        replaced = confirm_merging(intent) if merge and intent.servers else []
-        if not yes and erases(prepared.plan):
-            confirm_erasing()
-        if (ran := at_work.carry_out(prepared)) is not None:
-            finish(at_work.session, ran, how)
-        if output is Output.TEXT and intent.servers and not prepared.world.unreachable:
+        if self.merge and intent.servers:
+            self.replaced = replaced_by_merging(intent)
+        asks = bool(self.replaced) or bool(not self.yes and erases(prepared.plan))
+        return (lambda: self._ask(prepared)) if asks else None
+
+    def has_done(self, work: Applying, prepared: Prepared) -> None:
+        """Do it, and say what came of it. Raises typer.Exit where not all of it was done."""
+        from bootstrap.cli.front import finish, merge_into_own
+
+        intent = work.intent
+        if (ran := work.carry_out(prepared)) is not None:
+            finish(work.session, ran, self.how)
+        if self.how.output is Output.TEXT and intent.servers and not prepared.world.unreachable:
             typer.echo(f"the cluster is there: kubectl --kubeconfig {shlex.quote(str(intent.kubeconfig))} get nodes")
-        if merge and intent.servers:
-            merge_into_own(intent, replaced)
-    if prepared.world.unreachable:
-        raise typer.Exit(3 if prepared.world.anything_found else 1)
+        if self.merge and intent.servers:
+            merge_into_own(intent, self.replaced)
+        if prepared.world.unreachable:
+            raise typer.Exit(3 if prepared.world.anything_found else 1)
+
+    def _ask(self, prepared: Prepared) -> None:
+        from bootstrap.cli.front import confirm_erasing, confirm_replacing
+        from bootstrap.phases.prepared import erases
+
+        confirm_replacing(self.replaced)
+        if not self.yes and erases(prepared.plan):
+            confirm_erasing()
 
 
 def _from_anywhere(inventory: Path, kubeconfig: Path | None) -> tuple[Path, Path | None]:

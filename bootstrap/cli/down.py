@@ -25,9 +25,13 @@ from bootstrap.cli.options import (
 from bootstrap.outside import on_one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bootstrap.facts.model import ClusterFacts
+    from bootstrap.operations.down import TakingApart
     from bootstrap.operations.session import Finished
     from bootstrap.operations.teardown import Teardown
+    from bootstrap.phases.prepared import Prepared
 
 
 def register(app: typer.Typer) -> None:
@@ -72,11 +76,8 @@ def down(
     that can't be reached keep nothing from being done on the others; they are named, with exit code 3. Afterwards
     `clusterup apply` makes a new cluster of the same machines.
     """
-    from bootstrap.cli.front import program_of, say
-    from bootstrap.errors import ErrorGroup
+    from bootstrap.cli.front import program_of, when_agreed
     from bootstrap.operations.down import TeardownRequest, taking_apart, teardown_of
-    from bootstrap.operations.teardown import left_alone
-    from bootstrap.ui.words import plan_lines
 
     told = teardown_of(inventory, TeardownRequest(tuple(only or ()), wipe, kubeconfig))
     if told is None:
@@ -84,51 +85,77 @@ def down(
         return
     again = shlex.join(["clusterup", "down", str(inventory), *(["--wipe"] if wipe else [])])
     how, patience = How(output, verbose, parallel), patience_of(wait_for_lock, wait_at_most)
-    with taking_apart(told, program_of(how), patience, doing=f"down {inventory}", again=again) as work:
-        prepared = work.prepared()
-        world, plan = prepared.world, prepared.plan
-        if output is Output.TEXT:
-            typer.echo(
-                "nothing to do"
-                if plan.empty and not world.unreachable
-                else "\n".join(plan_lines(plan, world.unreachable))
-            )
-        for name, why in left_alone(told, world).items():
-            say(on_one_line(f"{name} is left alone: {why}"))
-        for error in world.unreachable.values():
-            say(str(error))
-        if prepared.problems:
-            raise ErrorGroup(prepared.problems)
-        if not yes and not plan.empty:
-            _confirm(told, confirm)
-        ran = work.carry_out(prepared)
-        said = [*work.forget(ran), *_end_lines(told, ran, world, again)]
-        if said:
-            typer.echo("\n".join(said), err=output is Output.JSON)
-        if ran is not None:
-            work.session.raise_if_lost(ran)
-        if code := _exit_code(ran, world):
-            raise typer.Exit(code)
+
+    def tells_of(_: TakingApart, prepared: Prepared) -> Callable[[], None] | None:
+        _show(told, prepared, output)
+        if yes or prepared.plan.empty:
+            return None
+        if confirm is not None:
+            # No one is waited for.
+            _require_name(told, confirm)
+            return None
+        return lambda: _require_name(told, _typed_name(told))
+
+    when_agreed(
+        lambda: taking_apart(told, program_of(how), patience, doing=f"down {inventory}", again=again),
+        lambda work: work.prepared(),
+        tells_of,
+        lambda work, prepared: _take_apart(work, prepared, again, output),
+    )
 
 
-def _confirm(told: Teardown, confirm: str | None) -> None:
-    """Have the cluster's name typed. Raises Refused where it is another one, or no one is there to ask."""
+def _show(told: Teardown, prepared: Prepared, output: Output) -> None:
+    from bootstrap.cli.front import say
+    from bootstrap.errors import ErrorGroup
+    from bootstrap.operations.teardown import left_alone
+    from bootstrap.ui.review import plan_lines
+
+    world, plan = prepared.world, prepared.plan
+    if output is Output.TEXT:
+        nothing = plan.empty and not world.unreachable
+        typer.echo("nothing to do" if nothing else "\n".join(plan_lines(plan, world.unreachable)))
+    for name, why in left_alone(told, world).items():
+        say(on_one_line(f"{name} is left alone: {why}"))
+    for error in world.unreachable.values():
+        say(str(error))
+    if prepared.problems:
+        raise ErrorGroup(prepared.problems)
+
+
+def _take_apart(work: TakingApart, prepared: Prepared, again: str, output: Output) -> None:
+    ran = work.carry_out(prepared)
+    said = [*work.forget(ran), *_end_lines(work.told, ran, prepared.world, again)]
+    if said:
+        typer.echo("\n".join(said), err=output is Output.JSON)
+    if ran is not None:
+        work.session.raise_if_lost(ran)
+    if code := _exit_code(ran, prepared.world):
+        raise typer.Exit(code)
+
+
+def _typed_name(told: Teardown) -> str:
+    """The cluster's name, as it is typed now. Raises Refused where no one is there to ask."""
     from bootstrap.cli.front import no_one_to_ask
+
+    name = told.inventory.cluster.name
+    if not sys.stdin.isatty():
+        hint = f"read the plan, then run it with --confirm {name} or --yes"
+        raise no_one_to_ask(f"the cluster {name} would be taken apart", "down", hint)
+    typer.echo("All data of pods and of etcd on these nodes is lost. There is no way back.")
+    return str(typer.prompt("The cluster's name, to go on"))
+
+
+def _require_name(told: Teardown, given: str) -> None:
+    """Raise Refused where that is not the cluster's name."""
     from bootstrap.errors import Refused
 
     name = told.inventory.cluster.name
-    if confirm is None:
-        if not sys.stdin.isatty():
-            hint = f"read the plan, then run it with --confirm {name} or --yes"
-            raise no_one_to_ask(f"the cluster {name} would be taken apart", "down", hint)
-        typer.echo("All data of pods and of etcd on these nodes is lost. There is no way back.")
-        confirm = typer.prompt("The cluster's name, to go on")
-    if confirm != name:
+    if given != name:
         raise Refused(
             "that is not the cluster's name: nothing was done",
             step="down",
             tried="compare it",
-            got=str(confirm),
+            got=given,
             hint=f"the cluster of this inventory is called {name}",
         )
 

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
@@ -17,6 +17,7 @@ from bootstrap.cli.options import How, Output, PlanOutput
 from bootstrap.cli.typed import typed
 from bootstrap.engine.cancellation import Cancellation
 from bootstrap.engine.events import Observer, unobserved
+from bootstrap.engine.plan import plan_as_data
 from bootstrap.errors import ErrorGroup, Refused
 from bootstrap.inventory.model import Inventory
 from bootstrap.operations.program import Program
@@ -27,13 +28,20 @@ from bootstrap.pki.kubeconfig_merge import Other, another_cluster, merge_kubecon
 from bootstrap.signals import handled
 from bootstrap.ui.jsonl import JsonObserver
 from bootstrap.ui.plain import Detail, PlainObserver
-from bootstrap.ui.words import plan_lines, report_lines
+from bootstrap.ui.review import Diffs, plan_lines
+from bootstrap.ui.words import report_lines
 
 if TYPE_CHECKING:
     from bootstrap.connect.ssh import Ask
     from bootstrap.operations.intent import Intent
     from bootstrap.operations.session import Finished, Session
     from bootstrap.phases.prepared import Prepared
+
+
+W = TypeVar("W")
+P = TypeVar("P", bound="Prepared | None")
+# Actions that are named in an error.
+MOST_NAMED = 10
 
 
 def program_of(how: How) -> Program:
@@ -58,10 +66,10 @@ def person() -> Ask | None:
     return (lambda question: typer.confirm(on_one_line(question))) if sys.stdin.isatty() else None
 
 
-def show_plan(prepared: Prepared, how: How) -> None:
+def show_plan(prepared: Prepared, how: How, diffs: Diffs | None = None) -> None:
     """The plan, where a person reads."""
     if how.output is Output.TEXT:
-        typer.echo("\n".join(plan_lines(prepared.plan, prepared.world.unreachable)))
+        typer.echo("\n".join(plan_lines(prepared.plan, prepared.world.unreachable, diffs)))
 
 
 def show_notes(intent: Intent, prepared: Prepared) -> None:
@@ -83,6 +91,47 @@ def stop_for_problems(prepared: Prepared) -> None:
         raise ErrorGroup(prepared.problems)
     if not prepared.world.anything_found:
         raise typer.Exit(1)
+
+
+def when_agreed(
+    at_work: Callable[[], AbstractContextManager[W]],
+    look: Callable[[W], P],
+    tell_of: Callable[[W, P], Callable[[], None] | None],
+    act: Callable[[W, P], None],
+) -> None:
+    """Have an operation done that a person may have to agree to: `look` says what would be done, `tell_of` shows it and
+    returns what asks, or None where no one has to be asked, `act` does it.
+
+    Nobody waits for the person: while they read, no lock is held. Then it is looked at again, and nothing is done where
+    something else would be done by now. Raises Refused for that.
+    """
+    with at_work() as work:
+        shown = look(work)
+        ask = tell_of(work, shown)
+        if ask is None:
+            act(work, shown)
+            return
+    ask()
+    with at_work() as work:
+        now = look(work)
+        require_same(shown, now)
+        act(work, now)
+
+
+def require_same(shown: Prepared | None, now: Prepared | None) -> None:
+    """Raise Refused where something else would be done now than what was shown."""
+    before, after = (None if each is None else plan_as_data(each.plan) for each in (shown, now))
+    if before == after and (now is None or not now.problems):
+        return
+    names = [{str(item["id"]): item for item in plan or ()} for plan in (before, after)]
+    other = [name for name in dict.fromkeys([*names[0], *names[1]]) if names[0].get(name) != names[1].get(name)]
+    raise Refused(
+        "something has changed since you were asked; nothing was done",
+        step="plan",
+        tried="look again before doing it",
+        got=f"other now: {', '.join(other[:MOST_NAMED])}" if other else "something speaks against it by now",
+        hint="run the command again, and read what it would do now",
+    )
 
 
 def confirm(question: str, refused: Refused) -> None:
@@ -119,18 +168,22 @@ def finish(session: Session, ran: Finished, how: How) -> None:
         raise typer.Exit(ran.code_of_actions)
 
 
-def confirm_merging(intent: Intent) -> list[Other]:
-    """The entries of another cluster in the person's own kubeconfig that merging replaces, and may: they have said so.
-    Raises Refused where no one can be asked, BadUse where nothing can be merged into it."""
+def replaced_by_merging(intent: Intent) -> list[Other]:
+    """The entries of another cluster in the person's own kubeconfig that merging would replace. Raises BadUse where
+    nothing can be merged into it."""
+    return others_in(own_kubeconfig(), admin_kubeconfig(intent.inventory, intent.keys))
+
+
+def confirm_replacing(others: Collection[Other]) -> None:
+    """Ask whether these entries may be replaced, where there are any. Raises Refused where no one can be asked."""
+    if not others:
+        return
     place = own_kubeconfig()
-    others = others_in(place, admin_kubeconfig(intent.inventory, intent.keys))
-    if others:
-        named = ", ".join(map(str, others))
-        confirm(
-            f"{place} has {named} of another cluster. Replace it? (a copy is kept as {place.name}.bak)",
-            another_cluster(place, others),
-        )
-    return others
+    confirm(
+        f"{place} has, of another cluster, {', '.join(map(str, others))}. Replace them? (a copy is kept as "
+        f"{place.name}.bak)",
+        another_cluster(place, others),
+    )
 
 
 def merge_into_own(intent: Intent, replaced: Collection[Other]) -> None:

@@ -69,7 +69,7 @@ def build(
 @images.command()
 def show(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[FOLDER]", help="A bundle. Default: the one built last.")
+        Path | None, typer.Argument(metavar="FOLDER", help="A bundle. Default: the one built last.")
     ] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:

@@ -78,7 +78,7 @@ def schema() -> None:
 
 
 def init(
-    file: Annotated[Path, typer.Argument(parser=file_of, metavar="[FILE]", help="Where to write it.")] = Path(
+    file: Annotated[Path, typer.Argument(parser=file_of, metavar="FILE", help="Where to write it.")] = Path(
         "inventory.yaml"
     ),
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,

@@ -121,14 +121,16 @@ BundleOption = Annotated[
 
 @dataclass(frozen=True)
 class How:
-    """How a person wants to see a command, and how much of it is to be done at the same time."""
+    """How a person wants to see a command, and how much of it is to be done at the same time; `diff`: what is other in
+    files is shown."""
 
     output: Output | PlanOutput = Output.TEXT
     verbose: bool = False
     parallel: int = 16
+    diff: bool = False
 
 
-InventoryFile = Annotated[Path, typer.Argument(parser=file_of, metavar="[INVENTORY]", help="The inventory.")]
+InventoryFile = Annotated[Path, typer.Argument(parser=file_of, metavar="INVENTORY", help="The inventory.")]
 DEFAULT_INVENTORY = Path("inventory.yaml")
 WipeOption = Annotated[
     list[str] | None,
@@ -140,6 +142,9 @@ PruneOption = Annotated[
     typer.Option(
         "--prune", help="Take nodes out of the cluster that were applied and are not in the inventory any more."
     ),
+]
+DiffOption = Annotated[
+    bool, typer.Option("--diff", help="Show what is other in the files of nodes; secret ones are named alone.")
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show each command that runs on a node.")]
 ParallelOption = Annotated[

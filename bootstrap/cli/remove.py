@@ -23,8 +23,13 @@ from bootstrap.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from bootstrap.facts.model import ClusterFacts
+    from bootstrap.operations.remove import Removing
     from bootstrap.phases.leave.checks import Leaving
+    from bootstrap.phases.prepared import Prepared
 
 
 def register(app: typer.Typer) -> None:
@@ -66,7 +71,7 @@ def remove(
     Its entry leaves the inventory's file, all else in it stays as it is. A dead machine can be removed as well. What
     would break the quorum is refused before anything is done. Run it again after any interruption: it goes on.
     """
-    from bootstrap.cli.front import finish, program_of, show_notes, show_plan, stop_for_problems
+    from bootstrap.cli.front import finish, program_of, show_notes, show_plan, stop_for_problems, when_agreed
     from bootstrap.operations.remove import RemovalRequest, removing
     from bootstrap.state.membership import Disk, Pods
 
@@ -74,22 +79,31 @@ def remove(
     asked = RemovalRequest(disk, Pods.DELETE if force else None, drain_timeout)
     how, patience = How(output, verbose, parallel), patience_of(wait_for_lock, wait_at_most)
     doing, again = f"remove {node} {inventory}", f"clusterup remove {node} {shlex.quote(str(inventory))}"
-    with removing(
-        inventory, node, asked, program_of(how), patience, doing=doing, again=again, kubeconfig=kubeconfig
-    ) as work:
-        prepared = work.prepared()
+
+    def at_work() -> AbstractContextManager[Removing]:
+        return removing(
+            inventory, node, asked, program_of(how), patience, doing=doing, again=again, kubeconfig=kubeconfig
+        )
+
+    def tells_of(work: Removing, prepared: Prepared | None) -> Callable[[], None] | None:
         if prepared is None:
-            typer.echo(f"{node} has left the cluster (since {work.left}): nothing to do")
-            return
+            return None
         show_plan(prepared, how)
         show_notes(work.intent, prepared)
         stop_for_problems(prepared)
-        if not yes:
-            _confirm(work.removal.leaving, work.intent.inventory.cluster.name, prepared.world)
+        leaving, cluster, world = work.removal.leaving, work.intent.inventory.cluster.name, prepared.world
+        return None if yes else lambda: _confirm(leaving, cluster, world)
+
+    def act(work: Removing, prepared: Prepared | None) -> None:
+        if prepared is None:
+            typer.echo(f"{node} has left the cluster (since {work.left}): nothing to do")
+            return
         finish(work.session, work.carry_out(prepared), how)
         typer.echo(f"{node} has left the cluster", err=output is Output.JSON)
-    if prepared.world.unreachable:
-        raise typer.Exit(3)
+        if prepared.world.unreachable:
+            raise typer.Exit(3)
+
+    when_agreed(at_work, lambda work: work.prepared(), tells_of, act)
 
 
 def _confirm(leaving: Leaving, cluster: str, world: ClusterFacts) -> None:

@@ -107,7 +107,7 @@ def kubeconfig(
     It opens the whole cluster: keep it to yourself. Entries of other clusters stay as they are when it is merged; where
     another cluster has the same name, you are asked.
     """
-    from bootstrap.cli.front import confirm_merging, merge_into_own
+    from bootstrap.cli.front import confirm_replacing, merge_into_own, replaced_by_merging
     from bootstrap.operations.reading import intent_of_made
     from bootstrap.phases.kubeconfig import admin_kubeconfig
     from bootstrap.pki.kubeconfig import to_yaml, unwritable
@@ -117,7 +117,9 @@ def kubeconfig(
     made = admin_kubeconfig(intent.inventory, intent.keys)
     content = to_yaml(made) if output is Document.YAML else json.dumps(made, indent=1).encode() + b"\n"
     if merge:
-        merge_into_own(intent, confirm_merging(intent))
+        others = replaced_by_merging(intent)
+        confirm_replacing(others)
+        merge_into_own(intent, others)
     if out is not None and out != STANDARD_OUTPUT:
         with unwritable(out):
             write_private(out, content)

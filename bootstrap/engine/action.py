@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from bootstrap.engine.changes import NO_CHANGES, Changes
 from bootstrap.transport.base import Transport
 
 Facts = TypeVar("Facts")
@@ -53,6 +54,11 @@ def nothing_to_verify(_: Context) -> None:
     """For actions whose `apply` ends only when its effect was seen."""
 
 
+def nothing_changed(_: object) -> Changes:
+    """For actions that write no file of a node and restart nothing."""
+    return NO_CHANGES
+
+
 @dataclass(frozen=True)
 class Action(Generic[Facts]):
     """One thing that may have to be done.
@@ -64,7 +70,8 @@ class Action(Generic[Facts]):
     person wrote down what the action brings about ("lab.yaml:12").
 
     What it does to its node: `erases` is the disk that it erases, in words; `restarts` are the services that it may
-    restart; `uses` are the names of the bundle's artifacts that it brings.
+    restart; `uses` are the names of the bundle's artifacts that it brings. `changes` returns what exactly it would
+    change, by what was found.
     """
 
     id: str
@@ -80,6 +87,7 @@ class Action(Generic[Facts]):
     erases: str = ""
     restarts: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
+    changes: Callable[[Facts], Changes] = nothing_changed
 
     @property
     def name(self) -> str:

@@ -9,15 +9,17 @@ from heapq import heappop, heappush
 from typing import Any, Generic
 
 from bootstrap.engine.action import Action, Facts
+from bootstrap.engine.changes import NO_CHANGES, Changes, changes_as_data
 
 
 @dataclass(frozen=True)
 class Planned(Generic[Facts]):
-    """An action that has to be done, why, and the ids of planned actions that come before it."""
+    """An action that has to be done, why, the ids of planned actions that come before it, and what it changes."""
 
     action: Action[Facts]
     why: str
     after: tuple[str, ...]
+    changes: Changes = NO_CHANGES
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,13 @@ def make_plan(actions: Iterable[Action[Facts]], facts: Facts) -> Plan[Facts]:
     order = _ordered(by_id)
     reasons = {name: why for name in order if (why := by_id[name].check(facts)) is not None}
     waits = _planned_needs(by_id, order, reasons)
-    return Plan(tuple(Planned(by_id[name], reasons[name], waits[name]) for name in order if name in reasons))
+    return Plan(
+        tuple(
+            Planned(by_id[name], reasons[name], waits[name], by_id[name].changes(facts))
+            for name in order
+            if name in reasons
+        )
+    )
 
 
 def plan_as_data(plan: Plan[Any]) -> list[dict[str, Any]]:
@@ -59,6 +67,8 @@ def plan_as_data(plan: Plan[Any]) -> list[dict[str, Any]]:
             "why": item.why,
             "wanted_by": item.action.wanted_by,
             "after": list(item.after),
+            **({"erases": item.action.erases} if item.action.erases else {}),
+            **changes_as_data(item.changes),
         }
         for item in plan.items
     ]

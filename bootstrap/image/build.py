@@ -32,13 +32,15 @@ from bootstrap.image.trees import Log
 from bootstrap.paths import expanded
 
 LEVEL = 9
+STEP = "image build"
+DEBIAN, UPSTREAM = "debian", "upstream"
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where Kubernetes comes from: "debian", "upstream" (then with a version), or a folder with binaries."""
 
-    kind: str = "debian"
+    kind: str = DEBIAN
     version: str | None = None
 
 
@@ -73,6 +75,7 @@ def build_bundle(source: Source, log: Log) -> Bundle:
 
     Raises ClusterupError with the last lines of the tool that failed, BadUse for a source that is none.
     """
+    check_source(source)
     system = build_os(log)
     binaries, version = kubernetes_from(source, log)
     parts = BundleParts(
@@ -93,19 +96,45 @@ def build_bundle(source: Source, log: Log) -> Bundle:
     return load_bundle(folder)
 
 
-def kubernetes_from(source: Source, log: Log) -> tuple[Path, str]:
-    """The folder with Kubernetes' binaries and their version, fetched or built where need be."""
-    if source.kind == "debian":
-        return build_kubernetes(log)
-    if source.kind == "upstream":
-        from bootstrap.image.kubernetes_upstream import fetch_kubernetes
+def check_source(source: Source) -> None:
+    """Look at what a person asked for before anything is built. Raises BadUse for a source that is none, for a release
+    that is none, for one that is missing, and for one that is not asked about."""
+    if source.kind == UPSTREAM:
+        from bootstrap.image.kubernetes_upstream import wanted_release
 
         if source.version is None:
             raise BadUse(
                 "Kubernetes from upstream, and no version",
-                step="image build",
+                step=STEP,
                 hint="name one: --source upstream --version 1.31.2",
             )
+        wanted_release(source.version)
+        return
+    if source.version is not None:
+        raise BadUse(
+            f"a version is chosen with --source upstream alone, not with {source.kind}",
+            step=STEP,
+            got=f"--version {source.version}",
+            hint=f"--source upstream --version {source.version}, or leave --version out",
+        )
+    if source.kind == DEBIAN:
+        return
+    if "/" not in source.kind and not expanded(source.kind).is_dir():
+        raise BadUse(
+            f"there is no source {source.kind}",
+            step=STEP,
+            hint="debian, upstream, or the path of a folder with Kubernetes' binaries, as in ./kubernetes",
+        )
+    _require_binaries(expanded(source.kind))
+
+
+def kubernetes_from(source: Source, log: Log) -> tuple[Path, str]:
+    """The folder with Kubernetes' binaries and their version, fetched or built where need be."""
+    if source.kind == DEBIAN:
+        return build_kubernetes(log)
+    if source.kind == UPSTREAM and source.version is not None:
+        from bootstrap.image.kubernetes_upstream import fetch_kubernetes
+
         return fetch_kubernetes(source.version, log)
     return own_binaries(expanded(source.kind))
 
@@ -115,15 +144,7 @@ def own_binaries(folder: Path) -> tuple[Path, str]:
 
     Raises BadUse where one is missing, ClusterupError where the kubelet does not say its version.
     """
-    missing = [name for name in BINARIES if not (folder / name).is_file()]
-    if missing:
-        raise BadUse(
-            f"{folder} does not hold Kubernetes",
-            step="image build",
-            tried=f"look for {', '.join(BINARIES)}",
-            got=f"{', '.join(missing)} missing",
-            hint="name a folder with all of them, or --source debian or upstream",
-        )
+    _require_binaries(folder)
     key = content_key({name: folder / name for name in BINARIES})
 
     def copy(place: Path) -> None:
@@ -133,6 +154,18 @@ def own_binaries(folder: Path) -> tuple[Path, str]:
 
     kept = cached("kubernetes-own", key, copy) / "bin"
     return kept, kubelet_version(kept / "kubelet")
+
+
+def _require_binaries(folder: Path) -> None:
+    missing = [name for name in BINARIES if not (folder / name).is_file()]
+    if missing:
+        raise BadUse(
+            f"{folder} does not hold Kubernetes",
+            step=STEP,
+            tried=f"look for {', '.join(BINARIES)}",
+            got=f"{', '.join(missing)} missing",
+            hint="name a folder with all of them, or --source debian or upstream",
+        )
 
 
 def kubelet_version(kubelet: Path) -> str:
@@ -145,7 +178,7 @@ def kubelet_version(kubelet: Path) -> str:
     if found is None:
         raise ClusterupError(
             "the kubelet does not say which version it is",
-            step="image build",
+            step=STEP,
             tried=f"{kubelet} --version",
             got=said.strip()[-200:] or "nothing",
             hint="name a folder with Kubernetes' own binaries for linux/amd64",

@@ -44,6 +44,18 @@ class _Again(Exception):
     """An answer that is of no use now and may be another next time."""
 
 
+def wanted_release(version: str) -> str:
+    """The release in "1.31.2" or "v1.31.2". Raises BadUse for what is none."""
+    wanted = VERSION.fullmatch(version)
+    if wanted is None:
+        raise BadUse(
+            f"{version!r} is not a release of Kubernetes",
+            step="image build",
+            hint="name one as in 1.31.2; they are listed at https://kubernetes.io/releases/",
+        )
+    return wanted[1]
+
+
 def fetch_kubernetes(version: str, log: Log, *, base_url: str | None = None) -> tuple[Path, str]:
     """The folder with Kubernetes' binaries, and their version, as in "1.31.2"; downloaded where not cached yet.
 
@@ -55,14 +67,7 @@ def fetch_kubernetes(version: str, log: Log, *, base_url: str | None = None) -> 
     """
     import httpx
 
-    wanted = VERSION.fullmatch(version)
-    if wanted is None:
-        raise BadUse(
-            f"{version!r} is not a release of Kubernetes",
-            step="image build",
-            hint="name one as in 1.31.2; they are listed at https://kubernetes.io/releases/",
-        )
-    release = wanted[1]
+    release = wanted_release(version)
     url = f"{_base(base_url or os.environ.get(VARIABLE) or UPSTREAM)}/v{release}/{TARBALL}"
     key = content_key({"url": url, "binaries": " ".join(BINARIES)})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,7 +121,8 @@ def inventory_bytes(path: Path) -> bytes:
     or is too long for an inventory."""
     try:
         if path == STANDARD_INPUT:
-            return checked_length(path, sys.stdin.buffer.read(LONGEST_FILE + 1))
+            with os.fdopen(os.dup(0), "rb") as handle:
+                return checked_length(path, handle.read(LONGEST_FILE + 1))
         with path.open("rb") as handle:
             # A device or a pipe may never end.
             return checked_length(path, handle.read(LONGEST_FILE + 1))

@@ -11,6 +11,7 @@ from bootstrap.constants.objects import UNWANTED
 from bootstrap.engine.action import Action, Context
 from bootstrap.facts.model import ClusterFacts
 from bootstrap.machine.objects import Manifest, object_key
+from bootstrap.phases.changes import unit_changes
 from bootstrap.phases.deploy.services import ensure_units
 from bootstrap.phases.reasons import judged, not_running
 from bootstrap.phases.rolling import spare_api_server
@@ -39,6 +40,7 @@ def control_plane_actions(desired: Desired, servers: ApiServers, founder: str | 
             check=judged(name, lambda facts, _: not_running(desired.control_plane, facts)),
             apply=lambda context: start_control_plane(context, desired, servers),
             restarts=tuple(unit.name for unit in desired.control_plane),
+            changes=unit_changes(desired.control_plane, name),
             needs=(f"{name}/etcd.member", *first),
             # Nor is one that serves ever restarted on two servers at once.
             exclusive="control plane",

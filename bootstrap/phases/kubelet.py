@@ -19,6 +19,7 @@ from bootstrap.engine.action import Action, Context
 from bootstrap.errors import ClusterupError
 from bootstrap.facts.model import ClusterFacts, NodeFacts
 from bootstrap.inventory.model import Role
+from bootstrap.phases.changes import unit_changes
 from bootstrap.phases.deploy import commands
 from bootstrap.phases.deploy.commands import stop_units
 from bootstrap.phases.deploy.services import ensure_units, put_files, would_restart
@@ -54,6 +55,7 @@ def join_actions(desired: Desired, servers: ApiServers) -> list[Action[ClusterFa
             apply=lambda context: join(context, desired, servers),
             needs=(f"{name}/runtime", "cluster/objects", *own),
             restarts=tuple(unit.name for unit in desired.kubelet),
+            changes=unit_changes(desired.kubelet, name),
         )
     ]
 

@@ -1,44 +1,11 @@
-"""Plans and reports as text that is read by a person."""
+"""Reports as text that is read by a person."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from itertools import groupby
-from typing import Any
+from collections.abc import Iterable, Iterator
 
-from bootstrap.engine.plan import Plan, Planned
 from bootstrap.engine.run import ActionOutcome, Report, State
 from bootstrap.outside import on_one_line
-
-
-def plan_lines(plan: Plan[Any], unreachable: Collection[str] = ()) -> Iterator[str]:
-    """The plan, node by node: what would be done, and why. `unreachable` are the machines that were not looked at. Safe
-    for a terminal, as all lines here are."""
-    not_seen = on_one_line(f"not reached, and nothing is known of: {', '.join(unreachable)}")
-    if plan.empty:
-        yield (
-            "nothing to do on the machines that answered"
-            if unreachable
-            else ("nothing to do: everything is as the inventory says")
-        )
-        if unreachable:
-            yield not_seen
-        return
-    yield from map(on_one_line, _node_by_node(plan))
-    if unreachable:
-        yield not_seen
-
-
-def _node_by_node(plan: Plan[Any]) -> Iterator[str]:
-    by_node: dict[str, list[Planned[Any]]] = {}
-    for item in plan.items:
-        by_node.setdefault(item.action.node or "cluster", []).append(item)
-    for node, items in by_node.items():
-        yield node
-        for (why, place), together in groupby(items, key=lambda item: (item.why, item.action.wanted_by)):
-            yield from (f"  {item.action.step}: {item.action.title}" for item in together)
-            yield f"      because {why}" + (f" ({place})" if place else "")
-    yield f"{len(plan.items)} actions on {len(by_node)} machines"
 
 
 def report_lines(report: Report, unreachable: Iterable[str], again: str) -> Iterator[str]:

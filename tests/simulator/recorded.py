@@ -5,6 +5,7 @@ What depends on the cluster (files, units and their digests, ids) is made from t
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -56,6 +57,7 @@ class Recorded:
     `about` makes the lines before files and units; `files` maps paths to mode and SHA-256, `units` names to the digest
     that each was started with. `visitors` are the public key lines that root may log in with. `before` is called before
     each answer to a question for facts, with the machine's name; `answered` counts the characters of those answers.
+    `contents` are what stands in files that somebody reads.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Recorded:
     ways: Mapping[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
     before: Callable[[str], object] = lambda _: None
     answered: int = 0
+    contents: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def host_key(self) -> bytes:
@@ -81,6 +84,10 @@ class Recorded:
             answer = self._facts(questions_in(script) or stdin.decode())
             self.answered += len(answer)
             return Answer(0, answer.encode())
+        if "base64" in script:
+            asked = stdin.decode().splitlines()
+            read = (base64.encodebytes(self.contents.get(path, b"")).decode() for path in asked)
+            return Answer(0, "".join(f"file {path}\n{text}" for path, text in zip(asked, read, strict=True)).encode())
         if "id -u" in script:
             return Answer(0, f"{SAYS}root\n".encode())
         if "$IMAGE_ID/$VARIANT_ID" in script:

@@ -34,8 +34,8 @@ KINDS = {
     ("token revoke", "tokens"): "token",
 }
 # Parameters whose values are files, by what stands for them in the help.
-OF_FILES = {"FILE": "file", "[FILE]": "file", "FILE...": "file", "[INVENTORY]": "file"}
-OF_FOLDERS = {"FOLDER": "folder", "[FOLDER]": "folder"}
+OF_FILES = {"FILE": "file", "FILE...": "file", "INVENTORY": "file"}
+OF_FOLDERS = {"FOLDER": "folder"}
 
 
 def describe(app: typer.Typer, modules: Mapping[str, str]) -> Described:

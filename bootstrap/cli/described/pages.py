@@ -90,7 +90,7 @@ def _reference(name: str) -> str:
 
 def _synopsis(described: Described) -> list[str]:
     words = ["[OPTIONS]", *(["COMMAND [ARGS]..."] if described.commands else ())]
-    words += [each.metavar for each in described.arguments]
+    words += [each.metavar if each.required else f"[{each.metavar}]" for each in described.arguments]
     return [f".I {_roff(' '.join(words))}"]
 
 

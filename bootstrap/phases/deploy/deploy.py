@@ -10,6 +10,7 @@ from typing import TypeVar
 from bootstrap.constants.paths import KEPT_ETC, PAYLOADS
 from bootstrap.engine.action import Action, Context
 from bootstrap.facts.model import ClusterFacts, NodeFacts
+from bootstrap.phases.changes import file_changes, unit_changes
 from bootstrap.phases.deploy import commands
 from bootstrap.phases.deploy.services import ensure_units, put_files
 from bootstrap.phases.reasons import differing, judged, not_running, readable_by_others
@@ -51,6 +52,7 @@ def deploy_actions(desired: Desired, world: ClusterFacts) -> list[Action[Cluster
             title="write certificates, settings and units",
             check=judged(name, lambda facts, _: _reason(desired.files, facts)),
             apply=lambda context: put_files(context, name, _other_files(desired, facts)),
+            changes=file_changes(desired.files, name),
             needs=(f"{name}/install.boot",),
         ),
         Action(
@@ -61,6 +63,7 @@ def deploy_actions(desired: Desired, world: ClusterFacts) -> list[Action[Cluster
             check=judged(name, lambda facts, _: not_running(desired.runtime, facts)),
             apply=lambda context: ensure_units(context, name, desired.runtime),
             restarts=tuple(unit.name for unit in desired.runtime),
+            changes=unit_changes(desired.runtime, name),
             needs=(f"{name}/payload", f"{name}/images", f"{name}/files"),
         ),
     ]

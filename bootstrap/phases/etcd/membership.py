@@ -18,6 +18,7 @@ from bootstrap.engine.action import Action, Context
 from bootstrap.errors import ClusterupError
 from bootstrap.facts.model import ClusterFacts, NodeFacts
 from bootstrap.inventory.model import Node
+from bootstrap.phases.changes import unit_changes
 from bootstrap.phases.deploy import commands
 from bootstrap.phases.deploy.services import begin_units, ensure_units, put_files
 from bootstrap.phases.reasons import judged, not_running
@@ -89,6 +90,7 @@ def etcd_actions(desired: Desired, quorum: Quorum) -> list[Action[ClusterFacts]]
             check=judged(name, lambda facts, world: _reason(desired, facts, world)),
             apply=lambda context: become_member(context, desired, quorum),
             restarts=tuple(unit.name for unit in desired.etcd),
+            changes=unit_changes(desired.etcd, name),
             needs=(f"{name}/payload", f"{name}/files", f"{name}/etcd.start", *others),
             # One change of the membership, and one restart of a member, at a time.
             exclusive="etcd",

@@ -30,7 +30,7 @@ from bootstrap.operations.planning import installation_of, prepare
 from bootstrap.phases.kubeconfig import admin_kubeconfig
 from bootstrap.phases.prepared import Prepared
 from bootstrap.state.cluster import ClusterState
-from bootstrap.ui.words import plan_lines
+from bootstrap.ui.review import plan_lines
 from tests.helpers.inventories import MARK, SECRET, inventory
 from tests.helpers.worlds import bundle
 from tests.simulator.recorded import facts_script, installed, live

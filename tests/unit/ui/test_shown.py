@@ -28,9 +28,10 @@ from bootstrap.transport.base import Transport
 from bootstrap.ui.jsonl import JsonObserver
 from bootstrap.ui.live import LiveObserver
 from bootstrap.ui.plain import Detail, PlainObserver
+from bootstrap.ui.review import plan_lines
 from bootstrap.ui.status import print_status
 from bootstrap.ui.terminal import SafeConsole
-from bootstrap.ui.words import plan_lines, report_lines
+from bootstrap.ui.words import report_lines
 
 
 def no_way(node: str) -> Transport:
@@ -66,7 +67,7 @@ def test_a_plan_says_node_by_node_what_and_why() -> None:
         "      because it is bare",
         "  join: join it",
         "      because it is not a node",
-        "3 actions on 1 machines",
+        "3 actions on 1 machine",
     ]
     assert list(plan_lines(Plan(()))) == ["nothing to do: everything is as the inventory says"]
 

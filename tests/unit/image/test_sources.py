@@ -1,0 +1,43 @@
+"""What a person asks an image to be built of is looked at before anything is built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bootstrap.errors import BadUse
+from bootstrap.image import build
+from bootstrap.image.build import Source, build_bundle, check_source
+from bootstrap.image.kubernetes_debian import BINARIES
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (Source("upstream"), "Kubernetes from upstream, and no version"),
+        (Source("upstream", "latest"), "'latest' is not a release of Kubernetes"),
+        (Source("upstream", "1.31"), "'1.31' is not a release of Kubernetes"),
+        (Source("debian", "1.31.2"), "a version is chosen with --source upstream alone, not with debian"),
+        (Source("ubuntu"), "there is no source ubuntu"),
+        (Source("./none"), "none does not hold Kubernetes"),
+        (Source("."), "kubelet"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_built(
+    source: Source, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    built: list[str] = []
+    monkeypatch.setattr(build, "build_os", built.append)
+    with pytest.raises(BadUse) as refused:
+        build_bundle(source, built.append)
+    assert said in str(refused.value)
+    assert built == []
+
+
+def test_what_can_be_built_is_fine(tmp_path: Path) -> None:
+    for name in BINARIES:
+        (tmp_path / name).touch()
+    for source in (Source(), Source("upstream", "1.31.2"), Source("upstream", "v1.36.0-rc.1"), Source(str(tmp_path))):
+        check_source(source)
