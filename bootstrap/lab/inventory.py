@@ -23,7 +23,7 @@ PATIENT = {
 # through the quorum: as much as all else that an idle cluster asks of etcd.
 NO_COUNTS = {"etcd-count-metric-poll-period": "0s", "etcd-db-metric-poll-interval": "0s"}
 # Every answer that takes longer than on a real machine is a warning, and writing that down takes time as well.
-PATIENT_ETCD = {"heartbeat-interval": "500", "election-timeout": "5000", "log-level": "error"}
+PATIENT_ETCD = {"heartbeat-interval": "1000", "election-timeout": "10000", "log-level": "error"}
 # Its samples of how busy the API server is are half of what an idle one does, and count in emulation. Kubernetes has
 # other ones from 1.26 on.
 NO_SAMPLES = {"feature-gates": "APIPriorityAndFairness=false"}

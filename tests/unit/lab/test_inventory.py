@@ -47,7 +47,7 @@ def test_emulated_machines_get_patience_and_no_samples_of_how_busy_they_are(tmp_
     kubernetes = made.kubernetes
     counts = {"etcd-count-metric-poll-period": "0s", "etcd-db-metric-poll-interval": "0s"}
     assert kubernetes.api_server_args == {"feature-gates": "APIPriorityAndFairness=false", **counts}
-    assert kubernetes.etcd_args["election-timeout"] == "5000"
+    assert kubernetes.etcd_args["election-timeout"] == "10000"
     assert kubernetes.scheduler_args["leader-elect-lease-duration"] == "90s"
 
 

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[3]
 EVERY_TIME = {
     "alone/alone_with_a_console",
     "cluster/cluster",
+    "cluster/forming",
     "cluster/drift",
     "cluster/power_while_joining",
     "joining/an_agent_leaves",
