@@ -123,7 +123,12 @@ def _show(told: Teardown, prepared: Prepared, output: Output) -> None:
 
 
 def _take_apart(work: TakingApart, prepared: Prepared, again: str, output: Output) -> None:
+    from bootstrap.cli.front import say
+    from bootstrap.ui.words import failure_lines
+
     ran = work.carry_out(prepared)
+    for failure in failure_lines(ran.report) if ran is not None else ():
+        say(failure)
     said = [*work.forget(ran), *_end_lines(work.told, ran, prepared.world, again)]
     if said:
         typer.echo("\n".join(said), err=output is Output.JSON)

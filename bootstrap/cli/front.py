@@ -29,7 +29,7 @@ from bootstrap.signals import handled
 from bootstrap.ui.jsonl import JsonObserver
 from bootstrap.ui.plain import Detail, PlainObserver
 from bootstrap.ui.review import Diffs, plan_lines
-from bootstrap.ui.words import report_lines
+from bootstrap.ui.words import failure_lines, report_lines
 
 if TYPE_CHECKING:
     from bootstrap.connect.ssh import Ask
@@ -161,6 +161,8 @@ def no_one_to_ask(what: str, step: str, hint: str = "read the plan, then run it 
 def finish(session: Session, ran: Finished, how: How) -> None:
     """Say how a run ended: what failed, how each node stands, and how to go on. Raises typer.Exit where not all of it
     was done, LockLost."""
+    for failure in failure_lines(ran.report):
+        say(failure)
     lines = report_lines(ran.report, ran.unreachable, session.again)
     typer.echo("\n".join(lines), err=how.output is Output.JSON)
     session.raise_if_lost(ran)

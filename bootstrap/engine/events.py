@@ -36,6 +36,13 @@ class RunStarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlanBegun(Event):
+    """A plan begins to be done: how many actions each node has in it, and "cluster" those that belong to none."""
+
+    planned: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded(Event):
     """A run ended with `exit_code` after `seconds`; `done`, `failed` and `skipped` count its actions."""
 
@@ -136,6 +143,7 @@ KINDS: Mapping[str, type[Event]] = {
     kind.__name__: kind
     for kind in (
         RunStarted,
+        PlanBegun,
         RunEnded,
         FactsRead,
         NodeSays,
@@ -216,6 +224,10 @@ def _texts(value: Any, _: Mapping[str, Any]) -> Mapping[str, str]:
     return {str(name): str(text) for name, text in dict(value).items()}
 
 
+def _counts(value: Any, _: Mapping[str, Any]) -> Mapping[str, int]:
+    return {str(name): int(count) for name, count in dict(value).items()}
+
+
 # By what stands behind a field's name above.
 _READERS: Mapping[str, _Reader] = {
     "float": _one_of(int, float),
@@ -226,4 +238,5 @@ _READERS: Mapping[str, _Reader] = {
     "ClusterupError | None": _error,
     "tuple[Mapping[str, Any], ...]": _actions,
     "Mapping[str, str]": _texts,
+    "Mapping[str, int]": _counts,
 }

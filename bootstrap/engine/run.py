@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from bootstrap.engine.action import Action
 from bootstrap.engine.cancellation import Cancellation
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.context import RunContext
-from bootstrap.engine.events import ActionDone, ActionFailed, ActionSkipped, ActionStarted, Observer
+from bootstrap.engine.events import ActionDone, ActionFailed, ActionSkipped, ActionStarted, Observer, PlanBegun
 from bootstrap.engine.plan import Plan, Planned
 from bootstrap.errors import ClusterupError, Interrupted
 from bootstrap.system_errors import as_error
@@ -99,6 +100,7 @@ def run_plan(
     cancellation = cancellation or Cancellation()
     slots = {name: threading.Semaphore(count) for name, count in {**DEFAULT_LIMITS, **(limits or {})}.items()}
     start = time.monotonic()
+    observe(PlanBegun(planned=Counter(item.action.node or "cluster" for item in plan.items)))
 
     def perform(item: Planned[Any]) -> ActionOutcome:
         action = item.action

@@ -1,17 +1,17 @@
-"""A run on a terminal: one live line a node, with step, progress, rate and time; failures stay above."""
+"""A run on a terminal: one live line a node, with step, progress, rate and time, and one for the whole."""
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
-from rich.text import Text
 
 from bootstrap.engine.events import (
     ActionDone,
@@ -25,26 +25,48 @@ from bootstrap.engine.events import (
     Event,
     FactsRead,
     NodeSays,
+    PlanBegun,
 )
 from bootstrap.ui.plain import Detail
 from bootstrap.ui.terminal import text, written_above
 from bootstrap.ui.transfers import TransferRate
 
 BAR = 16
+# On a terminal that has fewer columns, a transfer has neither a bar nor megabytes.
+WIDE = 80
+# Rows that are left to the line for the whole, to what is not shown, and to the cursor.
+SPARE_ROWS = 3
+FEWEST_ROWS = 3
+CLUSTER = "cluster"
+WAITS, RUNS, DONE, FAILED, SKIPPED = "…", ">", "✓", "✗", "-"
+
+
+@dataclass
+class _Transfer:
+    """What of one transfer has been done, in bytes."""
+
+    step: str
+    done: int = 0
+    total: int = 0
+    pace: TransferRate = field(default_factory=TransferRate)
 
 
 @dataclass
 class _Line:
-    """What a node's line shows: what it does now, and how it stands."""
+    """What a node's line shows: what it does now, and how it stands. `left` counts its actions that have not ended;
+    None where no plan was told."""
 
     running: dict[str, str] = field(default_factory=dict)
+    transfers: dict[str, _Transfer] = field(default_factory=dict)
     says: str = ""
-    step: str = ""
-    done: int = 0
-    total: int = 0
     since: float = 0.0
-    pace: TransferRate = field(default_factory=TransferRate)
     mark: str = " "
+    left: int | None = None
+
+    @property
+    def rank(self) -> int:
+        """Which lines are shown where there is no room for all: those that say something first."""
+        return [FAILED, RUNS, SKIPPED, WAITS, " ", DONE].index(self.mark)
 
 
 class LiveObserver:
@@ -53,7 +75,8 @@ class LiveObserver:
     def __init__(self, console: Console, nodes: Iterable[str], detail: Detail = Detail.STEPS) -> None:
         self._console = console
         self._detail = detail
-        self._lines = {name: _Line() for name in (*nodes, "cluster")}
+        self._lines = {name: _Line() for name in (*nodes, CLUSTER)}
+        self._planned, self._done, self._failed, self._began = 0, 0, 0, 0.0
         self._lock = threading.Lock()
         self._live = Live(
             console=console,
@@ -77,64 +100,115 @@ class LiveObserver:
 
     def __call__(self, event: Event) -> None:
         with self._lock:
-            if isinstance(event, ActionEvent):
-                self._shown(self._lines.setdefault(event.node or "cluster", _Line()), event)
+            if isinstance(event, PlanBegun):
+                self._begun(event.planned, event.time)
+            elif isinstance(event, ActionEvent):
+                self._shown(self._lines.setdefault(event.node or CLUSTER, _Line()), event)
             elif isinstance(event, NodeSays):
                 self._lines.setdefault(event.node, _Line()).says = event.text
             elif isinstance(event, FactsRead) and event.node in self._lines:
                 self._lines[event.node].says = "" if event.error is None else "not reached"
         if isinstance(event, ActionFailed):
-            # Safe by itself, and in lines.
-            self._console.print(Text(str(event.error), style="red"))
+            # On the stream of all failures, and above the view where both are the terminal.
+            sys.stderr.write(f"{event.error}\n")
         if isinstance(event, CommandRan) and self._detail >= Detail.COMMANDS:
             ran = f"{event.node}: ran '{event.name}': status {event.status}, {event.seconds:.2f} s"
             self._console.print(text(ran, "dim"))
+
+    def _begun(self, planned: Mapping[str, int], when: float) -> None:
+        self._planned, self._done, self._failed, self._began = sum(planned.values()), 0, 0, when
+        for name in planned:
+            self._lines.setdefault(name, _Line())
+        for name, line in self._lines.items():
+            line.left = planned.get(name, 0)
+            line.mark = WAITS if line.left else DONE
 
     def _shown(self, line: _Line, event: ActionEvent) -> None:
         match event:
             case ActionStarted():
                 line.running[event.id] = f"{event.step}: {event.title}"
-                line.says, line.total, line.since = "", 0, event.time
-                line.mark = ">"
+                line.says, line.since = "", event.time
+                line.mark = FAILED if line.mark == FAILED else RUNS
             case ActionSays():
                 line.says = event.text
             case ActionProgress():
-                if not line.total:
-                    line.pace = TransferRate()
-                line.pace.add(event.time, event.done)
-                line.step, line.done, line.total = event.step, event.done, event.total
+                transfer = line.transfers.setdefault(event.id, _Transfer(event.step))
+                transfer.pace.add(event.time, event.done)
+                transfer.done, transfer.total = event.done, event.total
             case ActionDone():
-                line.running.pop(event.id, None)
-                line.says, line.total = "", 0
-                line.mark = ">" if line.running else "✓"
+                self._done += 1
+                self._ended(line, event)
             case ActionFailed():
-                line.running.pop(event.id, None)
-                line.says, line.total, line.mark = event.error.problem, 0, "✗"
+                self._failed += 1
+                self._ended(line, event)
+                line.says, line.mark = event.error.problem, FAILED
             case ActionSkipped():
-                line.mark = "✗" if line.mark == "✗" else "-"
+                self._ended(line, event)
+                line.mark = FAILED if line.mark == FAILED else SKIPPED
+
+    def _ended(self, line: _Line, event: ActionEvent) -> None:
+        line.running.pop(event.id, None)
+        line.transfers.pop(event.id, None)
+        if line.left is not None:
+            line.left -= 1
+        if line.mark not in (FAILED, SKIPPED):
+            line.says = ""
+            line.mark = RUNS if line.running else WAITS if line.left else DONE
 
     def _table(self) -> Table:
         # Only what a node does may be cut: names and times have to be read whole.
+        now, width = time.time(), self._console.width
+        with self._lock:
+            shown, others = self._that_fit()
+            rows = [self._row(name, now, width) for name in shown]
+            if others:
+                rows.append(("", "", _others(others), ""))
+            if self._planned:
+                rows.append(("", "", self._whole(), f"{now - self._began:.0f} s"))
         table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(no_wrap=True, width=1)
-        table.add_column(no_wrap=True, width=max(map(len, self._lines), default=0))
+        table.add_column(no_wrap=True, width=max(map(len, shown), default=0))
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         table.add_column(no_wrap=True, justify="right", width=6)
-        now = time.time()
-        with self._lock:
-            for name, line in self._lines.items():
-                if name == "cluster" and not line.since:
-                    continue
-                elapsed = f"{now - line.since:.0f} s" if line.running else ""
-                table.add_row(line.mark, text(name, "bold"), text(_doing(line, now)), elapsed)
+        for mark, name, doing, elapsed in rows:
+            table.add_row(mark, text(name, "bold"), text(doing), elapsed)
         return table
 
+    def _row(self, name: str, now: float, width: int) -> tuple[str, str, str, str]:
+        line = self._lines[name]
+        return line.mark, name, _doing(line, now, width), f"{now - line.since:.0f} s" if line.running else ""
 
-def _doing(line: _Line, now: float) -> str:
-    if line.total:
-        full = BAR * line.done // line.total
+    def _that_fit(self) -> tuple[list[str], list[_Line]]:
+        """The names of the lines that there are rows for, in their order, and the other lines."""
+        every = [name for name, line in self._lines.items() if name != CLUSTER or line.since or line.left]
+        rows = max(FEWEST_ROWS, self._console.height - SPARE_ROWS)
+        first = set(sorted(every, key=lambda name: self._lines[name].rank)[:rows])
+        return [name for name in every if name in first], [self._lines[name] for name in every if name not in first]
+
+    def _whole(self) -> str:
+        failed = f", {self._failed} failed" if self._failed else ""
+        return f"{self._done} of {self._planned} actions{failed}"
+
+
+def _others(lines: Iterable[_Line]) -> str:
+    counts = {"at work": 0, "done": 0, "waiting": 0}
+    for line in lines:
+        counts["at work" if line.running else "done" if line.mark == DONE else "waiting"] += 1
+    return f"and {sum(counts.values())} more: " + ", ".join(
+        f"{count} {word}" for word, count in counts.items() if count
+    )
+
+
+def _doing(line: _Line, now: float, width: int) -> str:
+    transfer = next((each for each in line.transfers.values() if each.total), None)
+    if transfer is not None:
+        pace = transfer.pace.words(now, transfer.total)
+        if width < WIDE:
+            return f"{transfer.step} {100 * transfer.done // transfer.total} % {pace}".rstrip()
+        full = BAR * transfer.done // transfer.total
         bar = "#" * full + "." * (BAR - full)
-        pace = line.pace.words(now, line.total)
-        return f"{line.step} [{bar}] {line.done / 1e6:.0f}/{line.total / 1e6:.0f} MB {pace}"
+        return f"{transfer.step} [{bar}] {transfer.done / 1e6:.0f}/{transfer.total / 1e6:.0f} MB {pace}".rstrip()
     words = [next(iter(line.running.values()), ""), line.says]
+    if not any(words) and line.mark == WAITS:
+        return "waits for others"
     return " - ".join(word for word in words if word)

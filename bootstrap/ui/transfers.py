@@ -15,7 +15,9 @@ class TransferRate:
     points: list[tuple[float, int]] = field(default_factory=list)
 
     def add(self, when: float, done: int) -> None:
-        """Note that so much was done by then."""
+        """Note that so much was done by then. Where that is less than before, it has begun again."""
+        if self.points and done < self.points[-1][1]:
+            self.points.clear()
         self.points.append((when, done))
         while len(self.points) > 2 and self.points[1][0] < when - WINDOW_SECONDS:
             self.points.pop(0)

@@ -8,11 +8,15 @@ from bootstrap.engine.run import ActionOutcome, Report, State
 from bootstrap.outside import on_one_line
 
 
-def report_lines(report: Report, unreachable: Iterable[str], again: str) -> Iterator[str]:
-    """How a run ended: failures in full, how each node stands, the time of each step, and `again`, the command to go on
-    with. `unreachable` are the nodes that were left alone because they did not answer."""
+def failure_lines(report: Report) -> Iterator[str]:
+    """What failed, in full."""
     for outcome in report.of(State.FAILED):
         yield str(outcome.error)
+
+
+def report_lines(report: Report, unreachable: Iterable[str], again: str) -> Iterator[str]:
+    """How a run ended: how each node stands, the time of each step, and `again`, the command to go on with.
+    `unreachable` are the nodes that were left alone because they did not answer."""
     yield from map(on_one_line, _summary(report, list(unreachable), again))
 
 

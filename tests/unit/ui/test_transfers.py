@@ -37,3 +37,10 @@ def test_a_line_that_became_slower_is_known_by_its_last_minute() -> None:
     for second in range(200, 400):
         pace.add(float(second), 200_000 + (second - 200) * 10)
     assert 5 < pace.rate(399.0) < 20
+
+
+def test_a_transfer_that_begins_again_is_never_slower_than_nothing() -> None:
+    rate = TransferRate()
+    for when, done in ((0.0, 0), (1.0, 9_000_000), (2.0, 0), (3.0, 1_000_000)):
+        rate.add(when, done)
+    assert rate.words(3.0, 10_000_000).startswith("1.0 MB/s")
