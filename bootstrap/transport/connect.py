@@ -258,7 +258,12 @@ def _checked(hop: Hop, line: str, pins: dict[str, str], host_keys: HostKeys, tru
             )
             + " and try again; if not, find out who answers at that address",
         )
-    accepted = trust(hop.pin_name, line, pins)
+    try:
+        accepted = trust(hop.pin_name, line, pins)
+    except HostKeyMismatch as error:
+        # known_hosts knows hosts alone: a person has to hear which node is behind this one.
+        error.node = error.node or hop.node
+        raise
     if accepted is None:
         raise Refused(
             f"the host key of {hop.described} is not known and was not accepted; nothing was sent to it",
