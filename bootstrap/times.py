@@ -6,11 +6,14 @@ import re
 from datetime import timedelta
 
 EXAMPLES = "90s, 10m, 2h, 2d or 1h30m; a number alone is seconds"
-_TIME = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s?)?")
+_TIME = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s)?")
+_SECONDS = re.compile(r"\d{1,9}")
 
 
 def time_of(text: str) -> timedelta | None:
     """The time that the text says; None where it says none."""
+    if _SECONDS.fullmatch(text.strip()):
+        return timedelta(seconds=int(text))
     found = _TIME.fullmatch(text.strip())
     if found is None or not any(found.groups()):
         return None

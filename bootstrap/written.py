@@ -13,6 +13,8 @@ from pathlib import Path
 from bootstrap.paths import private_folder
 
 OWNERS_ALONE = 0o600
+# What stands here is what this process has open already, be it a file.
+_OPEN_HERE = ("/dev/stdout", "/dev/stderr", "/dev/fd", "/proc/self/fd", "/proc/thread-self/fd")
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -62,7 +64,7 @@ def _takes_a_stream(path: Path) -> bool:
         return False
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(None, "this is a folder", str(path))
-    return not stat.S_ISREG(mode) or path.is_relative_to("/dev") or path.is_relative_to("/proc")
+    return not stat.S_ISREG(mode) or any(path.is_relative_to(place) for place in _OPEN_HERE)
 
 
 def _end_of_links(path: Path) -> Path:

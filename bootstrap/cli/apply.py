@@ -242,7 +242,8 @@ class _Wish:
         from bootstrap.phases.prepared import erases
 
         intent = work.intent
-        diffs = differences(prepared.plan, intent, work.session.connections) if self.how.diff else None
+        shows_diff = self.how.diff and self.how.output is Output.TEXT
+        diffs = differences(prepared.plan, intent, work.session.connections) if shows_diff else None
         show_plan(prepared, self.how, diffs)
         if behind := left_behind(intent):
             typer.echo(behind, err=self.how.output is not Output.TEXT)
@@ -278,7 +279,7 @@ class _Wish:
 
         confirm_replacing(self.replaced)
         if not self.yes and erases(prepared.plan):
-            confirm_erasing()
+            confirm_erasing(prepared)
 
 
 def _from_anywhere(inventory: Path, kubeconfig: Path | None) -> tuple[Path, Path | None]:

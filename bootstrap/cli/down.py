@@ -26,6 +26,7 @@ from bootstrap.outside import on_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from bootstrap.facts.model import ClusterFacts
     from bootstrap.operations.down import TakingApart
@@ -77,16 +78,35 @@ def down(
     `clusterup apply` makes a new cluster of the same machines.
     """
     from bootstrap.cli.front import program_of, when_agreed
+    from bootstrap.errors import Refused
     from bootstrap.operations.down import TeardownRequest, taking_apart, teardown_of
 
-    told = teardown_of(inventory, TeardownRequest(tuple(only or ()), wipe, kubeconfig))
-    if told is None:
+    def read() -> Teardown | None:
+        return teardown_of(inventory, TeardownRequest(tuple(only or ()), wipe, kubeconfig))
+
+    first = read()
+    if first is None:
         typer.echo(f"nothing to do: the cluster of {inventory} was taken apart, and none of its nodes is left")
         return
+    shown: Teardown = first
     again = shlex.join(["clusterup", "down", str(inventory), *(["--wipe"] if wipe else [])])
     how, patience = How(output, verbose, parallel), patience_of(wait_for_lock, wait_at_most)
 
-    def tells_of(_: TakingApart, prepared: Prepared) -> Callable[[], None] | None:
+    def at_work() -> AbstractContextManager[TakingApart]:
+        # While somebody read and answered, the inventory may have become another one.
+        told = read()
+        if told is None or [node.name for node in told.nodes] != [node.name for node in shown.nodes]:
+            raise Refused(
+                "the nodes of the inventory are others now; nothing was done",
+                step="down",
+                tried=f"read {inventory} again",
+                got=", ".join(node.name for node in told.nodes) if told is not None else "it is taken apart",
+                hint="run the command again, and read what it would do now",
+            )
+        return taking_apart(told, program_of(how), patience, doing=f"down {inventory}", again=again)
+
+    def tells_of(work: TakingApart, prepared: Prepared) -> Callable[[], None] | None:
+        told = work.told
         _show(told, prepared, output)
         if yes or prepared.plan.empty:
             return None
@@ -97,7 +117,7 @@ def down(
         return lambda: _require_name(told, _typed_name(told))
 
     when_agreed(
-        lambda: taking_apart(told, program_of(how), patience, doing=f"down {inventory}", again=again),
+        at_work,
         lambda work: work.prepared(),
         tells_of,
         lambda work, prepared: _take_apart(work, prepared, again, output),

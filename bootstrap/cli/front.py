@@ -42,6 +42,10 @@ W = TypeVar("W")
 P = TypeVar("P", bound="Prepared | None")
 # Actions that are named in an error.
 MOST_NAMED = 10
+# What of an action counts when somebody has agreed to it.
+AGREED = ("node", "step", "erases", "files", "units")
+# Disks that a question names.
+MOST_DISKS = 8
 
 
 def program_of(how: How) -> Program:
@@ -120,18 +124,25 @@ def when_agreed(
 
 def require_same(shown: Prepared | None, now: Prepared | None) -> None:
     """Raise Refused where something else would be done now than what was shown."""
-    before, after = (None if each is None else plan_as_data(each.plan) for each in (shown, now))
-    if before == after and (now is None or not now.problems):
-        return
-    names = [{str(item["id"]): item for item in plan or ()} for plan in (before, after)]
-    other = [name for name in dict.fromkeys([*names[0], *names[1]]) if names[0].get(name) != names[1].get(name)]
-    raise Refused(
-        "something has changed since you were asked; nothing was done",
-        step="plan",
-        tried="look again before doing it",
-        got=f"other now: {', '.join(other[:MOST_NAMED])}" if other else "something speaks against it by now",
-        hint="run the command again, and read what it would do now",
-    )
+    if now is not None and now.problems:
+        raise ErrorGroup(now.problems)
+    before, after = (_agreed_to(each) for each in (shown, now))
+    other = [name for name in dict.fromkeys([*before, *after]) if before.get(name) != after.get(name)]
+    if other:
+        raise Refused(
+            "something has changed since you were asked; nothing was done",
+            step="plan",
+            tried="look again before doing it",
+            got=f"other now: {', '.join(other[:MOST_NAMED])}",
+            hint="run the command again, and read what it would do now",
+        )
+
+
+def _agreed_to(prepared: Prepared | None) -> dict[str, dict[str, object]]:
+    """What a person has agreed to, by the ids of the actions. Their words may have numbers in them that change by
+    themselves, as that of the pods on a node."""
+    items = () if prepared is None else plan_as_data(prepared.plan)
+    return {str(item["id"]): {name: item.get(name) for name in AGREED} for item in items}
 
 
 def confirm(question: str, refused: Refused) -> None:
@@ -142,9 +153,12 @@ def confirm(question: str, refused: Refused) -> None:
         raise typer.Exit(1)
 
 
-def confirm_erasing() -> None:
-    """Ask whether the disks named before may be erased. Raises Refused where no one can be asked."""
-    confirm("The disks named above are erased. Go on?", no_one_to_ask("disks would be erased", "apply"))
+def confirm_erasing(prepared: Prepared) -> None:
+    """Ask whether the disks that the plan erases may be. Raises Refused where no one can be asked."""
+    items = (item.action for item in prepared.plan.items if item.action.erases)
+    disks = list(dict.fromkeys(f"{action.erases} of {action.node}" for action in items))
+    named = "; ".join(disks[:MOST_DISKS]) + (f"; and {len(disks) - MOST_DISKS} more" if len(disks) > MOST_DISKS else "")
+    confirm(f"Erased: {named}. Go on?", no_one_to_ask("disks would be erased", "apply"))
 
 
 def no_one_to_ask(what: str, step: str, hint: str = "read the plan, then run it with --yes") -> Refused:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bootstrap.cli.options import Output, file_of
+
+if TYPE_CHECKING:
+    from bootstrap.inventory.load import ReadInventory
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -36,15 +39,12 @@ def validate(
     Keys, passwords' files and folders that an inventory names have to be there.
     """
     from bootstrap.errors import ClusterupError
-    from bootstrap.inventory.files import missing_files
-    from bootstrap.inventory.load import InventoryErrors, read_inventory
+    from bootstrap.inventory.load import InventoryErrors
 
     results: list[dict[str, Any]] = []
     for file in files:
         try:
-            written = read_inventory(file)
-            if not elsewhere and (missing := missing_files(written)):
-                raise InventoryErrors(missing)
+            written = _read(file, elsewhere=elsewhere)
         except InventoryErrors as error:
             problems = [
                 {"line": p.line, "column": p.column, "found": p.found, "allowed": p.allowed, "nearest": p.nearest}
@@ -64,6 +64,24 @@ def validate(
             typer.echo(result["text"], err=bool(result["problems"]))
     if any(result["problems"] for result in results):
         raise typer.Exit(2)
+
+
+def _read(file: Path, *, elsewhere: bool) -> ReadInventory:
+    """The inventory. Raises InventoryErrors with all that is wrong with it, files that are not there included unless it
+    is for `elsewhere`."""
+    from bootstrap.inventory.files import missing_files
+    from bootstrap.inventory.load import InventoryErrors, read_inventory
+
+    try:
+        written = read_inventory(file)
+    except InventoryErrors as error:
+        if elsewhere or error.readable is None:
+            raise
+        every = [*error.problems, *missing_files(error.readable)]
+        raise InventoryErrors(sorted(every, key=lambda problem: (problem.line, problem.column))) from None
+    if not elsewhere and (missing := missing_files(written)):
+        raise InventoryErrors(missing)
+    return written
 
 
 def schema() -> None:

@@ -185,7 +185,7 @@ def _join(joining: Joining, how: How, agreed: Agreed, patience: Patience) -> Non
             say("nothing was done: this was a dry run")
             return
         if not agreed.yes and erases(prepared.plan):
-            confirm_erasing()
+            confirm_erasing(prepared)
         if (ran := work.carry_out(prepared)) is not None:
             finish(work.session, ran, how)
     if how.output is Output.TEXT:

@@ -64,7 +64,7 @@ def _use_the_token(join: ServerJoin, how: How, agreed: Agreed, patience: Patienc
             return None
         erased = erases(prepared.plan)
         if erased and not agreed.yes:
-            confirm_erasing()
+            confirm_erasing(prepared)
         work.use_token()
     return erased
 
@@ -76,7 +76,7 @@ def _apply(join: ServerJoin, erased: frozenset[str], how: How, agreed: Agreed, p
         stop_for_problems(prepared)
         if not erases(prepared.plan) <= erased and not agreed.yes:
             show_plan(prepared, How())
-            confirm_erasing()
+            confirm_erasing(prepared)
         _carry_out(join, work, prepared, how)
     if name in prepared.world.unreachable:
         say(f"{name} is not a server yet; to go on: {join.again}")

@@ -124,5 +124,5 @@ def kubeconfig(
         with unwritable(out):
             write_private(out, content)
         typer.echo(f"wrote {out}", err=True)
-    elif not merge:
+    elif not merge or out is not None:
         sys.stdout.write(content.decode())

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from bootstrap.errors import BadUse
 from bootstrap.inventory.bounds import LONGEST_FILE, MOST_NODES, MOST_PROBLEMS
 from bootstrap.inventory.model import Inventory, Node, NodeSettings
-from bootstrap.inventory.partly import partly_right
+from bootstrap.inventory.partly import Partly, partly_right
 from bootstrap.inventory.positions import Document, Problem, read_document
 from bootstrap.inventory.rules import ALL_RULES, NOT_COUNTED, broken_rules
 from bootstrap.inventory.text import printable
@@ -25,9 +25,9 @@ STANDARD_INPUT = Path("-")
 
 
 class InventoryErrors(BadUse):
-    """Everything that is wrong with an inventory."""
+    """Everything that is wrong with an inventory; `readable` is what of it can be read all the same."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], readable: ReadInventory | None = None) -> None:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         super().__init__(
             printable(f"{count} in {problems[0].file}"),
@@ -35,6 +35,7 @@ class InventoryErrors(BadUse):
             hint="fix these places; `clusterup schema` lets an editor complete and check",
         )
         self.problems = tuple(problems)
+        self.readable = readable
 
     def __str__(self) -> str:
         lines = [str(problem) for problem in self.problems[:MOST_PROBLEMS]]
@@ -93,10 +94,13 @@ def written_of(path: Path, content: bytes) -> ReadInventory:
     try:
         inventory = Inventory.model_validate(data)
     except ValidationError as error:
-        raise InventoryErrors(_everything(document, data, error)) from None
+        partly = partly_right(data, error)
+        problems = _everything(document, error, partly)
+        readable = ReadInventory(with_defaults(partly.inventory), document, content) if partly is not None else None
+        raise InventoryErrors(problems, readable) from None
     merged = with_defaults(inventory)
     if broken := broken_rules(inventory, merged, document, ALL_RULES):
-        raise InventoryErrors(broken)
+        raise InventoryErrors(broken, ReadInventory(merged, document, content))
     return ReadInventory(merged, document, content)
 
 
@@ -106,10 +110,9 @@ def with_defaults(inventory: Inventory) -> Inventory:
     return inventory.model_copy(update={"nodes": nodes})
 
 
-def _everything(document: Document, data: dict[str, Any], error: ValidationError) -> list[Problem]:
+def _everything(document: Document, error: ValidationError, partly: Partly | None) -> list[Problem]:
     """What is wrong with single values, and the rules that are broken by those that are right."""
     problems = problems_of(document, error)
-    partly = partly_right(data, error)
     if partly is not None:
         rules = NOT_COUNTED if not partly.counted else ALL_RULES
         problems += broken_rules(partly.inventory, with_defaults(partly.inventory), document, rules)

@@ -49,8 +49,19 @@ def partly_right(data: Mapping[str, Any], error: ValidationError) -> Partly | No
         inventory = Inventory.model_validate(left)
     except ValidationError:
         return None
-    counted = not broken and not any("role" in place or "allow_even_servers" in place for place in wrong)
-    return Partly(_nowhere(inventory, wrong, broken), counted)
+    return Partly(_nowhere(inventory, wrong, broken), not broken and not _may_be_about_servers(error, data))
+
+
+def _may_be_about_servers(error: ValidationError, data: Mapping[str, Any]) -> bool:
+    """Whether something that is wrong may be what says how many servers there are: a role, or a key that may have been
+    meant to be one."""
+    for details in error.errors(include_url=False, include_input=False, include_context=False):
+        place, unknown = details["loc"], details["type"] == "extra_forbidden"
+        if "role" in place or "allow_even_servers" in place or (unknown and place[:1] == ("cluster",)):
+            return True
+        if unknown and len(place) == 3 and place[0] == "nodes" and "role" not in data["nodes"][place[1]]:
+            return True
+    return False
 
 
 def _nodes_without_form(nodes: list[Any], wrong: Iterable[KeyPath]) -> set[int]:
@@ -101,5 +112,6 @@ def _nowhere(inventory: Inventory, wrong: set[KeyPath], broken: set[int]) -> Inv
 
 def _node_nowhere(number: int, node: Node, wrong: set[KeyPath], broken: set[int]) -> Node:
     unknown = {field for field in _WELL_FORMED if number in broken or ("nodes", number, field) in wrong}
-    elsewhere = {"name": f"unknown-{number}", "address": _NOWHERE + number}
+    # As messages call it.
+    elsewhere = {"name": f"node number {number + 1}", "address": _NOWHERE + number}
     return node.model_copy(update={field: value for field, value in elsewhere.items() if field in unknown})

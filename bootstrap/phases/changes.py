@@ -21,9 +21,11 @@ from bootstrap.machine.units import Runs
 from bootstrap.protocol.files import NodeFile
 
 OF_OTHERS = 0o077
+ETCD = "etcd.service"
+NO_QUORUM = "without it there is no quorum: the API does not answer until it is back; pods go on"
 # What restarting a unit interrupts: where the same unit runs on other nodes, and where it is the only one.
 _INTERRUPTS: dict[str, tuple[str, str]] = {
-    "etcd.service": ("the other members keep the quorum", "the API does not answer until it is back; pods go on"),
+    ETCD: ("the other members keep the quorum", "the API does not answer until it is back; pods go on"),
     "kube-apiserver.service": (
         "what is connected to it connects to another one",
         "the API does not answer until it is back; pods go on",
@@ -82,8 +84,15 @@ def interrupted(unit: str, node: str, world: ClusterFacts) -> str:
         for name, facts in world.nodes.items()
         if name != node and (there := facts.units.get(unit)) is not None and there.active == "active"
     ]
+    if unit == ETCD and others and not _is_a_quorum(len(others), world):
+        return NO_QUORUM
     with_others, alone = _INTERRUPTS.get(unit, ("", ""))
     return with_others if others else alone
+
+
+def _is_a_quorum(others: int, world: ClusterFacts) -> bool:
+    voters = sum(not member.learner for member in world.etcd.members) if world.etcd is not None else others + 1
+    return others >= voters // 2 + 1
 
 
 def is_secret(file: NodeFile) -> bool:

@@ -34,6 +34,8 @@ def kubeconfig_actions(
     def check(_: ClusterFacts) -> str | None:
         if not path.exists():
             return f"{path} is not there"
+        if not path.is_file():
+            return f"{path} is no file, and gets it each time"
         if path.read_bytes() != to_yaml(kubeconfig):
             return f"{path} is another one"
         return "others can read it" if path.stat().st_mode & 0o077 else None

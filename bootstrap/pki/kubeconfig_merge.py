@@ -85,8 +85,11 @@ def merge_kubeconfig(path: Path, new: Kubeconfig, replaced: Collection[Other] = 
     with unwritable(path), _alone(path):
         before = _content(path)
         root = None if before is None else _root(path, before)
-        if before is None or root is None:
+        if before is None:
             write_private(path, to_yaml(new))
+            return
+        if root is None:
+            rewrite(path, to_yaml(new))
             return
         others = [other for other in _others(path, root, new) if other not in replaced]
         if others:
@@ -108,7 +111,7 @@ def another_cluster(path: Path, others: Collection[Other]) -> Refused:
         step=STEP,
         tried="merge this cluster into it",
         got="they would be replaced, and nobody has said that they may be",
-        hint=f"{ELSEWHERE}; or rename what is there: kubectl config rename-context",
+        hint=f"{ELSEWHERE}; or take out first what is there: kubectl config delete-context (-cluster, -user)",
     )
 
 
@@ -122,7 +125,8 @@ def _alone(path: Path) -> Iterator[None]:
     """Nobody else who asks in the same way writes the file, nor what its name leads to. Raises BadUse, OSError."""
     private_folder(path.parent)
     with ExitStack() as held:
-        for name in dict.fromkeys((path.absolute(), path.resolve())):
+        # Two spellings of one place are one lock.
+        for name in dict.fromkeys((path.parent.resolve() / path.name, path.resolve())):
             held.enter_context(_lock(name.with_name(f"{name.name}.lock")))
         yield
 
@@ -153,6 +157,8 @@ def _lock(place: Path) -> Iterator[None]:
 def _content(path: Path) -> bytes | None:
     """The file's content; None where there is none. Raises BadUse."""
     try:
+        if path.exists() and not path.is_file():
+            raise OSError(None, "it is a folder" if path.is_dir() else "it is not a file, but a device or a pipe")
         return path.read_bytes()
     except FileNotFoundError:
         return None

@@ -8,6 +8,7 @@ import stat
 import sys
 import threading
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from bootstrap.errors import BadUse
@@ -33,7 +34,15 @@ def secret_source(source: str, what: str) -> Callable[[], str]:
             f"the source of the {what} is not understood",
             hint="write env:NAME, file:PATH or prompt; never the secret itself",
         )
+    if kind == "prompt":
+        return _asked_once(what)
     return _once(readers[kind])
+
+
+@cache
+def _asked_once(what: str) -> Callable[[], str]:
+    """A person is asked once for each secret, however often a command looks."""
+    return _once(lambda: _from_terminal(what))
 
 
 def _once(read: Callable[[], str]) -> Callable[[], str]:

@@ -38,6 +38,9 @@ WIDE = 80
 SPARE_ROWS = 3
 FEWEST_ROWS = 3
 CLUSTER = "cluster"
+MOST_OF_A_NAME = 12
+# Less than so many bytes is told in kilobytes.
+MEGABYTES = 10_000_000
 WAITS, RUNS, DONE, FAILED, SKIPPED = "…", ">", "✓", "✗", "-"
 
 
@@ -62,6 +65,7 @@ class _Line:
     since: float = 0.0
     mark: str = " "
     left: int | None = None
+    skipped: bool = False
 
     @property
     def rank(self) -> int:
@@ -121,7 +125,7 @@ class LiveObserver:
             self._lines.setdefault(name, _Line())
         for name, line in self._lines.items():
             line.left = planned.get(name, 0)
-            line.mark = WAITS if line.left else DONE
+            line.mark = WAITS if line.left else " "
 
     def _shown(self, line: _Line, event: ActionEvent) -> None:
         match event:
@@ -144,6 +148,7 @@ class LiveObserver:
                 line.says, line.mark = event.error.problem, FAILED
             case ActionSkipped():
                 self._ended(line, event)
+                line.skipped = True
                 line.mark = FAILED if line.mark == FAILED else SKIPPED
 
     def _ended(self, line: _Line, event: ActionEvent) -> None:
@@ -151,9 +156,9 @@ class LiveObserver:
         line.transfers.pop(event.id, None)
         if line.left is not None:
             line.left -= 1
-        if line.mark not in (FAILED, SKIPPED):
+        if line.mark != FAILED:
             line.says = ""
-            line.mark = RUNS if line.running else WAITS if line.left else DONE
+            line.mark = RUNS if line.running else SKIPPED if line.skipped else WAITS if line.left else DONE
 
     def _table(self) -> Table:
         # Only what a node does may be cut: names and times have to be read whole.
@@ -167,7 +172,8 @@ class LiveObserver:
                 rows.append(("", "", self._whole(), f"{now - self._began:.0f} s"))
         table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(no_wrap=True, width=1)
-        table.add_column(no_wrap=True, width=max(map(len, shown), default=0))
+        widest = max(map(len, shown), default=0)
+        table.add_column(no_wrap=True, overflow="ellipsis", width=min(widest, max(MOST_OF_A_NAME, width // 3)))
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         table.add_column(no_wrap=True, justify="right", width=6)
         for mark, name, doing, elapsed in rows:
@@ -191,9 +197,10 @@ class LiveObserver:
 
 
 def _others(lines: Iterable[_Line]) -> str:
-    counts = {"at work": 0, "done": 0, "waiting": 0}
+    words = {FAILED: "failed", RUNS: "at work", SKIPPED: "not begun", WAITS: "waiting", " ": "idle", DONE: "done"}
+    counts = dict.fromkeys(words.values(), 0)
     for line in lines:
-        counts["at work" if line.running else "done" if line.mark == DONE else "waiting"] += 1
+        counts[words[line.mark]] += 1
     return f"and {sum(counts.values())} more: " + ", ".join(
         f"{count} {word}" for word, count in counts.items() if count
     )
@@ -207,7 +214,8 @@ def _doing(line: _Line, now: float, width: int) -> str:
             return f"{transfer.step} {100 * transfer.done // transfer.total} % {pace}".rstrip()
         full = BAR * transfer.done // transfer.total
         bar = "#" * full + "." * (BAR - full)
-        return f"{transfer.step} [{bar}] {transfer.done / 1e6:.0f}/{transfer.total / 1e6:.0f} MB {pace}".rstrip()
+        unit, size = ("MB", 1e6) if transfer.total >= MEGABYTES else ("kB", 1e3)
+        return f"{transfer.step} [{bar}] {transfer.done / size:.0f}/{transfer.total / size:.0f} {unit} {pace}".rstrip()
     words = [next(iter(line.running.values()), ""), line.says]
     if not any(words) and line.mark == WAITS:
         return "waits for others"

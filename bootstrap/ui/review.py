@@ -89,7 +89,7 @@ def _restarts(plan: Plan[Any]) -> Iterator[str]:
                 by_node.setdefault(item.action.node or "cluster", []).append(f"    {unit}{about}")
     if not by_node:
         return
-    yield "restarts, in this order:"
+    yield "restarts (servers one after the other, in this order; agents at the same time):"
     for node, units in by_node.items():
         yield f"  {node}"
         yield from units

@@ -209,12 +209,22 @@ class Scenarios:
 
     def _is_out_of_time(self, call: pytest.CallInfo[None]) -> bool:
         late = self.until is not None and now() + SLACK >= self.until
-        return late and call.excinfo is not None and ENDED in str(call.excinfo.value)
+        error: BaseException | None = None if call.excinfo is None else call.excinfo.value
+        while late and error is not None:
+            if ENDED in str(error):
+                return True
+            # What tidied up behind it may have failed as well.
+            error = error.__context__
+        return False
 
     def _outgrew(self, name: str, *, makes_lab: bool) -> None:
         """Remember that a scenario was not over when the run had to be. Where its lab was still being made, that says
         nothing of how long the scenario itself takes."""
         if name in self.outcomes:
+            return
+        if FAILED in self.results[name].values():
+            # Another of its tests has failed by itself.
+            self._end(name)
             return
         seconds = round(now() - self.begun[name])
         self.outcomes[name] = f"{LEFT_OUT}: it was not over after {seconds} s, when the run had to be"

@@ -87,3 +87,16 @@ def test_a_file_of_somebody_else_stays_theirs(tmp_path: Path) -> None:
     os.chown(path, 65534, 65534)
     rewrite(path, b"new")
     assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65534)
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="this machine has no /dev/shm")
+def test_a_file_below_dev_is_a_file(tmp_path: Path) -> None:
+    path = Path("/dev/shm") / f"clusterup-{os.getpid()}-{tmp_path.name}"
+    try:
+        write_private(path, b"one")
+        path.chmod(0o644)
+        write_private(path, b"two")
+        assert path.read_bytes() == b"two"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    finally:
+        path.unlink(missing_ok=True)

@@ -135,7 +135,7 @@ def _typed(line: _Line) -> Typed:
     inventory = next(iter([*line.options.get("--inventory", []), *files]), str(found.inventory))
     lab = next(iter(line.options.get("--name", [])), found.lab)
     cluster = next(iter(line.options.get("--cluster", [])), "")
-    return Typed(Path(inventory).expanduser(), lab, cluster)
+    return Typed(Path(inventory), lab, cluster)
 
 
 def _beginning(found: Found, word: str) -> tuple[tuple[str, str], ...]:

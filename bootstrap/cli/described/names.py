@@ -17,6 +17,7 @@ from bootstrap.paths import cache_dir, state_dir
 
 # An inventory that is longer is looked through for what looks like the name of a node.
 LONGEST_READ = 256 << 10
+LONGEST_FILE = 4 << 20
 # Of a journal the end is read: the newest runs.
 JOURNAL_END = 512 << 10
 MOST_RUNS = 20
@@ -42,13 +43,13 @@ def names_of(kind: str, typed: Typed) -> list[tuple[str, str]]:
         return []
     try:
         found = list(look(typed))
-    except (OSError, ValueError, LookupError, TypeError, RecursionError, ClusterupError):
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError, ClusterupError):
         return []
     return [(name, about) for name, about in found if _NAME.fullmatch(name)]
 
 
 def _nodes(typed: Typed) -> Iterable[tuple[str, str]]:
-    text = typed.inventory.read_bytes()[: 4 << 20].decode("utf-8", "replace")
+    text = _text(typed.inventory, LONGEST_FILE)
     if len(text) > LONGEST_READ:
         for name in _NODE.findall(text[text.find("nodes:") :]):
             yield name, ""
@@ -57,6 +58,15 @@ def _nodes(typed: Typed) -> Iterable[tuple[str, str]]:
     for node in nodes if isinstance(nodes, list) else ():
         if isinstance(node, Mapping) and isinstance(node.get("name"), str):
             yield node["name"], str(node.get("role", "agent"))
+
+
+def _text(path: Path, longest: int) -> str:
+    """The beginning of a file. Raises OSError where it is none: a pipe may never end."""
+    place = path.expanduser()
+    if not place.is_file():
+        raise FileNotFoundError(str(place))
+    with place.open("rb") as handle:
+        return handle.read(longest).decode("utf-8", "replace")
 
 
 def _document(text: str) -> Mapping[str, object]:
@@ -107,7 +117,7 @@ def _tokens(typed: Typed) -> Iterable[tuple[str, str]]:
 def _cluster_folder(typed: Typed) -> Path:
     name = typed.cluster
     if not name:
-        cluster = _document(typed.inventory.read_text(errors="replace")[:LONGEST_READ]).get("cluster")
+        cluster = _document(_text(typed.inventory, LONGEST_READ)).get("cluster")
         name = str(cluster["name"]) if isinstance(cluster, Mapping) else ""
     if not _NAME.fullmatch(name):
         raise LookupError(name)

@@ -48,7 +48,7 @@ def test_a_plan_names_files_and_restarts_and_what_these_interrupt(founded: Simul
     wants(founded, kubelet_args={"max-pods": "200"}, api_server_args={"v": "2"})
     shown = said(types("plan", INVENTORY))
     assert f"~ {UNIT} (other content)" in shown
-    restarts = shown[shown.index("restarts, in this order:") :]
+    restarts = shown[shown.index("restarts (servers one after the other") :]
     assert [line.strip() for line in restarts.splitlines() if line.startswith("  s")] == ["s1", "s2", "s3"]
     assert "kube-apiserver (what is connected to it connects to another one)" in restarts
     assert "kubelet (pods go on)" in restarts

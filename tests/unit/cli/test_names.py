@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -92,3 +93,10 @@ def test_looking_up_names_makes_nothing(here: Path) -> None:
     for kind in ("node", "machine", "lab", "saved lab", "cluster", "run", "token", "nothing"):
         assert names_of(kind, Typed()) == []
     assert list(here.parent.iterdir()) == []
+
+
+def test_a_pipe_is_not_waited_for(here: Path) -> None:
+    os.mkfifo("inventory.yaml")
+    assert names_of("node", Typed()) == []
+    assert names_of("run", Typed()) == []
+    assert names_of("node", Typed(Path("~nobody-of-that-name/x"))) == []

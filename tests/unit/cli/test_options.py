@@ -17,7 +17,7 @@ def test_times_are_written_as_people_write_them(text: str, seconds: float) -> No
     assert seconds_of(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-1", "1.5h", "10 m", "1w", "m"])
+@pytest.mark.parametrize("text", ["", "soon", "-1", "1.5h", "10 m", "1w", "m", "1h30", "1m30"])
 def test_anything_else_is_no_time(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="is not a time"):
         seconds_of(text)

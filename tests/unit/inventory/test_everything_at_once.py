@@ -85,3 +85,16 @@ def test_networks_that_overlap_are_said_beside_a_wrong_value() -> None:
     said = problems(lab(cluster={"pod_cidr": "10.0.0.0/9", "service_cidr": "10.96.0.0/16"}, disk="sda"))
     assert len(said) == 2
     assert any("overlap" in each for each in said)
+
+
+def test_a_key_that_may_have_been_meant_as_the_role_is_not_called_a_missing_server() -> None:
+    document = lab(others=[TWIN])
+    document["nodes"][0]["rol"] = document["nodes"][0].pop("role")
+    said = problems(document)
+    assert not [each for each in said if "no node has role: server" in each]
+    assert any("did you mean 'role'?" in each for each in said)
+
+
+def test_a_node_whose_name_is_wrong_is_called_by_its_number() -> None:
+    said = problems(lab(others=[{"name": "A b", "address": "10.244.0.5"}]))
+    assert any("node number 2's address 10.244.0.5 lies in cluster.pod_cidr" in each for each in said)

@@ -20,7 +20,9 @@ from tests.helpers.local_transport import LocalTransport
 def shown(ours: dict[Path, bytes], changes: Changes, transport: Any = None) -> dict[str, tuple[str, ...]]:
     """The lines by path, where the node "s1" is this machine."""
     files = tuple(NodeFile(str(path), content) for path, content in ours.items())
-    action = Action("s1/files", "s1", "files", "x", lambda _: "it has to be", lambda _: None, changes=lambda _: changes)
+    action: Action[Any] = Action(
+        "s1/files", "s1", "files", "x", lambda _: "it has to be", lambda _: None, changes=lambda _: changes
+    )
     intent = cast(Intent, SimpleNamespace(nodes={"s1": SimpleNamespace(files=files)}))
     plan: Any = make_plan([action], None)
     found = differences(plan, intent, Connections(lambda _: transport or LocalTransport()))

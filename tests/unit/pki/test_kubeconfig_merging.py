@@ -299,3 +299,29 @@ def test_the_first_of_the_variable_that_is_not_empty_is_one_s_own(
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setenv("KUBECONFIG", variable)
     assert own_kubeconfig() == Path(found)
+
+
+def test_a_folder_on_the_way_may_be_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dotfiles" / "kube").mkdir(parents=True)
+    (tmp_path / ".kube").symlink_to("dotfiles/kube")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(kubeconfig_merge, "WRITER", 0.1)
+    for number, path in enumerate((tmp_path / ".kube" / "config", Path("../.kube/config"))):
+        merge_kubeconfig(path, kubeconfig(f"lab-{number}"))
+    assert len(yaml.safe_load((tmp_path / "dotfiles" / "kube" / "config").read_text())["clusters"]) == 2
+
+
+def test_an_empty_kubeconfig_keeps_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.touch(mode=0o400)
+    merge_kubeconfig(path, kubeconfig("lab"))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o400
+
+
+def test_a_pipe_and_a_folder_are_no_kubeconfigs(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name, said in (("pipe", "not a file, but a device or a pipe"), ("folder", "it is a folder")):
+        with pytest.raises(BadUse, match=said):
+            merge_kubeconfig(tmp_path / name, kubeconfig("lab"))

@@ -174,3 +174,12 @@ def test_a_lab_that_is_not_made_when_the_run_has_to_be_over_says_nothing_of_how_
     suite.knows(suite.cache, ago={"a/one": 1}, seconds=1, runs=1)
     assert suite.runs_whole(3, "-p", "pytest_timeout", "tests/e2e").ret == 0
     assert suite.seen()["outgrew"] == suite.seen()["failed"] == {}
+
+
+def test_a_test_that_failed_before_another_was_ended_for_time_has_failed(suite: Suite) -> None:
+    waits = "import threading\ndef test_b(): threading.Event().wait()\n"
+    suite.scenario("a/one", f"def test_a(): assert False\n{waits}")
+    suite.knows(suite.cache, ago={"a/one": 1}, seconds=1, runs=1)
+    assert suite.runs_whole(3, "-p", "pytest_timeout", "tests/e2e").ret == 1
+    assert suite.seen()["failed"].keys() == {"a/one"}
+    assert suite.seen()["outgrew"] == {}

@@ -72,9 +72,28 @@ def test_a_node_that_waits_for_others_has_no_tick() -> None:
     assert lines[1].startswith("> s2 install: do b")
 
 
-def test_a_node_has_a_tick_when_all_of_it_is_done_or_nothing_was_to_be_done() -> None:
+def test_a_node_has_a_tick_when_all_of_it_is_done_and_none_where_nothing_was_planned() -> None:
+    """A node that was not reached has nothing in the plan either."""
     lines = shown(PlanBegun(planned={"s1": 1}), started("a"), done("a"))
-    assert [line[:4] for line in lines[:2]] == ["✓ s1", "✓ s2"]
+    assert [line[:4] for line in lines[:2]] == ["✓ s1", "  s2"]
+
+
+def test_a_node_of_which_something_was_not_begun_has_no_tick() -> None:
+    skipped = ActionSkipped(id="a", node="s1", step="x", title="a", because="interrupted")
+    lines = shown(PlanBegun(planned={"s1": 2}), skipped, started("b"), done("b"))
+    assert lines[0].startswith("- s1")
+
+
+def test_a_small_transfer_is_told_in_kilobytes() -> None:
+    event = ActionProgress(id="a", node="s1", step="images", title="x", done=200_000, total=400_000)
+    assert "images [########........] 200/400 kB" in shown(started("a"), event)[0]
+
+
+def test_a_long_name_leaves_room_for_what_its_node_does() -> None:
+    name = "n" * 58
+    lines = shown(PlanBegun(planned={name: 1}), started("a", name), nodes=(name,), width=60)
+    assert "install: do a" in lines[0]
+    assert "0 of 1 actions" in lines[-1]
 
 
 def test_the_whole_is_counted() -> None:
@@ -124,7 +143,7 @@ def test_nodes_for_which_there_is_no_row_are_counted() -> None:
     assert len(lines) <= 12
     for node in nodes[30:34]:
         assert any(line.startswith(f"> {node} ") for line in lines)
-    assert any("and 31 more: 1 done, 30 waiting" in line for line in lines)
+    assert any("and 31 more: 30 waiting, 1 done" in line for line in lines)
 
 
 @pytest.mark.parametrize("width", [40, 60, 79])

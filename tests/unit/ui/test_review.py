@@ -74,8 +74,9 @@ def test_many_files_are_counted() -> None:
 
 def test_restarts_stand_in_their_order_with_what_they_interrupt() -> None:
     shown = lines(action("etcd", "s2", changes=UNITS), action("etcd", "s1", changes=UNITS))
-    assert shown[shown.index("restarts, in this order:") :] == [
-        "restarts, in this order:",
+    first = "restarts (servers one after the other, in this order; agents at the same time):"
+    assert shown[shown.index(first) :] == [
+        first,
         "  s2",
         "    etcd (the other members keep the quorum)",
         "    quiet",
