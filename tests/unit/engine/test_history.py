@@ -22,6 +22,7 @@ from bootstrap.engine.events import (
     Event,
     FactsRead,
     NodeSays,
+    PlanBegun,
     event_as_data,
     event_from_data,
 )
@@ -54,6 +55,7 @@ def everything() -> list[Event]:
         ActionStarted(**WHO),
         ActionProgress(**WHO, done=1, total=2),
         ActionSays(**WHO, text="waiting"),
+        PlanBegun(planned={"s1": 2, "cluster": 1}),
         ActionDone(**WHO, seconds=1),
         ActionFailed(**WHO, seconds=1.5, error=ERROR),
         ActionFailed(**WHO, seconds=1.5, error=Interrupted("stopped", hint="again")),
