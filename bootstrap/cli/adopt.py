@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootstrap.cli.options import file_of
+from bootstrap.cli.options import file_of, key_of
 
 if TYPE_CHECKING:
     from bootstrap.adopt.state import Taken
@@ -28,7 +28,7 @@ def adopt(
         Path | None,
         typer.Option(
             "--key",
-            parser=file_of,
+            parser=key_of,
             metavar="FILE",
             help="A private key that it lets in. Default: the agent's, ~/.ssh/id_*.",
         ),

@@ -21,6 +21,7 @@ from bootstrap.cli.options import (
     WaitAtMostOption,
     WaitForLockOption,
     file_of,
+    key_of,
     patience_of,
 )
 
@@ -69,7 +70,7 @@ def join(
         Path | None,
         typer.Option(
             "--key",
-            parser=file_of,
+            parser=key_of,
             metavar="FILE",
             help="A private key that it lets in. Default: the agent's, ~/.ssh/id_*.",
         ),

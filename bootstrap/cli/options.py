@@ -60,6 +60,15 @@ def file_of(text: str) -> Path:
     return Path(text)
 
 
+def key_of(text: str) -> Path:
+    """The private key of that name; its public half (.pub) may be there alone, where an agent has the other one. Raises
+    typer.BadParameter where there is neither."""
+    path = file_of(text).expanduser()
+    if not path.is_file() and not path.with_name(f"{path.name}.pub").is_file():
+        raise typer.BadParameter(f"there is no key {text}")
+    return path
+
+
 WaitForLockOption = Annotated[
     bool,
     typer.Option(
