@@ -33,13 +33,14 @@ def place_of(text: str) -> Destination:
     user, _, place = text.rpartition("@")
     if _is_ipv6(place):
         return Destination(place, None, user or None)
-    found = re.fullmatch(r"(\[(?P<ipv6>[^]]+)\]|(?P<host>[^][:]+))(:(?P<port>[0-9]{1,5}))?", place)
+    # ssh takes any host in brackets, and writes addresses in them.
+    found = re.fullmatch(r"(\[(?P<inside>[^][]+)\]|(?P<host>[^][:]+))(:(?P<port>[0-9]{1,5}))?", place)
     port = int(found["port"]) if found and found["port"] else None
-    if found is None or (found["ipv6"] and not _is_ipv6(found["ipv6"])):
+    if found is None or (":" in (found["inside"] or "") and not _is_ipv6(found["inside"])):
         raise ValueError(f"{text} is not of the form [user@]host[:port], with an IPv6 address in brackets")
     if port is not None and not 1 <= port <= 65535:
         raise ValueError(f"{text}: {port} is not a port from 1 to 65535")
-    return Destination(found["ipv6"] or found["host"], port, user or None)
+    return Destination(found["inside"] or found["host"], port, user or None)
 
 
 def _is_ipv6(host: str) -> bool:

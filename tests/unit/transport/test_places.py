@@ -15,6 +15,7 @@ from bootstrap.transport.target import Destination, place_of
         ("ops@s1.example.org:2222", Destination("s1.example.org", 2222, "ops")),
         ("[fd00::1]:2203", Destination("fd00::1", 2203)),
         ("me@[fd00::1]", Destination("fd00::1", None, "me")),
+        ("[127.0.0.1]", Destination("127.0.0.1")),
         ("me@fd00::1", Destination("fd00::1", None, "me")),
         ("fe80::1%eth0", Destination("fe80::1%eth0")),
     ],
@@ -24,7 +25,7 @@ def test_user_host_and_port_are_told_apart(text: str, place: Destination) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["", "root@", ":22", "s1:ssh", "s1:22:23", "s1:", "[fd00::1", "[s1]:22", "[::1]22", "::1]", "a b:c"]
+    "text", ["", "root@", ":22", "s1:ssh", "s1:22:23", "s1:", "[fd00::1", "[s1:2]:22", "[::1]22", "::1]", "a b:c"]
 )
 def test_what_is_no_place_is_said(text: str) -> None:
     with pytest.raises(ValueError, match="not of the form"):
