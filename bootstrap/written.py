@@ -36,12 +36,12 @@ def write(path: Path, content: bytes, mode: int = OWNERS_ALONE) -> None:
         unfinished.replace(place)
 
 
-def rewrite(path: Path, content: bytes) -> None:
-    """Put the content into a file that is there; its owner stays, and its mode without what others may. Raises
-    OSError."""
+def rewrite(path: Path, content: bytes, kept: int = stat.S_IRWXU) -> None:
+    """Put the content into a file that is there, whole or not at all; its owner stays, and of its mode the bits that
+    are in `kept`: what others may is none of them where nobody says so. Raises OSError."""
     place = _end_of_links(path)
     status = place.stat()
-    with _unfinished(place, content, stat.S_IMODE(status.st_mode) & stat.S_IRWXU) as unfinished:
+    with _unfinished(place, content, stat.S_IMODE(status.st_mode) & kept) as unfinished:
         if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
             os.chown(unfinished, status.st_uid, status.st_gid)
         unfinished.replace(place)

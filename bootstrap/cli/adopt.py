@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootstrap.cli.options import file_of, key_of
+from bootstrap.cli.options import KeyOption, file_of
 
 if TYPE_CHECKING:
     from bootstrap.adopt.state import Taken
@@ -24,15 +24,7 @@ def adopt(
     server: Annotated[
         str, typer.Argument(metavar="SERVER", help="A server of the cluster: [USER@]HOST[:PORT].", show_default=False)
     ],
-    key: Annotated[
-        Path | None,
-        typer.Option(
-            "--key",
-            parser=key_of,
-            metavar="FILE",
-            help="A private key that it lets in. Default: the agent's, ~/.ssh/id_*.",
-        ),
-    ] = None,
+    key: KeyOption = None,
     inventory: Annotated[
         Path | None,
         typer.Option(

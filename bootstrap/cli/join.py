@@ -12,6 +12,7 @@ from bootstrap.cli.options import (
     BundleOption,
     How,
     InterfaceOption,
+    KeyOption,
     MayWipeOption,
     Output,
     PinOption,
@@ -21,7 +22,6 @@ from bootstrap.cli.options import (
     WaitAtMostOption,
     WaitForLockOption,
     file_of,
-    key_of,
     patience_of,
 )
 
@@ -66,15 +66,7 @@ def join(
     port: Annotated[
         int | None, typer.Option("--port", metavar="N", help="Port of its SSH server. Default: 22.")
     ] = None,
-    key: Annotated[
-        Path | None,
-        typer.Option(
-            "--key",
-            parser=key_of,
-            metavar="FILE",
-            help="A private key that it lets in. Default: the agent's, ~/.ssh/id_*.",
-        ),
-    ] = None,
+    key: KeyOption = None,
     password_from: Annotated[
         str | None,
         typer.Option("--password-from", metavar="SOURCE", help="Where its password is: env:NAME, file:PATH or prompt."),

@@ -93,6 +93,12 @@ def patience_of(wait_for_lock: bool, wait_at_most: float | None) -> Patience:
     )
 
 
+KeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--key", parser=key_of, metavar="FILE", help="A private key that it lets in. Default: the agent's, ~/.ssh/id_*."
+    ),
+]
 # Of whoever joins machines with a token.
 ServerOption = Annotated[
     str,

@@ -6,15 +6,15 @@ say: text that can't be cut like that (an anchor that others refer to) is left a
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from bootstrap.errors import BadUse
 from bootstrap.inventory.positions import read_document
 from bootstrap.inventory.spans import Span, commas, dash_before, entries, entry_span, lines_around
+from bootstrap.written import rewrite
+
+EVERY_BIT = 0o7777
 
 
 def without_node(path: Path, content: bytes, name: str) -> bytes:
@@ -45,26 +45,14 @@ def without_node(path: Path, content: bytes, name: str) -> bytes:
 def replace_file(path: Path, before: bytes, content: bytes) -> None:
     """Put `content` in the place of `before`, whole or not at all; owner and mode stay. Raises BadUse where somebody
     has edited the file meanwhile, or where it can't be written."""
-    place = path.resolve()
-    unfinished: Path | None = None
     try:
-        if place.read_bytes() != before:
+        if path.read_bytes() != before:
             raise BadUse(
                 f"{path} was edited while this ran; nothing was done",
                 step="inventory",
                 hint="look at what has changed in it, then run this again",
             )
-        descriptor, name = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
-        unfinished = Path(name)
-        with os.fdopen(descriptor, "wb") as handle:
-            handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())
-        shutil.copymode(place, unfinished)
-        status = place.stat()
-        os.chown(unfinished, status.st_uid, status.st_gid)
-        unfinished.replace(place)
-        unfinished = None
+        rewrite(path, content, kept=EVERY_BIT)
     except OSError as error:
         raise BadUse(
             f"{path} can't be written",
@@ -73,9 +61,6 @@ def replace_file(path: Path, before: bytes, content: bytes) -> None:
             got=error.strerror or str(error),
             hint="make it and its folder yours, then run this again",
         ) from None
-    finally:
-        if unfinished is not None:
-            unfinished.unlink(missing_ok=True)
 
 
 def _own_lines(text: str, own: Span) -> list[Span]:

@@ -75,7 +75,10 @@ def write_join_stick(joining: Joining, wishes: StickRequest, target: Path) -> No
         new.rename(target)
     except OSError as error:
         raise ClusterupError(
-            f"{target} can't be written", step=STEP, got=error.strerror or str(error), hint="name another file with -o"
+            f"{target} can't be written",
+            step=STEP,
+            got=error.strerror or str(error),
+            hint="name another file with --out",
         ) from None
     finally:
         new.unlink(missing_ok=True)

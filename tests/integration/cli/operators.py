@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.testing import Result
 
 from bootstrap.errors import ClusterupError
+from bootstrap.operations.intent import Intent
+from bootstrap.state.membership import note_applied
 from bootstrap.system_errors import error_in_words
 from tests.helpers.typed import typed
 from tests.simulator.cluster import SimulatedCluster
@@ -65,3 +68,24 @@ def tree(folder: Path) -> Mapping[str, tuple[Any, ...]]:
 
 def state_of(cluster: SimulatedCluster) -> Path:
     return cluster.folder / "state" / "clusterup" / "clusters" / "fleet"
+
+
+def sits_at(cluster: SimulatedCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on commands are typed in the cluster's folder, by its operator."""
+    monkeypatch.chdir(cluster.folder)
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    for name, value in cluster.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+def has_applied(cluster: SimulatedCluster) -> Intent:
+    """From here on the cluster is there, and its operator has applied it; what its inventory comes to."""
+    intent = cluster.intent()
+    cluster.install()
+    intent.state.note_founded()
+    note_applied(intent.state, intent.inventory.nodes)
+    for desired in intent.nodes.values():
+        if desired.handover is not None:
+            intent.state.note_handover(desired.handover.sha256)
+        intent.state.note_installed(desired.node.name)
+    return intent

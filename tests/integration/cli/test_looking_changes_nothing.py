@@ -8,32 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.state.membership import note_applied
-from tests.integration.cli.operators import INVENTORY, LOOKS, code_of, said, state_of, tree, types
+from tests.integration.cli.operators import INVENTORY, LOOKS, code_of, has_applied, said, sits_at, state_of, tree, types
 from tests.simulator.cluster import SimulatedCluster, simulated_cluster
 
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCluster]:
     with simulated_cluster(tmp_path, servers=1, agents=1) as made:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-        for name, value in made.environment.items():
-            monkeypatch.setenv(name, value)
+        sits_at(made, monkeypatch)
         yield made
 
 
 @pytest.fixture
 def founded(cluster: SimulatedCluster) -> SimulatedCluster:
     """A cluster whose operator has applied it."""
-    intent = cluster.intent()
-    cluster.install()
-    intent.state.note_founded()
-    note_applied(intent.state, intent.inventory.nodes)
-    for desired in intent.nodes.values():
-        if desired.handover is not None:
-            intent.state.note_handover(desired.handover.sha256)
-        intent.state.note_installed(desired.node.name)
+    has_applied(cluster)
     return cluster
 
 

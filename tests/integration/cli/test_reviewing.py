@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bootstrap.state.membership import note_applied
-from tests.integration.cli.operators import INVENTORY, said, types
+from tests.integration.cli.operators import INVENTORY, has_applied, said, sits_at, types
 from tests.simulator.cluster import SimulatedCluster, simulated_cluster
 
-SETTINGS = "/etc/kubernetes/kubelet.yaml"
 UNIT = "/etc/systemd/system/kubelet.service"
 
 
@@ -21,18 +19,8 @@ UNIT = "/etc/systemd/system/kubelet.service"
 def founded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCluster]:
     """A cluster whose operator has applied it."""
     with simulated_cluster(tmp_path, servers=3, agents=1) as made:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-        for name, value in made.environment.items():
-            monkeypatch.setenv(name, value)
-        intent = made.intent()
-        made.install()
-        intent.state.note_founded()
-        note_applied(intent.state, intent.inventory.nodes)
-        for desired in intent.nodes.values():
-            if desired.handover is not None:
-                intent.state.note_handover(desired.handover.sha256)
-            intent.state.note_installed(desired.node.name)
+        sits_at(made, monkeypatch)
+        for desired in has_applied(made).nodes.values():
             made.machines[desired.node.name].contents = {file.path: file.content for file in desired.files}
         yield made
 
