@@ -83,17 +83,17 @@ def _version(wanted: bool) -> None:
 
 
 def _show_completion(shell: str | None) -> None:
-    from bootstrap.cli.described.shells import SCRIPTS, shell_named
-
     if shell is not None:
+        from bootstrap.cli.described.shells import SCRIPTS, shell_named
+
         typer.echo(SCRIPTS[shell_named(shell)], nl=False)
         raise typer.Exit
 
 
 def _install_completion(shell: str | None) -> None:
-    from bootstrap.cli.described.shells import install, shell_named
-
     if shell is not None:
+        from bootstrap.cli.described.shells import install, shell_named
+
         typer.echo("\n".join(install(shell_named(shell))))
         raise typer.Exit
 

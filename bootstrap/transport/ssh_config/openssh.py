@@ -74,7 +74,7 @@ def configured(host: str, config: Path, *, user: str | None, port: int | None) -
     """What `config`, and then the system's configuration, say of the host that is called so on the command line of
     `ssh -l user -p port`. Raises Unusable."""
     files = tuple(file for file in (config, SYSTEM_CONFIG) if file.is_file())
-    if not any(_matters(file, 0) for file in files):
+    if not _any_matters(tuple(map(_version, files)), Path.home()):
         return Configured(host, port or 22, user)
     if shutil.which("ssh") is None:
         if not config.is_file():
@@ -201,6 +201,21 @@ def _expanded(name: str, tokens: dict[str, str]) -> str:
 def _escaped(path: Path) -> str:
     """A path as Include takes it: it is a pattern of glob(7)."""
     return re.sub(r"([\\*?\[\"])", r"\\\1", str(path.absolute()))
+
+
+def _version(file: Path) -> tuple[Path, int, int]:
+    """The file with what changes when it is written: time in nanoseconds, size. Zeroes where it is gone by now."""
+    try:
+        found = file.stat()
+    except OSError:
+        return file, 0, 0
+    return file, found.st_mtime_ns, found.st_size
+
+
+@lru_cache(8)
+def _any_matters(files: tuple[tuple[Path, int, int], ...], home: Path) -> bool:  # `~` is looked up there
+    """Whether any of these files, as they are now, says anything that counts: found out once for all nodes."""
+    return any(_matters(file, 0) for file, *_ in files)
 
 
 def _matters(file: Path, depth: int) -> bool:

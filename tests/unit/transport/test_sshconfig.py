@@ -96,6 +96,11 @@ def test_a_match_that_openssh_does_not_know_is_never_taken_as_true(tmp_path: Pat
         hops(tmp_path, "Match weather sunny\n Port 1\n")
 
 
+def test_a_configuration_that_says_nothing_of_hosts_is_read_again_when_it_has_changed(tmp_path: Path) -> None:
+    assert hops(tmp_path, "Host *\n Compression yes\n") == [f"{getpass.getuser()}@machine:22"]
+    assert hops(tmp_path, "Host *\n Compression yes\n Port 2200\n") == [f"{getpass.getuser()}@machine:2200"]
+
+
 def test_comments_after_values_and_bytes_of_another_encoding_hurt_no_one(tmp_path: Path) -> None:
     file = tmp_path / "config"
     file.write_bytes(b"# caf\xe9\nHost machine # mine\n Port 2200 # the usual one\n")
