@@ -152,7 +152,7 @@ def bundle_advice(handover: Handover) -> str | None:
     theirs = bundle_of(Path(), handover.bundle)
     which = f"version {theirs.version}, payload {theirs.artifact('payload').sha256}"
     try:
-        here = find_bundle(handover.inventory.os.bundle)
+        here = find_bundle(handover.inventory.os.bundle).with_payload(handover.payload)
     except ClusterupError:
         return (
             f"the bundle that the nodes are made of is not here ({which}). plan, status and verify do without it. "

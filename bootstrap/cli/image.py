@@ -14,6 +14,7 @@ from bootstrap.cli.described.lazy import KnowsOthers
 from bootstrap.cli.options import Output
 
 if TYPE_CHECKING:
+    from bootstrap.image.build import Source
     from bootstrap.image.bundle import Bundle
 
 
@@ -34,15 +35,32 @@ def register(app: typer.Typer) -> None:
 
 @images.command()
 def build(
-    source: Annotated[
-        str,
-        typer.Option(
-            "--source", metavar="SOURCE", help="Kubernetes from: debian, upstream, or a folder with its binaries."
+    inventory: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[INVENTORY]",
+            help="Make the bundle that it needs: its kubernetes.source and kubernetes.version.",
+            show_default=False,
         ),
-    ] = "debian",
-    version: Annotated[
+    ] = None,
+    source: Annotated[
         str | None,
-        typer.Option("--version", metavar="RELEASE", help="The release, as in 1.31.2; for --source upstream."),
+        typer.Option(
+            "--source",
+            metavar="SOURCE",
+            help="Kubernetes from: debian (the default), upstream, or a folder with its binaries.",
+            show_default=False,
+        ),
+    ] = None,
+    version: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--version",
+            metavar="RELEASE",
+            help="The release, as in 1.36.2. Repeatable: the bundle has all of them, and the first is the one that "
+            "nodes get where the inventory says nothing.",
+            show_default=False,
+        ),
     ] = None,
     output: OutputOption = Output.TEXT,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show all that the tools say.")] = False,
@@ -52,8 +70,9 @@ def build(
     What was built before is taken from the cache: with nothing changed this takes seconds. The bundle becomes the one
     that `apply` and `lab up` use where no other is named.
     """
-    from bootstrap.image.build import Source, build_bundle
+    from bootstrap.image.build import build_bundle
     from bootstrap.image.trees import TOOL_SAYS
+    from bootstrap.spec.fitting import check_fits
 
     began = time.monotonic()
 
@@ -61,9 +80,29 @@ def build(
         if verbose or not line.startswith(TOOL_SAYS):
             typer.echo(f"[{time.monotonic() - began:6.1f}s] {line}", err=True)
 
-    _show(build_bundle(Source(source, version), log), output)
+    _show(build_bundle(_source(inventory, source, tuple(version or ())), log, check_fits), output)
     if output is Output.TEXT:
         typer.echo(f"in {time.monotonic() - began:.1f} s")
+
+
+def _source(inventory: Path | None, source: str | None, versions: tuple[str, ...]) -> Source:
+    """What is asked for, in an inventory and on the command line. Raises BadUse where the two say different things."""
+    from bootstrap.errors import BadUse
+    from bootstrap.image.build import DEBIAN, Source
+    from bootstrap.inventory.load import load_inventory
+
+    if inventory is None:
+        return Source(source or DEBIAN, versions)
+    said = load_inventory(inventory).kubernetes
+    if source is not None and source != said.source:
+        raise BadUse(
+            "the inventory and --source say different things",
+            step="image build",
+            got=f"kubernetes.source: {said.source} in {inventory}, --source {source}",
+            hint="leave one of them out",
+        )
+    first = () if said.version is None else (said.version,)
+    return Source(said.source, tuple(dict.fromkeys((*first, *versions))))
 
 
 @images.command()

@@ -26,6 +26,8 @@ from bootstrap.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bootstrap.engine.lock import Patience
     from bootstrap.joining.node import Joining
 
@@ -150,6 +152,7 @@ def join(
     if use.opened is not None:
         from bootstrap.cli.join_server import join_server
 
+        local = local.with_payload(use.opened.handover.payload)
         check_same_bundle(use.opened.handover, local)
         prospect = prospect_of(shown.id, use.opened, machine, inventory)
         join_server(use.cluster, prospect, local, how, agreed, patience)
@@ -163,23 +166,34 @@ def join(
 
 def _join(joining: Joining, how: How, agreed: Agreed, patience: Patience) -> None:
     """Plan, ask, do, as apply does."""
-    from bootstrap.cli.front import confirm_erasing, finish, program_of, say, show_plan, stop_for_problems
-    from bootstrap.joining.as_agent import joining_agent, looking_at_agent
-    from bootstrap.phases.prepared import erases
+    from bootstrap.cli.front import confirm_erasing, finish, program_of, say, show_plan, stop_for_problems, when_agreed
+    from bootstrap.joining.as_agent import AgentJoin, joining_agent, looking_at_agent
+    from bootstrap.phases.prepared import Prepared, erases
 
     program = program_of(how)
-    look = looking_at_agent(joining, program) if agreed.dry_run else joining_agent(joining, program, patience)
-    with look as work:
-        prepared = work.prepared(wipe=agreed.wipe)
+
+    def tells_of(_: AgentJoin, prepared: Prepared) -> Callable[[], None] | None:
         if not prepared.plan.empty:
             show_plan(prepared, how)
         stop_for_problems(prepared)
-        if agreed.dry_run:
-            say("nothing was done: this was a dry run")
-            return
-        if not agreed.yes and erases(prepared.plan):
-            confirm_erasing(prepared)
+        if agreed.dry_run or agreed.yes or not erases(prepared.plan):
+            return None
+        return lambda: confirm_erasing(prepared)
+
+    def has_done(work: AgentJoin, prepared: Prepared) -> None:
         if (ran := work.carry_out(prepared)) is not None:
             finish(work.session, ran, how)
+
+    if agreed.dry_run:
+        with looking_at_agent(joining, program) as work:
+            tells_of(work, work.prepared(wipe=agreed.wipe))
+        say("nothing was done: this was a dry run")
+        return
+    when_agreed(
+        lambda: joining_agent(joining, program, patience),
+        lambda work: work.prepared(wipe=agreed.wipe),
+        tells_of,
+        has_done,
+    )
     if how.output is Output.TEXT:
         typer.echo(f"{joining.node.name} is a Ready node of the cluster {joining.description.cluster}")

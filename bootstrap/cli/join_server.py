@@ -19,14 +19,24 @@ from bootstrap.cli.front import (
     show_plan,
     stop_for_problems,
     tell,
+    when_agreed,
 )
 from bootstrap.cli.options import Agreed, How, Output
 from bootstrap.image.bundle import Bundle
-from bootstrap.joining.as_server import ServerJoin, applying_server, claiming_server, looking_at_server, take_back
+from bootstrap.joining.as_server import (
+    ServerJoin,
+    ServerLook,
+    applying_server,
+    claiming_server,
+    looking_at_server,
+    take_back,
+)
 from bootstrap.joining.server import Prospect
 from bootstrap.phases.prepared import erases
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bootstrap.engine.lock import Patience
     from bootstrap.joining.discovery import Discovered
     from bootstrap.operations.apply import Applying
@@ -52,21 +62,32 @@ def join_server(
 def _use_the_token(join: ServerJoin, how: How, agreed: Agreed, patience: Patience) -> frozenset[str] | None:
     """Look, show the plan, ask, use the token up, and keep what it opened: the names of nodes whose disks were agreed
     to be erased. None, and nothing is changed, for a dry run."""
-    look = looking_at_server if agreed.dry_run else claiming_server
-    with look(join, program_of(how), patience) as work:
-        prepared = work.prepared()
+    program = program_of(how)
+    may_be_erased: frozenset[str] = frozenset()
+
+    def tells_of(_: ServerLook, prepared: Prepared) -> Callable[[], None] | None:
+        nonlocal may_be_erased
         show_plan(prepared, how)
         stop_for_problems(prepared)
         if join.prospect.node.name in prepared.world.unreachable:
             raise typer.Exit(1)
         tell(join.prospect.notes)
-        if agreed.dry_run:
+        may_be_erased = erases(prepared.plan)
+        if agreed.dry_run or agreed.yes or not may_be_erased:
             return None
-        erased = erases(prepared.plan)
-        if erased and not agreed.yes:
-            confirm_erasing(prepared)
-        work.use_token()
-    return erased
+        return lambda: confirm_erasing(prepared)
+
+    if agreed.dry_run:
+        with looking_at_server(join, program, patience) as work:
+            tells_of(work, work.prepared())
+        return None
+    when_agreed(
+        lambda: claiming_server(join, program, patience),
+        lambda work: work.prepared(),
+        tells_of,
+        lambda work, _: work.use_token(),
+    )
+    return may_be_erased
 
 
 def _apply(join: ServerJoin, erased: frozenset[str], how: How, agreed: Agreed, patience: Patience) -> None:

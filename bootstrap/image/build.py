@@ -7,11 +7,13 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bootstrap.errors import BadUse, ClusterupError
 from bootstrap.image.bundle import (
+    KUBECTL,
     Artifact,
     Bundle,
     Partition,
@@ -29,31 +31,46 @@ from bootstrap.image.osimage import OsImages, build_os
 from bootstrap.image.payload import Payload, build_payload
 from bootstrap.image.segments import pack
 from bootstrap.image.trees import Log
+from bootstrap.image.versions import is_of
 from bootstrap.paths import expanded
 
+# Whether the programs of a payload fit: their versions by name, what they tell of themselves, and the folder of
+# Kubernetes' own.
+Fits = Callable[[Mapping[str, str], Path, Path], None]
 LEVEL = 9
 STEP = "image build"
 DEBIAN, UPSTREAM = "debian", "upstream"
+# It will not become another one: no newer source is in Debian.
+DEBIAN_HAS = "1.20.2"
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where Kubernetes comes from: "debian", "upstream" (then with a version), or a folder with binaries."""
+    """Where Kubernetes comes from: "debian", "upstream", or a folder with binaries. `versions` are releases, as in
+    1.36.2, or minor versions for the newest of theirs, as in 1.36; none at all for the one that there is."""
 
     kind: str = DEBIAN
-    version: str | None = None
+    versions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A release of Kubernetes with all that belongs to it."""
+
+    kubernetes: str
+    payload: Payload
+    kubectl: Path
 
 
 @dataclass(frozen=True, slots=True)
 class BundleParts:
-    """What a bundle is made of: `packed` is the folder of the compressed disk image, `kubernetes` a version."""
+    """What a bundle is made of: `packed` is the folder of the compressed disk image; the first of the `releases` is the
+    one that nodes get where nothing else is said."""
 
     system: OsImages
     packed: Path
-    payload: Payload
+    releases: tuple[Release, ...]
     containers: tuple[ContainerImage, ...]
-    kubectl: Path
-    kubernetes: str
 
     @property
     def key(self) -> str:
@@ -61,7 +78,7 @@ class BundleParts:
         return content_key(
             {
                 "os": self.system.version,
-                "payload": self.payload.file.parent.name,
+                "payload": " ".join(release.payload.file.parent.name for release in self.releases),
                 "containers": self.containers[0].file.parent.name,
                 "level": str(LEVEL),
                 "layout": "kubectl beside the manifest, the image in segments",
@@ -69,22 +86,25 @@ class BundleParts:
         )
 
 
-def build_bundle(source: Source, log: Log) -> Bundle:
+def build_bundle(source: Source, log: Log, fits: Fits) -> Bundle:
     """The bundle for a source of Kubernetes; what is built already is taken from the cache. It becomes the one that
-    `find_bundle` finds.
+    `find_bundle` finds. `fits` raises where what was built is not what nodes can be made of.
 
     Raises ClusterupError with the last lines of the tool that failed, BadUse for a source that is none.
     """
     check_source(source)
     system = build_os(log)
-    binaries, version = kubernetes_from(source, log)
+    releases: dict[str, Release] = {}
+    for wanted in source.versions or (None,):
+        binaries, version = kubernetes_from(source.kind, wanted, log)
+        payload = build_payload(binaries, version, system.packages, log)
+        fits(payload.components, payload.told, binaries)
+        releases.setdefault(version, Release(version, payload, binaries / "kubectl"))
     parts = BundleParts(
         system=system,
         packed=_packed(system, log),
-        payload=build_payload(binaries, version, system.packages, log),
+        releases=tuple(releases.values()),
         containers=build_containers(log),
-        kubectl=binaries / "kubectl",
-        kubernetes=version,
     )
 
     def assemble(folder: Path) -> None:
@@ -98,26 +118,29 @@ def build_bundle(source: Source, log: Log) -> Bundle:
 
 def check_source(source: Source) -> None:
     """Look at what a person asked for before anything is built. Raises BadUse for a source that is none, for a release
-    that is none, for one that is missing, and for one that is not asked about."""
+    that is none, for one that is missing, and for one that the source does not have."""
     if source.kind == UPSTREAM:
         from bootstrap.image.kubernetes_upstream import wanted_release
 
-        if source.version is None:
+        if not source.versions:
             raise BadUse(
                 "Kubernetes from upstream, and no version",
                 step=STEP,
-                hint="name one: --source upstream --version 1.31.2",
+                hint="name one: --source upstream --version 1.36.2",
             )
-        wanted_release(source.version)
+        for version in source.versions:
+            wanted_release(version)
         return
-    if source.version is not None:
+    if len(source.versions) > 1:
         raise BadUse(
-            f"a version is chosen with --source upstream alone, not with {source.kind}",
+            f"{_named_source(source.kind)} has one release of Kubernetes",
             step=STEP,
-            got=f"--version {source.version}",
-            hint=f"--source upstream --version {source.version}, or leave --version out",
+            got=", ".join(source.versions),
+            hint="several releases come with --source upstream",
         )
     if source.kind == DEBIAN:
+        for version in source.versions:
+            _require_release(DEBIAN, DEBIAN_HAS, version)
         return
     if "/" not in source.kind and not expanded(source.kind).is_dir():
         raise BadUse(
@@ -128,15 +151,31 @@ def check_source(source: Source) -> None:
     _require_binaries(expanded(source.kind))
 
 
-def kubernetes_from(source: Source, log: Log) -> tuple[Path, str]:
-    """The folder with Kubernetes' binaries and their version, fetched or built where need be."""
-    if source.kind == DEBIAN:
-        return build_kubernetes(log)
-    if source.kind == UPSTREAM and source.version is not None:
+def kubernetes_from(source: str, wanted: str | None, log: Log) -> tuple[Path, str]:
+    """The folder with Kubernetes' binaries and their version, fetched or built where need be. Raises BadUse where the
+    source does not have the release that is wanted."""
+    if source == UPSTREAM and wanted is not None:
         from bootstrap.image.kubernetes_upstream import fetch_kubernetes
 
-        return fetch_kubernetes(source.version, log)
-    return own_binaries(expanded(source.kind))
+        return fetch_kubernetes(wanted, log)
+    binaries, version = build_kubernetes(log) if source == DEBIAN else own_binaries(expanded(source))
+    _require_release(source, version, wanted)
+    return binaries, version
+
+
+def _require_release(source: str, found: str, wanted: str | None) -> None:
+    if wanted is None or is_of(found, wanted):
+        return
+    raise BadUse(
+        f"{_named_source(source)} has no Kubernetes {wanted}",
+        step=STEP,
+        got=f"Kubernetes {found} there",
+        hint=f"--source upstream --version {wanted}, or a folder with its binaries",
+    )
+
+
+def _named_source(source: str) -> str:
+    return "Debian" if source == DEBIAN else source
 
 
 def own_binaries(folder: Path) -> tuple[Path, str]:
@@ -204,8 +243,8 @@ def _assemble(folder: Path, parts: BundleParts) -> None:
     for source, name in (
         (parts.packed / "os.raw.zst", "os.raw.zst"),
         (system.live, "live.raw"),
-        (parts.payload.file, "payload.raw"),
-        (parts.kubectl, "kubectl"),
+        *((release.payload.file, f"payload{more}.raw") for release, more in _named(parts.releases, "-")),
+        *((release.kubectl, f"kubectl{more}") for release, more in _named(parts.releases, "-")),
         *((image.file, f"images/{image.name}.tar") for image in parts.containers),
     ):
         _link(source, folder / name)
@@ -222,15 +261,28 @@ def _assemble(folder: Path, parts: BundleParts) -> None:
             components={"packages": str(len(system.packages)), "linux": _kernel(system)},
         ),
         bundle_as_data("live", folder / "live.raw", partitions=_partitions(system.live_partitions)),
-        bundle_as_data("payload", folder / "payload.raw", components=parts.payload.components),
-        # For the operator's machine, in the cluster's own version.
-        bundle_as_data("tool/kubectl", folder / "kubectl", components={"kubernetes": parts.kubernetes}),
+        *_release_artifacts(folder, parts.releases),
         *(
             bundle_as_data(f"image/{image.name}", folder / f"images/{image.name}.tar", reference=image.reference)
             for image in parts.containers
         ),
     ]
     write_manifest(Bundle(folder, system.version, {artifact.name: artifact for artifact in artifacts}))
+
+
+def _release_artifacts(folder: Path, releases: Sequence[Release]) -> Iterator[Artifact]:
+    for (release, more), (_, in_name) in zip(_named(releases, "-"), _named(releases, "/"), strict=True):
+        components = release.payload.components
+        yield bundle_as_data(f"payload{in_name}", folder / f"payload{more}.raw", components=components)
+        # For the operator's machine, in the cluster's own version.
+        kubectl = {"kubernetes": release.kubernetes}
+        yield bundle_as_data(f"{KUBECTL}{in_name}", folder / f"kubectl{more}", components=kubectl)
+
+
+def _named(releases: Sequence[Release], mark: str) -> Iterator[tuple[Release, str]]:
+    """Each release with what its names end in: the first one's in nothing, the others' in their version."""
+    for number, release in enumerate(releases):
+        yield release, f"{mark}{release.kubernetes}" if number else ""
 
 
 def _kernel(system: OsImages) -> str:

@@ -10,15 +10,17 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bootstrap.errors import ClusterupError, Refused
+from bootstrap.image.versions import Versions, is_of, sorting_key, versions_of
 from bootstrap.paths import cache_dir, expanded
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+KUBECTL = "tool/kubectl"
 # Of segments: what nodes write with is a multiple of it.
 ALIGNMENT = 1 << 20
 BUILD_HINT = "make one with: clusterup image build"
@@ -104,9 +106,41 @@ class Bundle:
         return self.artifact("payload").components["kubernetes"].removeprefix("v")
 
     @property
-    def kubernetes_minor(self) -> int:
-        """20 where the payload holds Kubernetes 1.20.2. Raises ClusterupError where there is no payload."""
-        return int(self.kubernetes_version.split(".")[1])
+    def versions(self) -> Versions:
+        """What decides how nodes are configured. Raises ClusterupError where there is no payload, KeyError and
+        ValueError where it does not say its versions."""
+        return versions_of(self.artifact("payload").components)
+
+    @property
+    def releases(self) -> dict[str, str]:
+        """The releases of Kubernetes in it, and the name of the payload of each, the newest first."""
+        found = {
+            part.components["kubernetes"].removeprefix("v"): name
+            for name, part in self.artifacts.items()
+            if name.partition("/")[0] == "payload" and "kubernetes" in part.components
+        }
+        return {release: found[release] for release in sorted(found, key=sorting_key, reverse=True)}
+
+    def of_release(self, wanted: str | None) -> Bundle:
+        """The bundle with the payload of that release, or of the newest one of that minor version, as its own. It stays
+        as it is where none is wanted, and where it has none of them: whoever uses it says so."""
+        fitting = [name for release, name in self.releases.items() if wanted is None or is_of(release, wanted)]
+        return self._with(fitting[0]) if wanted is not None and fitting else self
+
+    def with_payload(self, sha256: str) -> Bundle:
+        """The bundle with the payload of that SHA-256 as its own; as it is where it has none."""
+        fitting = [name for name in self.releases.values() if self.artifacts[name].sha256 == sha256]
+        return self._with(fitting[0]) if fitting else self
+
+    def _with(self, payload: str) -> Bundle:
+        if payload == "payload":
+            return self
+        tool = payload.replace("payload", KUBECTL, 1)
+        # Those that were its own stay in it, under the names that they would have had beside the other.
+        put = [(own, f"{own}/{self.kubernetes_version}") for own in ("payload", KUBECTL)]
+        put += [(payload, "payload"), (tool, KUBECTL)]
+        chosen = {new: replace(self.artifacts[old], name=new) for old, new in put if old in self.artifacts}
+        return Bundle(self.directory, self.version, {**self.artifacts, **chosen})
 
     @property
     def for_nodes(self) -> Bundle:

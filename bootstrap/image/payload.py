@@ -17,8 +17,21 @@ from pathlib import Path
 from bootstrap.image.cache import cached, content_key
 from bootstrap.image.osimage import SUITE, TOOLS, apt_sources, security_mirror
 from bootstrap.image.trees import Log, debian_mirror, ensure_tree, run_in
+from bootstrap.image.versions import numbers
 
-PACKAGES = ("containerd", "containernetworking-plugins", "etcd-client", "etcd-server", "haproxy", "runc")
+# Debian's next release: its components run on the C library of the image.
+NEXT = "forky"
+# The kubelet speaks CRI v1 alone from then on (CRI v1alpha2 is gone), and containerd 2 does so too.
+CRI_V1 = 26
+COMPONENTS = {
+    "cni-plugins": "containernetworking-plugins",
+    "containerd": "containerd",
+    "etcd": "etcd-server",
+    "haproxy": "haproxy",
+    "runc": "runc",
+}
+# Those whose flags are looked up.
+PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubelet")
 # The name under which systemd-sysext finds it; the file with its release is named after it.
 NAME = "clusterup"
 # Debian's units go too: clusterup's own say what runs. The shims are those of runtimes that no one starts.
@@ -40,12 +53,15 @@ NOT_NEEDED = (
     "usr/share/vim",
     "usr/share/zsh",
 )
+# Nothing of the next release is taken that is not asked for.
+PREFERENCES = f"Package: *\nPin: release n={NEXT}\nPin-Priority: 100\n"
 RECIPE = """\
 set -eu
 cd /work
 apt="apt-get -qq -o Dir::Etc::sourcelist=/work/sources.list -o Dir::Etc::sourceparts=/dev/null"
 apt="$apt -o Dir::State=/work/state -o Dir::State::status=/work/status -o Dir::Cache=/work/cache"
 apt="$apt -o Dir::Cache::archives=/packages -o APT::Sandbox::User=root -o APT::Install-Recommends=false"
+apt="$apt -o Dir::Etc::preferences=/work/preferences -o Dir::Etc::preferencesparts=/dev/null"
 mkdir -p state/lists/partial cache /packages/partial root/usr/bin
 $apt update
 $apt --download-only --yes install $PACKAGES
@@ -61,6 +77,12 @@ for folder in bin sbin lib; do
 done
 find root -mindepth 1 -maxdepth 1 ! -name usr -exec rm -rf {} +
 install -m 0755 kubernetes/* root/usr/bin/
+# What each of them knows is looked up before anything is written for it.
+mkdir told
+for program in $PROGRAMS; do
+    root/usr/bin/$program --help >told/$program 2>&1 || { cat told/$program; exit 1; }
+done
+root/usr/bin/containerd config default >told/containerd.toml
 release=root/usr/lib/extension-release.d
 mkdir -p $release
 printf 'ID=debian\\nVERSION_ID=13\\nCLUSTERUP_PAYLOAD=%s\\n' "$KEY" >$release/extension-release.$NAME
@@ -71,26 +93,32 @@ mkfs.erofs --quiet -zzstd,level=6 -C65536 -Efragments,ztailpacking --all-root -T
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """`file` is the extension's image (erofs), `components` the versions of what is in it, by name."""
+    """`file` is the extension's image (erofs), `components` the versions of what is in it, by name. `told` is a folder
+    with what the programs in it say of themselves: the flags of each (a file of its name), and the settings of
+    containerd (`containerd.toml`)."""
 
     file: Path
     components: dict[str, str]
+    told: Path
 
 
 def build_payload(kubernetes: Path, version: str, os_packages: Mapping[str, str], log: Log) -> Payload:
-    """The payload with Kubernetes' binaries out of the folder `kubernetes`, made where it is not in the cache yet.
+    """The payload with Kubernetes' binaries out of the folder `kubernetes`, made where it is not in the cache yet. What
+    belongs to them comes from Debian (see `packages_for`).
 
     `os_packages` are the packages of the micro OS with their versions. Raises ClusterupError with the last lines of
     the tool that failed.
     """
+    packages = packages_for(numbers(version)[1])
     base = "".join(f"{name} {found}\n" for name, found in sorted(os_packages.items()))
     key = content_key(
         {
             # Built once and kept under a name that says what went into it: reading its bytes would take seconds.
             "kubernetes": f"{kubernetes.parent.parent.name}/{kubernetes.parent.name} {version}",
             "base": base,
-            "packages": " ".join(PACKAGES),
-            "recipe": RECIPE + " ".join(NOT_NEEDED),
+            "packages": " ".join(packages),
+            "preferences": PREFERENCES,
+            "recipe": RECIPE + " ".join((*NOT_NEEDED, *PROGRAMS)),
             "suite": SUITE,
         }
     )
@@ -101,34 +129,48 @@ def build_payload(kubernetes: Path, version: str, os_packages: Mapping[str, str]
         work.mkdir()
         (work / "sources.list").write_text(_one_line_sources())
         (work / "status").write_text(installed_status(os_packages))
-        packages = folder.parent.parent / "payload-packages"
-        packages.mkdir(exist_ok=True)
-        log(f"building the payload: Kubernetes {version}, {', '.join(PACKAGES)}")
+        (work / "preferences").write_text(PREFERENCES)
+        downloaded = folder.parent.parent / "payload-packages"
+        downloaded.mkdir(exist_ok=True)
+        log(f"building the payload: Kubernetes {version}, {', '.join(packages)}")
         run_in(
             tree,
             ["sh", "-c", RECIPE],
-            binds={work: "/work", packages: "/packages", kubernetes: "/work/kubernetes"},
-            env={"PACKAGES": " ".join(PACKAGES), "NOT_NEEDED": " ".join(NOT_NEEDED), "KEY": key, "NAME": NAME},
+            binds={work: "/work", downloaded: "/packages", kubernetes: "/work/kubernetes"},
+            env={
+                "PACKAGES": " ".join(packages),
+                "NOT_NEEDED": " ".join(NOT_NEEDED),
+                "PROGRAMS": " ".join(PROGRAMS),
+                "KEY": key,
+                "NAME": NAME,
+            },
             log=log,
             what="building the payload",
         )
         (work / "payload.raw").rename(folder / "payload.raw")
+        (work / "told").rename(folder / "told")
         installed = dict(line.split() for line in (work / "installed").read_text().splitlines())
         components = {"kubernetes": version} | {
-            name: release_of(installed[package])
-            for name, package in (
-                ("cni-plugins", "containernetworking-plugins"),
-                ("containerd", "containerd"),
-                ("etcd", "etcd-server"),
-                ("haproxy", "haproxy"),
-                ("runc", "runc"),
-            )
+            name: release_of(installed[package]) for name, package in COMPONENTS.items()
         }
         (folder / "payload.json").write_text(json.dumps(components, indent=1) + "\n")
         shutil.rmtree(work)
 
     folder = cached("payload", key, build)
-    return Payload(folder / "payload.raw", json.loads((folder / "payload.json").read_text()))
+    return Payload(folder / "payload.raw", json.loads((folder / "payload.json").read_text()), folder / "told")
+
+
+def packages_for(minor: int) -> tuple[str, ...]:
+    """The packages, as apt-get takes them, that belong to that minor version of Kubernetes.
+
+    etcd is the next release's in every case: before 3.5.30, a learner's promotion is not kept in the v3 store
+    (https://github.com/etcd-io/etcd/issues/19557), and each of our servers begins as a learner. containerd 2, and what
+    it starts, belong to the kubelets that can do without CRI v1alpha2.
+    """
+    runtime: tuple[str, ...] = ("containerd", "containernetworking-plugins", "runc")
+    if minor >= CRI_V1:
+        runtime = tuple(f"{package}/{NEXT}" for package in runtime)
+    return tuple(sorted((*runtime, f"etcd-client/{NEXT}", f"etcd-server/{NEXT}", "haproxy")))
 
 
 def installed_status(packages: Mapping[str, str]) -> str:
@@ -155,4 +197,7 @@ def _one_line_sources() -> str:
         lines.append(
             f"deb [signed-by={fields['Signed-By']}] {fields['URIs']} {fields['Suites']} {fields['Components']}"
         )
-    return "\n".join(lines) + "\n"
+    # A release that is being made says until when its lists count, and a mirror inside a closed network may be older.
+    # A stable release says no such thing.
+    following = lines[0].replace(f" {SUITE} ", f" {NEXT} ").replace("]", " check-valid-until=no]", 1)
+    return "\n".join((*lines, following)) + "\n"

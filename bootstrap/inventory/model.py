@@ -112,7 +112,9 @@ class Kubernetes(Strict):
         description="debian (built from Debian's source package), upstream (release tarballs), or a path.",
     )
     version: Version | None = Field(
-        default=None, description="For upstream: the release, as in 1.31.2.", examples=["1.31.2"]
+        default=None,
+        description="The release, or a minor version for the newest of its releases: 1.36.2, 1.36.",
+        examples=["1.36"],
     )
     api_server_args: ApiServerFlags = Field(
         default_factory=dict,

@@ -25,6 +25,8 @@ KeyPath = tuple[str | int, ...]
 _TAG = "tag:yaml.org,2002:"
 # `=` is a word like any other here.
 _TEXT = (f"{_TAG}str", f"{_TAG}value", "!")
+# What is text here although it looks like a number: 1.36, and 1.40, which is not 1.4.
+_TEXTS: tuple[KeyPath, ...] = (("kubernetes", "version"),)
 _PLAIN = ("null", "bool", "int", "float", "timestamp")
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 # PyYAML in Python has the better words about mistakes, and takes seconds for each of these.
@@ -239,7 +241,7 @@ class _Reader:
 
     def _scalar(self, node: yaml.ScalarNode, place: KeyPath) -> Any:
         text: str = node.value
-        if node.tag in _TEXT:
+        if node.tag in _TEXT or (place in _TEXTS and node.tag == f"{_TAG}float"):
             return text
         self.raw[place] = text
         kind = node.tag.removeprefix(_TAG)

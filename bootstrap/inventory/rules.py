@@ -141,16 +141,6 @@ def _taints(inventory: Inventory, document: Document) -> Iterator[Problem]:
                 )
 
 
-def _release(inventory: Inventory, document: Document) -> Iterator[Problem]:
-    if inventory.kubernetes.source == "upstream" and inventory.kubernetes.version is None:
-        yield Problem(
-            document.file,
-            *document.at(("kubernetes", "source")),
-            "kubernetes.source: upstream, and no version",
-            "kubernetes.version, as in 1.31.2",
-        )
-
-
 # Where it is not known of each node whether it is a server.
-NOT_COUNTED = Rules((_consoles, _schedulable, _taints, _release), (_unique, network_problems))
+NOT_COUNTED = Rules((_consoles, _schedulable, _taints), (_unique, network_problems))
 ALL_RULES = Rules((_servers, *NOT_COUNTED.written), NOT_COUNTED.meant)

@@ -25,7 +25,7 @@ LONGEST_DNS_NAME = 253
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
 LABEL_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 SOURCE_FORMS = r"(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|prompt)"
-VERSION = r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(-[a-z0-9.-]{1,32})?"
+VERSION = r"[0-9]{1,3}\.[0-9]{1,3}(\.[0-9]{1,3}(-[a-z0-9.-]{1,32})?)?"
 MAC = r"([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}"
 LABEL_KEY = rf"({DNS_NAME}/)?{LABEL_NAME}"
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -153,10 +153,10 @@ def source(text: str) -> str:
 
 
 def version(text: str) -> str:
-    """A release of Kubernetes."""
+    """A release of Kubernetes, or a minor version that stands for the newest of its releases."""
     nearest = text[1:] if re.fullmatch(f"v{VERSION}", text) else ""
     if not re.fullmatch(VERSION, line(text)):
-        raise wrong("", "a release, as in 1.31.2", nearest)
+        raise wrong("", "a minor version or a release, as in 1.36 or 1.36.2", nearest)
     return text
 
 

@@ -158,6 +158,7 @@ def joining_of(
 
     Raises Refused where the bundle is not what the cluster's nodes are made of, or the state here another cluster's.
     """
+    bundle = bundle.with_payload(description.payload.sha256)
     check_bundle(description, bundle)
     state = state_for_joining(description.cluster, description.cluster_id)
     node = _node(description, machine)

@@ -71,7 +71,7 @@ def started(spec: LabSpec, *, say: Say) -> tuple[Lab, dict[str, int]]:
         require_tun(TUN)
     lab = there or _made(spec, say)
     if there is None or not inventory.exists():
-        write_inventory(inventory, inventory_text(lab, spec.bundle, find_bundle(spec.bundle).kubernetes_minor))
+        write_inventory(inventory, inventory_text(lab, spec.bundle, find_bundle(spec.bundle).versions.minor))
         say(f"wrote {spec.inventory}")
     if len(running) == len(lab.machines) and network_running(lab):
         say(f"the lab {lab.name} is already up: {lab.words}")

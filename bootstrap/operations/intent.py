@@ -69,7 +69,7 @@ def intent_of(
     are made in memory; the state stays as it is (see `ClusterState.keep_made`)."""
     with steady(state.keys_lock):
         keys = operator_keys(state)
-        own = servers_credentials(inventory, bundle.kubernetes_minor, keys.pki, state)
+        own = servers_credentials(inventory, bundle.versions, keys.pki, state)
         cluster = cluster_credentials(state, keys.pki)
         # It holds every certificate that was made for them.
         handover = handover_file(handover_of(inventory, written, state, bundle))

@@ -41,7 +41,7 @@ def intent_of_written(
     require_operator(inventory.cluster.name)
     place = kubeconfig or kubeconfig_beside(path, inventory.cluster.name)
     state = state_of(inventory.cluster.name)
-    bundle = bundle_of_nodes(inventory.os.bundle, state.folder)
+    bundle = bundle_of_nodes(inventory.os.bundle, state.folder).of_release(inventory.kubernetes.version)
     return intent_of(inventory, state, bundle, place, written=written.content, places=written.places)
 
 

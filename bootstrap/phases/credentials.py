@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bootstrap.constants.objects import APPROVER_USER, CONTROLLER_MANAGER_USER, SCHEDULER_USER
+from bootstrap.image.versions import Versions
 from bootstrap.inventory.model import Inventory
 from bootstrap.pki.store import ClusterPki, kept_leaf
 from bootstrap.pki.x509 import KeyPair, Usage
@@ -23,12 +24,12 @@ def cluster_credentials(state: ClusterState, pki: ClusterPki) -> ClusterCredenti
 
 
 def servers_credentials(
-    inventory: Inventory, minor: int, pki: ClusterPki, state: ClusterState
+    inventory: Inventory, versions: Versions, pki: ClusterPki, state: ClusterState
 ) -> dict[str, ServerCredentials]:
     """Those of all servers of the inventory, by name. Raises as `server_credentials` does."""
     servers = servers_of(inventory)
     return {
-        server.name: server_credentials(Shape(inventory, server, minor, servers), pki, state)
+        server.name: server_credentials(Shape(inventory, server, versions, servers), pki, state)
         for server in inventory.servers
     }
 

@@ -9,6 +9,7 @@ asked, and with the cluster as soon as an API server answers.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from bootstrap.constants.objects import JOIN_MANIFEST as AGENT
 from bootstrap.constants.objects import JOIN_MANIFEST_KEY as AGENT_KEY
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.bundle import MANIFEST, Bundle, bundle_of, bundles_dir, load_bundle, manifest_of
+from bootstrap.image.versions import is_of
 from bootstrap.inventory.model import Inventory
 from bootstrap.pki.store import read_note
 from bootstrap.protocol.failure import Failure
@@ -76,10 +78,10 @@ def pin(state: ClusterState, inventory: Inventory, bundle: Bundle) -> None:
 def version_problems(inventory: Inventory, bundle: Bundle) -> Iterator[ClusterupError]:
     """That the inventory wants a release of Kubernetes which the bundle does not have."""
     wanted, there = inventory.kubernetes.version, bundle.kubernetes_version
-    if wanted is None or there == wanted:
+    if wanted is None or is_of(there, wanted):
         return
-    others = _folders_with(lambda parts: parts.kubernetes == wanted)
-    make = f"clusterup image build --source {inventory.kubernetes.source} --version {wanted}"
+    others = _folders_with(lambda parts: is_of(parts.kubernetes, wanted))
+    make = f"clusterup image build --source {shlex.quote(inventory.kubernetes.source)} --version {wanted}"
     yield Refused(
         f"the inventory wants Kubernetes {wanted}, and the bundle has another release",
         step=STEP,
@@ -110,6 +112,16 @@ def _bundle_problems(pinned: PinnedParts, bundle: Bundle, where: str, state: Clu
     wanted = parts_of(bundle)
     other = pinned.other_than(wanted)
     if not other:
+        return
+    if pinned.kubernetes in bundle.releases and not pinned.other_than(parts_of(bundle.of_release(pinned.kubernetes))):
+        yield Refused(
+            "the bundle has the cluster's release of Kubernetes beside another one; a cluster that runs is not changed "
+            "to another one by an apply",
+            step=STEP,
+            tried=f"compare {bundle.directory} with {where}",
+            got=f"the cluster is made of {pinned}, an apply would take {wanted}",
+            hint=f"write kubernetes.version: {pinned.kubernetes}",
+        )
         return
     kept = _folders_with(lambda parts: not pinned.other_than(parts))
     yield Refused(

@@ -89,7 +89,7 @@ def controller_manager_unit(shape: Shape, files: tuple[NodeFile, ...]) -> Unit:
         "service-cluster-ip-range": str(shape.service_cidr),
         "use-service-account-credentials": "true",
     }
-    if shape.minor < INSECURE_PORTS_GONE:
+    if shape.versions.minor < INSECURE_PORTS_GONE:
         given["port"] = "0"
     return Unit(
         name="kube-controller-manager.service",
@@ -109,7 +109,7 @@ def scheduler_unit(shape: Shape, files: tuple[NodeFile, ...]) -> Unit:
         "kubeconfig": SCHEDULER_CONF,
         "leader-elect": "true",
     }
-    if shape.minor < INSECURE_PORTS_GONE:
+    if shape.versions.minor < INSECURE_PORTS_GONE:
         given["port"] = "0"
     return Unit(
         name="kube-scheduler.service",

@@ -66,7 +66,7 @@ def describe_agent(inventory: Inventory, bundle: Bundle, cluster: ClusterCredent
     """An agent that has the inventory's defaults and nothing of its own. Raises ClusterupError."""
     defaults = inventory.defaults
     nodes = [_stranger(inventory, name, address) for name, address in _STRANGERS]
-    shapes = [Shape(inventory, node, bundle.kubernetes_minor, servers_of(inventory)) for node in nodes]
+    shapes = [Shape(inventory, node, bundle.versions, servers_of(inventory)) for node in nodes]
     first, second = (desired_node(shape, bundle, cluster.pki) for shape in shapes)
     files = _described(first)
     if files != _described(second):
@@ -79,7 +79,7 @@ def describe_agent(inventory: Inventory, bundle: Bundle, cluster: ClusterCredent
     return AgentDescription(
         cluster=inventory.cluster.name,
         cluster_id=cluster.cluster_id,
-        minor=bundle.kubernetes_minor,
+        minor=bundle.versions.minor,
         payload=DescribedPayload(first.payload.sha256, first.payload.size, first.payload.components),
         images=tuple(
             DescribedImage(path, image.sha256, image.size, image.reference or "")

@@ -88,9 +88,9 @@ def desired_nodes(
 
     Raises ClusterupError for a bundle that lacks a part.
     """
-    servers, minor = servers_of(inventory), bundle.kubernetes_minor
+    servers, versions = servers_of(inventory), bundle.versions
     return {
-        node.name: desired_node(Shape(inventory, node, minor, servers), bundle, pki, own.get(node.name), handover)
+        node.name: desired_node(Shape(inventory, node, versions, servers), bundle, pki, own.get(node.name), handover)
         for node in inventory.nodes
     }
 

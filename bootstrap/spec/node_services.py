@@ -32,12 +32,19 @@ KUBELET = "kubelet.service"
 UNTIL_JOINED = f"/bin/sh -c 'until [ -s {KUBELET_CERTIFICATE} ]; do sleep 1; done'"
 # The kubelet speaks CRI alone from 1.24 on, and the flag that chose it is gone with 1.27.
 RUNTIME_FLAG_GONE = 27
+# The flag that says where the runtime listens is deprecated from then on; the setting exists.
+RUNTIME_SETTING = 27
+# kube-proxy's nftables mode is stable from then on.
+NFTABLES = 33
+# containerd takes several folders of CNI plugins from then on, and calls the setting for one deprecated.
+CNI_FOLDERS = (2, 1)
+RUNTIME_SOCKET = "unix:///run/containerd/containerd.sock"
 OWN_DOMAINS = ("kubernetes.io", "k8s.io")
 
 
-def containerd_unit(_: Shape) -> Unit:
+def containerd_unit(shape: Shape) -> Unit:
     """containerd with systemd's cgroups and the bundle's own pause image."""
-    config = _containerd_config()
+    config = containerd_config(shape.versions.containerd)
     return Unit(
         name="containerd.service",
         description="containerd, the container runtime",
@@ -57,8 +64,14 @@ def containerd_unit(_: Shape) -> Unit:
 
 
 @cache
-def _containerd_config() -> NodeFile:
-    return NodeFile("/etc/containerd/config.toml", render("kubernetes/containerd.toml.j2", pause=PAUSE))
+def containerd_config(version: tuple[int, int]) -> NodeFile:
+    """What a containerd of that version (major, minor) reads: the format of its settings changed with 2.0.
+
+    Source: https://github.com/containerd/containerd/blob/main/docs/cri/config.md
+    """
+    template = "containerd-1" if version < (2, 0) else "containerd-2"
+    content = render(f"kubernetes/{template}.toml.j2", pause=PAUSE, folders=version >= CNI_FOLDERS)
+    return NodeFile("/etc/containerd/config.toml", content)
 
 
 def images_unit(_: Shape) -> Unit:
@@ -103,17 +116,19 @@ def _balancer_config(servers: tuple[tuple[str, IPv4Address], ...]) -> NodeFile:
 
 def kubelet_unit(shape: Shape, ca: NodeFile) -> Unit:
     """The kubelet; its client certificate comes from TLS bootstrap and is renewed by itself."""
-    config = kubelet_config(shape.dns_service, shape.inventory.cluster.domain)
+    in_file = shape.versions.minor >= RUNTIME_SETTING
+    config = kubelet_config(shape.dns_service, shape.inventory.cluster.domain, RUNTIME_SOCKET if in_file else None)
     given = {
         "bootstrap-kubeconfig": BOOTSTRAP_CONF,
         "cert-dir": "/var/lib/kubelet/pki",
         "config": KUBELET_YAML,
-        "container-runtime-endpoint": "unix:///run/containerd/containerd.sock",
         "hostname-override": shape.node.name,
         "kubeconfig": KUBELET_CONF,
         "node-ip": str(shape.node.address),
     }
-    if shape.minor < RUNTIME_FLAG_GONE:
+    if not in_file:
+        given |= {"container-runtime-endpoint": RUNTIME_SOCKET}
+    if shape.versions.minor < RUNTIME_FLAG_GONE:
         given |= {"container-runtime": "remote", "pod-infra-container-image": PAUSE, "network-plugin": "cni"}
     return Unit(
         name=KUBELET,
@@ -130,9 +145,11 @@ def kubelet_unit(shape: Shape, ca: NodeFile) -> Unit:
 
 
 @cache
-def kubelet_config(dns: IPv4Address, domain: str) -> NodeFile:
-    """The settings that all kubelets of a cluster share; `dns` is where its DNS answers."""
-    return NodeFile(KUBELET_YAML, render("kubernetes/kubelet.yaml.j2", ca=KUBERNETES_CA, dns=dns, domain=domain))
+def kubelet_config(dns: IPv4Address, domain: str, runtime: str | None) -> NodeFile:
+    """The settings that all kubelets of a cluster share; `dns` is where its DNS answers, `runtime` where the container
+    runtime listens, None where a flag says so."""
+    content = render("kubernetes/kubelet.yaml.j2", ca=KUBERNETES_CA, dns=dns, domain=domain, runtime=runtime)
+    return NodeFile(KUBELET_YAML, content)
 
 
 def registration(node: Node) -> NodeFile:
@@ -158,7 +175,13 @@ def proxy_unit(shape: Shape, ca: NodeFile) -> Unit:
     """kube-proxy, as the node that it runs on: it uses the kubelet's client certificate."""
     config = NodeFile(
         PROXY_YAML,
-        render("kubernetes/kube-proxy.yaml.j2", node=shape.node.name, pods=shape.pod_cidr, kubeconfig=PROXY_CONF),
+        render(
+            "kubernetes/kube-proxy.yaml.j2",
+            node=shape.node.name,
+            pods=shape.pod_cidr,
+            kubeconfig=PROXY_CONF,
+            mode="nftables" if shape.versions.minor >= NFTABLES else "iptables",
+        ),
     )
     kubeconfig = _proxy_kubeconfig()
     return Unit(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, ip_address
 
 from bootstrap.constants.ports import API_PORT
+from bootstrap.image.versions import Versions
 from bootstrap.inventory.model import Inventory, Node, Role
 
 
@@ -14,13 +15,12 @@ from bootstrap.inventory.model import Inventory, Node, Role
 class Shape:
     """The cluster as one node sees it.
 
-    `minor` is Kubernetes' minor version (20 for 1.20.2): flags come and go with it. `servers` maps names to
-    addresses (see `servers_of`).
+    Flags and formats come and go with `versions`. `servers` maps names to addresses (see `servers_of`).
     """
 
     inventory: Inventory
     node: Node
-    minor: int
+    versions: Versions
     servers: Mapping[str, IPv4Address]
 
     @property

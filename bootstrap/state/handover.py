@@ -71,6 +71,11 @@ class Handover:
         return self.parts[CLUSTER_ID].decode().strip()
 
     @property
+    def payload(self) -> str:
+        """SHA-256 of the payload that the nodes are made of."""
+        return bundle_of(Path(), self.bundle).artifact("payload").sha256
+
+    @property
     def inventory(self) -> Inventory:
         """The inventory. Raises BadUse when this version does not understand it."""
         return parse_inventory(Path(f"{self.cluster}.yaml"), self.written)

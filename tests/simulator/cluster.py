@@ -81,7 +81,7 @@ class SimulatedCluster:
         """From here on every machine is a node on which everything is as the inventory says."""
         intent = self.intent()
         visitor = intent.state.ssh_key.public
-        version = f"v1.{intent.bundle.kubernetes_minor}.2"
+        version = f"v1.{intent.bundle.versions.minor}.2"
         nodes = [ready_node(desired.node, version) for desired in intent.nodes.values()]
         pki = intent.keys.pki
         api = self.until_the_end.enter_context(api_server([*nodes, *intent.objects], pki.ca))

@@ -11,6 +11,7 @@ import pytest
 
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.bundle import (
+    KUBECTL,
     Bundle,
     Partition,
     Segment,
@@ -53,7 +54,7 @@ def test_what_is_written_is_read_back(bundle: Bundle) -> None:
 @pytest.mark.parametrize(("version", "minor"), [("1.20.2", 20), ("v1.31.0", 31)])
 def test_the_minor_version_of_kubernetes_is_that_of_its_payload(bundle: Bundle, version: str, minor: int) -> None:
     bundle.artifact("payload").components["kubernetes"] = version
-    assert bundle.kubernetes_minor == minor
+    assert bundle.versions.minor == minor
 
 
 def test_files_are_named_relative_to_the_bundle_so_that_it_can_be_moved(bundle: Bundle, tmp_path: Path) -> None:
@@ -137,3 +138,39 @@ def test_the_newest_bundle_is_found_unless_another_is_configured(
     (place / "current").symlink_to("0123456789abcdef")
     assert find_bundle(None).directory == place / "0123456789abcdef"
     assert find_bundle(str(place / "current")).version == bundle.version
+
+
+@pytest.fixture
+def several(bundle: Bundle) -> Bundle:
+    """The bundle with two more releases of Kubernetes."""
+    for release in ("1.36.2", "1.36.10"):
+        for name, file in ((f"payload/{release}", f"payload-{release}.raw"), (f"{KUBECTL}/{release}", release)):
+            (bundle.directory / file).write_text(f"{name} of {release}")
+            made = bundle_as_data(name, bundle.directory / file, components={"kubernetes": release})
+            bundle.artifacts[name] = made
+    write_manifest(bundle)
+    return load_bundle(bundle.directory)
+
+
+def test_a_bundle_may_hold_several_releases_of_kubernetes(several: Bundle) -> None:
+    assert list(several.releases) == ["1.36.10", "1.36.2", "1.20.2"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "release"),
+    [(None, "1.20.2"), ("1.20", "1.20.2"), ("1.36", "1.36.10"), ("1.36.2", "1.36.2"), ("1.37", "1.20.2")],
+)
+def test_nodes_get_the_release_that_is_wanted(several: Bundle, wanted: str | None, release: str) -> None:
+    chosen = several.of_release(wanted)
+    assert chosen.kubernetes_version == release
+    assert chosen.with_payload(several.artifact("payload").sha256).kubernetes_version == "1.20.2"
+    assert chosen.for_nodes.artifacts["payload"] == chosen.artifact("payload")
+
+
+def test_the_kubectl_of_a_release_comes_with_it(several: Bundle) -> None:
+    assert several.of_release("1.36").artifact(KUBECTL).file.name == "1.36.10"
+
+
+def test_the_payload_that_a_cluster_is_made_of_is_found_by_its_hash(several: Bundle) -> None:
+    assert several.with_payload(several.artifact("payload/1.36.2").sha256).kubernetes_version == "1.36.2"
+    assert several.with_payload("0" * 64) == several

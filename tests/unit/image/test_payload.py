@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bootstrap.image.payload import installed_status, release_of
+from bootstrap.image.payload import installed_status, packages_for, release_of
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,13 @@ def test_packages_of_the_micro_os_count_as_installed() -> None:
     fields = [dict(line.split(": ", 1) for line in stanza.splitlines()) for stanza in stanzas]
     assert [(entry["Package"], entry["Version"]) for entry in fields] == [("bash", "5.2"), ("libc6", "2.41-12")]
     assert {entry["Status"] for entry in fields} == {"install ok installed"}
+
+
+def test_a_kubelet_that_needs_cri_v1alpha2_gets_containerd_1_and_a_later_one_containerd_2() -> None:
+    assert {"containerd", "runc", "containernetworking-plugins"} < set(packages_for(20))
+    assert {"containerd/forky", "runc/forky", "containernetworking-plugins/forky"} < set(packages_for(36))
+
+
+@pytest.mark.parametrize("minor", [20, 36])
+def test_etcd_keeps_the_promotion_of_learners_in_every_payload(minor: int) -> None:
+    assert {"etcd-server/forky", "etcd-client/forky"} < set(packages_for(minor))

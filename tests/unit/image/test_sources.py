@@ -16,9 +16,11 @@ from bootstrap.image.kubernetes_debian import BINARIES
     ("source", "said"),
     [
         (Source("upstream"), "Kubernetes from upstream, and no version"),
-        (Source("upstream", "latest"), "'latest' is not a release of Kubernetes"),
-        (Source("upstream", "1.31"), "'1.31' is not a release of Kubernetes"),
-        (Source("debian", "1.31.2"), "a version is chosen with --source upstream alone, not with debian"),
+        (Source("upstream", ("latest",)), "'latest' is not a release of Kubernetes"),
+        (Source("upstream", ("1.31",)), "'1.31' is not a release of Kubernetes"),
+        (Source("debian", ("1.36",)), "Debian has no Kubernetes 1.36"),
+        (Source("debian", ("1.20", "1.36")), "Debian has one release of Kubernetes"),
+        (Source(".", ("1.35", "1.36")), ". has one release of Kubernetes"),
         (Source("ubuntu"), "there is no source ubuntu"),
         (Source("./none"), "none does not hold Kubernetes"),
         (Source("."), "kubelet"),
@@ -31,7 +33,7 @@ def test_what_is_wrong_is_said_before_anything_is_built(
     built: list[str] = []
     monkeypatch.setattr(build, "build_os", built.append)
     with pytest.raises(BadUse) as refused:
-        build_bundle(source, built.append)
+        build_bundle(source, built.append, lambda *_: None)
     assert said in str(refused.value)
     assert built == []
 
@@ -39,5 +41,10 @@ def test_what_is_wrong_is_said_before_anything_is_built(
 def test_what_can_be_built_is_fine(tmp_path: Path) -> None:
     for name in BINARIES:
         (tmp_path / name).touch()
-    for source in (Source(), Source("upstream", "1.31.2"), Source("upstream", "v1.36.0-rc.1"), Source(str(tmp_path))):
+    for source in (
+        Source(),
+        Source("debian", ("1.20",)),
+        Source("upstream", ("1.36.2", "v1.36.0-rc.1")),
+        Source(str(tmp_path)),
+    ):
         check_source(source)

@@ -41,7 +41,7 @@ def test_a_wrong_value_of_a_node_does_not_hide_that_two_have_one_name(wrong: dic
         {"cluster": {"allow_even_servers": "no"}},
         {"cluster": {"colour": 1}},
         {"cluster": {"name": "LAB"}},
-        {"kubernetes": {"version": "1.31", "source": "upstream"}},
+        {"kubernetes": {"version": "1.x", "source": "upstream"}},
         {"kubernetes": "1.31.2"},
         {"os": {"bundle": 5}},
         {"defaults": {"disk": 5}},

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from bootstrap.constants.paths import KUBELET_YAML
+from bootstrap.image.versions import Versions
 from bootstrap.inventory.flags import DEFAULTS, OWN, FlagsOf
 from bootstrap.machine.units import Unit
 from bootstrap.protocol.files import NodeFile
@@ -45,7 +46,7 @@ KUBELET_FLAGS = {
 
 def shape(minor: int, **kubernetes: object) -> Shape:
     inventory = read(lab(kubernetes=kubernetes)).inventory
-    return Shape(inventory, inventory.nodes[0], minor, servers_of(inventory))
+    return Shape(inventory, inventory.nodes[0], Versions(minor), servers_of(inventory))
 
 
 def flags(argv: tuple[str, ...]) -> dict[str, str]:

@@ -176,11 +176,17 @@ nodes:
         (two().replace("10.0.0.2", "10.244.0.2"), "s2's address 10.244.0.2 lies in cluster.pod_cidr"),
         (GOOD.replace("name: lab", "name: lab\n  pod_cidr: 10.96.0.0/12"), "overlap"),
         (GOOD.replace("name: lab", "name: lab\n  pod_cidr: 10.1.0.0/25"), "no /24 for each node"),
-        (GOOD + "kubernetes: {source: upstream}\n", "and no version"),
     ],
 )
 def test_rules_between_two_places_are_kept(tmp_path: Path, text: str, message: str) -> None:
     assert message in "\n".join(problems(tmp_path, text))
+
+
+@pytest.mark.parametrize("written", ["1.36", "1.40", "1.36.2", '"1.36"'])
+def test_a_version_of_kubernetes_needs_no_quotes(tmp_path: Path, written: str) -> None:
+    file = tmp_path / "lab.yaml"
+    file.write_text(GOOD + f"kubernetes: {{version: {written}}}\n")
+    assert load_inventory(file).kubernetes.version == written.strip('"')
 
 
 def test_an_even_number_of_servers_is_allowed_when_asked_for(tmp_path: Path) -> None:

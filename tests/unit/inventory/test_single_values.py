@@ -306,8 +306,12 @@ def test_values_of_the_cluster_that_are_not_right(cluster: dict[str, Any], said:
     ("kubernetes", "said"),
     [
         ({"source": "debain"}, "debian, upstream, or the path of a folder, as in ./kubernetes"),
-        ({"source": "upstream", "version": "v1.31.2"}, "a release, as in 1.31.2; did you mean '1.31.2'?"),
-        ({"version": 1.31}, 'text: put it in quotes, as in "1.31.2"'),
+        (
+            {"source": "upstream", "version": "v1.31.2"},
+            "a minor version or a release, as in 1.36 or 1.36.2; did you mean '1.31.2'?",
+        ),
+        ({"version": 1}, "text: put it in quotes, as in"),
+        ({"version": "1.36.x"}, "a minor version or a release"),
     ],
 )
 def test_what_is_said_of_kubernetes_and_is_not_right(kubernetes: dict[str, Any], said: str) -> None:

@@ -12,7 +12,7 @@ from tests.helpers.worlds import intent
 
 def test_the_same_input_makes_the_same_node_to_the_byte_and_nothing_is_written(tmp_path: Path) -> None:
     of = intent(tmp_path)
-    own = servers_credentials(of.inventory, of.bundle.kubernetes_minor, of.keys.pki, of.state)
+    own = servers_credentials(of.inventory, of.bundle.versions, of.keys.pki, of.state)
     kept = NodeFile("/var/lib/clusterup/handover.json", b"{}")
     before = sorted(tmp_path.rglob("*"))
     first, second = (desired_nodes(of.inventory, of.bundle, of.keys.pki, own, kept) for _ in range(2))

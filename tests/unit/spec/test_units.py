@@ -6,12 +6,14 @@ import dataclasses
 import json
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
 from bootstrap.constants.paths import APPROVER_JSON, KUBELET_CERTIFICATE
+from bootstrap.image.versions import Versions
 from bootstrap.inventory.model import Inventory
 from bootstrap.machine import units as layout
 from bootstrap.machine.units import Unit, all_files, systemd_quoted
@@ -50,9 +52,9 @@ def inventory(**cluster: object) -> Inventory:
     )
 
 
-def shape(node: str, minor: int = 20, **cluster: object) -> Shape:
+def shape(node: str, minor: int = 20, containerd: tuple[int, int] = (1, 7), **cluster: object) -> Shape:
     whole = inventory(**cluster)
-    return Shape(whole, whole.node(node), minor, servers_of(whole))
+    return Shape(whole, whole.node(node), Versions(minor, containerd), servers_of(whole))
 
 
 def text(unit: Unit) -> str:
@@ -191,6 +193,48 @@ def test_flags_that_a_release_no_longer_knows_are_not_given_to_it() -> None:
     assert "--port=0" not in controller_manager_unit(shape("s1", 31), ()).argv
     assert "--container-runtime=remote" in kubelet_unit(shape("a1", 20), CA).argv
     assert "--container-runtime=remote" not in kubelet_unit(shape("a1", 31), CA).argv
+
+
+def test_where_the_runtime_listens_is_a_setting_since_the_flag_is_deprecated() -> None:
+    flag, old, new = (
+        "--container-runtime-endpoint=unix:///run/containerd/containerd.sock",
+        shape("a1", 20),
+        shape("a1", 36),
+    )
+    assert flag in kubelet_unit(old, CA).argv
+    assert "containerRuntimeEndpoint" not in yaml.safe_load(kubelet_unit(old, CA).files[0].content)
+    assert flag not in kubelet_unit(new, CA).argv
+    settings = yaml.safe_load(kubelet_unit(new, CA).files[0].content)
+    assert settings["containerRuntimeEndpoint"] == "unix:///run/containerd/containerd.sock"
+
+
+@pytest.mark.parametrize(("minor", "mode"), [(20, "iptables"), (32, "iptables"), (33, "nftables"), (37, "nftables")])
+def test_kube_proxy_uses_nftables_where_that_is_stable(minor: int, mode: str) -> None:
+    config, *_ = proxy_unit(shape("a1", minor), CA).files
+    assert yaml.safe_load(config.content)["mode"] == mode
+
+
+def test_containerd_1_is_configured_in_its_format() -> None:
+    (config,) = containerd_unit(shape("a1", containerd=(1, 7))).files
+    settings = tomllib.loads(config.content.decode())
+    cri = settings["plugins"]["io.containerd.grpc.v1.cri"]
+    assert settings["version"] == 2
+    assert cri["sandbox_image"] == "clusterup.local/pause:1"
+    assert cri["cni"] == {"bin_dir": "/usr/lib/cni", "conf_dir": "/etc/cni/net.d"}
+    assert cri["containerd"]["runtimes"]["runc"]["options"] == {"SystemdCgroup": True}
+
+
+@pytest.mark.parametrize(
+    ("version", "plugins"), [((2, 0), {"bin_dir": "/usr/lib/cni"}), ((2, 1), {"bin_dirs": ["/usr/lib/cni"]})]
+)
+def test_containerd_2_is_configured_in_its_format(version: tuple[int, int], plugins: dict[str, object]) -> None:
+    (config,) = containerd_unit(shape("a1", 36, containerd=version)).files
+    settings = tomllib.loads(config.content.decode())
+    images, runtime = (settings["plugins"][f"io.containerd.cri.v1.{part}"] for part in ("images", "runtime"))
+    assert settings["version"] == 3
+    assert images["pinned_images"] == {"sandbox": "clusterup.local/pause:1"}
+    assert runtime["cni"] == {**plugins, "conf_dir": "/etc/cni/net.d"}
+    assert runtime["containerd"]["runtimes"]["runc"]["options"] == {"SystemdCgroup": True}
 
 
 def test_a_node_has_its_labels_and_taints_from_its_first_moment_on() -> None:
