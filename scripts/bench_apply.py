@@ -52,7 +52,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="clusterup-bench-") as name:
         folder = Path(name)
         os.environ["XDG_STATE_HOME"] = str(folder / "state")
-        clusterup("image", "build")
+        clusterup("image", "build", "--source", "debian")
         counts = ("--servers", options.servers, "--agents", options.agents)
         with lab(folder, counts) as inventory:
             plain = plain_rate(load_inventory(inventory).nodes, find_bundle(None).artifact("os").file)

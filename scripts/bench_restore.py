@@ -57,7 +57,7 @@ def made() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="clusterup-bench-") as folder:
         os.environ["XDG_STATE_HOME"] = f"{folder}/state"
         inventory = Path(folder) / "lab.yaml"
-        clusterup("image", "build")
+        clusterup("image", "build", "--source", "debian")
         try:
             clusterup("lab", "up", "--name", NAME, "--inventory", str(inventory))
             clusterup("apply", str(inventory), "--yes")

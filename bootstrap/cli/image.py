@@ -14,8 +14,8 @@ from bootstrap.cli.described.lazy import KnowsOthers
 from bootstrap.cli.options import Output
 
 if TYPE_CHECKING:
-    from bootstrap.image.build import Source
     from bootstrap.image.bundle import Bundle
+    from bootstrap.image.sources import Source
 
 
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text or json.")]
@@ -48,7 +48,8 @@ def build(
         typer.Option(
             "--source",
             metavar="SOURCE",
-            help="Kubernetes from: debian (the default), upstream, or a folder with its binaries.",
+            help="Kubernetes from: upstream, debian, a folder with its binaries, or auto (the default): upstream where "
+            "that is reached.",
             show_default=False,
         ),
     ] = None,
@@ -88,11 +89,11 @@ def build(
 def _source(inventory: Path | None, source: str | None, versions: tuple[str, ...]) -> Source:
     """What is asked for, in an inventory and on the command line. Raises BadUse where the two say different things."""
     from bootstrap.errors import BadUse
-    from bootstrap.image.build import DEBIAN, Source
+    from bootstrap.image.sources import AUTO, Source
     from bootstrap.inventory.load import load_inventory
 
     if inventory is None:
-        return Source(source or DEBIAN, versions)
+        return Source(source or AUTO, versions)
     said = load_inventory(inventory).kubernetes
     if source is not None and source != said.source:
         raise BadUse(

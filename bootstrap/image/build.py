@@ -6,12 +6,10 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bootstrap.errors import BadUse, ClusterupError
 from bootstrap.image.bundle import (
     KUBECTL,
     Artifact,
@@ -26,31 +24,16 @@ from bootstrap.image.bundle import (
 from bootstrap.image.cache import cached, content_key
 from bootstrap.image.containers import ContainerImage, build_containers
 from bootstrap.image.gpt import GptPartition
-from bootstrap.image.kubernetes_debian import BINARIES, build_kubernetes
 from bootstrap.image.osimage import OsImages, build_os
 from bootstrap.image.payload import Payload, build_payload
 from bootstrap.image.segments import pack
+from bootstrap.image.sources import Source, check_source, programs_of
 from bootstrap.image.trees import Log
-from bootstrap.image.versions import is_of
-from bootstrap.paths import expanded
 
 # Whether the programs of a payload fit: their versions by name, what they tell of themselves, and the folder of
 # Kubernetes' own.
 Fits = Callable[[Mapping[str, str], Path, Path], None]
 LEVEL = 9
-STEP = "image build"
-DEBIAN, UPSTREAM = "debian", "upstream"
-# It will not become another one: no newer source is in Debian.
-DEBIAN_HAS = "1.20.2"
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where Kubernetes comes from: "debian", "upstream", or a folder with binaries. `versions` are releases, as in
-    1.36.2, or minor versions for the newest of theirs, as in 1.36; none at all for the one that there is."""
-
-    kind: str = DEBIAN
-    versions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +79,10 @@ def build_bundle(source: Source, log: Log, fits: Fits) -> Bundle:
     system = build_os(log)
     releases: dict[str, Release] = {}
     for wanted in source.versions or (None,):
-        binaries, version = kubernetes_from(source.kind, wanted, log)
-        payload = build_payload(binaries, version, system.packages, log)
-        fits(payload.components, payload.told, binaries)
-        releases.setdefault(version, Release(version, payload, binaries / "kubectl"))
+        programs = programs_of(source.kind, wanted, log)
+        payload = build_payload(programs, system.packages, log)
+        fits(payload.components, payload.told, programs.kubernetes)
+        releases.setdefault(programs.release, Release(programs.release, payload, programs.kubernetes / "kubectl"))
     parts = BundleParts(
         system=system,
         packed=_packed(system, log),
@@ -114,115 +97,6 @@ def build_bundle(source: Source, log: Log, fits: Fits) -> Bundle:
     folder = cached("bundle", parts.key, assemble)
     _make_current(folder)
     return load_bundle(folder)
-
-
-def check_source(source: Source) -> None:
-    """Look at what a person asked for before anything is built. Raises BadUse for a source that is none, for a release
-    that is none, for one that is missing, and for one that the source does not have."""
-    if source.kind == UPSTREAM:
-        from bootstrap.image.kubernetes_upstream import wanted_release
-
-        if not source.versions:
-            raise BadUse(
-                "Kubernetes from upstream, and no version",
-                step=STEP,
-                hint="name one: --source upstream --version 1.36.2",
-            )
-        for version in source.versions:
-            wanted_release(version)
-        return
-    if len(source.versions) > 1:
-        raise BadUse(
-            f"{_named_source(source.kind)} has one release of Kubernetes",
-            step=STEP,
-            got=", ".join(source.versions),
-            hint="several releases come with --source upstream",
-        )
-    if source.kind == DEBIAN:
-        for version in source.versions:
-            _require_release(DEBIAN, DEBIAN_HAS, version)
-        return
-    if "/" not in source.kind and not expanded(source.kind).is_dir():
-        raise BadUse(
-            f"there is no source {source.kind}",
-            step=STEP,
-            hint="debian, upstream, or the path of a folder with Kubernetes' binaries, as in ./kubernetes",
-        )
-    _require_binaries(expanded(source.kind))
-
-
-def kubernetes_from(source: str, wanted: str | None, log: Log) -> tuple[Path, str]:
-    """The folder with Kubernetes' binaries and their version, fetched or built where need be. Raises BadUse where the
-    source does not have the release that is wanted."""
-    if source == UPSTREAM and wanted is not None:
-        from bootstrap.image.kubernetes_upstream import fetch_kubernetes
-
-        return fetch_kubernetes(wanted, log)
-    binaries, version = build_kubernetes(log) if source == DEBIAN else own_binaries(expanded(source))
-    _require_release(source, version, wanted)
-    return binaries, version
-
-
-def _require_release(source: str, found: str, wanted: str | None) -> None:
-    if wanted is None or is_of(found, wanted):
-        return
-    raise BadUse(
-        f"{_named_source(source)} has no Kubernetes {wanted}",
-        step=STEP,
-        got=f"Kubernetes {found} there",
-        hint=f"--source upstream --version {wanted}, or a folder with its binaries",
-    )
-
-
-def _named_source(source: str) -> str:
-    return "Debian" if source == DEBIAN else source
-
-
-def own_binaries(folder: Path) -> tuple[Path, str]:
-    """A copy, kept in the cache, of Kubernetes' binaries in a folder of the user's, and their version.
-
-    Raises BadUse where one is missing, ClusterupError where the kubelet does not say its version.
-    """
-    _require_binaries(folder)
-    key = content_key({name: folder / name for name in BINARIES})
-
-    def copy(place: Path) -> None:
-        (place / "bin").mkdir()
-        for name in BINARIES:
-            shutil.copy(folder / name, place / "bin" / name)
-
-    kept = cached("kubernetes-own", key, copy) / "bin"
-    return kept, kubelet_version(kept / "kubelet")
-
-
-def _require_binaries(folder: Path) -> None:
-    missing = [name for name in BINARIES if not (folder / name).is_file()]
-    if missing:
-        raise BadUse(
-            f"{folder} does not hold Kubernetes",
-            step=STEP,
-            tried=f"look for {', '.join(BINARIES)}",
-            got=f"{', '.join(missing)} missing",
-            hint="name a folder with all of them, or --source debian or upstream",
-        )
-
-
-def kubelet_version(kubelet: Path) -> str:
-    """What a kubelet says its version is, as in "1.20.2". Raises ClusterupError."""
-    try:
-        said = subprocess.run([kubelet, "--version"], capture_output=True, text=True, check=False, timeout=60).stdout
-    except OSError as error:
-        said = str(error)
-    found = re.fullmatch(r"Kubernetes v(\d+\.\d+\.\d+\S*)", said.strip())
-    if found is None:
-        raise ClusterupError(
-            "the kubelet does not say which version it is",
-            step=STEP,
-            tried=f"{kubelet} --version",
-            got=said.strip()[-200:] or "nothing",
-            hint="name a folder with Kubernetes' own binaries for linux/amd64",
-        )
-    return found[1]
 
 
 def _packed(system: OsImages, log: Log) -> Path:

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrap.image.cache import cached, content_key
 from bootstrap.image.osimage import SUITE, TOOLS, apt_sources, security_mirror
+from bootstrap.image.programs import Programs
 from bootstrap.image.trees import Log, debian_mirror, ensure_tree, run_in
 from bootstrap.image.versions import numbers
+from bootstrap.paths import cache_dir
 
 # Debian's next release: its components run on the C library of the image.
 NEXT = "forky"
@@ -76,6 +78,7 @@ for folder in bin sbin lib; do
     [ ! -d root/$folder ] || { mkdir -p root/usr/$folder; cp -a root/$folder/. root/usr/$folder/; }
 done
 find root -mindepth 1 -maxdepth 1 ! -name usr -exec rm -rf {} +
+for programs in more/*/; do [ ! -d "$programs" ] || cp -a --no-preserve=ownership "$programs." root/usr/; done
 install -m 0755 kubernetes/* root/usr/bin/
 # What each of them knows is looked up before anything is written for it.
 mkdir told
@@ -102,19 +105,23 @@ class Payload:
     told: Path
 
 
-def build_payload(kubernetes: Path, version: str, os_packages: Mapping[str, str], log: Log) -> Payload:
-    """The payload with Kubernetes' binaries out of the folder `kubernetes`, made where it is not in the cache yet. What
-    belongs to them comes from Debian (see `packages_for`).
+def build_payload(programs: Programs, os_packages: Mapping[str, str], log: Log) -> Payload:
+    """The payload with these programs, made where it is not in the cache yet. What they don't bring with them comes
+    from Debian (see `packages_for`).
 
     `os_packages` are the packages of the micro OS with their versions. Raises ClusterupError with the last lines of
     the tool that failed.
     """
-    packages = packages_for(numbers(version)[1])
+    packages = packages_for(numbers(programs.release)[1], programs.components)
+    more = {name: programs.components[name] for name in sorted(programs.components)}
     base = "".join(f"{name} {found}\n" for name, found in sorted(os_packages.items()))
     key = content_key(
         {
             # Built once and kept under a name that says what went into it: reading its bytes would take seconds.
-            "kubernetes": f"{kubernetes.parent.parent.name}/{kubernetes.parent.name} {version}",
+            "kubernetes": f"{programs.kubernetes.relative_to(cache_dir())} {programs.release}",
+            "more": " ".join(
+                f"{name} {found.release} {found.folder.relative_to(cache_dir())}" for name, found in more.items()
+            ),
             "base": base,
             "packages": " ".join(packages),
             "preferences": PREFERENCES,
@@ -132,11 +139,16 @@ def build_payload(kubernetes: Path, version: str, os_packages: Mapping[str, str]
         (work / "preferences").write_text(PREFERENCES)
         downloaded = folder.parent.parent / "payload-packages"
         downloaded.mkdir(exist_ok=True)
-        log(f"building the payload: Kubernetes {version}, {', '.join(packages)}")
+        log(f"building the payload: Kubernetes {programs.release}, {', '.join((*more, *packages))}")
         run_in(
             tree,
             ["sh", "-c", RECIPE],
-            binds={work: "/work", downloaded: "/packages", kubernetes: "/work/kubernetes"},
+            binds={
+                work: "/work",
+                downloaded: "/packages",
+                programs.kubernetes: "/work/kubernetes",
+                **{found.folder / "usr": f"/work/more/{name}" for name, found in more.items()},
+            },
             env={
                 "PACKAGES": " ".join(packages),
                 "NOT_NEEDED": " ".join(NOT_NEEDED),
@@ -150,9 +162,8 @@ def build_payload(kubernetes: Path, version: str, os_packages: Mapping[str, str]
         (work / "payload.raw").rename(folder / "payload.raw")
         (work / "told").rename(folder / "told")
         installed = dict(line.split() for line in (work / "installed").read_text().splitlines())
-        components = {"kubernetes": version} | {
-            name: release_of(installed[package]) for name, package in COMPONENTS.items()
-        }
+        components = {"kubernetes": programs.release} | {name: found.release for name, found in more.items()}
+        components |= {name: release_of(installed[package]) for name, package in COMPONENTS.items() if name not in more}
         (folder / "payload.json").write_text(json.dumps(components, indent=1) + "\n")
         shutil.rmtree(work)
 
@@ -160,17 +171,19 @@ def build_payload(kubernetes: Path, version: str, os_packages: Mapping[str, str]
     return Payload(folder / "payload.raw", json.loads((folder / "payload.json").read_text()), folder / "told")
 
 
-def packages_for(minor: int) -> tuple[str, ...]:
-    """The packages, as apt-get takes them, that belong to that minor version of Kubernetes.
+def packages_for(minor: int, there: Collection[str] = ()) -> tuple[str, ...]:
+    """The packages, as apt-get takes them, that belong to that minor version of Kubernetes; components that are `there`
+    come from elsewhere.
 
     etcd is the next release's in every case: before 3.5.30, a learner's promotion is not kept in the v3 store
     (https://github.com/etcd-io/etcd/issues/19557), and each of our servers begins as a learner. containerd 2, and what
     it starts, belong to the kubelets that can do without CRI v1alpha2.
     """
-    runtime: tuple[str, ...] = ("containerd", "containernetworking-plugins", "runc")
-    if minor >= CRI_V1:
-        runtime = tuple(f"{package}/{NEXT}" for package in runtime)
-    return tuple(sorted((*runtime, f"etcd-client/{NEXT}", f"etcd-server/{NEXT}", "haproxy")))
+    of_next = {"etcd", *(("cni-plugins", "containerd", "runc") if minor >= CRI_V1 else ())}
+    packages = [
+        f"{package}/{NEXT}" if name in of_next else package for name, package in COMPONENTS.items() if name not in there
+    ]
+    return tuple(sorted((*packages, *(() if "etcd" in there else (f"etcd-client/{NEXT}",)))))
 
 
 def installed_status(packages: Mapping[str, str]) -> str:

@@ -31,6 +31,11 @@ def is_of(found: str, wanted: str) -> bool:
     return found == wanted or (wanted.count(".") == 1 and found.startswith(f"{wanted}."))
 
 
+def minor_of(release: str) -> str:
+    """The minor version of a release: "1.36" for 1.36.2, and for itself."""
+    return ".".join(release.split(".")[:2])
+
+
 def sorting_key(release: str) -> tuple[tuple[int, ...], bool, str]:
     """What releases are sorted by, the oldest first: 1.36.0-rc.1 is older than 1.36.0, and 1.36.2 than 1.36.10."""
     plain, _, before = release.partition("-")

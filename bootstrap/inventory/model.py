@@ -107,9 +107,10 @@ class Kubernetes(Strict):
     """Where Kubernetes comes from, and which version."""
 
     source: Source = Field(
-        default="debian",
-        examples=["debian", "upstream", "./kubernetes"],
-        description="debian (built from Debian's source package), upstream (release tarballs), or a path.",
+        default="auto",
+        examples=["upstream", "debian", "./kubernetes"],
+        description="upstream (its project's releases), debian (1.20.2 out of Debian's source package, for trying "
+        "out), a folder with the binaries, or auto: upstream where that is reached.",
     )
     version: Version | None = Field(
         default=None,

@@ -31,7 +31,7 @@ LABEL_KEY = rf"({DNS_NAME}/)?{LABEL_NAME}"
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 TAINT = rf"{LABEL_KEY}(=({LABEL_NAME})?)?:({'|'.join(EFFECTS)})"
 DISK = r"(/dev/\S+|serial:.+)"
-SOURCE = r"(debian|upstream|.*/.*)"
+SOURCE = r"(auto|debian|upstream|.*/.*)"
 SYSCTL = r"-?[a-z0-9_]+([./][A-Za-z0-9_:*-]+)+"
 MODULE = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 USER = r"[A-Za-z0-9_][A-Za-z0-9_.@\\+-]{0,63}\$?"
@@ -145,9 +145,9 @@ def path(text: str) -> str:
 
 def source(text: str) -> str:
     """Where Kubernetes comes from."""
-    if text not in ("debian", "upstream"):
+    if text not in ("auto", "debian", "upstream"):
         if "/" not in text:
-            raise wrong("", "debian, upstream, or the path of a folder, as in ./kubernetes")
+            raise wrong("", "auto, debian, upstream, or the path of a folder, as in ./kubernetes")
         path(text)
     return text
 

@@ -19,7 +19,8 @@ from bootstrap.constants.objects import JOIN_MANIFEST as AGENT
 from bootstrap.constants.objects import JOIN_MANIFEST_KEY as AGENT_KEY
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.bundle import MANIFEST, Bundle, bundle_of, bundles_dir, load_bundle, manifest_of
-from bootstrap.image.versions import is_of
+from bootstrap.image.sources import supported_minors
+from bootstrap.image.versions import is_of, minor_of
 from bootstrap.inventory.model import Inventory
 from bootstrap.pki.store import read_note
 from bootstrap.protocol.failure import Failure
@@ -78,6 +79,14 @@ def pin(state: ClusterState, inventory: Inventory, bundle: Bundle) -> None:
 def version_problems(inventory: Inventory, bundle: Bundle) -> Iterator[ClusterupError]:
     """That the inventory wants a release of Kubernetes which the bundle does not have."""
     wanted, there = inventory.kubernetes.version, bundle.kubernetes_version
+    if minor_of(there) not in supported_minors():
+        yield Refused(
+            f"the bundle has Kubernetes {there}, which is not one that this clusterup supports",
+            step=STEP,
+            tried=f"look into the bundle in {bundle.directory}",
+            got=f"supported: {', '.join(supported_minors())}",
+            hint="make a bundle with one of them (docs/kubernetes.md), or use the clusterup that made this one",
+        )
     if wanted is None or is_of(there, wanted):
         return
     others = _folders_with(lambda parts: is_of(parts.kubernetes, wanted))

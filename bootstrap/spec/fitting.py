@@ -14,7 +14,8 @@ from typing import Any
 
 from bootstrap.constants.paths import KUBELET_YAML, PROXY_YAML
 from bootstrap.errors import Refused
-from bootstrap.image.versions import sorting_key, versions_of
+from bootstrap.image.payload import CRI_V1
+from bootstrap.image.versions import Versions, sorting_key, versions_of
 from bootstrap.inventory.model import Inventory
 from bootstrap.machine.units import Unit
 from bootstrap.protocol.files import NodeFile
@@ -26,6 +27,8 @@ from bootstrap.spec.topology import Shape, servers_of
 STEP = "image build"
 # The first that keeps a learner's promotion in the v3 store: https://github.com/etcd-io/etcd/issues/19557
 ETCD = "3.5.30"
+# Source: https://kubernetes.io/blog/2025/09/12/kubernetes-v1-34-cri-cgroup-driver-lookup-now-ga/
+CONTAINERD_1_GONE = 36
 _FLAG = re.compile(r"^\s*(?:-\w, )?--([a-z0-9][a-z0-9-]*)", re.MULTILINE)
 # These stand for any cluster: what is asked for is the same in each.
 _NODE = {"name": "a-node", "role": "server", "address": "192.0.2.1"}
@@ -48,6 +51,8 @@ def check_fits(components: Mapping[str, str], told: Path, binaries: Path) -> Non
             got="it does not keep a learner's promotion (etcd issue 19557)",
             hint=f"use a mirror of Debian that has etcd {ETCD} or newer in its next release",
         )
+    if (problem := _runtime_problem(versions)) is not None:
+        raise problem
     inventory = Inventory.model_validate({"cluster": {"name": "any"}, "nodes": [_NODE]})
     shape = Shape(inventory, inventory.nodes[0], versions, servers_of(inventory))
     unknown = [*_unknown_flags(shape, told), *_unknown_settings(shape, told, binaries)]
@@ -59,6 +64,24 @@ def check_fits(components: Mapping[str, str], told: Path, binaries: Path) -> Non
             got="; ".join(unknown),
             hint="use a release that clusterup supports (docs/kubernetes.md), or a newer clusterup",
         )
+
+
+def _runtime_problem(versions: Versions) -> Refused | None:
+    """That the kubelet and the container runtime are not made for each other."""
+    major = versions.containerd[0]
+    if versions.minor < CRI_V1 and major > 1:
+        wanted = "containerd 1.7, because it speaks CRI v1alpha2, which is gone from containerd 2"
+    elif versions.minor >= CONTAINERD_1_GONE and major < 2:
+        wanted = "containerd 2, because it has ended its support of containerd 1.7"
+    else:
+        return None
+    found = ".".join(map(str, versions.containerd))
+    return Refused(
+        f"Kubernetes 1.{versions.minor} needs {wanted}",
+        step=STEP,
+        got=f"containerd {found}",
+        hint="leave containerd and runc out of the folder: then they come from Debian, in the version that fits",
+    )
 
 
 def known_flags(text: str) -> frozenset[str]:

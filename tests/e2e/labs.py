@@ -34,6 +34,8 @@ from tests.helpers.daemons import wait_for
 
 ROOT = Path(bootstrap.__file__).parents[1]
 CONSOLE_SHOWN = 2000
+# Where Kubernetes comes from: a folder with binaries, or Debian.
+SOURCE = os.environ.get("CLUSTERUP_TEST_KUBERNETES", "debian")
 # A test that waits for longer is ended (pyproject.toml). Seconds.
 ANOTHER_RUN = 40 * 60
 Grow = Callable[[Operator], None]
@@ -210,7 +212,7 @@ def labs_of(folder: Callable[[str], Path], shapes: Collection[Shape], say: Calla
         before = os.environ.get("XDG_STATE_HOME")
         os.environ["XDG_STATE_HOME"] = str(labs.state)
         try:
-            Operator(place, labs.state).clusterup("image", "build")
+            Operator(place, labs.state).clusterup("image", "build", "--source", SOURCE)
             labs.ends()
             labs.forgets_what_no_one_asks_for(shapes)
             labs.for_others = time.monotonic() - began

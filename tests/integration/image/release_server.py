@@ -1,23 +1,31 @@
-"""A web server that serves releases the way upstream's does, and has the failures of real ones on request."""
+"""A web server that serves releases the way their projects' servers do, host names as folders, and has the failures of
+real ones on request."""
 
 from __future__ import annotations
 
 import re
+import ssl
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
+
+from bootstrap.pki.x509 import KeyPair, Usage, issue
 
 
 @dataclass
 class ReleaseServer:
-    """Serves `files` (paths and contents) on a free port of this machine, and notes every request with its Range.
+    """Serves `files` (paths and contents) over TLS on a free port of this machine, with a certificate of the
+    `authority`, and notes every request with its Range. Its key lies in `folder`.
 
     `cuts` is how many of the next answers with a tarball end in the middle, `stalls` how many fall silent there, and
     `refusals` how many are a 503. Without `ranges` every answer is the whole file, without `lengths` none says how
     long it is. `moved` are redirections.
     """
 
+    authority: KeyPair
+    folder: Path
     files: dict[str, bytes] = field(default_factory=dict)
     moved: dict[str, str] = field(default_factory=dict)
     cuts: int = 0
@@ -39,11 +47,16 @@ class ReleaseServer:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        pair = issue(self.authority, common_name="releases", usage=Usage.SERVER, hosts=["127.0.0.1"])
+        (self.folder / "releases.pem").write_bytes(pair.cert_pem + pair.key_pem)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.folder / "releases.pem")
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"https://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> ReleaseServer:
         self._thread.start()
@@ -93,8 +106,8 @@ class ReleaseServer:
         self._send(request, content[start:])
 
     def _send(self, request: BaseHTTPRequestHandler, content: bytes) -> None:
-        tarball = request.path.endswith(".tar.gz")
-        if not tarball or not (self.cuts or self.stalls):
+        whole = re.search(r"\.(tar\.gz|tgz|amd64)$", request.path) is None
+        if whole or not (self.cuts or self.stalls):
             request.wfile.write(content)
             return
         request.wfile.write(content[: len(content) // 2])

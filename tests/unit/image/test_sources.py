@@ -8,16 +8,16 @@ import pytest
 
 from bootstrap.errors import BadUse
 from bootstrap.image import build
-from bootstrap.image.build import Source, build_bundle, check_source
+from bootstrap.image.build import build_bundle
 from bootstrap.image.kubernetes_debian import BINARIES
+from bootstrap.image.sources import Source, check_source
 
 
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        (Source("upstream"), "Kubernetes from upstream, and no version"),
         (Source("upstream", ("latest",)), "'latest' is not a release of Kubernetes"),
-        (Source("upstream", ("1.31",)), "'1.31' is not a release of Kubernetes"),
+        (Source("upstream", ("1.31",)), "Kubernetes 1.31 is not one that clusterup supports"),
         (Source("debian", ("1.36",)), "Debian has no Kubernetes 1.36"),
         (Source("debian", ("1.20", "1.36")), "Debian has one release of Kubernetes"),
         (Source(".", ("1.35", "1.36")), ". has one release of Kubernetes"),
@@ -43,6 +43,7 @@ def test_what_can_be_built_is_fine(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     for source in (
         Source(),
+        Source("upstream"),
         Source("debian", ("1.20",)),
         Source("upstream", ("1.36.2", "v1.36.0-rc.1")),
         Source(str(tmp_path)),

@@ -305,7 +305,7 @@ def test_values_of_the_cluster_that_are_not_right(cluster: dict[str, Any], said:
 @pytest.mark.parametrize(
     ("kubernetes", "said"),
     [
-        ({"source": "debain"}, "debian, upstream, or the path of a folder, as in ./kubernetes"),
+        ({"source": "debain"}, "auto, debian, upstream, or the path of a folder, as in ./kubernetes"),
         (
             {"source": "upstream", "version": "v1.31.2"},
             "a minor version or a release, as in 1.36 or 1.36.2; did you mean '1.31.2'?",
