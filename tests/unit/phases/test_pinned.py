@@ -11,6 +11,7 @@ import pytest
 
 from bootstrap.errors import ClusterupError
 from bootstrap.facts.model import ClusterFacts, Unreachable
+from bootstrap.image.bundle import Bundle
 from bootstrap.inventory.load import parse_inventory
 from bootstrap.operations.intent import Intent, intent_of
 from bootstrap.operations.planning import prepare
@@ -111,6 +112,30 @@ def test_a_release_that_the_bundle_does_not_have_is_refused_for_a_new_cluster_to
     if not fine:
         assert found[0].got == "Kubernetes 1.20.2 there"
         assert f"clusterup image build --source upstream --version {wanted}" in found[0].hint
+
+
+def in_bundle(lab: Intent, made: Bundle) -> Intent:
+    return intent_of(lab.inventory, lab.state, made, lab.kubeconfig, written=lab.written)
+
+
+def test_a_release_that_is_not_supported_is_refused(lab: Intent, tmp_path: Path) -> None:
+    other = bundle(tmp_path / "other")
+    other.artifact("payload").components["kubernetes"] = "1.31.2"
+    found = against(in_bundle(lab, other), off(lab))
+    assert any("Kubernetes 1.31.2, which is not one that this clusterup supports" in each.problem for each in found)
+
+
+def test_a_bundle_with_the_cluster_s_release_beside_a_newer_one_is_to_be_told_which(
+    lab: Intent, tmp_path: Path
+) -> None:
+    """Where the inventory names none, nodes would get the other one."""
+    newer = bundle(tmp_path / "newer", b"another payload")
+    newer.artifact("payload").components["kubernetes"] = "1.36.2"
+    own = newer.directory / "payload-1.20.2.raw"
+    newer.artifacts["payload/1.20.2"] = dataclasses.replace(lab.bundle.artifact("payload"), file=own)
+    (refused,) = against(in_bundle(lab, newer), off(lab))
+    assert refused.hint == "write kubernetes.version: 1.20.2"
+    assert against(in_bundle(lab, newer.of_release("1.20")), off(lab)) == []
 
 
 def test_a_node_that_believes_other_authorities_is_refused_before_anything_is_written(lab: Intent) -> None:

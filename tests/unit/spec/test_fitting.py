@@ -94,3 +94,14 @@ def test_a_setting_that_is_gone_is_named_with_its_program(payload: Path) -> None
 )
 def test_flags_are_read_out_of_the_lines_that_begin_with_one(said: str, flags: set[str]) -> None:
     assert known_flags(said) == flags
+
+
+@pytest.mark.parametrize(
+    ("kubernetes", "containerd", "said"),
+    [("1.20.2", "2.1.9", "needs containerd 1.7"), ("1.36.2", "1.7.24", "needs containerd 2")],
+)
+def test_a_runtime_that_the_kubelet_is_not_made_for_is_refused(
+    payload: Path, kubernetes: str, containerd: str, said: str
+) -> None:
+    with pytest.raises(Refused, match=said):
+        check_fits(COMPONENTS | {"kubernetes": kubernetes, "containerd": containerd}, payload / "told", payload / "bin")
