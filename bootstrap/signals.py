@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
-INTERRUPTED = "interrupted: run the same command again, it goes on from what is true by then"
+INTERRUPTED = "interrupted: the same command, run again, begins with what is true by then"
 
 
 @contextmanager

@@ -78,7 +78,7 @@ def plan(
     """Show what apply would do, node by node, and why. Changes nothing on any node, nor in the state here.
 
     A saved plan is applied as it was read, or refused when anything has moved since. Exit code 3 where a node did not
-    answer: nothing is known of it.
+    answer: nothing is known of it; 1 where none did.
     """
     from bootstrap.errors import BadUse, ClusterupError
 
@@ -125,6 +125,8 @@ def _plan(
     if behind := left_behind(intent):
         typer.echo(behind, err=how.output is not PlanOutput.TEXT)
     show_notes(intent, prepared)
+    if out is not None and (prepared.problems or not prepared.world.anything_found):
+        say(f"the plan was not saved to {out}: nothing could be done by it")
     stop_for_problems(prepared)
     if out is not None:
         write_plan(out, saved_plan_of(intent, inventory, prepared))

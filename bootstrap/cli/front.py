@@ -25,6 +25,7 @@ from bootstrap.operations.reading import notes_of
 from bootstrap.outside import on_one_line
 from bootstrap.phases.kubeconfig import admin_kubeconfig
 from bootstrap.pki.kubeconfig_merge import Other, another_cluster, merge_kubeconfig, others_in, own_kubeconfig
+from bootstrap.questions import asking
 from bootstrap.signals import handled
 from bootstrap.ui.jsonl import JsonObserver
 from bootstrap.ui.plain import Detail, PlainObserver
@@ -67,7 +68,12 @@ def say(text: str) -> None:
 
 def person() -> Ask | None:
     """Whom to ask about host keys: the person on the terminal, or no one where there is none."""
-    return (lambda question: typer.confirm(on_one_line(question))) if sys.stdin.isatty() else None
+    return _confirmed if sys.stdin.isatty() else None
+
+
+def _confirmed(question: str) -> bool:
+    with asking():
+        return typer.confirm(on_one_line(question))
 
 
 def show_plan(prepared: Prepared, how: How, diffs: Diffs | None = None) -> None:
@@ -149,7 +155,7 @@ def confirm(question: str, refused: Refused) -> None:
     """Ask; anything but yes ends the command. Raises `refused` where no one is there to ask."""
     if not sys.stdin.isatty():
         raise refused
-    if not typer.confirm(on_one_line(question)):
+    if not _confirmed(question):
         raise typer.Exit(1)
 
 

@@ -38,7 +38,7 @@ def build(
     inventory: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[INVENTORY]",
+            metavar="INVENTORY",
             help="Make the bundle that it needs: its kubernetes.source and kubernetes.version.",
             show_default=False,
         ),
@@ -93,7 +93,7 @@ def _source(inventory: Path | None, source: str | None, versions: tuple[str, ...
     from bootstrap.inventory.load import load_inventory
 
     if inventory is None:
-        return Source(source or AUTO, versions)
+        return Source(AUTO if source is None else source, versions)
     said = load_inventory(inventory).kubernetes
     if source is not None and source != said.source:
         raise BadUse(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bootstrap.cli.options import Output, file_of
+from bootstrap.cli.options import DEFAULT_INVENTORY, Output, file_of, file_or_input
 
 if TYPE_CHECKING:
     from bootstrap.inventory.load import ReadInventory
@@ -25,9 +25,14 @@ def register(app: typer.Typer) -> None:
 
 def validate(
     files: Annotated[
-        list[Path],
-        typer.Argument(metavar="FILE...", help="Inventories to check; - is standard input.", show_default=False),
-    ],
+        list[Path] | None,
+        typer.Argument(
+            parser=file_or_input,
+            metavar="FILE...",
+            help="Inventories to check; - is standard input. Default: inventory.yaml.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.TEXT,
     elsewhere: Annotated[
         bool,
@@ -42,7 +47,7 @@ def validate(
     from bootstrap.inventory.load import InventoryErrors
 
     results: list[dict[str, Any]] = []
-    for file in files:
+    for file in files or (DEFAULT_INVENTORY,):
         try:
             written = _read(file, elsewhere=elsewhere)
         except InventoryErrors as error:
@@ -55,7 +60,7 @@ def validate(
             results.append({"file": str(file), "problems": [{"found": error.got or error.problem}], "text": str(error)})
         else:
             servers, agents = len(written.inventory.servers), len(written.inventory.agents)
-            text = f"{file}: fine: {servers} servers, {agents} agents"
+            text = f"{file}: fine: {_count(servers, 'server')}, {_count(agents, 'agent')}"
             results.append({"file": str(file), "problems": [], "text": text})
     if output is Output.JSON:
         typer.echo(json.dumps([{k: v for k, v in r.items() if k != "text"} for r in results], indent=1))
@@ -64,6 +69,10 @@ def validate(
             typer.echo(result["text"], err=bool(result["problems"]))
     if any(result["problems"] for result in results):
         raise typer.Exit(2)
+
+
+def _count(number: int, of_what: str) -> str:
+    return f"{number} {of_what}" if number == 1 else f"{number} {of_what}s"
 
 
 def _read(file: Path, *, elsewhere: bool) -> ReadInventory:

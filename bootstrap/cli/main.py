@@ -165,6 +165,8 @@ def _write_out() -> None:
 
 
 def _of_a_script(error: Exception) -> Exception:
+    # What checks the values of options begins with a word of its own.
+    error.message = str(error.message).replace("Value error, ", "")  # type: ignore[attr-defined]
     if "--detailed-exitcode" in sys.argv:
         # 2 says that there is something to do.
         error.exit_code = ClusterupError.exit_code  # type: ignore[attr-defined]

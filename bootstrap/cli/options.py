@@ -57,7 +57,13 @@ def file_of(text: str) -> Path:
         raise typer.BadParameter(
             "- is standard input or output, and this has to be a file: name one (./- for that name)"
         )
-    return Path(text)
+    return file_or_input(text)
+
+
+def file_or_input(text: str) -> Path:
+    """The file of that name, "-" as it is. `./-` is a file, and as a path it would not be another one."""
+    path = Path(text)
+    return Path.cwd() / path if path == STANDARD_OUTPUT and text != str(STANDARD_OUTPUT) else path
 
 
 def key_of(text: str) -> Path:

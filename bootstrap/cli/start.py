@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from typing import NoReturn
 
@@ -27,6 +28,10 @@ def start() -> None:
     try:
         # A Ctrl-C that was blocked comes now.
         settle()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            # Whoever started us may have said that one of them does not count, as nohup does.
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, signal.default_int_handler)
         if ASKED in os.environ:
             complete()
         guard_streams()
@@ -64,4 +69,7 @@ def show_help() -> NoReturn:
         sys.stdout.flush()
     except BrokenPipeError:
         os._exit(UNREAD)
+    except OSError as error:
+        sys.stderr.write(f"the help can't be written: {error.strerror}\n")
+        os._exit(1)
     sys.exit(0)

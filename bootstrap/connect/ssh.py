@@ -11,7 +11,7 @@ from bootstrap.pki.sshkeys import fingerprint
 from bootstrap.state.cluster import INSTALLED, LIVE, ClusterState
 from bootstrap.transport.base import Transport
 from bootstrap.transport.errors import TransportError
-from bootstrap.transport.knownhosts import is_known
+from bootstrap.transport.knownhosts import DEFAULT_PORT, is_known
 from bootstrap.transport.secrets import secret_source
 from bootstrap.transport.ssh import open_ssh, own_jumps
 from bootstrap.transport.target import OwnLogin, SshTarget
@@ -61,6 +61,11 @@ def jump_of(name: str) -> tuple[str, int] | None:
     return host, int(port)
 
 
+def place_in_known_hosts(node: Node) -> tuple[str, int]:
+    """What a bare node is called in known_hosts: as it is typed for ssh, with the port that the inventory says."""
+    return node.ssh.host or str(node.address), node.ssh.port or DEFAULT_PORT
+
+
 def _vouch_for(name: str, vouch: str) -> str:
     if (jump := jump_of(name)) is None:
         return vouch
@@ -74,9 +79,9 @@ def opener(
     vouch: str = VOUCH,
 ) -> OpenNode:
     """What opens the way into a node by its name, over SSH. The host key that clusterup made for its installed system
-    is known; `ask` is asked about those that nothing is known of, and None refuses them. No one is asked about a node
-    that has a console: its key is learned there. `vouch` says where a person writes down the key {} that
-    they believe."""
+    is known, and so are those in known_hosts; `ask` is asked about those that nothing is known of, and None refuses
+    them. No one is asked about a node that has a console: its key is learned there. `vouch` says where a person writes
+    down the key {} that they believe."""
     host_keys = state.host_keys
     nodes = {node.name: node for node in inventory.nodes}
     consoles = {node.name for node in inventory.nodes if node.console.url}
@@ -97,9 +102,10 @@ def opener(
     def trust(name: str, presented: str, pins: dict[str, str]) -> str | None:
         if name in nodes and presented == own[name]:
             return INSTALLED
-        if (jump := jump_of(name)) is not None and is_known(*jump, presented):
+        where = jump_of(name) or (place_in_known_hosts(nodes[name]) if name not in consoles else None)
+        if where is not None and is_known(*where, presented):
             return LIVE
-        shown = fingerprint(presented)
+        shown = f"{presented.split(maxsplit=1)[0]} {fingerprint(presented)}"
         asked = ask if name not in consoles else None
         if asked is not None and asked(f"{name} shows host key {shown}. Is it this machine's?"):
             return LIVE

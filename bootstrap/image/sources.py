@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bootstrap.constants.releases import DEBIAN_KUBERNETES
 from bootstrap.errors import BadUse, ClusterupError
 from bootstrap.image.kubernetes_debian import build_kubernetes
 from bootstrap.image.programs import STEP, More, Programs, own_programs, require_programs
@@ -13,9 +14,7 @@ from bootstrap.image.versions import is_of, minor_of
 from bootstrap.paths import expanded
 
 AUTO, DEBIAN, UPSTREAM = "auto", "debian", "upstream"
-# It will not become another one: no newer source is in Debian.
-DEBIAN_HAS = "1.20.2"
-UNSUPPORTED = f"Debian's Kubernetes {DEBIAN_HAS} has had no support since 2022: it is for trying out"
+UNSUPPORTED = f"Debian's Kubernetes {DEBIAN_KUBERNETES} has had no support since 2022: it is for trying out"
 ARCHITECTURE = "amd64"
 
 
@@ -33,6 +32,8 @@ def check_source(source: Source) -> None:
     that is none or not supported, and for one that the source does not have."""
     from bootstrap.image.upstream.fetch import wanted_release
 
+    if not source.kind:
+        raise BadUse("the source of Kubernetes is empty", step=STEP, hint="auto, debian, upstream, or a folder's path")
     for version in source.versions:
         require_supported(wanted_release(version))
     if source.kind in (AUTO, UPSTREAM):
@@ -46,7 +47,7 @@ def check_source(source: Source) -> None:
         )
     if source.kind == DEBIAN:
         for version in source.versions:
-            _require_release(DEBIAN, DEBIAN_HAS, version)
+            _require_release(DEBIAN, DEBIAN_KUBERNETES, version)
         return
     if "/" not in source.kind and not expanded(source.kind).is_dir():
         raise BadUse(
@@ -59,7 +60,7 @@ def check_source(source: Source) -> None:
 
 def supported_minors() -> tuple[str, ...]:
     """The minor versions of Kubernetes that nodes can be made of, the newest first."""
-    return (*read_table().minors, minor_of(DEBIAN_HAS))
+    return (*read_table().minors, minor_of(DEBIAN_KUBERNETES))
 
 
 def require_supported(release: str) -> None:
@@ -82,7 +83,7 @@ def programs_of(source: str, wanted: str | None, log: Log) -> Programs:
     if source == UPSTREAM:
         return _from_upstream(wanted or read_table().newest, log)
     if source == DEBIAN:
-        _require_release(DEBIAN, DEBIAN_HAS, wanted)
+        _require_release(DEBIAN, DEBIAN_KUBERNETES, wanted)
         return _from_debian(log)
     programs = own_programs(expanded(source))
     _require_release(source, programs.release, wanted)
@@ -93,7 +94,7 @@ def programs_of(source: str, wanted: str | None, log: Log) -> Programs:
 def _whichever_is_reached(wanted: str | None, log: Log) -> Programs:
     from bootstrap.image.upstream.fetch import kept_release, why_not_reached
 
-    if wanted is not None and is_of(DEBIAN_HAS, wanted):
+    if wanted is not None and is_of(DEBIAN_KUBERNETES, wanted):
         log(f"Kubernetes {wanted} is Debian's")
         return _from_debian(log)
     minor = read_table().newest if wanted is None else minor_of(wanted)

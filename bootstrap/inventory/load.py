@@ -84,7 +84,7 @@ def parse_inventory(path: Path, content: bytes) -> Inventory:
 def written_of(path: Path, content: bytes) -> ReadInventory:
     """As `read_inventory`, of a file whose content is known; `path` is what messages call it."""
     document = read_document(path, _text(path, content))
-    if document.problems:
+    if document.problems and (document.structural or not isinstance(document.data, dict)):
         raise InventoryErrors(document.problems)
     if not isinstance(document.data, dict):
         raise InventoryErrors([Problem(path, 1, 1, "this is not an inventory", "a mapping with 'cluster' and 'nodes'")])
@@ -95,11 +95,11 @@ def written_of(path: Path, content: bytes) -> ReadInventory:
         inventory = Inventory.model_validate(data)
     except ValidationError as error:
         partly = partly_right(data, error)
-        problems = _everything(document, error, partly)
+        problems = _with_those_of_yaml(document, _everything(document, error, partly))
         readable = ReadInventory(with_defaults(partly.inventory), document, content) if partly is not None else None
         raise InventoryErrors(problems, readable) from None
     merged = with_defaults(inventory)
-    if broken := broken_rules(inventory, merged, document, ALL_RULES):
+    if broken := _with_those_of_yaml(document, broken_rules(inventory, merged, document, ALL_RULES)):
         raise InventoryErrors(broken, ReadInventory(merged, document, content))
     return ReadInventory(merged, document, content)
 
@@ -108,6 +108,13 @@ def with_defaults(inventory: Inventory) -> Inventory:
     """The inventory with what its nodes don't say themselves."""
     nodes = tuple(_merged(inventory.defaults, node) for node in inventory.nodes)
     return inventory.model_copy(update={"nodes": nodes})
+
+
+def _with_those_of_yaml(document: Document, problems: Sequence[Problem]) -> list[Problem]:
+    """The problems beside those that reading found: what was said of a value already is not said again."""
+    said = {(problem.line, problem.column) for problem in document.problems}
+    more = [problem for problem in problems if (problem.line, problem.column) not in said]
+    return sorted([*document.problems, *more], key=lambda problem: (problem.line, problem.column))
 
 
 def _everything(document: Document, error: ValidationError, partly: Partly | None) -> list[Problem]:

@@ -199,7 +199,8 @@ class Ssh(Strict):
     host_key: HostKey | None = Field(
         default=None,
         examples=["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEZlZWRiZWVmRmVlZGJlZWZGZWVkYmVlZkZlZWRiZWVm"],
-        description="The live environment's host key: 'ssh-ed25519 AAAA...'. Default: asked once, then pinned.",
+        description="The live environment's host key: 'ssh-ed25519 AAAA...'. Default: known_hosts, else asked once, "
+        "then pinned.",
     )
     use_config: YesOrNo = Field(default=True, description="Honour ~/.ssh/config.")
     silence: Seconds = Field(

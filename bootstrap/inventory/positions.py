@@ -65,6 +65,8 @@ class Document:
     keys: dict[KeyPath, tuple[int, int]]
     problems: tuple[Problem, ...]
     raw: dict[KeyPath, str] = field(default_factory=dict)
+    # Whether what is wrong is the structure, so that the rest was not read as it is meant.
+    structural: bool = True
 
     def at(self, place: KeyPath) -> tuple[int, int]:
         """The position of a value, or of the nearest thing around it that the file has."""
@@ -98,7 +100,8 @@ def read_document(file: Path, text: str) -> Document:
         return Document(file, None, {}, {}, (Problem(file, *stop.position, stop.found, stop.allowed),))
     except yaml.YAMLError as error:
         return Document(file, None, {}, {}, (_syntax(file, error),))
-    return Document(file, data, reader.places, reader.keys, tuple(dict.fromkeys(reader.problems)), reader.raw)
+    problems = tuple(dict.fromkeys(reader.problems))
+    return Document(file, data, reader.places, reader.keys, problems, reader.raw, structural=reader.structural)
 
 
 def _check_characters(text: str) -> None:
@@ -202,6 +205,7 @@ class _Reader:
         self.keys: dict[KeyPath, tuple[int, int]] = {}
         self.raw: dict[KeyPath, str] = {}
         self.problems: list[Problem] = []
+        self.structural = False
         self._loader = yaml.SafeLoader("")
         self._merges = Merges(self._wrong, too_many=_too_many, too_deep=_too_deep)
 
@@ -246,7 +250,7 @@ class _Reader:
         self.raw[place] = text
         kind = node.tag.removeprefix(_TAG)
         if kind == "int" and not _DECIMAL.fullmatch(text):
-            self._wrong(
+            self._wrong_value(
                 node,
                 f"{shown(text)} is read as a number that is not written in plain digits",
                 f'plain digits, as in 22, or text in quotes, as in "{printable(text[:20])}"',
@@ -258,12 +262,16 @@ class _Reader:
             except (ValueError, LookupError, AttributeError, OverflowError):
                 # Beyond what numbers and dates can be, or no such thing at all where a tag says that it is one.
                 pass
-        self._wrong(
+        self._wrong_value(
             node, f"{shown(text)} is read as a number or a date, and is not one", f'text in quotes, as in "{text[:20]}"'
         )
         return None
 
     def _wrong(self, node: yaml.Node, found: str, allowed: str) -> None:
+        self.structural = True
+        self._wrong_value(node, found, allowed)
+
+    def _wrong_value(self, node: yaml.Node, found: str, allowed: str) -> None:
         self.problems.append(Problem(self.file, *_position(node), found, allowed))
 
 

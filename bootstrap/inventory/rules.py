@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bootstrap.constants.objects import CONTROL_PLANE
+from bootstrap.constants.releases import DEBIAN_KUBERNETES
 from bootstrap.inventory.model import Inventory, Node, NodeSettings, Role
 from bootstrap.inventory.networks import network_problems
 from bootstrap.inventory.positions import Document, KeyPath, Problem
@@ -141,6 +142,18 @@ def _taints(inventory: Inventory, document: Document) -> Iterator[Problem]:
                 )
 
 
+def _release(inventory: Inventory, document: Document) -> Iterator[Problem]:
+    wanted = inventory.kubernetes.version
+    minor = ".".join(DEBIAN_KUBERNETES.split(".")[:2])
+    if inventory.kubernetes.source == "debian" and wanted not in (None, minor, DEBIAN_KUBERNETES):
+        yield Problem(
+            document.file,
+            *document.at(("kubernetes", "version")),
+            f"Debian has no Kubernetes {wanted}",
+            f"{DEBIAN_KUBERNETES}, or another source: auto, upstream, or a folder",
+        )
+
+
 # Where it is not known of each node whether it is a server.
-NOT_COUNTED = Rules((_consoles, _schedulable, _taints), (_unique, network_problems))
+NOT_COUNTED = Rules((_consoles, _schedulable, _taints, _release), (_unique, network_problems))
 ALL_RULES = Rules((_servers, *NOT_COUNTED.written), NOT_COUNTED.meant)

@@ -72,7 +72,7 @@ def _problem(document: Document, details: dict[str, Any]) -> Problem:
     if kind == "extra_forbidden":
         return _unknown_key(document, place)
     if kind == "missing":
-        return Problem(document.file, *document.at(place[:-1]), f"{name} is missing", _described(place))
+        return Problem(document.file, *document.at(place[:-1]), f"{name} is missing", _needed(place))
     is_key = place[-1:] == (_KEY,)
     position = document.key_at(place[:-1]) if is_key else document.at(place)
     told = details.get("ctx", {})
@@ -199,6 +199,12 @@ def _keys_at(place: Iterable[str | int]) -> list[str]:
             return []
         model = _section(model.model_fields[part].annotation)
     return sorted(model.model_fields) if model else []
+
+
+def _needed(place: KeyPath) -> str:
+    """What belongs where nothing is."""
+    example = _example(place)
+    return f"a line as in {place[-1]}: {example}" if example else _described(place)
 
 
 def _described(place: KeyPath) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from bootstrap.connect.entry import over_consoles
 from bootstrap.engine.events import Observer
 from bootstrap.engine.lock import Patience, file_lock
-from bootstrap.errors import ClusterupError
+from bootstrap.errors import BadUse, ClusterupError
 from bootstrap.facts.model import ClusterFacts
 from bootstrap.lock.guard import Guard, cluster_locked
 from bootstrap.operations.intent import Intent
@@ -21,6 +21,20 @@ from bootstrap.phases.prepared import Prepared
 from bootstrap.state.membership import note_applied
 
 Further = Callable[[ClusterFacts], Sequence[ClusterupError]]
+# Nodes that an error names.
+MOST_NAMED = 10
+
+
+def require_nodes(intent: Intent, named: Collection[str]) -> None:
+    """Raise BadUse for a name that no node of the inventory has."""
+    if unknown := sorted(set(named) - {node.name for node in intent.everybody.nodes}):
+        raise BadUse(
+            f"there is no node {', '.join(unknown)}",
+            step="plan",
+            tried="look for it in the inventory",
+            got=f"nodes: {', '.join(node.name for node in intent.everybody.nodes[:MOST_NAMED])}",
+            hint="--wipe takes the name of a node of the inventory",
+        )
 
 
 @dataclass(frozen=True)
@@ -37,6 +51,7 @@ class Applying:
         erased though they hold data, `further` says what else speaks against it. Raises Refused where another
         operation is at work on the cluster."""
         intent, session = self.intent, self.session
+        require_nodes(intent, wipe)
 
         def seen(observe: Observer) -> ClusterFacts:
             return look(intent, session.connections, parallel=session.program.parallel, observe=observe)

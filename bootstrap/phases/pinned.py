@@ -90,7 +90,8 @@ def version_problems(inventory: Inventory, bundle: Bundle) -> Iterator[Clusterup
     if wanted is None or is_of(there, wanted):
         return
     others = _folders_with(lambda parts: is_of(parts.kubernetes, wanted))
-    make = f"clusterup image build --source {shlex.quote(inventory.kubernetes.source)} --version {wanted}"
+    source = "" if inventory.kubernetes.source == "auto" else f"--source {shlex.quote(inventory.kubernetes.source)} "
+    make = f"clusterup image build {source}--version {wanted}"
     yield Refused(
         f"the inventory wants Kubernetes {wanted}, and the bundle has another release",
         step=STEP,

@@ -14,6 +14,7 @@ from pathlib import Path
 from bootstrap.errors import BadUse
 from bootstrap.outside import on_one_line
 from bootstrap.paths import expanded
+from bootstrap.questions import asking
 
 
 def secret_source(source: str, what: str) -> Callable[[], str]:
@@ -92,6 +93,7 @@ def _from_terminal(what: str) -> str:
             hint="run it in a terminal, or choose env:NAME or file:PATH",
         )
     try:
-        return getpass.getpass(on_one_line(f"{what[0].upper()}{what[1:]}: "))
+        with asking():
+            return getpass.getpass(on_one_line(f"{what[0].upper()}{what[1:]}: "))
     except EOFError:
         raise BadUse(f"the {what} was not given", hint="run again and type it") from None

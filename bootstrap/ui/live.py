@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -27,6 +28,7 @@ from bootstrap.engine.events import (
     NodeSays,
     PlanBegun,
 )
+from bootstrap.questions import drawing
 from bootstrap.ui.plain import Detail
 from bootstrap.ui.terminal import text, written_above
 from bootstrap.ui.transfers import TransferRate
@@ -89,18 +91,41 @@ class LiveObserver:
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._above = written_above(console)
+        self._shows = ExitStack()
+        self._plain = sys.stdout, sys.stderr
 
     def __enter__(self) -> LiveObserver:
-        self._live.start()
-        self._above.__enter__()
+        self._shows.enter_context(self._drawn())
+        self._shows.enter_context(drawing(self._pauses))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._above.__exit__(kind, value, trace)
+        self._shows.__exit__(kind, value, trace)
+
+    @contextmanager
+    def _drawn(self) -> Iterator[None]:
+        self._live.start()
+        try:
+            with written_above(self._console):
+                yield
+        finally:
+            self._live.stop()
+
+    @contextmanager
+    def _pauses(self) -> Iterator[None]:
+        """The view is off the terminal, and what is written goes straight there, as a question does."""
+        before = sys.stdout, sys.stderr
+        sys.stdout, sys.stderr = self._plain
+        self._live.transient = True
         self._live.stop()
+        try:
+            yield
+        finally:
+            self._live.transient = False
+            self._live.start()
+            sys.stdout, sys.stderr = before
 
     def __call__(self, event: Event) -> None:
         with self._lock:

@@ -138,6 +138,8 @@ for disk in $disks; do
     if [ -z "$contents" ]; then
         if filled "$device" 0 16 || filled "$device" $((size / 65536 - 1)) 2; then contents="data without a partition table"; fi
     fi
+    # A disk that can't be read is not an empty one.
+    if [ -z "$contents" ] && ! head -c 512 "$device" >/dev/null 2>&1; then contents="what can not be read"; fi
     use=
     grep -q "^$device" /proc/mounts && use=mounted
     grep -q "^$device" /proc/swaps && use=swap

@@ -11,7 +11,13 @@ _HAPPENED = "what happened in a run: clusterup events; a node's console: cluster
 _HELP = "every command has --help: clusterup --help, clusterup apply --help"
 _CHECKED = "an inventory: clusterup validate; what would be done: clusterup plan; what is there: clusterup status"
 _ACCESS = "the kubeconfig: clusterup kubeconfig, or --merge to put it into your own; then use kubectl"
-_NEWER = "after a new `clusterup image build`, what is older is brought up to date by: clusterup apply"
+_NEWER = (
+    "a cluster that runs keeps the bundle that it was founded with, for now; a new one takes the newest: clusterup "
+    "image build, clusterup down, clusterup apply"
+)
+_AGAIN = "what does not run, or not as it should, is started again by: clusterup apply"
+_KEPT = "backups are not made yet; etcd's own tool is on every server: etcdctl snapshot save FILE"
+_KEYS = "certificates are renewed by: clusterup apply; how long they last: clusterup status"
 _GONE = "to end a lab and remove its disks: clusterup lab down"
 
 ELSEWHERE: Mapping[str, Mapping[str, str]] = {
@@ -21,11 +27,23 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("up", "create", "install", "deploy", "bootstrap", "provision", "start", "run", "sync"), _MADE),
         **dict.fromkeys(("get", "nodes", "node", "info", "list", "ls", "ps", "show", "describe", "health"), _SHOWN),
         **dict.fromkeys(("logs", "log", "history", "trace"), _HAPPENED),
-        **dict.fromkeys(("check", "lint", "test", "doctor", "preflight", "diff"), _CHECKED),
+        **dict.fromkeys(("check", "lint", "test", "doctor", "preflight"), _CHECKED),
+        "diff": "what would be changed in the files of nodes: clusterup plan --diff",
         **dict.fromkeys(("kubectl", "config", "login", "context", "use"), _ACCESS),
         **dict.fromkeys(("upgrade", "update"), _NEWER),
         **dict.fromkeys(("ssh", "shell", "exec", "attach"), "a node's serial console: clusterup console NODE; or ssh"),
-        **dict.fromkeys(("drain", "leave"), "to take a node out of the cluster: clusterup remove NODE"),
+        **dict.fromkeys(("leave", "evict"), "to take a node out of the cluster: clusterup remove NODE"),
+        **dict.fromkeys(
+            ("drain", "cordon", "uncordon"),
+            "to keep pods off a node for a while: kubectl drain NODE, kubectl uncordon NODE; for good: clusterup "
+            "remove NODE",
+        ),
+        **dict.fromkeys(("reboot", "restart", "repair", "heal", "fix"), _AGAIN),
+        **dict.fromkeys(("backup", "snapshot", "restore", "etcd"), _KEPT),
+        **dict.fromkeys(("cert", "certs", "certificates", "renew", "rotate"), _KEYS),
+        **dict.fromkeys(("stop", "halt", "shutdown", "poweroff"), _TAKEN_APART),
+        **dict.fromkeys(("clean", "cleanup", "wipe", "prune"), _TAKEN_APART),
+        **dict.fromkeys(("edit", "set", "rollback"), "change the inventory, then: clusterup plan, clusterup apply"),
         **dict.fromkeys(
             ("add", "scale"), "a machine: clusterup join HOST; or write it into the inventory, then clusterup apply"
         ),

@@ -18,7 +18,7 @@ from tests.integration.cli.test_plan_and_apply import Operator, operator
 
 __all__ = ["operator"]
 
-SAID = "interrupted: run the same command again, it goes on from what is true by then\n"
+SAID = "interrupted: the same command, run again, begins with what is true by then\n"
 
 
 def ctrl_c(process: subprocess.Popen[str]) -> tuple[int, str]:
@@ -70,6 +70,18 @@ def test_it_ends_every_command_about_a_cluster(
     interrupted_reading: Callable[..., tuple[int, str]], command: str
 ) -> None:
     assert interrupted_reading("lab.yaml", *command.split(), "lab.yaml") == (130, SAID)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_told_to_end_says_the_same(operator: Operator, number: signal.Signals) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        operator.inventory(host_key=operator.sshd.host_key, port=silent.getsockname()[1])
+        with operator.begins("plan", "lab.yaml") as process:
+            peer, _ = silent.accept()
+            with peer:
+                process.send_signal(number)
+                _, errors = process.communicate(timeout=60)
+                assert (process.returncode, errors) == (130, SAID)
 
 
 def test_it_ends_a_command_of_a_group(interrupted_reading: Callable[..., tuple[int, str]]) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from bootstrap.connect.ssh import opener
+from bootstrap.errors import Refused
 from bootstrap.state.cluster import ClusterState
 from bootstrap.transport.base import Command
-from bootstrap.transport.errors import AuthenticationFailed
+from bootstrap.transport.errors import AuthenticationFailed, HostKeyMismatch
 from tests.helpers.worlds import inventory
 from tests.integration.transport.conftest import Server, User, sshd, start_sshd, sudoer, without_password, write_key
 
@@ -77,3 +78,29 @@ def test_a_machine_that_only_shows_another_host_key_is_not_taken_for_an_installe
     write_key(tmp_path / "stranger")
     with pytest.raises(AuthenticationFailed, match=f"admin@127.0.0.1:{machine.sshd.port} lets none of your keys"):
         machine.entered(user="admin", key=str(tmp_path / "stranger"))
+
+
+def known(home: Path, *lines: str) -> None:
+    """What the person's ssh has seen before."""
+    (home / ".ssh").mkdir(mode=0o700)
+    (home / ".ssh" / "known_hosts").write_text("".join(f"{line}\n" for line in lines))
+
+
+def test_a_host_key_that_ssh_knows_needs_no_question(machine: Machine, tmp_path: Path) -> None:
+    known(tmp_path, f"[127.0.0.1]:{machine.sshd.port} {machine.sshd.host_key}")
+    assert machine.entered(key=str(machine.sshd.key), host_key=None) == "root, logged in as root"
+    assert machine.state.host_keys.pinned("s1")["live"] == machine.sshd.host_key
+
+
+def test_another_host_key_than_the_one_that_ssh_knows_is_refused(machine: Machine, tmp_path: Path) -> None:
+    known(tmp_path, f"[127.0.0.1]:{machine.sshd.port} {write_key(tmp_path / 'other')}")
+    with pytest.raises(HostKeyMismatch, match="shows another host key than the one in known_hosts") as refused:
+        machine.entered(key=str(machine.sshd.key), host_key=None)
+    assert refused.value.node == "s1"
+    assert f"ssh-keygen -R '[127.0.0.1]:{machine.sshd.port}'" in refused.value.hint
+
+
+def test_a_host_key_that_no_one_knows_is_named_with_its_kind(machine: Machine) -> None:
+    with pytest.raises(Refused, match="its host key is not known yet") as refused:
+        machine.entered(key=str(machine.sshd.key), host_key=None)
+    assert (refused.value.got or "").startswith("ssh-ed25519 SHA256:")

@@ -66,6 +66,8 @@ def test_no_control_character_of_a_disk_gets_into_the_answer(shell: tuple[str, .
     said = LocalTransport(shell=shell).check(Command("read facts", script)).text
     assert {letter for letter in said if letter < " " or letter == "\x7f"} == {"\t", "\n"}
     (found,) = parse_facts(said, node="a1", at=0.0).disks
+    # There is no such device: what can't be read is never called empty.
+    assert found.contents == "what can not be read"
     assert (found.path, found.size, found.model, found.serial) == (
         "/dev/clusteruptest",
         1 << 20,

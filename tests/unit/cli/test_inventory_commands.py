@@ -22,8 +22,35 @@ def clusterup(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]
 def test_init_writes_an_inventory_that_validate_finds_fine(tmp_path: Path) -> None:
     assert clusterup("init", folder=tmp_path).returncode == 0
     checked = clusterup("validate", "inventory.yaml", folder=tmp_path)
-    assert checked.stdout == "inventory.yaml: fine: 3 servers, 1 agents\n"
+    assert checked.stdout == "inventory.yaml: fine: 3 servers, 1 agent\n"
     assert checked.returncode == 0
+
+
+def test_validate_checks_inventory_yaml_where_no_file_is_named(tmp_path: Path) -> None:
+    assert clusterup("init", folder=tmp_path).returncode == 0
+    assert clusterup("validate", folder=tmp_path).stdout == "inventory.yaml: fine: 3 servers, 1 agent\n"
+
+
+def test_a_file_that_is_called_as_standard_input_is_a_file_behind_dot_and_slash(tmp_path: Path) -> None:
+    assert clusterup("init", "./-", folder=tmp_path).returncode == 0
+    assert (tmp_path / "-").is_file()
+    checked = clusterup("validate", "./-", folder=tmp_path)
+    assert (checked.returncode, "fine: 3 servers" in checked.stdout) == (0, True)
+    assert "/-: this is not" not in clusterup("plan", "./-", folder=tmp_path).stderr
+
+
+def test_help_that_can_t_be_written_is_an_error_in_words(tmp_path: Path) -> None:
+    program = "from bootstrap.cli.start import start; start()"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program, "--help"],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "the help can't be written: No space left on device\n")
 
 
 def test_init_replaces_nothing_unless_told_to(tmp_path: Path) -> None:

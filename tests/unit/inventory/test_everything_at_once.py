@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -98,3 +99,13 @@ def test_a_key_that_may_have_been_meant_as_the_role_is_not_called_a_missing_serv
 def test_a_node_whose_name_is_wrong_is_called_by_its_number() -> None:
     said = problems(lab(others=[{"name": "A b", "address": "10.244.0.5"}]))
     assert any("node number 2's address 10.244.0.5 lies in cluster.pod_cidr" in each for each in said)
+
+
+def test_a_number_that_yaml_made_of_a_hardware_address_hides_nothing_else() -> None:
+    """The likeliest slip of all: YAML reads six numbers with colons as one."""
+    document = json.dumps(lab(others=[TWIN], interfaces=["a card"], disk="sda"))
+    said = problems(document.replace('"a card"', "{mac: 52:54:00:12:34:56}"))
+    assert any("is read as a number that is not written in plain digits" in each for each in said)
+    assert any("two nodes have the name" in each for each in said)
+    assert any("disk" in each for each in said)
+    assert len(said) == 3

@@ -78,6 +78,11 @@ def test_a_disk_that_is_not_there_is_answered_with_those_that_are() -> None:
     assert "/dev/vda (8.0 GiB, serial lab-s1, empty)" in str(problem)
 
 
+def test_a_disk_that_the_running_system_uses_is_not_called_empty() -> None:
+    (problem,) = problems(disk(in_use=True))
+    assert "/dev/vda (8.0 GiB, serial lab-s1, in use)" in str(problem)
+
+
 def test_no_disk_in_the_inventory_is_answered_with_those_that_are_there() -> None:
     (problem,) = problems(GOOD, disk=None)
     assert "nothing says which disk" in str(problem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from bootstrap.engine.events import (
 from bootstrap.engine.plan import make_plan
 from bootstrap.engine.run import run_plan
 from bootstrap.errors import ClusterupError
+from bootstrap.questions import asking
 from bootstrap.ui.live import LiveObserver
 from tests.unit.ui.test_shown import no_way
 
@@ -156,3 +158,19 @@ def test_a_narrow_terminal_is_readable(width: int) -> None:
     assert "image 50 %" in lines[0]
     assert lines[1].startswith("> s2 install: write a long name")
     assert "…" in lines[1]
+
+
+def test_the_view_is_off_the_terminal_while_a_person_is_asked() -> None:
+    """A view that is drawn ten times a second wipes the question, and what is typed."""
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=80, color_system=None)
+    outside = sys.stdout, sys.stderr
+    with LiveObserver(console, ["s1"]) as live:
+        assert live._live.is_started
+        with asking():
+            assert not live._live.is_started
+            assert (sys.stdout, sys.stderr) == outside
+            live(ActionSays(id="a", node="s1", step="install", title="a", text="goes on"))
+        assert live._live.is_started
+    with asking():
+        assert not live._live.is_started
