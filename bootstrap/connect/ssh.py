@@ -102,15 +102,17 @@ def opener(
     def trust(name: str, presented: str, pins: dict[str, str]) -> str | None:
         if name in nodes and presented == own[name]:
             return INSTALLED
-        where = jump_of(name) or (place_in_known_hosts(nodes[name]) if name not in consoles else None)
+        jump = jump_of(name)
+        where = jump or (place_in_known_hosts(nodes[name]) if name not in consoles else None)
         if where is not None and is_known(*where, presented):
             return LIVE
         shown = f"{presented.split(maxsplit=1)[0]} {fingerprint(presented)}"
         asked = ask if name not in consoles else None
         if asked is not None and asked(f"{name} shows host key {shown}. Is it this machine's?"):
             return LIVE
+        whose = "its host key" if jump is None else f"the host key of the jump host {jump[0]}"
         raise Refused(
-            "its host key is not known yet",
+            f"{whose} is not known yet",
             node=name,
             step="connect",
             tried="compare the host key with the pinned ones",

@@ -7,6 +7,7 @@ comes out of any renderable, so that no way leads around it.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from bootstrap.outside import in_lines, on_one_line, safe_stream, unguarded
 
 NEEDED = "✓✗…"
 """Letters that a live view is drawn with."""
+LONGEST_LINE = 1000
 
 
 class SafeConsole(Console):
@@ -30,6 +32,9 @@ class SafeConsole(Console):
 
     def __init__(self, file: TextIO | None = None, **settings: Any) -> None:
         super().__init__(file=unguarded(file or sys.stdout), markup=False, emoji=False, highlight=False, **settings)
+        if "width" not in settings and not self.is_terminal and "COLUMNS" not in os.environ:
+            # A program that reads lines, as grep, wants each of them whole.
+            self.width = LONGEST_LINE
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """As Rich renders it, the text in it made safe; links are not text, and left out."""
