@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import typer
@@ -45,6 +45,7 @@ P = TypeVar("P", bound="Prepared | None")
 MOST_NAMED = 10
 # What of an action counts when somebody has agreed to it.
 AGREED = ("node", "step", "erases", "files", "units")
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Disks that a question names.
 MOST_DISKS = 8
 
@@ -217,16 +218,18 @@ def merge_into_own(intent: Intent, replaced: Collection[Other]) -> None:
 
 @contextmanager
 def stopping(cancellation: Cancellation) -> Iterator[None]:
-    """Ctrl-C once, or SIGTERM: begin nothing new. Twice: end what is under way too."""
+    """Ctrl-C once, or SIGTERM, or a terminal that is gone: begin nothing new. Twice: end what is under way too."""
 
     def pressed(*_: object) -> None:
         if cancellation.interrupted.is_set():
             cancellation.abort.set()
         else:
             cancellation.interrupted.set()
-            sys.stderr.write("\nfinishing what has begun; press Ctrl-C again to stop now\n")
+            with suppress(OSError, ValueError):
+                sys.stderr.write("\nfinishing what has begun; press Ctrl-C again to stop now\n")
 
-    with handled((signal.SIGINT, signal.SIGTERM), pressed):
+    told = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    with handled(told, pressed):
         yield
 
 

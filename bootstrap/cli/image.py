@@ -71,7 +71,9 @@ def build(
     What was built before is taken from the cache: with nothing changed this takes seconds. The bundle becomes the one
     that `apply` and `lab up` use where no other is named.
     """
+    from bootstrap.constants.releases import DEBIAN_KUBERNETES
     from bootstrap.image.build import build_bundle
+    from bootstrap.image.sources import UNSUPPORTED
     from bootstrap.image.trees import TOOL_SAYS
     from bootstrap.spec.fitting import check_fits
 
@@ -81,7 +83,10 @@ def build(
         if verbose or not line.startswith(TOOL_SAYS):
             typer.echo(f"[{time.monotonic() - began:6.1f}s] {line}", err=True)
 
-    _show(build_bundle(_source(inventory, source, tuple(version or ())), log, check_fits), output)
+    bundle = build_bundle(_source(inventory, source, tuple(version or ())), log, check_fits)
+    _show(bundle, output)
+    if bundle.kubernetes_version == DEBIAN_KUBERNETES:
+        typer.echo(f"note: {UNSUPPORTED}", err=True)
     if output is Output.TEXT:
         typer.echo(f"in {time.monotonic() - began:.1f} s")
 
@@ -95,7 +100,7 @@ def _source(inventory: Path | None, source: str | None, versions: tuple[str, ...
     if inventory is None:
         return Source(AUTO if source is None else source, versions)
     said = load_inventory(inventory).kubernetes
-    if source is not None and source != said.source:
+    if source is not None and source != said.source and "source" in said.model_fields_set:
         raise BadUse(
             "the inventory and --source say different things",
             step="image build",
@@ -103,7 +108,7 @@ def _source(inventory: Path | None, source: str | None, versions: tuple[str, ...
             hint="leave one of them out",
         )
     first = () if said.version is None else (said.version,)
-    return Source(said.source, tuple(dict.fromkeys((*first, *versions))))
+    return Source(said.source if source is None else source, tuple(dict.fromkeys((*first, *versions))))
 
 
 @images.command()

@@ -10,19 +10,22 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootstrap.errors import Refused
 from bootstrap.image.cache import cached, content_key
 from bootstrap.image.osimage import SUITE, TOOLS, apt_sources, security_mirror
 from bootstrap.image.programs import Programs
 from bootstrap.image.trees import Log, debian_mirror, ensure_tree, run_in
-from bootstrap.image.versions import numbers
+from bootstrap.image.versions import numbers, sorting_key
 from bootstrap.paths import cache_dir
 
 # Debian's next release: its components run on the C library of the image.
 NEXT = "forky"
+# The first that keeps a learner's promotion in the v3 store: https://github.com/etcd-io/etcd/issues/19557
+OLDEST_ETCD = "3.5.30"
 # The kubelet speaks CRI v1 alone from then on (CRI v1alpha2 is gone), and containerd 2 does so too.
 CRI_V1 = 26
 COMPONENTS = {
@@ -88,7 +91,8 @@ done
 root/usr/bin/containerd config default >told/containerd.toml
 release=root/usr/lib/extension-release.d
 mkdir -p $release
-printf 'ID=debian\\nVERSION_ID=13\\nCLUSTERUP_PAYLOAD=%s\\n' "$KEY" >$release/extension-release.$NAME
+said="kubernetes=$KUBERNETES $RELEASES"
+printf 'ID=debian\\nVERSION_ID=13\\nCLUSTERUP_PAYLOAD="%s"\\n' "$said" >$release/extension-release.$NAME
 mkfs.erofs --quiet -zzstd,level=6 -C65536 -Efragments,ztailpacking --all-root -T1735689600 \\
     -U 5f3c9b61-7f0e-4f52-9d6b-3f7a0d2f6c11 payload.raw root
 """
@@ -124,6 +128,7 @@ def build_payload(programs: Programs, os_packages: Mapping[str, str], log: Log) 
             ),
             "base": base,
             "packages": " ".join(packages),
+            "mirror": str(debian_mirror()),
             "preferences": PREFERENCES,
             "recipe": RECIPE + " ".join((*NOT_NEEDED, *PROGRAMS)),
             "suite": SUITE,
@@ -134,7 +139,8 @@ def build_payload(programs: Programs, os_packages: Mapping[str, str], log: Log) 
         tree = ensure_tree("image", SUITE, TOOLS, log=log)
         work = folder / ".work"
         work.mkdir()
-        (work / "sources.list").write_text(_one_line_sources())
+        suites = (SUITE, NEXT) if any(package.endswith(f"/{NEXT}") for package in packages) else (SUITE,)
+        (work / "sources.list").write_text(_one_line_sources(suites))
         (work / "status").write_text(installed_status(os_packages))
         (work / "preferences").write_text(PREFERENCES)
         downloaded = folder.parent.parent / "payload-packages"
@@ -153,7 +159,9 @@ def build_payload(programs: Programs, os_packages: Mapping[str, str], log: Log) 
                 "PACKAGES": " ".join(packages),
                 "NOT_NEEDED": " ".join(NOT_NEEDED),
                 "PROGRAMS": " ".join(PROGRAMS),
-                "KEY": key,
+                "KUBERNETES": programs.release,
+                # The same for whoever makes it, wherever the parts came from.
+                "RELEASES": " ".join(f"{name}={found.release}" for name, found in more.items()) or "debian",
                 "NAME": NAME,
             },
             log=log,
@@ -164,11 +172,23 @@ def build_payload(programs: Programs, os_packages: Mapping[str, str], log: Log) 
         installed = dict(line.split() for line in (work / "installed").read_text().splitlines())
         components = {"kubernetes": programs.release} | {name: found.release for name, found in more.items()}
         components |= {name: release_of(installed[package]) for name, package in COMPONENTS.items() if name not in more}
+        require_lasting_votes(components["etcd"])
         (folder / "payload.json").write_text(json.dumps(components, indent=1) + "\n")
         shutil.rmtree(work)
 
     folder = cached("payload", key, build)
     return Payload(folder / "payload.raw", json.loads((folder / "payload.json").read_text()), folder / "told")
+
+
+def require_lasting_votes(etcd: str) -> None:
+    """Raise Refused for an etcd that forgets who has a vote."""
+    if sorting_key(etcd) < sorting_key(OLDEST_ETCD):
+        raise Refused(
+            f"the payload would have etcd {etcd}",
+            step="image build",
+            got="it does not keep a learner's promotion (etcd issue 19557)",
+            hint=f"bring etcd {OLDEST_ETCD} or newer, or use a mirror of Debian whose next release ({NEXT}) has it",
+        )
 
 
 def packages_for(minor: int, there: Collection[str] = ()) -> tuple[str, ...]:
@@ -202,8 +222,9 @@ def release_of(version: str) -> str:
     return plain.split("+")[0].split("~")[0]
 
 
-def _one_line_sources() -> str:
-    """The image's APT sources in the one-line format, which needs no file name of a certain ending."""
+def _one_line_sources(suites: Sequence[str]) -> str:
+    """The image's APT sources, and those of further suites of the same mirror, in the one-line format, which needs no
+    file name of a certain ending."""
     lines = []
     for stanza in apt_sources(debian_mirror(), security_mirror()).split("\n\n"):
         fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line)
@@ -212,5 +233,9 @@ def _one_line_sources() -> str:
         )
     # A release that is being made says until when its lists count, and a mirror inside a closed network may be older.
     # A stable release says no such thing.
-    following = lines[0].replace(f" {SUITE} ", f" {NEXT} ").replace("]", " check-valid-until=no]", 1)
-    return "\n".join((*lines, following)) + "\n"
+    further = [
+        lines[0].replace(f" {SUITE} ", f" {suite} ").replace("]", " check-valid-until=no]", 1)
+        for suite in suites
+        if suite != SUITE
+    ]
+    return "\n".join((*lines, *further)) + "\n"

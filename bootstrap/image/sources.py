@@ -36,6 +36,8 @@ def check_source(source: Source) -> None:
         raise BadUse("the source of Kubernetes is empty", step=STEP, hint="auto, debian, upstream, or a folder's path")
     for version in source.versions:
         require_supported(wanted_release(version))
+        if source.kind == UPSTREAM or (source.kind == AUTO and not is_of(DEBIAN_KUBERNETES, version)):
+            _require_row(wanted_release(version))
     if source.kind in (AUTO, UPSTREAM):
         return
     if len(source.versions) > 1:
@@ -71,6 +73,16 @@ def require_supported(release: str) -> None:
             step=STEP,
             got=f"supported: {', '.join(supported_minors())}",
             hint="use one of them (docs/kubernetes.md), or another version of clusterup",
+        )
+
+
+def _require_row(release: str) -> None:
+    if minor_of(release) not in read_table().minors:
+        raise BadUse(
+            f"Kubernetes {release} is not taken from its project",
+            step=STEP,
+            got=f"from there: {', '.join(read_table().minors)}",
+            hint=f"Debian has {DEBIAN_KUBERNETES}: --source debian",
         )
 
 

@@ -203,7 +203,7 @@ def _pinned_otherwise(intent: Intent, world: ClusterFacts) -> list[ClusterupErro
     """What of a cluster that runs would become another than it was founded with."""
     inventory, bundle = intent.inventory, intent.bundle
     objects = world.api.objects if world.api is not None else {}
-    return [*version_problems(inventory, bundle), *pin_problems(intent.state, objects, inventory, bundle)]
+    return [*version_problems(inventory, bundle, intent.state), *pin_problems(intent.state, objects, inventory, bundle)]
 
 
 def _second_cluster(intent: Intent, world: ClusterFacts) -> list[ClusterupError]:

@@ -76,10 +76,11 @@ def pin(state: ClusterState, inventory: Inventory, bundle: Bundle) -> None:
     write_private(state.network_note, json.dumps(networks_of(inventory), indent=1).encode() + b"\n")
 
 
-def version_problems(inventory: Inventory, bundle: Bundle) -> Iterator[ClusterupError]:
+def version_problems(inventory: Inventory, bundle: Bundle, state: ClusterState) -> Iterator[ClusterupError]:
     """That the inventory wants a release of Kubernetes which the bundle does not have."""
     wanted, there = inventory.kubernetes.version, bundle.kubernetes_version
-    if minor_of(there) not in supported_minors():
+    # A cluster that was founded keeps what it has.
+    if minor_of(there) not in supported_minors() and not state.founded:
         yield Refused(
             f"the bundle has Kubernetes {there}, which is not one that this clusterup supports",
             step=STEP,

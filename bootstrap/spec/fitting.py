@@ -14,8 +14,8 @@ from typing import Any
 
 from bootstrap.constants.paths import KUBELET_YAML, PROXY_YAML
 from bootstrap.errors import Refused
-from bootstrap.image.payload import CRI_V1
-from bootstrap.image.versions import Versions, sorting_key, versions_of
+from bootstrap.image.payload import CRI_V1, require_lasting_votes
+from bootstrap.image.versions import Versions, versions_of
 from bootstrap.inventory.model import Inventory
 from bootstrap.machine.units import Unit
 from bootstrap.protocol.files import NodeFile
@@ -25,8 +25,6 @@ from bootstrap.spec.node_services import containerd_config, kubelet_unit, proxy_
 from bootstrap.spec.topology import Shape, servers_of
 
 STEP = "image build"
-# The first that keeps a learner's promotion in the v3 store: https://github.com/etcd-io/etcd/issues/19557
-ETCD = "3.5.30"
 # Source: https://kubernetes.io/blog/2025/09/12/kubernetes-v1-34-cri-cgroup-driver-lookup-now-ga/
 CONTAINERD_1_GONE = 36
 _FLAG = re.compile(r"^\s*(?:-\w, )?--([a-z0-9][a-z0-9-]*)", re.MULTILINE)
@@ -43,14 +41,8 @@ def check_fits(components: Mapping[str, str], told: Path, binaries: Path) -> Non
     folder with Kubernetes' own.
     Raises OSError where one of them can't be read.
     """
-    versions, etcd = versions_of(components), components["etcd"]
-    if sorting_key(etcd) < sorting_key(ETCD):
-        raise Refused(
-            f"the payload has etcd {etcd}",
-            step=STEP,
-            got="it does not keep a learner's promotion (etcd issue 19557)",
-            hint=f"use a mirror of Debian that has etcd {ETCD} or newer in its next release",
-        )
+    versions = versions_of(components)
+    require_lasting_votes(components["etcd"])
     if (problem := _runtime_problem(versions)) is not None:
         raise problem
     inventory = Inventory.model_validate({"cluster": {"name": "any"}, "nodes": [_NODE]})

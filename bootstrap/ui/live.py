@@ -84,13 +84,7 @@ class LiveObserver:
         self._lines = {name: _Line() for name in (*nodes, CLUSTER)}
         self._planned, self._done, self._failed, self._began = 0, 0, 0, 0.0
         self._lock = threading.Lock()
-        self._live = Live(
-            console=console,
-            get_renderable=self._table,
-            refresh_per_second=5,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
+        self._live = self._new_view()
         self._shows = ExitStack()
         self._plain = sys.stdout, sys.stderr
 
@@ -103,6 +97,15 @@ class LiveObserver:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._shows.__exit__(kind, value, trace)
+
+    def _new_view(self) -> Live:
+        return Live(
+            console=self._console,
+            get_renderable=self._table,
+            refresh_per_second=5,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
 
     @contextmanager
     def _drawn(self) -> Iterator[None]:
@@ -123,7 +126,8 @@ class LiveObserver:
         try:
             yield
         finally:
-            self._live.transient = False
+            # One that was stopped would begin by wiping as many lines as it had, the question among them.
+            self._live = self._new_view()
             self._live.start()
             sys.stdout, sys.stderr = before
 

@@ -36,6 +36,7 @@ hash_ranges() {
     done
 }
 # Whether anything but zeros is in COUNT blocks of 64 KiB from block SKIP of DEVICE on.
+read_of() { dd if="$1" of=/dev/null bs=65536 skip="$2" count="$3" 2>/dev/null; }
 filled() { [ "$(dd if="$1" bs=65536 skip="$2" count="$3" 2>/dev/null | tr -d '\0' | head -c 1 | wc -c)" != 0 ]; }
 
 word hostname /proc/sys/kernel/hostname
@@ -139,7 +140,9 @@ for disk in $disks; do
         if filled "$device" 0 16 || filled "$device" $((size / 65536 - 1)) 2; then contents="data without a partition table"; fi
     fi
     # A disk that can't be read is not an empty one.
-    if [ -z "$contents" ] && ! head -c 512 "$device" >/dev/null 2>&1; then contents="what can not be read"; fi
+    if [ -z "$contents" ] && ! { read_of "$device" 0 16 && read_of "$device" $((size / 65536 - 1)) 2; }; then
+        contents="what can not be read"
+    fi
     use=
     grep -q "^$device" /proc/mounts && use=mounted
     grep -q "^$device" /proc/swaps && use=swap

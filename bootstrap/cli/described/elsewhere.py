@@ -16,8 +16,11 @@ _NEWER = (
     "image build, clusterup down, clusterup apply"
 )
 _AGAIN = "what does not run, or not as it should, is started again by: clusterup apply"
-_KEPT = "backups are not made yet; etcd's own tool is on every server: etcdctl snapshot save FILE"
-_KEYS = "certificates are renewed by: clusterup apply; how long they last: clusterup status"
+_KEPT = (
+    "backups are not made yet. On a server, as root: cd /etc/kubernetes/pki/etcd && etcdctl --cacert ca.crt --cert "
+    "server.crt --key server.key snapshot save FILE"
+)
+_KEYS = "certificates are renewed by: clusterup apply"
 _GONE = "to end a lab and remove its disks: clusterup lab down"
 
 ELSEWHERE: Mapping[str, Mapping[str, str]] = {

@@ -2,7 +2,7 @@
 
 Where clusterup's own table has it, that counts. Else two places that different people and programs write have to say
 the same: the project's own list, and what GitHub found when the file was put there; for Kubernetes, the changelog in
-its repository.
+its repository. A mirror stands in for the list, and never for the second place: it would be asked about itself.
 Source: https://docs.github.com/en/rest/releases/releases ("digest" of an asset)
 """
 
@@ -17,7 +17,7 @@ from bootstrap.image.trees import Log
 from bootstrap.image.upstream.components import Component, named
 from bootstrap.image.upstream.digests import Digest, digest_in_list, digest_of
 from bootstrap.image.upstream.download import small_file
-from bootstrap.image.upstream.places import GITHUB_API, GITHUB_FILES, STEP, address_of
+from bootstrap.image.upstream.places import GITHUB_API, GITHUB_FILES, STEP, address_of, own_address
 from bootstrap.image.upstream.table import read_table
 
 if TYPE_CHECKING:
@@ -28,8 +28,11 @@ def digest_for(asking: httpx.Client, component: Component, release: str, archite
     """What the digest of a release's file has to be. Raises ClusterupError where that can't be found out, and where two
     places say different things."""
     pinned = read_table().pinned(component.name, release, architecture)
-    if pinned is not None:
-        return pinned
+    return pinned if pinned is not None else published_digest(asking, component, release, architecture, log)
+
+
+def published_digest(asking: httpx.Client, component: Component, release: str, architecture: str, log: Log) -> Digest:
+    """As `digest_for`, whatever the table says."""
     listed = _listed(asking, component, release, architecture, log)
     elsewhere = _elsewhere(asking, component, release, architecture, log)
     if listed.value != elsewhere.value:
@@ -45,9 +48,8 @@ def digest_for(asking: httpx.Client, component: Component, release: str, archite
 
 
 def _listed(asking: httpx.Client, component: Component, release: str, architecture: str, log: Log) -> Digest:
-    place = component.place(component.sums, release, architecture)
-    address = address_of(place)
-    text = small_file(asking, place, log).decode(errors="replace")
+    address = address_of(component.place(component.sums, release, architecture))
+    text = small_file(asking, address, log).decode(errors="replace")
     file, algorithm = named(component.file, release, architecture), _algorithm(component)
     found = digest_in_list(algorithm, text, file, address)
     if found is None:
@@ -59,17 +61,17 @@ def _elsewhere(asking: httpx.Client, component: Component, release: str, archite
     file = named(component.file, release, architecture)
     if component.repository is None:
         minor = ".".join(release.split(".")[:2])
-        place = f"{GITHUB_FILES}/kubernetes/kubernetes/master/CHANGELOG/CHANGELOG-{minor}.md"
-        text = small_file(asking, place, log).decode(errors="replace")
+        address = own_address(f"{GITHUB_FILES}/kubernetes/kubernetes/master/CHANGELOG/CHANGELOG-{minor}.md")
+        text = small_file(asking, address, log).decode(errors="replace")
         row = re.escape(f"/v{release}/{file})")
         line = re.search(row + r"\s*\|\s*`?([0-9a-fA-F]{128})\b", text)
-        found = digest_of("sha512", line[1], address_of(place)) if line is not None else None
+        found = digest_of("sha512", line[1], address) if line is not None else None
     else:
-        place = f"{GITHUB_API}/repos/{component.repository}/releases/tags/v{release}"
-        text = small_file(asking, place, log).decode(errors="replace")
-        found = digest_of("sha256", _digest_of_asset(text, file), address_of(place))
+        address = own_address(f"{GITHUB_API}/repos/{component.repository}/releases/tags/v{release}")
+        text = small_file(asking, address, log).decode(errors="replace")
+        found = digest_of("sha256", _digest_of_asset(text, file), address)
     if found is None:
-        raise _says_nothing(address_of(place), f"a digest of {file}", text)
+        raise _says_nothing(address, f"a digest of {file}", text)
     return found
 
 

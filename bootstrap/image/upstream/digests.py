@@ -17,6 +17,15 @@ class Digest:
     source: str
 
 
+def written_digest(text: str, source: str) -> Digest:
+    """The digest in "sha256:1f3a...". Raises ValueError for what is none."""
+    algorithm, _, value = text.partition(":")
+    found = digest_of(algorithm, value, source) if algorithm in _LENGTHS else None
+    if found is None or found.value != value:
+        raise ValueError(f"{text!r} is not a digest")
+    return found
+
+
 def digest_of(algorithm: str, text: str, source: str) -> Digest | None:
     """A digest that is written alone, or as sha256sum writes it before a file's name; None where it is none."""
     found = re.match(rf"\s*([0-9a-fA-F]{{{_LENGTHS[algorithm]}}})(?:\s|$)", text)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from bootstrap.errors import ClusterupError
+from bootstrap.errors import BadUse, ClusterupError
 from bootstrap.image.trees import Log
 from bootstrap.image.upstream.digests import Digest
 from bootstrap.image.upstream.places import STEP, VARIABLE, address_of
@@ -35,7 +35,8 @@ class _Again(Exception):
 
 @contextmanager
 def client(timeout: float = READ_TIMEOUT) -> Iterator[httpx.Client]:
-    """Somebody who asks for files as they are stored, and follows where a server leads, but not to plain http."""
+    """Somebody who asks for files as they are stored, and follows where a server leads, but not to plain http. Raises
+    BadUse where the environment says something about the network that can't be used."""
     import httpx
 
     def refuse_plain_http(request: httpx.Request) -> None:
@@ -51,24 +52,46 @@ def client(timeout: float = READ_TIMEOUT) -> Iterator[httpx.Client]:
     # The digest is of what is stored.
     headers = {"Accept-Encoding": "identity"}
     hooks = {"request": [refuse_plain_http]}
-    with httpx.Client(timeout=limits, headers=headers, follow_redirects=True, event_hooks=hooks) as asking:
+    try:
+        asking = httpx.Client(timeout=limits, headers=headers, follow_redirects=True, event_hooks=hooks)
+    except (ImportError, ValueError, OSError) as error:
+        raise BadUse(
+            "what the environment says of the network can't be used",
+            step=STEP,
+            tried="read HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR",
+            got=str(error),
+            hint="an http proxy, and a file with certificates that is there; or unset them",
+        ) from None
+    with asking:
         yield asking
 
 
-def is_reached(place: str) -> str | None:
-    """Why nothing is there to be had, None where something is: asked once, and not for long."""
+def why_no_one_answers(address: str) -> str | None:
+    """Why no one answers at an address, None where somebody does: asked twice, and not for long. Raises ClusterupError
+    where what is answered is of no use."""
     import httpx
 
-    try:
-        with client(ASKING_TIMEOUT) as asking, asking.stream("GET", address_of(place)) as answer:
-            return None if answer.status_code == 200 else f"it answered {answer.status_code}"
-    except httpx.HTTPError as error:
-        return str(error) or type(error).__name__
+    with client(ASKING_TIMEOUT) as asking:
+        for _ in range(2):
+            try:
+                with asking.stream("GET", address) as answer:
+                    _require_answer(answer, address, 200)
+                    return None
+            except _Again as error:
+                raise ClusterupError(
+                    f"{address} can't be had now",
+                    step=STEP,
+                    tried=f"GET {address}",
+                    got=str(error),
+                    hint="try again; to go without it: --source debian, or a folder with the binaries",
+                ) from None
+            except httpx.RequestError as error:
+                why = str(error) or type(error).__name__
+    return why
 
 
-def small_file(asking: httpx.Client, place: str, log: Log, most: int = 4 << 20) -> bytes:
-    """What a place holds, at most `most` bytes. Raises ClusterupError."""
-    address = address_of(place)
+def small_file(asking: httpx.Client, address: str, log: Log, most: int = 4 << 20) -> bytes:
+    """What is at an address, at most `most` bytes. Raises ClusterupError."""
 
     def attempt() -> bytes:
         said = b""
@@ -126,7 +149,9 @@ def _patiently(attempt: Callable[[], T], address: str, log: Log) -> T:
             step=STEP,
             tried=f"GET {last.request.url}, {TRIES} times",
             got=got,
-            hint=f"check the network and the proxy (HTTPS_PROXY), or name a mirror with {VARIABLE}",
+            hint="the certificate of a mirror of yours is believed when SSL_CERT_FILE names the authority's"
+            if "CERTIFICATE_VERIFY_FAILED" in got
+            else f"check the network and the proxy (HTTPS_PROXY), or name a mirror with {VARIABLE}",
         )
     raise ClusterupError(
         "a download did not come to its end",
@@ -141,6 +166,14 @@ def _require_answer(answer: httpx.Response, address: str, *good: int) -> None:
     code = answer.status_code
     if code in good:
         return
+    if code in (403, 429) and answer.headers.get("X-RateLimit-Remaining") == "0":
+        raise ClusterupError(
+            f"{answer.url.host} has answered as often as it does within an hour",
+            step=STEP,
+            tried=f"GET {address}",
+            got=f"{code} {answer.reason_phrase}".strip(),
+            hint="wait for the next hour, or ask from another address",
+        )
     if code in WORTH_ANOTHER_TRY:
         raise _Again(f"the server answered {code}")
     raise ClusterupError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,10 @@ from bootstrap.image.trees import Log
 from bootstrap.image.upstream.checksums import digest_for
 from bootstrap.image.upstream.components import COMPONENTS, Component, named
 from bootstrap.image.upstream.digests import Digest
-from bootstrap.image.upstream.download import big_file, client, is_reached, small_file
+from bootstrap.image.upstream.download import big_file, client, small_file, why_no_one_answers
 from bootstrap.image.upstream.places import KUBERNETES, STEP, VARIABLE, address_of
 from bootstrap.image.upstream.table import read_table
-from bootstrap.image.versions import is_of, sorting_key
+from bootstrap.image.versions import is_of, minor_of, sorting_key
 from bootstrap.paths import cache_dir
 
 if TYPE_CHECKING:
@@ -50,15 +51,15 @@ def wanted_release(version: str) -> str:
 
 def newest_release(minor: str, log: Log) -> str:
     """The newest release of a minor version, as its project says. Raises ClusterupError."""
-    place = f"{KUBERNETES}/release/stable-{minor}.txt"
+    address = address_of(f"{KUBERNETES}/release/stable-{minor}.txt")
     with client() as asking:
-        said = small_file(asking, place, log, most=100).decode(errors="replace").strip()
+        said = small_file(asking, address, log, most=100).decode(errors="replace").strip()
     release = said.removeprefix("v")
     if not RELEASE.fullmatch(release) or not is_of(release, minor):
         raise ClusterupError(
-            f"{address_of(place)} does not say what the newest release of {minor} is",
+            f"{address} does not say what the newest release of {minor} is",
             step=STEP,
-            tried=f"GET {address_of(place)}",
+            tried=f"GET {address}",
             got=said or "nothing",
             hint=f"compare {VARIABLE} with what the mirror holds, or name a release, as in {minor}.1",
         )
@@ -66,20 +67,29 @@ def newest_release(minor: str, log: Log) -> str:
 
 
 def why_not_reached(minor: str) -> str | None:
-    """Why releases can't be had from upstream now, None where they can."""
-    return is_reached(f"{KUBERNETES}/release/stable-{minor}.txt")
+    """Why no release can be had from upstream now, None where somebody answers. Raises ClusterupError where what is
+    answered is of no use."""
+    return why_no_one_answers(address_of(f"{KUBERNETES}/release/stable-{minor}.txt"))
 
 
 def kept_release(wanted: str, architecture: str) -> str | None:
-    """The newest release of those wanted that was fetched before, None where there is none."""
-    found = [
-        release
-        for note in (cache_dir() / KEPT).glob("*/release")
-        if note.parent.name[0] != "."
-        for name, release, for_whom in [note.read_text().split()]
-        if name == SERVER.name and for_whom == architecture and is_of(release, wanted)
-    ]
-    return max(found, key=sorting_key, default=None)
+    """The newest release of those wanted that was fetched before with all that belongs to it, None where there is
+    none."""
+    there = {note.read_text() for note in (cache_dir() / KEPT).glob("*/release") if note.parent.name[0] != "."}
+    releases = {words[1] for words in map(str.split, there) if words[:1] == [SERVER.name] and is_of(words[1], wanted)}
+    whole = [release for release in releases if all(_kept(*part, architecture) for part in _parts(release))]
+    return max(whole, key=sorting_key, default=None)
+
+
+def _parts(release: str) -> Iterator[tuple[Component, str]]:
+    """Kubernetes' release, and the releases of the components that belong to it."""
+    yield SERVER, release
+    for name, belongs in read_table().components.get(minor_of(release), {}).items():
+        yield COMPONENTS[name], belongs
+
+
+def _kept(component: Component, release: str, architecture: str) -> bool:
+    return (cache_dir() / KEPT / _key(component, release, architecture)).is_dir()
 
 
 def fetch_kubernetes(release: str, architecture: str, log: Log) -> Path:
@@ -107,14 +117,7 @@ def fetch_components(minor: str, architecture: str, log: Log) -> dict[str, tuple
 
 def _fetched(component: Component, release: str, architecture: str, log: Log) -> Path:
     file = component.place(component.file, release, architecture)
-    pinned = read_table().pinned(component.name, release, architecture)
-    key = content_key(
-        {
-            "file": address_of(file),
-            "digest": pinned.value if pinned is not None else "as published",
-            "programs": " ".join(f"{member}:{where}" for member, where in sorted(component.programs.items())),
-        }
-    )
+    key = _key(component, release, architecture)
 
     def build(folder: Path) -> None:
         part = cache_dir() / "downloads" / f"{component.name}-{release}-{key}.part"
@@ -135,6 +138,18 @@ def _fetched(component: Component, release: str, architecture: str, log: Log) ->
             got=str(error),
             hint="make room there (about 1 GB), or name another folder with XDG_CACHE_HOME",
         ) from None
+
+
+def _key(component: Component, release: str, architecture: str) -> str:
+    """What a release is kept under: the same wherever it came from, for its digest was compared."""
+    pinned = read_table().pinned(component.name, release, architecture)
+    return content_key(
+        {
+            "release": f"{component.name} {release} {architecture}",
+            "digest": pinned.value if pinned is not None else "as published",
+            "programs": " ".join(f"{member}:{where}" for member, where in sorted(component.programs.items())),
+        }
+    )
 
 
 def _download(asking: httpx.Client, place: str, part: Path, digest: Digest, log: Log) -> None:

@@ -192,10 +192,12 @@ def _machines_now(lab: Lab) -> str:
 
 
 def _bundle(inventory: str) -> Bundle:
-    named = None
+    named = wanted = None
     with suppress(yaml.YAMLError, AttributeError, TypeError):
-        named = (yaml.safe_load(inventory).get("os") or {}).get("bundle")
-    return find_bundle(named)
+        said = yaml.safe_load(inventory)
+        named = (said.get("os") or {}).get("bundle")
+        wanted = (said.get("kubernetes") or {}).get("version")
+    return find_bundle(named).of_release(None if wanted is None else str(wanted))
 
 
 def _health(lab: Lab, say: Say) -> Health | None:

@@ -9,11 +9,18 @@ import random
 import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+import pytest
+
+from bootstrap.errors import ClusterupError
+from bootstrap.image.upstream import fetch
 from bootstrap.image.upstream.components import Component, named
 from tests.integration.image.release_server import ReleaseServer
 
 ARCHITECTURE = "amd64"
+# No table has it.
+RELEASE = "1.36.99"
 NOISE = random.Random(1)
 
 
@@ -41,16 +48,17 @@ class Published:
 
     component: Component
     release: str
+    architecture: str = ARCHITECTURE
 
     @property
     def place(self) -> str:
         """Path of the file on the server."""
-        return f"/{self.component.place(self.component.file, self.release, ARCHITECTURE)}"
+        return f"/mirror/{self.component.place(self.component.file, self.release, self.architecture)}"
 
     @property
     def sums(self) -> str:
         """Path of the list with its digest."""
-        return f"/{self.component.place(self.component.sums, self.release, ARCHITECTURE)}"
+        return f"/mirror/{self.component.place(self.component.sums, self.release, self.architecture)}"
 
     @property
     def elsewhere(self) -> str:
@@ -64,7 +72,7 @@ class Published:
     def programs(self) -> dict[str, bytes]:
         """What each member of the file holds, by its name. Noise does not get smaller, so that an answer takes several
         pieces."""
-        names = [named(name, self.release, ARCHITECTURE) for name in self.component.programs]
+        names = [named(name, self.release, self.architecture) for name in self.component.programs]
         return {name: f"{name} {self.release}\n".encode() + NOISE.randbytes(100_000) for name in names}
 
     def content(self, *others: tarfile.TarInfo, without: str = "") -> bytes:
@@ -85,7 +93,44 @@ class Published:
             digest = hashlib.sha512(content).hexdigest()
             row = f"[{file}](https://dl.k8s.io/v{self.release}/{file}) | `{digest}`\n"
             changelog = f"# v{self.release}\n\nfilename | sha512 hash\n-------- | -----------\n{row}"
+            changelog = server.files.get(path, b"").decode() + changelog if path == self.elsewhere else changelog
         else:
             digest = hashlib.sha256(content).hexdigest()
-            changelog = json.dumps({"assets": [{"name": file, "digest": f"sha256:{digest}"}]})
-        server.files[path] = (changelog if path == self.elsewhere else f"{digest}  {file}\n").encode()
+            there = json.loads(server.files.get(self.elsewhere, b'{"assets": []}'))["assets"]
+            others = [asset for asset in there if asset["name"] != file]
+            changelog = json.dumps({"assets": [*others, {"name": file, "digest": f"sha256:{digest}"}]})
+        line = f"{digest}  {file}\n"
+        if path == self.elsewhere:
+            server.files[path] = changelog.encode()
+        else:
+            listed = server.files.get(path, b"").decode().splitlines(keepends=True)
+            server.files[path] = "".join(
+                [*(each for each in listed if not each.endswith(f"  {file}\n")), line]
+            ).encode()
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def published(server: ReleaseServer, component: Component) -> tuple[Published, bytes]:
+    """A release of a component on the server, and its file."""
+    release = Published(component, RELEASE)
+    content = release.content()
+    release.put(server, content)
+    return release, content
+
+
+def fetched(release: Published, said: list[str] | None = None) -> Path:
+    """The folder with its programs."""
+    log = print if said is None else said.append
+    return fetch._fetched(release.component, release.release, ARCHITECTURE, log)
+
+
+def refused(release: Published) -> ClusterupError:
+    with pytest.raises(ClusterupError) as failure:
+        fetched(release)
+    assert failure.value.step == "image build"
+    assert failure.value.tried
+    assert failure.value.got
+    return failure.value

@@ -2,68 +2,37 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
+import json
 import os
 import re
 import socket
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from bootstrap.errors import BadUse, ClusterupError
-from bootstrap.image.upstream import checksums, download, fetch
+from bootstrap.errors import ClusterupError
+from bootstrap.image.upstream import download, fetch
 from bootstrap.image.upstream.components import COMPONENTS, Component, named
-from bootstrap.image.upstream.fetch import SERVER, fetch_kubernetes, newest_release, wanted_release, why_not_reached
-from bootstrap.image.upstream.table import Table, read_table
-from bootstrap.pki.x509 import new_authority
+from bootstrap.image.upstream.fetch import (
+    SERVER,
+    fetch_kubernetes,
+    why_not_reached,
+)
 from tests.integration.image.release_server import ReleaseServer
-from tests.integration.image.releases import ARCHITECTURE, Published, member
+from tests.integration.image.releases import (
+    ARCHITECTURE,
+    RELEASE,
+    Published,
+    fetched,
+    member,
+    published,
+    refused,
+)
 
-# No table has it.
-RELEASE = "1.36.99"
 KUBERNETES = Published(SERVER, RELEASE)
 EVERY = pytest.mark.parametrize("component", [SERVER, *COMPONENTS.values()], ids=lambda each: each.name)
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ReleaseServer]:
-    """A mirror that holds nothing yet, an empty cache, and no pause between tries."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(download, "PAUSE", 0)
-    authority = new_authority("releases")
-    (tmp_path / "ca.pem").write_bytes(authority.cert_pem)
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    with ReleaseServer(authority, tmp_path) as server:
-        monkeypatch.setenv("CLUSTERUP_MIRROR", f"{server.url}/")
-        yield server
-
-
-def published(server: ReleaseServer, component: Component) -> tuple[Published, bytes]:
-    """A release of a component on the server, and its file."""
-    release = Published(component, RELEASE)
-    content = release.content()
-    release.put(server, content)
-    return release, content
-
-
-def fetched(release: Published, said: list[str] | None = None) -> Path:
-    """The folder with its programs."""
-    log = print if said is None else said.append
-    return fetch._fetched(release.component, release.release, ARCHITECTURE, log)
-
-
-def refused(release: Published) -> ClusterupError:
-    with pytest.raises(ClusterupError) as failure:
-        fetched(release)
-    assert failure.value.step == "image build"
-    assert failure.value.tried
-    assert failure.value.got
-    return failure.value
 
 
 def assert_complete(release: Published, folder: Path) -> None:
@@ -205,18 +174,17 @@ def test_a_digest_that_is_none_is_refused_before_the_download(
 
 
 @EVERY
-def test_what_the_table_says_counts_and_no_other_place_is_asked(
-    server: ReleaseServer, component: Component, monkeypatch: pytest.MonkeyPatch
+def test_what_a_table_says_counts_and_no_other_place_is_asked(
+    server: ReleaseServer, component: Component, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     release, content = published(server, component)
     del server.files[release.sums], server.files[release.elsewhere]
-    digests = {f"{component.name} {RELEASE}": {ARCHITECTURE: hashlib.sha256(content).hexdigest()}}
-    table = dataclasses.replace(read_table(), sha256=digests)
-    for module in (checksums, fetch):
-        monkeypatch.setattr(module, "read_table", lambda: table)
+    digests = {f"{component.name} {RELEASE}": {ARCHITECTURE: f"sha256:{hashlib.sha256(content).hexdigest()}"}}
+    (tmp_path / "more.json").write_text(json.dumps({"format": 1, "digests": digests}))
+    monkeypatch.setenv("CLUSTERUP_RELEASES", str(tmp_path / "more.json"))
     said: list[str] = []
     assert_complete(release, fetched(release, said))
-    assert any("clusterup's own table" in line for line in said)
+    assert any(f"the one that {tmp_path / 'more.json'} says" in line for line in said)
     assert [path for path, _ in server.requests] == [release.place]
 
 
@@ -367,47 +335,3 @@ def test_a_disk_that_takes_nothing_is_an_error_not_a_traceback(server: ReleaseSe
 def test_the_folder_of_kubernetes_is_the_one_with_its_programs(server: ReleaseServer) -> None:
     published(server, SERVER)
     assert (fetch_kubernetes(RELEASE, ARCHITECTURE, print) / "kubelet").is_file()
-
-
-def test_the_newest_release_of_a_minor_version_is_what_its_project_says(server: ReleaseServer) -> None:
-    server.files["/dl.k8s.io/release/stable-1.36.txt"] = b"v1.36.4\n"
-    assert newest_release("1.36", print) == "1.36.4"
-    assert why_not_reached("1.36") is None
-
-
-@pytest.mark.parametrize("said", [b"", b"v1.35.9", b"<html>", b"v1.36", b"v1.36.4/../x"])
-def test_a_newest_release_that_is_none_is_not_believed(server: ReleaseServer, said: bytes) -> None:
-    server.files["/dl.k8s.io/release/stable-1.36.txt"] = said
-    with pytest.raises(ClusterupError, match=r"does not say what the newest release of 1\.36 is"):
-        newest_release("1.36", print)
-
-
-@pytest.mark.parametrize(
-    "version", ["", "v", "1", "latest", "1.31.2/../../x", "1.31.2\n", " 1.31.2", "vv1.31.2", "1.31.2-x", "1.٣١.2"]
-)
-def test_a_version_that_is_none_is_bad_use(version: str) -> None:
-    with pytest.raises(BadUse, match="is not a release of Kubernetes"):
-        wanted_release(version)
-
-
-@pytest.mark.parametrize("version", ["1.36", "v1.36.2", "1.36.0-rc.1"])
-def test_a_release_a_minor_version_and_a_candidate_are_versions(version: str) -> None:
-    assert wanted_release(version) == version.removeprefix("v")
-
-
-@pytest.mark.parametrize("address", ["mirror", "http://mirror", "file:///srv", "https://", "https://host:port"])
-def test_a_mirror_that_has_no_https_address_is_bad_use(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
-    monkeypatch.setenv("CLUSTERUP_MIRROR", address)
-    with pytest.raises(BadUse, match="CLUSTERUP_MIRROR is not the address of a mirror"):
-        newest_release("1.36", print)
-
-
-def test_the_table_names_a_release_of_every_component_for_every_minor_version() -> None:
-    table: Table = read_table()
-    assert table.newest in table.minors
-    for releases in table.components.values():
-        assert set(releases) == set(COMPONENTS)
-    for name, digests in table.sha256.items():
-        component, _, release = name.partition(" ")
-        assert component == "kubernetes" or release in {each[component] for each in table.components.values()}
-        assert all(table.pinned(component, release, architecture) for architecture in digests)

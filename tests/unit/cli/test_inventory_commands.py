@@ -36,7 +36,9 @@ def test_a_file_that_is_called_as_standard_input_is_a_file_behind_dot_and_slash(
     assert (tmp_path / "-").is_file()
     checked = clusterup("validate", "./-", folder=tmp_path)
     assert (checked.returncode, "fine: 3 servers" in checked.stdout) == (0, True)
-    assert "/-: this is not" not in clusterup("plan", "./-", folder=tmp_path).stderr
+    (tmp_path / "-").write_text("cluster: {}\n")
+    refused = clusterup("plan", "./-", folder=tmp_path)
+    assert (refused.returncode, f"{tmp_path}/-:1:10: cluster.name is missing" in refused.stderr) == (2, True)
 
 
 def test_help_that_can_t_be_written_is_an_error_in_words(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from bootstrap.errors import BadUse, ClusterupError
 from bootstrap.image import sources
 from bootstrap.image.kubernetes_debian import BINARIES
 from bootstrap.image.programs import Programs
-from bootstrap.image.sources import AUTO, programs_of, supported_minors
+from bootstrap.image.sources import AUTO, Source, check_source, programs_of, supported_minors
 from bootstrap.image.upstream import fetch
 from bootstrap.image.upstream.table import read_table
 
@@ -32,10 +32,11 @@ class World:
         self.why: str | None = None
 
     def kept(self, release: str) -> None:
-        """A release that was fetched before."""
-        place = self.folder / "cache" / "clusterup" / "upstream" / f"key-{release}"
-        place.mkdir(parents=True)
-        (place / "release").write_text(f"kubernetes {release} amd64\n")
+        """A release that was fetched before, with all that belongs to it."""
+        for component, part in fetch._parts(release):
+            place = self.folder / "cache" / "clusterup" / "upstream" / fetch._key(component, part, "amd64")
+            place.mkdir(parents=True, exist_ok=True)
+            (place / "release").write_text(f"{component.name} {part} amd64\n")
 
     def takes(self, wanted: str | None) -> Programs:
         return programs_of(AUTO, wanted, self.said.append)
@@ -72,6 +73,29 @@ def test_what_was_fetched_before_is_taken_before_debian(world: World) -> None:
         world.kept(release)
     assert world.takes(None).release == f"{newest}.10"
     assert any(NOT_REACHED in line and "was fetched from its project before" in line for line in world.said)
+
+
+def test_a_project_that_answers_something_else_is_no_reason_to_take_debian(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(_: str) -> str:
+        raise ClusterupError("it answered 503", hint="later")
+
+    monkeypatch.setattr(fetch, "why_not_reached", busy)
+    with pytest.raises(ClusterupError, match="it answered 503"):
+        world.takes(None)
+
+
+@pytest.mark.parametrize("source", [AUTO, "upstream"])
+def test_a_release_that_is_debian_s_alone_is_not_looked_for_elsewhere(source: str) -> None:
+    with pytest.raises(BadUse, match=r"Kubernetes 1\.20\.15 is not taken from its project"):
+        check_source(Source(source, ("1.20.15",)))
+    check_source(Source(AUTO, ("1.20",)))
+
+
+def test_an_empty_source_is_bad_use() -> None:
+    with pytest.raises(BadUse, match="the source of Kubernetes is empty"):
+        check_source(Source(""))
 
 
 def test_a_release_that_can_t_be_had_is_an_error_and_never_another_one(world: World) -> None:

@@ -118,11 +118,16 @@ def in_bundle(lab: Intent, made: Bundle) -> Intent:
     return intent_of(lab.inventory, lab.state, made, lab.kubeconfig, written=lab.written)
 
 
-def test_a_release_that_is_not_supported_is_refused(lab: Intent, tmp_path: Path) -> None:
+def test_a_new_cluster_of_a_release_that_is_not_supported_is_refused_and_one_that_runs_is_kept_up(
+    lab: Intent, tmp_path: Path
+) -> None:
     other = bundle(tmp_path / "other")
     other.artifact("payload").components["kubernetes"] = "1.31.2"
-    found = against(in_bundle(lab, other), off(lab))
-    assert any("Kubernetes 1.31.2, which is not one that this clusterup supports" in each.problem for each in found)
+    (tmp_path / "new").mkdir()
+    new = in_bundle(new_intent(tmp_path / "new"), other)
+    said = "Kubernetes 1.31.2, which is not one that this clusterup supports"
+    assert any(said in each.problem for each in against(new, off(new)))
+    assert not any(said in each.problem for each in against(in_bundle(lab, other), off(lab)))
 
 
 def test_a_bundle_with_the_cluster_s_release_beside_a_newer_one_is_to_be_told_which(

@@ -59,7 +59,7 @@ def refused(payload: Path) -> str:
 
 
 def test_an_etcd_that_forgets_who_has_a_vote_is_refused(payload: Path) -> None:
-    with pytest.raises(Refused, match=r"the payload has etcd 3\.5\.16"):
+    with pytest.raises(Refused, match=r"the payload would have etcd 3\.5\.16"):
         check_fits(COMPONENTS | {"etcd": "3.5.16"}, payload / "told", payload / "bin")
 
 

@@ -171,6 +171,11 @@ def test_the_view_is_off_the_terminal_while_a_person_is_asked() -> None:
             assert not live._live.is_started
             assert (sys.stdout, sys.stderr) == outside
             live(ActionSays(id="a", node="s1", step="install", title="a", text="goes on"))
+            asked = screen.tell()
         assert live._live.is_started
+        live._live.refresh()
+        # Nothing of what stands above it is wiped: the cursor goes up no further than the new view.
+        first, _, _ = screen.getvalue()[asked:].partition("s1")
+        assert "\x1b[1A" not in first
     with asking():
         assert not live._live.is_started
