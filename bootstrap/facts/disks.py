@@ -21,8 +21,7 @@ def described(disk: DiskFacts) -> str:
         human_size(disk.size),
         disk.model,
         f"serial {disk.serial}" if disk.serial else "",
-        disk.contents or ("" if disk.in_use else "empty"),
-        "in use" if disk.in_use else "",
+        disk.contents or ("in use" if disk.in_use else "empty"),
     ]
     return f"{disk.path} ({', '.join(part for part in parts if part)})"
 

@@ -264,9 +264,7 @@ class Taint(Strict):
         description="As in node-role.kubernetes.io/master.", examples=["node-role.kubernetes.io/master"]
     )
     value: LabelValue = Field(default="", description="May be empty.", examples=["yes"])
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = Field(
-        description="What it does to pods.", examples=["NoSchedule"]
-    )
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = Field(description="What it does to pods.")
 
 
 AnyTaint = Annotated[Taint, BeforeValidator(values.taint, json_schema_input_type=TaintText | Taint)]

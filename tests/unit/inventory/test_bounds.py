@@ -154,7 +154,7 @@ def test_a_file_that_can_t_be_read_is_bad_use(tmp_path: Path, name: str, content
     ],
 )
 def test_what_yaml_can_say_and_an_inventory_can_t(text: str, said: str) -> None:
-    assert said in problem(text)
+    assert any(said in each for each in problems(text))
 
 
 @pytest.mark.parametrize("number", [".inf", "-.inf", ".nan", "1e400", "1.0e+400", "2.5"])
