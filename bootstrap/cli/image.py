@@ -71,10 +71,10 @@ def build(
     What was built before is taken from the cache: with nothing changed this takes seconds. The bundle becomes the one
     that `apply` and `lab up` use where no other is named.
     """
-    from bootstrap.constants.releases import DEBIAN_KUBERNETES
     from bootstrap.image.build import build_bundle
     from bootstrap.image.sources import UNSUPPORTED
     from bootstrap.image.trees import TOOL_SAYS
+    from bootstrap.releases import DEBIAN_KUBERNETES
     from bootstrap.spec.fitting import check_fits
 
     began = time.monotonic()

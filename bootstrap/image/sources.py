@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bootstrap.constants.releases import DEBIAN_KUBERNETES
 from bootstrap.errors import BadUse, ClusterupError
 from bootstrap.image.kubernetes_debian import build_kubernetes
 from bootstrap.image.programs import STEP, More, Programs, own_programs, require_programs
@@ -12,6 +11,7 @@ from bootstrap.image.trees import Log
 from bootstrap.image.upstream.table import read_table
 from bootstrap.image.versions import is_of, minor_of
 from bootstrap.paths import expanded
+from bootstrap.releases import DEBIAN_KUBERNETES
 
 AUTO, DEBIAN, UPSTREAM = "auto", "debian", "upstream"
 UNSUPPORTED = f"Debian's Kubernetes {DEBIAN_KUBERNETES} has had no support since 2022: it is for trying out"
