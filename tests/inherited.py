@@ -34,7 +34,7 @@ KEPT = {
     *(f"{scheme}_proxy" for scheme in ("http", "https", "ftp", "all", "no")),
     *(f"{scheme}_PROXY" for scheme in ("HTTP", "HTTPS", "FTP", "ALL", "NO")),
     *("CLUSTERUP_INVENTORIES", "CLUSTERUP_SEED", "CLUSTERUP_KILLS", "CLUSTERUP_KILL_SECONDS"),
-    "CLUSTERUP_KUBERNETES_URL",
+    "CLUSTERUP_SSH_CONFIGS",
 }
 KEPT_PREFIXES = ("PIP_", "PYENV_", "PYTEST_", "HYPOTHESIS_", "COV_", "COVERAGE_", "CLUSTERUP_TEST_", "CLUSTERUP_E2E_")
 SET = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "TERM": "xterm", "SHELL": "/bin/sh"}
