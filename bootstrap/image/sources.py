@@ -137,11 +137,9 @@ def _from_debian(log: Log) -> Programs:
 
 
 def _from_upstream(wanted: str, log: Log) -> Programs:
-    from bootstrap.image.upstream.fetch import fetch_components, fetch_kubernetes, newest_release, wanted_release
+    from bootstrap.image.upstream.fetch import fetch_components, fetch_kubernetes, release_of
 
-    release = wanted_release(wanted)
-    if release == minor_of(release):
-        release = newest_release(release, log)
+    release = release_of(wanted, log)
     kubernetes = fetch_kubernetes(release, ARCHITECTURE, log)
     fetched = fetch_components(minor_of(release), ARCHITECTURE, log)
     return Programs(kubernetes, release, {name: More(*found) for name, found in fetched.items()})

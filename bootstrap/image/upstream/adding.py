@@ -11,7 +11,7 @@ from bootstrap.image.trees import Log
 from bootstrap.image.upstream.checksums import published_digest
 from bootstrap.image.upstream.components import COMPONENTS
 from bootstrap.image.upstream.download import client
-from bootstrap.image.upstream.fetch import SERVER, newest_release, wanted_release
+from bootstrap.image.upstream.fetch import SERVER, release_of
 from bootstrap.image.upstream.table import FORMAT
 from bootstrap.image.versions import minor_of, sorting_key
 
@@ -20,9 +20,7 @@ ARCHITECTURES = ("amd64", "arm64")
 
 def with_release(table: Mapping[str, Any], wanted: str, components: Mapping[str, str], log: Log) -> dict[str, Any]:
     """The table with a row for a release, and with the digests of all that belongs to it. Raises ClusterupError."""
-    release = wanted_release(wanted)
-    if release == minor_of(release):
-        release = newest_release(release, log)
+    release = release_of(wanted, log)
     rows: dict[str, dict[str, str]] = dict(table.get("kubernetes", {}))
     before = rows.get(minor_of(release)) or (rows[max(rows, key=sorting_key)] if rows else {})
     row = {**before, **components}

@@ -19,6 +19,7 @@ from bootstrap.image.upstream.digests import Digest, digest_in_list, digest_of
 from bootstrap.image.upstream.download import small_file
 from bootstrap.image.upstream.places import GITHUB_API, GITHUB_FILES, STEP, address_of, own_address
 from bootstrap.image.upstream.table import read_table
+from bootstrap.image.versions import minor_of
 
 if TYPE_CHECKING:
     import httpx
@@ -60,8 +61,8 @@ def _listed(asking: httpx.Client, component: Component, release: str, architectu
 def _elsewhere(asking: httpx.Client, component: Component, release: str, architecture: str, log: Log) -> Digest:
     file = named(component.file, release, architecture)
     if component.repository is None:
-        minor = ".".join(release.split(".")[:2])
-        address = own_address(f"{GITHUB_FILES}/kubernetes/kubernetes/master/CHANGELOG/CHANGELOG-{minor}.md")
+        changes = f"CHANGELOG-{minor_of(release)}.md"
+        address = own_address(f"{GITHUB_FILES}/kubernetes/kubernetes/master/CHANGELOG/{changes}")
         text = small_file(asking, address, log).decode(errors="replace")
         row = re.escape(f"/v{release}/{file})")
         line = re.search(row + r"\s*\|\s*`?([0-9a-fA-F]{128})\b", text)

@@ -49,6 +49,12 @@ def wanted_release(version: str) -> str:
     )
 
 
+def release_of(wanted: str, log: Log) -> str:
+    """The release that is wanted; of a minor version the newest. Raises BadUse for what is none, ClusterupError."""
+    release = wanted_release(wanted)
+    return newest_release(release, log) if release == minor_of(release) else release
+
+
 def newest_release(minor: str, log: Log) -> str:
     """The newest release of a minor version, as its project says. Raises ClusterupError."""
     address = address_of(f"{KUBERNETES}/release/stable-{minor}.txt")

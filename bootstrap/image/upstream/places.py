@@ -41,7 +41,7 @@ def address_of(place: str) -> str:
         parts = urlsplit(mirror)
         usable = parts.scheme == "https" and bool(parts.hostname) and not parts.query and not parts.fragment
         usable = usable and (parts.port is None or parts.port > 0)
-        # What stands in an address is shown; a password for it belongs into ~/.netrc.
+        # What stands in an address is shown.
         usable = usable and parts.username is None
     except ValueError:
         usable = False
@@ -50,7 +50,6 @@ def address_of(place: str) -> str:
             f"{VARIABLE} is not the address of a mirror",
             step=STEP,
             got=mirror.rpartition("@")[2],
-            hint="an https address without user and password (those belong into ~/.netrc), as in "
-            "https://mirror.example.org/releases, or unset it",
+            hint="an https address without user and password, as in https://mirror.example.org/releases, or unset it",
         )
     return f"{mirror.rstrip('/')}/{place}"
