@@ -172,7 +172,7 @@ def test_what_was_not_over_in_time_is_expected_to_take_longer_the_next_time(suit
     suite.knows(suite.cache, ago={"a/slow": 1}, seconds=1, runs=1)
     assert suite.runs_whole(4, "-p", "pytest_timeout", "tests/e2e").ret == 0
     result = suite.runs_whole(4, "-p", "pytest_timeout", "tests/e2e")
-    result.stdout.fnmatch_lines(["*a/slow: left out for time: it needs 5 s and 4 s were left; *"])
+    result.stdout.fnmatch_lines(["*a/slow: left out for time: it needs * s and 4 s were left; *"])
 
 
 def test_what_is_never_over_in_time_is_blamed_when_it_has_not_passed_for_long(suite: Suite) -> None:
