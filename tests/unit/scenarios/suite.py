@@ -39,6 +39,7 @@ class Suite:
 
     def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pytester, self.monkeypatch = pytester, monkeypatch
+        monkeypatch.delenv("CLUSTERUP_TEST_KUBERNETES", raising=False)
         self.root = pytester.path
         self.cache = self.root / "cache" / "clusterup" / "scenarios.json"
         markers = "every_time: never left out\n    makes_labs: first"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.scenarios import plugin
@@ -363,3 +365,13 @@ def test_a_limit_that_is_no_time_is_refused(suite: Suite) -> None:
     result = suite._run("tests/e2e")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*CLUSTERUP_TEST_UNTIL is not a time: 'soon'*"])
+
+
+def test_what_passed_with_a_folder_of_binaries_has_not_passed_with_debians_kubernetes(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite.scenario("a/good")
+    monkeypatch.setenv("CLUSTERUP_TEST_KUBERNETES", "/srv/kubernetes")
+    assert suite.runs_whole(2000).ret == 0
+    assert not suite.cache.exists()
+    assert "a/good" in json.loads(suite.cache.with_name("scenarios-of-a-folder.json").read_text())["passed"]
