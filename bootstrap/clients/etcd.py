@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -125,6 +126,10 @@ class EtcdClient:
     def remove(self, member_id: int) -> None:
         """Take a member out of the cluster. Raises EtcdError, as when it would lose quorum."""
         self._call("Cluster", "MemberRemove", ID=member_id)
+
+    def update(self, member_id: int, peer_urls: Sequence[str]) -> None:
+        """Say at which URLs a member is reached by its peers. Raises EtcdError."""
+        self._call("Cluster", "MemberUpdate", ID=member_id, peerURLs=list(peer_urls))
 
     def move_leader(self, member_id: int) -> None:
         """Make another voter the leader; only the member that leads takes this. Raises EtcdError."""

@@ -24,6 +24,8 @@ MESSAGES: dict[str, tuple[tuple[str, int, str], ...]] = {
     "MemberRemoveResponse": (("members", 2, "Member[]"),),
     "MemberPromoteRequest": (("ID", 1, "uint64"),),
     "MemberPromoteResponse": (("members", 2, "Member[]"),),
+    "MemberUpdateRequest": (("ID", 1, "uint64"), ("peerURLs", 2, "string[]")),
+    "MemberUpdateResponse": (("members", 2, "Member[]"),),
     "MemberListRequest": (("linearizable", 1, "bool"),),
     "MemberListResponse": (("members", 2, "Member[]"),),
     "MoveLeaderRequest": (("targetID", 1, "uint64"),),

@@ -90,12 +90,24 @@ class EtcdMemberFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ForgottenVotes:
+    """A server that runs the release `etcd`, and whose data says of `members`, by id, that they have no vote,
+    which they have."""
+
+    server: str
+    etcd: str
+    members: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EtcdFacts:
     """The etcd cluster as one of its members sees it. `well` are the servers whose members have a vote and
-    answer through the quorum; they are asked when a node leaves."""
+    answer through the quorum; they are asked when a node leaves. `forgotten` are votes that a server's data does not
+    know of."""
 
     members: tuple[EtcdMemberFacts, ...]
     well: frozenset[str] = frozenset()
+    forgotten: tuple[ForgottenVotes, ...] = ()
 
     def named(self, name: str) -> EtcdMemberFacts | None:
         return next((member for member in self.members if member.name == name), None)

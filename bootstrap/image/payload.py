@@ -21,11 +21,10 @@ from bootstrap.image.programs import Programs
 from bootstrap.image.trees import Log, debian_mirror, ensure_tree, run_in
 from bootstrap.image.versions import numbers, sorting_key
 from bootstrap.paths import cache_dir
+from bootstrap.releases import KEEPS_VOTES
 
 # Debian's next release: its components run on the C library of the image.
 NEXT = "forky"
-# The first that keeps a learner's promotion in the v3 store: https://github.com/etcd-io/etcd/issues/19557
-OLDEST_ETCD = "3.5.30"
 # The kubelet speaks CRI v1 alone from then on (CRI v1alpha2 is gone), and containerd 2 does so too.
 CRI_V1 = 26
 COMPONENTS = {
@@ -182,12 +181,12 @@ def build_payload(programs: Programs, os_packages: Mapping[str, str], log: Log) 
 
 def require_lasting_votes(etcd: str) -> None:
     """Raise Refused for an etcd that forgets who has a vote."""
-    if sorting_key(etcd) < sorting_key(OLDEST_ETCD):
+    if sorting_key(etcd) < sorting_key(KEEPS_VOTES):
         raise Refused(
             f"the payload would have etcd {etcd}",
             step="image build",
             got="it does not keep a learner's promotion (etcd issue 19557)",
-            hint=f"bring etcd {OLDEST_ETCD} or newer, or use a mirror of Debian whose next release ({NEXT}) has it",
+            hint=f"bring etcd {KEEPS_VOTES} or newer, or use a mirror of Debian whose next release ({NEXT}) has it",
         )
 
 

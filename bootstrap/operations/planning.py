@@ -17,6 +17,7 @@ from bootstrap.errors import ClusterupError, Refused
 from bootstrap.facts.cluster import all_seen, reached, read_api, read_etcd, read_pods, read_well
 from bootstrap.facts.model import ClusterFacts
 from bootstrap.facts.node import read_node
+from bootstrap.facts.votes import forgotten_votes
 from bootstrap.image.bundle import Bundle, verify_bundle
 from bootstrap.image.configuration import EtcFile
 from bootstrap.operations.connections import kept_open
@@ -24,6 +25,7 @@ from bootstrap.operations.intent import Intent
 from bootstrap.phases.control_plane import control_plane_actions, object_actions
 from bootstrap.phases.deploy.deploy import deploy_actions
 from bootstrap.phases.etcd.membership import Quorum, etcd_actions, founder_of, waiting_for_learners
+from bootstrap.phases.etcd.votes import votes_action
 from bootstrap.phases.handover import handover_actions
 from bootstrap.phases.install.install import Installation, disks_written, install_actions, not_what_was_installed
 from bootstrap.phases.keys import ID as KEYS
@@ -69,10 +71,15 @@ def look(intent: Intent, connections: Connections, *, parallel: int, observe: Ob
         members = [*intent.servers, *(name for name in leaving if name in found.values)]
         well = pool.submit(read_well, found.values, members, connections, intent.keys) if going else None
         pods = pool.submit(read_pods, nodes, intent.servers, connections, intent.keys, going) if going else None
+        # Those that run etcd, with what that says: asked beside the API servers.
+        running = [name for name in intent.servers if name in nodes and nodes[name].etcd_data]
+        forgotten = forgotten_votes(etcd.result(), running, connections, intent.keys)
     quorum, objects = etcd.result(), api.result()
+    if quorum:
+        quorum = dataclasses.replace(quorum, forgotten=forgotten, well=well.result() if well else quorum.well)
     return ClusterFacts(
         {**all_seen(names, found), **{name: reached(name, found) for name in leaving}},
-        dataclasses.replace(quorum, well=well.result()) if quorum and well else quorum,
+        quorum,
         dataclasses.replace(objects, pods=pods.result()) if objects and pods else objects,
         frozenset(leaving),
     )
@@ -137,6 +144,7 @@ def all_actions(
         actions += deploy_actions(desired, world)
     for name in servers:
         actions += etcd_actions(intent.nodes[name], quorum)
+        actions.append(votes_action(name, intent.keys))
         # Whoever adopts the cluster has to hear of those who have not left yet.
         actions += handover_actions(intent.nodes[name], intent.state, gone(intent.leaving))
     for name in servers:

@@ -15,6 +15,7 @@ from bootstrap.inventory.load import ReadInventory, read_inventory
 from bootstrap.operations.connections import connections_of
 from bootstrap.operations.intent import Intent, intent_of, leaves
 from bootstrap.operations.stale_plan import about, facts_as_data
+from bootstrap.phases.etcd.votes import notes_of_votes
 from bootstrap.phases.kubeconfig import kubeconfig_beside
 from bootstrap.phases.leave.checks import notes, pruned
 from bootstrap.phases.prepared import Prepared
@@ -91,6 +92,7 @@ def left_behind(intent: Intent) -> str | None:
 def notes_of(intent: Intent, prepared: Prepared) -> list[str]:
     """What a person has to know of the nodes that leave, and of a bundle that is only known of."""
     found = list(notes(intent.inventory, intent.leaving, prepared.world, read_if_there(intent.kubeconfig) or b""))
+    found += notes_of_votes(prepared.world)
     if intent.bundle.directory == intent.state.bundle_folder:
         wanted = intent.inventory.os.bundle or "none was built here"
         found.append(

@@ -46,11 +46,13 @@ class Quorum:
         return Place(name, folder, client_port, peer_port)
 
     @contextmanager
-    def member(self, place: Place, others: dict[str, str], state: str) -> Iterator[subprocess.Popen[bytes]]:
-        """etcd, running; `others` maps the names of members to their peer URLs."""
+    def member(
+        self, place: Place, others: dict[str, str], state: str, *, program: Path = Path("etcd")
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """etcd, running; `others` maps the names of members to their peer URLs. `program` is another than Debian's."""
         client_url = f"https://127.0.0.1:{place.client_port}"
         cluster = ",".join(f"{name}={url}" for name, url in {**others, place.name: place.peer_url}.items())
-        argv = ["etcd", "--name", place.name, "--data-dir", str(place.folder / "data")]
+        argv = [str(program), "--name", place.name, "--data-dir", str(place.folder / "data")]
         argv += ["--listen-client-urls", client_url, "--advertise-client-urls", client_url]
         argv += ["--listen-peer-urls", place.peer_url, "--initial-advertise-peer-urls", place.peer_url]
         argv += ["--initial-cluster", cluster, "--initial-cluster-state", state, "--logger", "zap"]

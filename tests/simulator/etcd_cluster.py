@@ -65,7 +65,8 @@ class Lease:
 
 @dataclass
 class EtcdCluster:
-    """One cluster, from its founding on. `objects` are what its API servers keep in it."""
+    """One cluster, from its founding on. `objects` are what its API servers keep in it, `forgotten` the members of
+    whose votes a server's data does not know, by the server's name, `release` what its members run."""
 
     watch: Stopwatch
     members: dict[int, Member] = field(default_factory=dict)
@@ -73,6 +74,8 @@ class EtcdCluster:
     leases: dict[int, Lease] = field(default_factory=dict)
     objects: Objects = field(default_factory=Objects)
     revision: int = 1
+    forgotten: dict[str, set[int]] = field(default_factory=dict)
+    release: str = "3.5.30"
 
     def add(self, peer_url: str, *, learner: bool) -> Member:
         member = Member(next(_numbers) * 0x1000193, peer_url, learner)

@@ -59,6 +59,7 @@ def _services() -> dict[str, dict[str, tuple[Any, Method]]]:
             "MemberList": (ours["MemberListRequest"], _members),
             "MemberAdd": (ours["MemberAddRequest"], _add),
             "MemberPromote": (ours["MemberPromoteRequest"], _promote),
+            "MemberUpdate": (ours["MemberUpdateRequest"], _update),
             "MemberRemove": (ours["MemberRemoveRequest"], _remove),
         },
         "Maintenance": {"Status": (ours["StatusRequest"], _status)},
@@ -207,6 +208,13 @@ def _promote(cluster: EtcdCluster, _: Member, request: Any) -> Any:
     return message_classes()["MemberPromoteResponse"]()
 
 
+def _update(cluster: EtcdCluster, _: Member, request: Any) -> Any:
+    cluster.members[request.ID].peer_url = request.peerURLs[0]
+    for votes in cluster.forgotten.values():
+        votes.discard(request.ID)
+    return message_classes()["MemberUpdateResponse"]()
+
+
 def _remove(cluster: EtcdCluster, _: Member, request: Any) -> Any:
     cluster.remove(request.ID)
     return message_classes()["MemberRemoveResponse"]()
@@ -215,7 +223,7 @@ def _remove(cluster: EtcdCluster, _: Member, request: Any) -> Any:
 def _status(cluster: EtcdCluster, member: Member, _: Any) -> Any:
     leader = next((each.id for each in cluster.members.values() if each.runs and not each.learner), 0)
     return message_classes()["StatusResponse"](
-        version="3.5.16",
+        version=cluster.release,
         dbSize=65536,
         leader=leader if cluster.answers() else 0,
         raftIndex=cluster.revision,

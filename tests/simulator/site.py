@@ -132,7 +132,8 @@ class Switchboard:
     def do(self, what: str, whom: str = "", seconds: float = 0.0) -> Any:
         """Do `what` to the machine `whom`: cut its connections, switch it off or on; or to all: "on", "jump" (the
         clock that leases and tokens end by), "look", and "used" (what this process and its API servers have done so
-        far); or make the token `whom`, which ends in so many seconds, or `whom` more "nodes" without machines."""
+        far); or make the token `whom`, which ends in so many seconds, or `whom` more "nodes" without machines; or let
+        etcd's data on `whom` "forget" all votes, or all members run the "release" `whom`."""
         match what:
             case "cut":
                 self.fleet.cut(whom)
@@ -145,6 +146,12 @@ class Switchboard:
             case "jump":
                 with self.site.lock:
                     self.site.watch.jump(seconds)
+            case "forget":
+                with self.site.lock:
+                    self.site.clusters[-1].forgotten[whom] = set(self.site.clusters[-1].members)
+            case "release":
+                with self.site.lock:
+                    self.site.clusters[-1].release = whom
             case "token":
                 with self.site.lock:
                     self.site.make_token(whom, seconds)

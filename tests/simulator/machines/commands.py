@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import re
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from bootstrap.constants.paths import ETCD_DATA, KEPT_ETC
 from bootstrap.constants.ports import API_PORT, ETCD_PEER_PORT
+from bootstrap.facts.votes import READ_STORE
 from bootstrap.joining import plan as join_by_token
 from bootstrap.joining import preflight as join_checks
 from bootstrap.paths import templates_dir
@@ -52,6 +54,7 @@ def _all() -> tuple[Known[Does], ...]:
     return (
         exactly(sudo.WHO, lambda *_: Answer(0, f"{sudo.SAYS}root\n".encode())),
         exactly(facts, lambda machine, _, stdin: Answer(0, facts_of(machine, stdin))),
+        exactly(READ_STORE.script, _stored_members),
         exactly(install_commands.running_system().script, _running_system),
         exactly(install_commands.reboot().script, _reboot),
         exactly(clean_commands.clean().script, _clean),
@@ -88,6 +91,17 @@ def _template(command: Callable[[str], Command]) -> str:
     """The template of a command of one argument that has none of its own."""
     script = command("@path@").script.replace("{", "{{").replace("}", "}}")
     return script.replace("@path@", "{0}")
+
+
+def _stored_members(machine: SimulatedMachine, _: list[str], __: bytes) -> Answer:
+    member = member_on(machine)
+    if member is None:
+        return Answer(1, stderr=b"No such file or directory\n")
+    assert machine.etcd is not None
+    cluster = machine.etcd.cluster
+    forgotten = cluster.forgotten.get(member.name, set())
+    stored = {f"{id:x}": each.learner or id in forgotten for id, each in cluster.members.items()}
+    return Answer(0, json.dumps(stored).encode())
 
 
 def _running_system(machine: SimulatedMachine, _: list[str], __: bytes) -> Answer:
