@@ -37,4 +37,6 @@ UNIT_FOLDER = "/etc/systemd/system"
 APPLIED_FOLDER = "/run/clusterup/applied"
 CLEANING = "/var/lib/clusterup/cleaning"
 """What is being removed from a node; there until nothing else is left to remove."""
+# Public keys, one a line: what this node fetches for itself has to be of a bundle that one of them signed.
+TRUSTED_KEYS = "/etc/clusterup/trusted_keys"
 ARTIFACTS_JSON = "/etc/clusterup/artifacts.json"

@@ -17,9 +17,11 @@ from typing import Any
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.versions import Versions, is_of, sorting_key, versions_of
 from bootstrap.paths import cache_dir, expanded
+from bootstrap.protocol.signed_bundle import SignedManifest, signed_manifest
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+SIGNATURE = "manifest.json.sig"
 KUBECTL = "tool/kubectl"
 # Of segments: what nodes write with is a multiple of it.
 ALIGNMENT = 1 << 20
@@ -83,11 +85,13 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What `directory` holds: the operating system's `version`, and artifacts by name ("os", "image/pause")."""
+    """What `directory` holds: the operating system's `version`, and artifacts by name ("os", "image/pause"). `signed`
+    is the whole manifest as somebody signed it; whether that is right is not known here."""
 
     directory: Path
     version: str
     artifacts: dict[str, Artifact]
+    signed: SignedManifest | None = None
 
     def artifact(self, name: str) -> Artifact:
         """The artifact of that name. Raises ClusterupError where the bundle has none."""
@@ -140,13 +144,13 @@ class Bundle:
         put = [(own, f"{own}/{self.kubernetes_version}") for own in ("payload", KUBECTL)]
         put += [(payload, "payload"), (tool, KUBECTL)]
         chosen = {new: replace(self.artifacts[old], name=new) for old, new in put if old in self.artifacts}
-        return Bundle(self.directory, self.version, {**self.artifacts, **chosen})
+        return replace(self, artifacts={**self.artifacts, **chosen})
 
     @property
     def for_nodes(self) -> Bundle:
         """The part of it that nodes are made of: the disk image, the payload and the container images."""
         named = [self.artifacts[name] for name in ("os", "payload") if name in self.artifacts]
-        return Bundle(self.directory, self.version, {part.name: part for part in (*named, *self.images)})
+        return replace(self, artifacts={part.name: part for part in (*named, *self.images)})
 
     @property
     def images(self) -> tuple[Artifact, ...]:
@@ -180,14 +184,27 @@ def load_bundle(directory: Path) -> Bundle:
     """
     manifest = directory / MANIFEST
     try:
-        data = json.loads(manifest.read_bytes())
+        text = manifest.read_bytes()
+        data = json.loads(text)
     except OSError as error:
         raise NoBundle(
             f"{directory} holds no bundle", tried=f"read {manifest}", got=error.strerror or str(error), hint=BUILD_HINT
         ) from None
     except ValueError as error:
         raise _damaged(manifest, f"no JSON: {error}") from None
-    return bundle_of(directory, data)
+    bundle = bundle_of(directory, data)
+    try:
+        signature = (directory / SIGNATURE).read_text(errors="replace")
+    except FileNotFoundError:
+        return bundle
+    except OSError as error:
+        raise ClusterupError(
+            "the bundle's signature can't be read",
+            tried=f"read {directory / SIGNATURE}",
+            got=error.strerror or str(error),
+            hint="make it readable, or sign the bundle again: clusterup bundle sign",
+        ) from None
+    return replace(bundle, signed=SignedManifest(text.decode(), signature))
 
 
 def bundle_of(directory: Path, data: Any) -> Bundle:
@@ -205,7 +222,8 @@ def bundle_of(directory: Path, data: Any) -> Bundle:
         )
     try:
         artifacts = {name: _artifact(directory, name, entry) for name, entry in data["artifacts"].items()}
-        return Bundle(directory=directory, version=str(data["version"]), artifacts=artifacts)
+        signed = signed_manifest(data["signed"]) if "signed" in data else None
+        return Bundle(directory, str(data["version"]), artifacts, signed)
     except KeyError as error:
         raise _damaged(manifest, f"{error} is missing") from None
     except (AttributeError, TypeError, ValueError) as error:
@@ -260,9 +278,11 @@ def bundle_as_data(
 
 
 def manifest_of(bundle: Bundle) -> dict[str, Any]:
-    """What the bundle's manifest says. Raises ValueError where an artifact's file is not inside the directory."""
+    """What the bundle's manifest says; what was signed goes with it where the bundle is only known of, and its own
+    manifest and signature are not there. Raises ValueError where an artifact's file is not inside the directory."""
     artifacts = {name: _entry(bundle.directory, artifact) for name, artifact in sorted(bundle.artifacts.items())}
-    return {"format": FORMAT, "version": bundle.version, "artifacts": artifacts}
+    signed = {} if bundle.signed is None else {"signed": asdict(bundle.signed)}
+    return {"format": FORMAT, "version": bundle.version, "artifacts": artifacts, **signed}
 
 
 def write_manifest(bundle: Bundle) -> Path:

@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from bootstrap.errors import BadUse
-from bootstrap.inventory.positions import read_document
-from bootstrap.inventory.spans import commas, dash_before, entries, entry_span, lines_around, section
+from bootstrap.inventory.written_file.positions import read_document
+from bootstrap.inventory.written_file.spans import commas, dash_before, entries, entry_span, lines_around, section
 
 # No line of an entry is broken: a public key is one word to who copies it.
 WIDTH = 10_000

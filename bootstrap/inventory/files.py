@@ -9,9 +9,9 @@ from typing import NamedTuple
 from bootstrap.errors import BadUse
 from bootstrap.inventory.load import ReadInventory
 from bootstrap.inventory.model import NodeSettings
-from bootstrap.inventory.positions import KeyPath, Problem
 from bootstrap.inventory.text import printable
 from bootstrap.inventory.words import named
+from bootstrap.inventory.written_file.positions import KeyPath, Problem
 from bootstrap.paths import expanded
 
 FILE, KEY, FOLDER = "a file", "a private key, or beside the agent that holds it the public one (.pub)", "a folder"

@@ -11,13 +11,13 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from bootstrap.errors import BadUse
-from bootstrap.inventory.bounds import LONGEST_FILE, MOST_NODES, MOST_PROBLEMS
 from bootstrap.inventory.model import Inventory, Node, NodeSettings
 from bootstrap.inventory.partly import Partly, partly_right
-from bootstrap.inventory.positions import Document, Problem, read_document
 from bootstrap.inventory.rules import ALL_RULES, NOT_COUNTED, broken_rules
 from bootstrap.inventory.text import printable
 from bootstrap.inventory.words import problems_of
+from bootstrap.inventory.written_file.bounds import LONGEST_FILE, MOST_NODES, MOST_PROBLEMS
+from bootstrap.inventory.written_file.positions import Document, Problem, read_document
 
 # Sections that begin so are a person's own, to keep there what others refer to: `x-rack: &rack {...}`.
 OWN_SECTION = "x-"

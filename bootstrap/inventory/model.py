@@ -11,25 +11,21 @@ from enum import StrEnum
 from ipaddress import IPv4Network
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from bootstrap.constants.objects import CONTROL_PLANE
 from bootstrap.inventory import values
 from bootstrap.inventory.fields import (
     Address,
-    ApiServerFlags,
     AuthorizedKey,
     CardAddress,
     CertificateName,
     ClusterName,
     ConsoleUrl,
-    ControllerManagerFlags,
     DiskName,
     Domain,
     Endpoint,
-    EtcdFlags,
     HostKey,
-    KubeletFlags,
     LabelKey,
     LabelValue,
     Mac,
@@ -41,26 +37,18 @@ from bootstrap.inventory.fields import (
     OwnPath,
     Port,
     RoutedNetwork,
-    SchedulerFlags,
     Seconds,
     SecretSource,
-    Source,
     SshHost,
     Sysctl,
     TaintKey,
     TaintText,
     TimeServer,
     User,
-    Version,
     YesOrNo,
 )
 from bootstrap.inventory.serial_target import Flow, LineEnding, Parity
-
-
-class Strict(BaseModel):
-    """A section of the inventory: no unknown keys, immutable once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from bootstrap.inventory.software import Kubernetes, OperatingSystem, Strict
 
 
 class Role(StrEnum):
@@ -100,49 +88,6 @@ class Cluster(Strict):
         default=(),
         description="More host names or IP addresses for the API server's certificate.",
         examples=[["api.example.org", "192.0.2.10"]],
-    )
-
-
-class Kubernetes(Strict):
-    """Where Kubernetes comes from, and which version."""
-
-    source: Source = Field(
-        default="auto",
-        examples=["upstream", "debian", "./kubernetes"],
-        description="upstream (its project's releases), debian (1.20.2 out of Debian's source package, for trying "
-        "out), a folder with the binaries, or auto: upstream where that is reached.",
-    )
-    version: Version | None = Field(
-        default=None,
-        description="The release, or a minor version for the newest of its releases: 1.36.2, 1.36.",
-        examples=["1.36"],
-    )
-    api_server_args: ApiServerFlags = Field(
-        default_factory=dict,
-        description="More flags of kube-apiserver.",
-        examples=[{"v": "2", "enable-admission-plugins": "PodNodeSelector"}],
-    )
-    controller_manager_args: ControllerManagerFlags = Field(
-        default_factory=dict, description="More flags of kube-controller-manager.", examples=[{"v": "2"}]
-    )
-    scheduler_args: SchedulerFlags = Field(
-        default_factory=dict, description="More flags of kube-scheduler.", examples=[{"v": "2"}]
-    )
-    etcd_args: EtcdFlags = Field(
-        default_factory=dict, description="More flags of etcd.", examples=[{"quota-backend-bytes": "8589934592"}]
-    )
-    kubelet_args: KubeletFlags = Field(
-        default_factory=dict, description="More flags of the kubelet.", examples=[{"max-pods": "200"}]
-    )
-
-
-class OperatingSystem(Strict):
-    """The micro OS."""
-
-    bundle: OwnPath | None = Field(
-        default=None,
-        examples=["./bundle"],
-        description="Directory of the bundle to install. Default: the newest made by `clusterup image build`.",
     )
 
 

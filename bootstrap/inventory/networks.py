@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from bootstrap.inventory.hosts import is_host_in
 from bootstrap.inventory.model import Interface, Inventory, Node
-from bootstrap.inventory.positions import Document, KeyPath, Problem
+from bootstrap.inventory.written_file.positions import Document, KeyPath, Problem
 
 # Every node's pods get a /24, and Kubernetes' controller manager divides no network by more than 2^16.
 PODS_OF_A_NODE = 24

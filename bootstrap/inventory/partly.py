@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bootstrap.inventory.model import Inventory, Node, Role
-from bootstrap.inventory.positions import KeyPath
+from bootstrap.inventory.written_file.positions import KeyPath
 
 # Places that no inventory may name: what stands there meets no other's address or network.
 _NOWHERE = IPv4Address("255.0.0.0")

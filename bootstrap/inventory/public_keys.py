@@ -18,12 +18,17 @@ HOST_KEY = (
     "the key's own line, as in: ssh-ed25519 AAAAC3Nza...; the machine has it in /etc/ssh/ssh_host_ed25519_key.pub, and "
     "`ssh-keyscan -t ed25519 HOST` prints it (compare it with the machine's console)"
 )
+TRUSTED = (
+    "the line of an Ed25519 key's .pub file, as in: ssh-ed25519 AAAAC3Nza... release; `ssh-keygen -t ed25519` makes one"
+)
 _HOST_KINDS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 _KINDS = (*_HOST_KINDS, "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com")
 _AUTHORIZED = re.compile(
     rf'((?:[^\s"]|"(?:\\.|[^"\\])*")+\s+)??(?P<kind>{"|".join(map(re.escape, _KINDS))})\s+(?P<blob>\S+)(\s.*)?'
 )
 _HOST = re.compile(rf"(?P<kind>{'|'.join(map(re.escape, _HOST_KINDS))})\s+(?P<blob>\S+)(\s.*)?")
+_SIGNING_KINDS = ("ssh-ed25519", "sk-ssh-ed25519@openssh.com")
+_SIGNING = re.compile(rf"(?P<kind>{'|'.join(map(re.escape, _SIGNING_KINDS))})\s+(?P<blob>\S+)(\s.*)?")
 _FINGERPRINT = re.compile(r"(SHA256:\S*|MD5:\S*|([0-9a-f]{2}:){15}[0-9a-f]{2})", re.IGNORECASE)
 
 
@@ -44,6 +49,15 @@ def host_key(text: str) -> str:
     if _FINGERPRINT.fullmatch(text.strip()):
         raise wrong("this is a fingerprint, not a key", HOST_KEY)
     _check_blob(_HOST.fullmatch(line(text, LONGEST_KEY_LINE)), HOST_KEY)
+    return text
+
+
+def trusted_key(text: str) -> str:
+    """A public Ed25519 key that signs bundles, perhaps with a comment."""
+    _not_private(text)
+    if _FINGERPRINT.fullmatch(text.strip()):
+        raise wrong("this is a fingerprint, not a key", TRUSTED)
+    _check_blob(_SIGNING.fullmatch(line(text, LONGEST_KEY_LINE)), TRUSTED)
     return text
 
 

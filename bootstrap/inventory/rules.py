@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from bootstrap.constants.objects import CONTROL_PLANE
 from bootstrap.inventory.model import Inventory, Node, NodeSettings, Role
 from bootstrap.inventory.networks import network_problems
-from bootstrap.inventory.positions import Document, KeyPath, Problem
 from bootstrap.inventory.serial_target import carrier_of
+from bootstrap.inventory.written_file.positions import Document, KeyPath, Problem
 from bootstrap.releases import DEBIAN_KUBERNETES
 
 Rule = Callable[[Inventory, Document], Iterator[Problem]]

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.errors import BadUse
-from bootstrap.inventory.positions import read_document
-from bootstrap.inventory.spans import Span, commas, dash_before, entries, entry_span, lines_around
+from bootstrap.inventory.written_file.positions import read_document
+from bootstrap.inventory.written_file.spans import Span, commas, dash_before, entries, entry_span, lines_around
 from bootstrap.written import rewrite
 
 EVERY_BIT = 0o7777

@@ -13,9 +13,9 @@ from pathlib import PurePosixPath
 
 from pydantic_core import PydanticCustomError
 
-from bootstrap.inventory.bounds import LONGEST_TEXT
 from bootstrap.inventory.serial_target import carrier_of
 from bootstrap.inventory.text import looks_private, unprintable_in
+from bootstrap.inventory.written_file.bounds import LONGEST_TEXT
 
 WRONG = "inventory"
 # RFC 1123, section 2.1, in lower case as Kubernetes has it.

@@ -11,15 +11,15 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from bootstrap.inventory.model import Inventory
-from bootstrap.inventory.positions import Document, KeyPath, Problem
 from bootstrap.inventory.text import looks_private, printable, shown
 from bootstrap.inventory.values import WRONG
+from bootstrap.inventory.written_file.positions import Document, KeyPath, Problem
 
 # Who reads so many has enough to do.
 _MOST = 1_000
 _SECRET = ("password_from", "passphrase_from", "root_password_from", "password", "passphrase", "token")
 # Most of these are public; somebody may have put a piece of the other half there.
-_PUBLIC = ("ssh_authorized_keys",)
+_PUBLIC = ("ssh_authorized_keys", "trusted_keys")
 _KEY = "[key]"
 
 

@@ -57,7 +57,7 @@ def discover(
 def _kubeconfig(told: str) -> Any:
     """What the YAML of somebody whom no one vouches for says, read within the bounds of an inventory: it may be nested
     without end, or be more than all memory once its aliases are followed. Raises ValueError."""
-    from bootstrap.inventory.positions import read_document
+    from bootstrap.inventory.written_file.positions import read_document
 
     document = read_document(Path("kubeconfig"), told)
     if document.problems:

@@ -16,7 +16,9 @@ from bootstrap.facts.stretches import stretches
 from bootstrap.failures import in_own_words
 from bootstrap.image.bundle import Bundle
 from bootstrap.image.configuration import EtcFile
+from bootstrap.image.signing import check_signed
 from bootstrap.inventory.model import Cluster, Interface, Inventory, Node, Role, Ssh, Taint
+from bootstrap.inventory.software import OperatingSystem
 from bootstrap.inventory.words import problems_in_words
 from bootstrap.joining.discovery import Discovered
 from bootstrap.phases.install.install import Installation
@@ -160,9 +162,14 @@ def joining_of(
     """
     bundle = bundle.with_payload(description.payload.sha256)
     check_bundle(description, bundle)
+    check_signed(bundle, description.trusted_keys, list(bundle.for_nodes.artifacts))
     state = state_for_joining(description.cluster, description.cluster_id)
     node = _node(description, machine)
-    inventory = Inventory(cluster=Cluster(name=description.cluster), nodes=(node,))
+    inventory = Inventory(
+        cluster=Cluster(name=description.cluster),
+        os=OperatingSystem(trusted_keys=description.trusted_keys),
+        nodes=(node,),
+    )
     return Joining(cluster, token, description, state, bundle, inventory, _desired(description, node, bundle))
 
 

@@ -96,7 +96,7 @@ def prepare_join(joining: Joining, world: ClusterFacts, connections: Connections
     actions = install_actions(joining.inventory, world, installation, done)
     actions += deploy_actions(joining.desired, world)
     plan = make_plan([*actions, *token_join_actions(joining)], world)
-    problems += bundle_problems(plan, joining.bundle)
+    problems += bundle_problems(plan, joining.bundle, joining.description.trusted_keys)
     return Prepared(world, tuple(problems), plan)
 
 

@@ -23,6 +23,7 @@ from bootstrap.image.configuration import LABEL, EtcFile, configuration_image
 from bootstrap.image.copying import copy_image
 from bootstrap.image.gpt import read_gpt
 from bootstrap.image.segments import HEAD, unpacked_chunks
+from bootstrap.image.signing import check_signed
 from bootstrap.joining.node import Joining, installation_for
 from bootstrap.pki.sshkeys import new_ssh_key
 from bootstrap.protocol.certificate import certificates_in, pin_of
@@ -47,6 +48,7 @@ class StickRequest:
 def write_join_stick(joining: Joining, wishes: StickRequest, target: Path) -> None:
     """Make the stick's image at `target`, mode 0600, in place of what is there. Raises ClusterupError."""
     live, image = joining.bundle.artifact("live"), joining.bundle.artifact("os")
+    check_signed(joining.bundle, joining.description.trusted_keys, ["live", "os"])
     place = image.partition(LABEL)
     configuration = configuration_image(_installed_etc(joining), image=image.sha256, size=place.size)
     partition = uuid.uuid4()

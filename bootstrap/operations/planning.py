@@ -20,6 +20,7 @@ from bootstrap.facts.node import read_node
 from bootstrap.facts.votes import forgotten_votes
 from bootstrap.image.bundle import Bundle, verify_bundle
 from bootstrap.image.configuration import EtcFile
+from bootstrap.image.signing import check_signed
 from bootstrap.operations.connections import kept_open
 from bootstrap.operations.intent import Intent
 from bootstrap.phases.control_plane import control_plane_actions, object_actions
@@ -116,7 +117,7 @@ def prepare(
     problems += leave_problems(intent.inventory, intent.leaving, world)
     installing = install_actions(intent.inventory, world, installation, done)
     plan = make_plan(all_actions(intent, world, installing, founded), world)
-    problems += bundle_problems(plan, intent.bundle)
+    problems += bundle_problems(plan, intent.bundle, intent.inventory.os.trusted_keys)
     return Prepared(world, tuple(problems), plan)
 
 
@@ -192,10 +193,14 @@ def installation_of(intent: Intent) -> Installation:
     )
 
 
-def bundle_problems(plan: Plan[ClusterFacts], bundle: Bundle) -> list[ClusterupError]:
-    """What is wrong with the parts of the bundle that the plan would put on nodes."""
+def bundle_problems(plan: Plan[ClusterFacts], bundle: Bundle, trusted: Sequence[str]) -> list[ClusterupError]:
+    """What is wrong with the parts of the bundle that the plan would put on nodes. Where keys are `trusted`, one of
+    them has to have signed for them."""
+    parts = _used_parts(plan, bundle)
     try:
-        verify_bundle(bundle, _used_parts(plan, bundle))
+        if parts:
+            check_signed(bundle, trusted, parts)
+        verify_bundle(bundle, parts)
     except ClusterupError as error:
         return [error]
     return []

@@ -16,6 +16,8 @@ the same of that server, and more: see bootstrap/operations/made_server.py. Form
     authorized_keys     public keys that log in as root
     servers             {name: address}: where the API servers are, each on port 6443
     settings            {ntp, dns, sysctls, modules}: of the installed system, as in an inventory
+    trusted_keys        who has to have signed the bundle that a node is made of; left out where nobody has to
+    signed              {manifest, signature}: of that bundle; left out where it is not signed
 
 In `path` and `content`, @NODE@ stands for the name of the node and @ADDRESS@ for its address; nothing else is to be
 filled in. `reads` are paths of `files`, what the unit runs with. SHA-256 of the lines "SHA-256  PATH" of those files as
@@ -34,6 +36,7 @@ from typing import Any
 from bootstrap.outside import parsed_json
 from bootstrap.protocol.failure import Failure
 from bootstrap.protocol.files import NodeFile, digest_of
+from bootstrap.protocol.signed_bundle import SignedManifest, signed_manifest
 
 FORMAT = 1
 NODE, ADDRESS = "@NODE@", "@ADDRESS@"
@@ -117,6 +120,8 @@ class AgentDescription:
     authorized_keys: tuple[str, ...]
     servers: Mapping[str, IPv4Address]
     settings: Mapping[str, Any]
+    trusted_keys: tuple[str, ...] = ()
+    signed: SignedManifest | None = None
 
     @property
     def text(self) -> str:
@@ -132,6 +137,8 @@ class AgentDescription:
             "authorized_keys": list(self.authorized_keys),
             "servers": {name: str(address) for name, address in self.servers.items()},
             "settings": dict(self.settings),
+            **({"trusted_keys": list(self.trusted_keys)} if self.trusted_keys else {}),
+            **({"signed": asdict(self.signed)} if self.signed else {}),
         }
         return json.dumps(data, indent=1, sort_keys=True) + "\n"
 
@@ -198,6 +205,8 @@ def _description(data: Mapping[str, Any]) -> AgentDescription:
         authorized_keys=tuple(str(key) for key in data["authorized_keys"]),
         servers={str(name): IPv4Address(address) for name, address in data["servers"].items()},
         settings=dict(data["settings"]),
+        trusted_keys=tuple(str(key) for key in data.get("trusted_keys", ())),
+        signed=signed_manifest(data["signed"]) if "signed" in data else None,
     )
 
 

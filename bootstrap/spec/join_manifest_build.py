@@ -93,6 +93,8 @@ def describe_agent(inventory: Inventory, bundle: Bundle, cluster: ClusterCredent
         authorized_keys=tuple(dict.fromkeys([f"{cluster.operator_key} clusterup", *defaults.ssh_authorized_keys])),
         servers=servers_of(inventory),
         settings=defaults.model_dump(mode="json", include={"ntp", "dns", "sysctls", "modules"}),
+        trusted_keys=inventory.os.trusted_keys,
+        signed=bundle.signed,
     )
 
 

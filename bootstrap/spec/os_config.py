@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
+from bootstrap.constants.paths import TRUSTED_KEYS
 from bootstrap.image.configuration import EtcFile
 from bootstrap.inventory.model import Inventory, Node
 from bootstrap.machine.render import render
@@ -25,9 +26,15 @@ def node_etc(
         EtcFile("ssh/ssh_host_ed25519_key", identity.host_key.private, 0o600),
         EtcFile("ssh/ssh_host_ed25519_key.pub", f"{identity.host_key.public}\n".encode()),
         EtcFile("ssh/authorized_keys.d/root", "".join(f"{key}\n" for key in keys).encode(), 0o600),
+        *_trusted(inventory),
         *_network(node),
         *_kernel(node),
     ]
+
+
+def _trusted(inventory: Inventory) -> Iterator[EtcFile]:
+    if keys := inventory.os.trusted_keys:
+        yield EtcFile(TRUSTED_KEYS.removeprefix("/etc/"), "".join(f"{key}\n" for key in keys).encode())
 
 
 def _hosts(inventory: Inventory) -> str:

@@ -12,8 +12,8 @@ from bootstrap.cli.described.tree import Described
 
 # In the order in which the list of commands has them.
 MODULES = (
-    *("inventory", "apply", "remove", "status", "down", "console", "journal", "image", "adopt", "token", "join"),
-    *("stick", "lab", "described.man"),
+    *("inventory", "apply", "remove", "status", "down", "console", "journal", "images.image"),
+    *("images.bundle", "adopt", "token", "join", "stick", "lab", "described.man"),
 )
 
 

@@ -50,7 +50,7 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(
             ("add", "scale"), "a machine: clusterup join HOST; or write it into the inventory, then clusterup apply"
         ),
-        **dict.fromkeys(("build", "bundle"), "to build what is installed: clusterup image build"),
+        **dict.fromkeys(("build", "make"), "to build what is installed: clusterup image build"),
         **dict.fromkeys(("completion", "completions"), "for your shell: clusterup --show-completion bash|zsh|fish"),
         **dict.fromkeys(("import", "takeover", "fetch"), "to take over a cluster on this machine: clusterup adopt"),
         "version": "clusterup --version",
@@ -68,6 +68,11 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("new", "add", "generate", "make"), "to make a token: clusterup token create"),
         **dict.fromkeys(("delete", "rm", "remove", "destroy"), "to take a token back: clusterup token revoke ID"),
         **dict.fromkeys(("ls", "show", "get"), "to see the tokens: clusterup token list"),
+    },
+    "bundle": {
+        **dict.fromkeys(("build", "create", "make"), "to build a bundle: clusterup image build"),
+        **dict.fromkeys(("list", "ls", "info", "show"), "to see what is in a bundle: clusterup image show"),
+        **dict.fromkeys(("check", "test"), "clusterup bundle verify --key KEY.pub"),
     },
     "image": {
         **dict.fromkeys(("create", "make", "new"), "to build a bundle: clusterup image build"),

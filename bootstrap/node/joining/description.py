@@ -15,6 +15,7 @@ from bootstrap.outside import parsed_json
 from bootstrap.protocol.failure import Failure
 from bootstrap.protocol.files import NodeFile
 from bootstrap.protocol.join_manifest import AgentDescription, DescribedUnit, ReadUnit, parse_description, units_of
+from bootstrap.protocol.signed_bundle import SignedManifest
 
 # Where agents keep what the description may name: nothing else of a machine is written because a cluster says so.
 FOLDERS = ("/etc/", f"{IMAGES_FOLDER}/")
@@ -42,6 +43,12 @@ class Agent:
     files: tuple[NodeFile, ...]
     runtime: tuple[ReadUnit, ...]
     kubelet: tuple[ReadUnit, ...]
+    signed: SignedManifest | None = None
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """What is fetched: its path, by SHA-256."""
+        return {artifact.sha256: artifact.path for artifact in (self.payload, *self.images)}
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,7 @@ def _agent(described: AgentDescription, node: str, address: str) -> Agent:
         files=files,
         runtime=units_of(described.runtime, files),
         kubelet=units_of(described.kubelet, files),
+        signed=described.signed,
     )
 
 

@@ -33,6 +33,7 @@ from bootstrap.node.asking import Api
 from bootstrap.node.joining.description import Agent, agent_of
 from bootstrap.node.joining.fetch import Source
 from bootstrap.node.joining.server import become_server, check, claim, etcd_of, made_for, note_on_node
+from bootstrap.node.joining.trusted import require_trusted
 from bootstrap.node.machine import Machine, begin, run, start, write
 from bootstrap.protocol.discovery import SIGNED_SECONDS, ServerUrl, discover
 from bootstrap.protocol.failure import Failure
@@ -70,6 +71,7 @@ def join(wish: Wish, machine: Machine) -> None:
     becoming = made_for(api, wish.token)
     agent = becoming.agent if becoming else _described(api, wish)
     _check_membership(machine, agent)
+    require_trusted(agent, machine)
     joined = machine.place(KUBELET_CERTIFICATE).exists()
     if not joined:
         _check_name(api, wish, wish.name if becoming else _node_of(api, wish.token))

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from bootstrap.errors import BadUse
-from bootstrap.inventory import positions
-from bootstrap.inventory.bounds import LONGEST_FILE, MOST_NODES, MOST_PROBLEMS, MOST_VALUES
 from bootstrap.inventory.load import InventoryErrors, load_inventory, written_of
+from bootstrap.inventory.written_file import positions
+from bootstrap.inventory.written_file.bounds import LONGEST_FILE, MOST_NODES, MOST_PROBLEMS, MOST_VALUES
 from tests.unit.inventory.reading import FILE, lab, problem, problems, read
 
 GIB = 1 << 30

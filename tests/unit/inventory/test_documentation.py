@@ -13,10 +13,14 @@ import yaml
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
-from bootstrap.inventory import model
+from bootstrap.inventory import model, software
 
 PAGE = (Path(__file__).parents[3] / "docs" / "inventory.md").read_text()
-SECTIONS = [value for value in vars(model).values() if isinstance(value, type) and issubclass(value, model.Strict)]
+SECTIONS = [
+    value
+    for value in (vars(model) | vars(software)).values()
+    if isinstance(value, type) and issubclass(value, software.Strict)
+]
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
@@ -28,8 +32,8 @@ def test_every_key_is_documented(section: type[BaseModel]) -> None:
 TABLES: dict[str, type[BaseModel]] = {
     "The file": model.Inventory,
     "cluster": model.Cluster,
-    "kubernetes": model.Kubernetes,
-    "os": model.OperatingSystem,
+    "kubernetes": software.Kubernetes,
+    "os": software.OperatingSystem,
     "defaults, and every node": model.NodeSettings,
     "nodes[]": model.Node,
     "ssh": model.Ssh,

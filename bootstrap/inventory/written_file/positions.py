@@ -2,7 +2,7 @@
 
 Source: YAML 1.1 as PyYAML reads it (https://pyyaml.org/wiki/PyYAMLDocumentation), except that a key may stand
 only once in a mapping, that there are no tags, and that numbers are decimal. Nothing is built beyond the
-limits of `bootstrap.inventory.bounds`: an alias costs as much as what it stands for.
+limits of `bootstrap.inventory.written_file.bounds`: an alias costs as much as what it stands for.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 import yaml
 from yaml.reader import Reader
 
-from bootstrap.inventory.bounds import DEEPEST, LONGEST_KEY, MOST_NODES, MOST_VALUES
-from bootstrap.inventory.merges import Merges
 from bootstrap.inventory.text import looks_private, printable, shown, unprintable_in
+from bootstrap.inventory.written_file.bounds import DEEPEST, LONGEST_KEY, MOST_NODES, MOST_VALUES
+from bootstrap.inventory.written_file.merges import Merges
 
 KeyPath = tuple[str | int, ...]
 

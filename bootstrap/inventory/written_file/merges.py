@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import yaml
 
-from bootstrap.inventory.bounds import DEEPEST, MOST_VALUES
+from bootstrap.inventory.written_file.bounds import DEEPEST, MOST_VALUES
 
 MERGE = "tag:yaml.org,2002:merge"
 Pair = tuple[yaml.Node, yaml.Node]

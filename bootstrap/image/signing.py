@@ -1,0 +1,133 @@
+"""Signatures of bundles, as an operator makes and checks them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from bootstrap.errors import ClusterupError, Refused
+from bootstrap.failures import in_own_words
+from bootstrap.image.bundle import MANIFEST, SIGNATURE, Bundle, load_bundle
+from bootstrap.inventory.public_keys import trusted_key
+from bootstrap.protocol.signed_bundle import NAMESPACE, SignedManifest, require_signed, signer_of
+
+STEP = "bundle"
+
+
+def sign_bundle(directory: Path, key: Path) -> str:
+    """Sign the bundle in `directory` with an Ed25519 key: a private one, or a public one whose other half an agent
+    has. ssh-keygen asks for its passphrase. The fingerprint of the key; a signature that is there is replaced. Raises
+    ClusterupError."""
+    load_bundle(directory)
+    public = _public_half(key)
+    manifest = (directory / MANIFEST).read_text()
+    try:
+        done = subprocess.run(
+            ["ssh-keygen", "-Y", "sign", "-f", str(key), "-n", NAMESPACE],
+            input=manifest.encode(),
+            capture_output=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise ClusterupError(
+            "the bundle can't be signed",
+            step=STEP,
+            tried="run ssh-keygen",
+            got="there is no such program here",
+            hint="install OpenSSH's client (openssh-client)",
+        ) from None
+    signed = SignedManifest(manifest, done.stdout.decode(errors="replace"))
+    if done.returncode:
+        raise ClusterupError(
+            "the bundle was not signed",
+            step=STEP,
+            tried=f"ssh-keygen -Y sign -f {key}",
+            got=done.stderr.decode(errors="replace").strip()[:300] or f"exit code {done.returncode}",
+            hint="name a private key, or a .pub file whose private half your agent has",
+        )
+    with in_own_words(STEP):
+        # Also that it is the key that was named, and one that may sign.
+        signer = signer_of(signed, [public])
+    _write(directory / SIGNATURE, signed.signature)
+    return signer
+
+
+def check_signed(bundle: Bundle, trusted: Sequence[str], names: Sequence[str]) -> str | None:
+    """The fingerprint of the trusted key that signed the named artifacts of the bundle; None where no key is trusted,
+    which is to say that none is asked for. Raises Refused."""
+    if not trusted:
+        return None
+    wanted = {bundle.artifact(name).sha256: name for name in names}
+    with in_own_words(STEP):
+        return require_signed(bundle.signed, trusted, wanted)
+
+
+def public_keys_in(place: str) -> list[str]:
+    """The Ed25519 keys that `place` is or names: a key's own line, or a file with one a line. Raises Refused."""
+    if place.startswith(("ssh-", "sk-ssh-")):
+        lines = [place]
+    else:
+        lines = [line for line in _read(Path(place)).splitlines() if line.strip() and not line.startswith("#")]
+    return [_checked(line, place) for line in lines]
+
+
+def _public_half(key: Path) -> str:
+    public = key if key.suffix == ".pub" else key.with_name(f"{key.name}.pub")
+    if public.exists() or public == key:
+        return _checked(_read(public).strip(), str(public))
+    # It asks for the passphrase where the file holds no public half in clear.
+    done = subprocess.run(["ssh-keygen", "-y", "-f", str(key)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Refused(
+            f"{key} is no private key that can be used",
+            step=STEP,
+            tried=f"ssh-keygen -y -f {key}",
+            got=done.stderr.strip()[:300],
+            hint="name an Ed25519 key: `ssh-keygen -t ed25519 -f KEY` makes one",
+        )
+    return _checked(done.stdout.strip(), str(key))
+
+
+def _checked(text: str, place: str) -> str:
+    try:
+        return trusted_key(text.strip())
+    except ValueError as error:
+        raise Refused(
+            f"{place} is no Ed25519 key",
+            step=STEP,
+            got=str(error),
+            hint="`ssh-keygen -t ed25519 -f KEY` makes one",
+        ) from None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.expanduser().read_text(errors="replace")
+    except OSError as error:
+        raise Refused(
+            f"{path} can't be read",
+            step=STEP,
+            got=error.strerror or str(error),
+            hint="name the file of an Ed25519 key",
+        ) from None
+
+
+def _write(path: Path, text: str) -> None:
+    new = path.with_name(f".{path.name}.new")
+    try:
+        with new.open("w") as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        new.replace(path)
+    except OSError as error:
+        new.unlink(missing_ok=True)
+        raise ClusterupError(
+            "the signature can't be written",
+            step=STEP,
+            tried=f"write {path}",
+            got=error.strerror or str(error),
+            hint="make the bundle's folder writable, or copy the bundle",
+        ) from None
