@@ -7,9 +7,10 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from bootstrap.image.architecture import Architecture
 from bootstrap.image.bundle import (
     KUBECTL,
     Artifact,
@@ -46,9 +47,9 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
-class BundleParts:
-    """What a bundle is made of: `packed` is the folder of the compressed disk image; the first of the `releases` is the
-    one that nodes get where nothing else is said."""
+class Made:
+    """What machines of one architecture are made of: `packed` is the folder of the compressed disk image; the first of
+    the `releases` is the one that nodes get where nothing else is said."""
 
     system: OsImages
     packed: Path
@@ -56,47 +57,60 @@ class BundleParts:
     containers: tuple[ContainerImage, ...]
 
     @property
-    def key(self) -> str:
+    def architecture(self) -> str:
+        return self.system.architecture.name
+
+    @property
+    def parts(self) -> dict[str, str]:
         """What the bundle is kept under: it changes with every part."""
-        return content_key(
-            {
-                "os": self.system.version,
-                "payload": " ".join(release.payload.file.parent.name for release in self.releases),
-                "containers": self.containers[0].file.parent.name,
-                "level": str(LEVEL),
-                "layout": "kubectl beside the manifest, the image in segments",
-            }
-        )
+        return {
+            "os": self.system.version,
+            "payload": " ".join(release.payload.file.parent.name for release in self.releases),
+            "containers": self.containers[0].file.parent.name,
+        }
 
 
-def build_bundle(source: Source, log: Log, fits: Fits) -> Bundle:
-    """The bundle for a source of Kubernetes; what is built already is taken from the cache. It becomes the one that
-    `find_bundle` finds. `fits` raises where what was built is not what nodes can be made of.
+def build_bundle(source: Source, architectures: Sequence[Architecture], log: Log, fits: Fits) -> Bundle:
+    """The bundle for a source of Kubernetes and for machines of those architectures, of which the first is the bundle's
+    own; what is built already is taken from the cache. It becomes the one that `find_bundle` finds. `fits` raises where
+    what was built is not what nodes can be made of.
 
     Raises ClusterupError with the last lines of the tool that failed, BadUse for a source that is none.
     """
     check_source(source)
-    system = build_os(log)
-    releases: dict[str, Release] = {}
-    for wanted in source.versions or (None,):
-        programs = programs_of(source.kind, wanted, log)
-        payload = build_payload(programs, system.packages, log)
-        fits(payload.components, payload.told, programs.kubernetes)
-        releases.setdefault(programs.release, Release(programs.release, payload, programs.kubernetes / "kubectl"))
-    parts = BundleParts(
-        system=system,
-        packed=_packed(system, log),
-        releases=tuple(releases.values()),
-        containers=build_containers(log),
+    everything = [_made(source, architecture, log, fits) for architecture in architectures]
+    key = content_key(
+        {
+            **{f"{name} {made.architecture}": part for made in everything for name, part in made.parts.items()},
+            "architectures": " ".join(made.architecture for made in everything),
+            "level": str(LEVEL),
+            "layout": "kubectl beside the manifest, the image in segments",
+        }
     )
 
     def assemble(folder: Path) -> None:
         log("putting the bundle together")
-        _assemble(folder, parts)
+        _assemble(folder, everything)
 
-    folder = cached("bundle", parts.key, assemble)
+    folder = cached("bundle", key, assemble)
     _make_current(folder)
     return load_bundle(folder)
+
+
+def _made(source: Source, architecture: Architecture, log: Log, fits: Fits) -> Made:
+    system = build_os(architecture, log)
+    releases: dict[str, Release] = {}
+    for wanted in source.versions or (None,):
+        programs = programs_of(source.kind, wanted, architecture, log)
+        payload = build_payload(programs, system, log)
+        fits(payload.components, payload.told, programs.kubernetes)
+        releases.setdefault(programs.release, Release(programs.release, payload, programs.kubernetes / "kubectl"))
+    return Made(
+        system=system,
+        packed=_packed(system, log),
+        releases=tuple(releases.values()),
+        containers=build_containers(architecture, log),
+    )
 
 
 def _packed(system: OsImages, log: Log) -> Path:
@@ -111,46 +125,47 @@ def _packed(system: OsImages, log: Log) -> Path:
     return cached("os-packed", key, build)
 
 
-def _assemble(folder: Path, parts: BundleParts) -> None:
-    system = parts.system
-    (folder / "images").mkdir()
+def _assemble(folder: Path, everything: Sequence[Made]) -> None:
+    own = everything[0]
+    artifacts = {part.name: part for made in everything for part in _artifacts(folder, made, _prefix(made, own))}
+    write_manifest(Bundle(folder, own.system.version, artifacts, architecture=own.architecture))
+
+
+def _prefix(made: Made, own: Made) -> str:
+    """Before the names of what is made for another architecture than the bundle's own."""
+    return "" if made is own else f"{made.architecture}/"
+
+
+def _artifacts(folder: Path, made: Made, prefix: str) -> Iterator[Artifact]:
+    system, place = made.system, folder / prefix
+    (place / "images").mkdir(parents=True)
     for source, name in (
-        (parts.packed / "os.raw.zst", "os.raw.zst"),
+        (made.packed / "os.raw.zst", "os.raw.zst"),
         (system.live, "live.raw"),
-        *((release.payload.file, f"payload{more}.raw") for release, more in _named(parts.releases, "-")),
-        *((release.kubectl, f"kubectl{more}") for release, more in _named(parts.releases, "-")),
-        *((image.file, f"images/{image.name}.tar") for image in parts.containers),
+        *((release.payload.file, f"payload{more}.raw") for release, more in _named(made.releases, "-")),
+        *((release.kubectl, f"kubectl{more}") for release, more in _named(made.releases, "-")),
+        *((image.file, f"images/{image.name}.tar") for image in made.containers),
     ):
-        _link(source, folder / name)
-    disk = bundle_as_data("os", folder / "os.raw.zst", partitions=_partitions(system.os_partitions))
-    artifacts = [
-        Artifact(
-            name="os",
-            file=disk.file,
-            size=disk.size,
-            sha256=disk.sha256,
-            raw_size=system.os.stat().st_size,
-            segments=tuple(Segment(**found) for found in json.loads((parts.packed / "segments.json").read_text())),
-            partitions=disk.partitions,
-            components={"packages": str(len(system.packages)), "linux": _kernel(system)},
-        ),
-        bundle_as_data("live", folder / "live.raw", partitions=_partitions(system.live_partitions)),
-        *_release_artifacts(folder, parts.releases),
-        *(
-            bundle_as_data(f"image/{image.name}", folder / f"images/{image.name}.tar", reference=image.reference)
-            for image in parts.containers
-        ),
-    ]
-    write_manifest(Bundle(folder, system.version, {artifact.name: artifact for artifact in artifacts}))
-
-
-def _release_artifacts(folder: Path, releases: Sequence[Release]) -> Iterator[Artifact]:
-    for (release, more), (_, in_name) in zip(_named(releases, "-"), _named(releases, "/"), strict=True):
+        _link(source, place / name)
+    disk = bundle_as_data(f"{prefix}os", place / "os.raw.zst", partitions=_partitions(system.os_partitions))
+    segments = json.loads((made.packed / "segments.json").read_text())
+    yield replace(
+        disk,
+        raw_size=system.os.stat().st_size,
+        segments=tuple(Segment(**found) for found in segments),
+        components={"packages": str(len(system.packages)), "linux": _kernel(system)},
+    )
+    yield bundle_as_data(f"{prefix}live", place / "live.raw", partitions=_partitions(system.live_partitions))
+    for (release, more), (_, in_name) in zip(_named(made.releases, "-"), _named(made.releases, "/"), strict=True):
         components = release.payload.components
-        yield bundle_as_data(f"payload{in_name}", folder / f"payload{more}.raw", components=components)
+        yield bundle_as_data(f"{prefix}payload{in_name}", place / f"payload{more}.raw", components=components)
         # For the operator's machine, in the cluster's own version.
         kubectl = {"kubernetes": release.kubernetes}
-        yield bundle_as_data(f"{KUBECTL}{in_name}", folder / f"kubectl{more}", components=kubectl)
+        yield bundle_as_data(f"{prefix}{KUBECTL}{in_name}", place / f"kubectl{more}", components=kubectl)
+    for image in made.containers:
+        yield bundle_as_data(
+            f"{prefix}image/{image.name}", place / f"images/{image.name}.tar", reference=image.reference
+        )
 
 
 def _named(releases: Sequence[Release], mark: str) -> Iterator[tuple[Release, str]]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bootstrap.errors import ClusterupError, Refused
+from bootstrap.image.architecture import AMD64, ARCHITECTURES, architecture_named
 from bootstrap.image.versions import Versions, is_of, sorting_key, versions_of
 from bootstrap.paths import cache_dir, expanded
 from bootstrap.protocol.signed_bundle import SignedManifest, signed_manifest
@@ -86,12 +88,14 @@ class Artifact:
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """What `directory` holds: the operating system's `version`, and artifacts by name ("os", "image/pause"). `signed`
-    is the whole manifest as somebody signed it; whether that is right is not known here."""
+    is the whole manifest as somebody signed it; whether that is right is not known here. What is for machines of
+    another `architecture` has its name before its own ("arm64/os")."""
 
     directory: Path
     version: str
     artifacts: dict[str, Artifact]
     signed: SignedManifest | None = None
+    architecture: str = AMD64.name
 
     def artifact(self, name: str) -> Artifact:
         """The artifact of that name. Raises ClusterupError where the bundle has none."""
@@ -118,39 +122,74 @@ class Bundle:
     @property
     def releases(self) -> dict[str, str]:
         """The releases of Kubernetes in it, and the name of the payload of each, the newest first."""
+        return self._releases("")
+
+    def _releases(self, prefix: str) -> dict[str, str]:
         found = {
             part.components["kubernetes"].removeprefix("v"): name
             for name, part in self.artifacts.items()
-            if name.partition("/")[0] == "payload" and "kubernetes" in part.components
+            if name.startswith(prefix)
+            and name.removeprefix(prefix).partition("/")[0] == "payload"
+            and "kubernetes" in part.components
         }
         return {release: found[release] for release in sorted(found, key=sorting_key, reverse=True)}
 
     def of_release(self, wanted: str | None) -> Bundle:
-        """The bundle with the payload of that release, or of the newest one of that minor version, as its own. It stays
-        as it is where none is wanted, and where it has none of them: whoever uses it says so."""
-        fitting = [name for release, name in self.releases.items() if wanted is None or is_of(release, wanted)]
-        return self._with(fitting[0]) if wanted is not None and fitting else self
+        """The bundle with the payload of that release, or of the newest one of that minor version, as its own, for each
+        of its architectures. It stays as it is where none is wanted, and where it has none of them: whoever uses it
+        says so."""
+        chosen = self
+        for prefix in ("", *(f"{name}/" for name in self.architectures[1:])):
+            fitting = [name for release, name in self._releases(prefix).items() if wanted and is_of(release, wanted)]
+            chosen = chosen._with(prefix, fitting[0]) if fitting else chosen
+        return chosen
 
     def with_payload(self, sha256: str) -> Bundle:
         """The bundle with the payload of that SHA-256 as its own; as it is where it has none."""
         fitting = [name for name in self.releases.values() if self.artifacts[name].sha256 == sha256]
-        return self._with(fitting[0]) if fitting else self
+        return self._with("", fitting[0]) if fitting else self
 
-    def _with(self, payload: str) -> Bundle:
-        if payload == "payload":
+    def _with(self, prefix: str, payload: str) -> Bundle:
+        own = f"{prefix}payload"
+        if payload == own:
             return self
-        tool = payload.replace("payload", KUBECTL, 1)
+        release = self.artifacts[own].components["kubernetes"].removeprefix("v")
+        tool, own_tool = payload.replace("payload", KUBECTL, 1), f"{prefix}{KUBECTL}"
         # Those that were its own stay in it, under the names that they would have had beside the other.
-        put = [(own, f"{own}/{self.kubernetes_version}") for own in ("payload", KUBECTL)]
-        put += [(payload, "payload"), (tool, KUBECTL)]
+        put = [(name, f"{name}/{release}") for name in (own, own_tool)]
+        put += [(payload, own), (tool, own_tool)]
         chosen = {new: replace(self.artifacts[old], name=new) for old, new in put if old in self.artifacts}
         return replace(self, artifacts={**self.artifacts, **chosen})
 
     @property
+    def architectures(self) -> tuple[str, ...]:
+        """Of which machines can be made out of it, its own first."""
+        others = {name.partition("/")[0] for name in self.artifacts} & (ARCHITECTURES.keys() - {self.architecture})
+        return (self.architecture, *sorted(others))
+
+    def for_architecture(self, wanted: str | None) -> Bundle:
+        """What of it is for machines of that architecture, its own where none is wanted. The parts keep the names that
+        they have in the whole. Raises Refused where it has nothing for them."""
+        if wanted is None or wanted == self.architecture:
+            return self
+        prefix = f"{wanted}/"
+        found = {name.removeprefix(prefix): part for name, part in self.artifacts.items() if name.startswith(prefix)}
+        if not found:
+            raise Refused(
+                f"the bundle has nothing for {wanted} machines",
+                tried=f"look into the bundle in {self.directory}",
+                got=f"it is for {' and '.join(self.architectures)}",
+                hint="make one for all of them: clusterup image build "
+                + " ".join(f"--arch {name}" for name in (*self.architectures, wanted)),
+            )
+        return replace(self, artifacts=found, architecture=wanted)
+
+    @property
     def for_nodes(self) -> Bundle:
         """The part of it that nodes are made of: the disk image, the payload and the container images."""
-        named = [self.artifacts[name] for name in ("os", "payload") if name in self.artifacts]
-        return replace(self, artifacts={part.name: part for part in (*named, *self.images)})
+        prefixes = "|".join(f"{name}/" for name in self.architectures[1:])
+        wanted = re.compile(f"({prefixes})?(os|payload|image/.*)")
+        return replace(self, artifacts={name: part for name, part in self.artifacts.items() if wanted.fullmatch(name)})
 
     @property
     def images(self) -> tuple[Artifact, ...]:
@@ -184,8 +223,7 @@ def load_bundle(directory: Path) -> Bundle:
     """
     manifest = directory / MANIFEST
     try:
-        text = manifest.read_bytes()
-        data = json.loads(text)
+        data = json.loads(text := manifest.read_bytes())
     except OSError as error:
         raise NoBundle(
             f"{directory} holds no bundle", tried=f"read {manifest}", got=error.strerror or str(error), hint=BUILD_HINT
@@ -198,12 +236,7 @@ def load_bundle(directory: Path) -> Bundle:
     except FileNotFoundError:
         return bundle
     except OSError as error:
-        raise ClusterupError(
-            "the bundle's signature can't be read",
-            tried=f"read {directory / SIGNATURE}",
-            got=error.strerror or str(error),
-            hint="make it readable, or sign the bundle again: clusterup bundle sign",
-        ) from None
+        raise _damaged(directory / SIGNATURE, error.strerror or str(error)) from None
     return replace(bundle, signed=SignedManifest(text.decode(), signature))
 
 
@@ -223,7 +256,8 @@ def bundle_of(directory: Path, data: Any) -> Bundle:
     try:
         artifacts = {name: _artifact(directory, name, entry) for name, entry in data["artifacts"].items()}
         signed = signed_manifest(data["signed"]) if "signed" in data else None
-        return Bundle(directory, str(data["version"]), artifacts, signed)
+        architecture = architecture_named(data.get("architecture", AMD64.name)).name
+        return Bundle(directory, str(data["version"]), artifacts, signed, architecture)
     except KeyError as error:
         raise _damaged(manifest, f"{error} is missing") from None
     except (AttributeError, TypeError, ValueError) as error:
@@ -282,7 +316,9 @@ def manifest_of(bundle: Bundle) -> dict[str, Any]:
     manifest and signature are not there. Raises ValueError where an artifact's file is not inside the directory."""
     artifacts = {name: _entry(bundle.directory, artifact) for name, artifact in sorted(bundle.artifacts.items())}
     signed = {} if bundle.signed is None else {"signed": asdict(bundle.signed)}
-    return {"format": FORMAT, "version": bundle.version, "artifacts": artifacts, **signed}
+    # Where nothing is said it is the one that all bundles had once.
+    other = {} if bundle.architecture == AMD64.name else {"architecture": bundle.architecture}
+    return {"format": FORMAT, "version": bundle.version, **other, "artifacts": artifacts, **signed}
 
 
 def write_manifest(bundle: Bundle) -> Path:
@@ -360,5 +396,5 @@ def _hash(name: str, value: object) -> str:
 
 def _damaged(manifest: Path, what: str) -> ClusterupError:
     return ClusterupError(
-        "the bundle's manifest can't be understood", tried=f"read {manifest}", got=what, hint=BUILD_HINT
+        f"the bundle's {manifest.name} can't be understood", tried=f"read {manifest}", got=what, hint=BUILD_HINT
     )

@@ -10,16 +10,29 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootstrap.image.architecture import AMD64, Architecture, is_foreign, running, tools_for
 from bootstrap.image.cache import cached, content_key
+from bootstrap.image.osimage import SUITE, TOOLS
 from bootstrap.image.trees import Log, ensure_tree, run_in
 
-SUITE = "trixie"
 PACKAGES = ("busybox-static", "catatonit")
+# The packages as they are, for an architecture whose programs this machine does not run by itself.
+FETCH = """\
+set -eu
+apt="apt-get -qq -o APT::Architecture=$ARCHITECTURE -o APT::Architectures=$ARCHITECTURE -o APT::Sandbox::User=root"
+apt="$apt -o Dir::State=/work/state -o Dir::Cache=/work/cache"
+cd /work
+mkdir -p state/lists/partial cache/archives/partial
+$apt update
+$apt download $PACKAGES
+for package in *.deb; do dpkg-deb --extract $package root; done
+"""
 REGISTRY = "clusterup.local"
 RECIPE_VERSION = "1"
 MEDIA = "application/vnd.oci.image"
@@ -44,30 +57,54 @@ class LayerFile:
     mode: int = 0o755
 
 
-def build_containers(log: Log) -> tuple[ContainerImage, ...]:
-    """The images, made where they are not in the cache yet. Raises ClusterupError when Debian's packages can't be
-    fetched."""
-    key = content_key({"suite": SUITE, "packages": " ".join(PACKAGES), "recipe": RECIPE_VERSION})
+def build_containers(architecture: Architecture, log: Log) -> tuple[ContainerImage, ...]:
+    """The images for that architecture, made where they are not in the cache yet. Raises ClusterupError when Debian's
+    packages can't be fetched."""
+    parts = {"suite": SUITE, "packages": " ".join(PACKAGES), "recipe": RECIPE_VERSION}
+    if architecture != AMD64:
+        parts |= {"architecture": architecture.name, "fetch": FETCH}
+    key = content_key(parts)
     names = {"pause": f"{REGISTRY}/pause:1", "busybox": f"{REGISTRY}/busybox:1"}
 
     def build(folder: Path) -> None:
-        tree = ensure_tree("containers", SUITE, PACKAGES, log=log)
-        log("making container images: pause, busybox")
-        applets = run_in(tree, ["busybox", "--list"], log=lambda _: None, what="listing busybox's programs").split()
-        # /bin leads to /usr/bin inside the tree; a path outside of it would be the host's.
-        programs = tree / "usr" / "bin"
+        programs, listed = _foreign(folder, architecture, log) if is_foreign(architecture) else _own(log)
+        log(f"making container images for {architecture.name}: pause, busybox")
+        applets = listed.split()
         write_image(
             folder / "pause.tar",
             names["pause"],
             [LayerFile("pause", (programs / "catatonit").read_bytes())],
             ["/pause", "-P"],
+            architecture,
             user="65535:65535",
         )
         entries = busybox_entries((programs / "busybox").read_bytes(), applets)
-        write_image(folder / "busybox.tar", names["busybox"], entries, ["sh"])
+        write_image(folder / "busybox.tar", names["busybox"], entries, ["sh"], architecture)
+        if (folder / ".work").exists():
+            shutil.rmtree(folder / ".work")
 
     folder = cached("containers", key, build)
     return tuple(ContainerImage(name, folder / f"{name}.tar", reference) for name, reference in names.items())
+
+
+def _own(log: Log) -> tuple[Path, str]:
+    """The folder with the programs, and what busybox lists as its own."""
+    tree = ensure_tree("containers", SUITE, PACKAGES, log=log)
+    listed = run_in(tree, ["busybox", "--list"], log=lambda _: None, what="listing busybox's programs")
+    # /bin leads to /usr/bin inside the tree; a path outside of it would be the host's.
+    return tree / "usr" / "bin", listed
+
+
+def _foreign(folder: Path, architecture: Architecture, log: Log) -> tuple[Path, str]:
+    """The same for an architecture that is not this machine's, below `folder`."""
+    work = folder / ".work"
+    work.mkdir()
+    tree = ensure_tree("image", SUITE, tools_for(architecture, TOOLS), log=log)
+    environment = {"ARCHITECTURE": architecture.name, "PACKAGES": " ".join(PACKAGES)}
+    run_in(tree, ["sh", "-c", FETCH], binds={work: "/work"}, env=environment, log=log, what="fetching busybox")
+    programs = work / "root" / "usr" / "bin"
+    ask = running(architecture, ["/programs/busybox", "--list"])
+    return programs, run_in(tree, ask, binds={programs: "/programs"}, log=lambda _: None, what="listing its programs")
 
 
 def busybox_entries(program: bytes, applets: Sequence[str]) -> list[LayerFile]:
@@ -85,12 +122,18 @@ def busybox_entries(program: bytes, applets: Sequence[str]) -> list[LayerFile]:
 
 
 def write_image(
-    file: Path, reference: str, entries: Sequence[LayerFile], command: Sequence[str], *, user: str = ""
+    file: Path,
+    reference: str,
+    entries: Sequence[LayerFile],
+    command: Sequence[str],
+    architecture: Architecture = AMD64,
+    *,
+    user: str = "",
 ) -> None:
     """Write an image of one layer to `file`: the same bytes for the same arguments. Raises OSError."""
     layer = _layer(entries)
     config = {
-        "architecture": "amd64",
+        "architecture": architecture.name,
         "os": "linux",
         "config": {"Entrypoint": list(command), "Env": ["PATH=/bin"], **({"User": user} if user else {})},
         "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},

@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 from bootstrap.errors import ClusterupError
+from bootstrap.image.architecture import AMD64, Architecture
 from bootstrap.image.cache import cached, content_key
 from bootstrap.image.trees import Log, ensure_tree, run_in
 from bootstrap.paths import templates_dir
@@ -74,8 +75,9 @@ def kubernetes_version(package_version: str) -> str:
     return upstream.rsplit("really", 1)[-1].split("+")[0]
 
 
-def build_kubernetes(log: Log) -> tuple[Path, str]:
-    """The folder with Kubernetes' binaries, and their version, as in "1.20.2"; built where not cached yet.
+def build_kubernetes(architecture: Architecture, log: Log) -> tuple[Path, str]:
+    """The folder with Kubernetes' binaries for that architecture, and their version, as in "1.20.2"; built where not
+    cached yet.
 
     Raises ClusterupError when the source can't be fetched or does not build.
     """
@@ -83,11 +85,13 @@ def build_kubernetes(log: Log) -> tuple[Path, str]:
     package = debian_version(tree, log)
     version = kubernetes_version(package)
     patches = templates_dir() / "kubernetes-source"
+    # What generates code on the way runs here.
+    recipe = RECIPE.replace("go build", "go build" if architecture == AMD64 else f"GOARCH={architecture.name} go build")
     key = content_key(
         {
             "source": package,
             "suite": SUITE,
-            "recipe": RECIPE,
+            "recipe": recipe,
             "binaries": " ".join(BINARIES),
             "patches": patches,
         }
@@ -102,7 +106,7 @@ def build_kubernetes(log: Log) -> tuple[Path, str]:
         fetch = "set -eu; cd /build; apt-get source -qq --only-source kubernetes; mv kubernetes-*/ source"
         run_in(tree, ["sh", "-c", fetch], binds=binds, log=log, what="fetching Kubernetes' source package")
         environment = {"VERSION": version, "MINOR": version.split(".")[1], "BINARIES": " ".join(BINARIES)}
-        run_in(tree, ["sh", "-c", RECIPE], binds=binds, env=environment, log=log, what="building Kubernetes")
+        run_in(tree, ["sh", "-c", recipe], binds=binds, env=environment, log=log, what="building Kubernetes")
         shutil.rmtree(work)
 
     return cached("kubernetes-debian", key, build) / "bin", version

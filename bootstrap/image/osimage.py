@@ -13,6 +13,7 @@ from pathlib import Path
 
 import bootstrap
 from bootstrap.image.agent import agent_archive
+from bootstrap.image.architecture import Architecture, running, tools_for
 from bootstrap.image.cache import cached, content_key
 from bootstrap.image.gpt import GptPartition, copy_partition, read_gpt
 from bootstrap.image.trees import MIRROR_FORMAT, Log, debian_mirror, ensure_tree, run_in
@@ -46,7 +47,7 @@ TOOLS = (
 # mistaken. /etc is new at every boot: systemd takes what the image holds ready (cache of ld.so, accounts) for out
 # of date, and makes it again (systemd-update-done.service(8)).
 LIVE_COMMAND_LINE = (
-    "console=tty0 console=ttyS0,115200 oops=panic panic=10 net.ifnames=1 loglevel=5 systemd.firstboot=off "
+    "console=tty0 console={console} oops=panic panic=10 net.ifnames=1 loglevel=5 systemd.firstboot=off "
     "systemd.gpt_auto=no systemd.default_device_timeout_sec=300 systemd.condition_needs_update=no ro clusterup.live "
     "clusterup.configuration=9e2b6f0c-5d0f-4d0b-9f39-6b2f3c1d7a02"
 )
@@ -55,10 +56,11 @@ set -eu
 cd /work
 mkdir -p live/cpio/clusterup live/root/esp/EFI/BOOT
 ln root.erofs live/cpio/clusterup/root.erofs
+dump.erofs --cat --path=/usr/lib/systemd/boot/efi/linux$EFI.efi.stub root.erofs >stub
 (cd live/cpio && find . | LC_ALL=C sort | cpio --quiet --reproducible -H newc -o -R 0:0) >live/root.cpio
 ukify build --linux out/os.vmlinuz --initrd out/os.initrd --initrd live/root.cpio \
-    --stub /usr/lib/systemd/boot/efi/linuxx64.efi.stub --os-release "$OS_RELEASE" --cmdline "$COMMAND_LINE" \
-    --output live/root/esp/EFI/BOOT/BOOTX64.EFI
+    --efi-arch $EFI --stub stub --os-release "$OS_RELEASE" --cmdline "$COMMAND_LINE" \
+    --output live/root/esp/EFI/BOOT/BOOT$(echo $EFI | tr a-z A-Z).EFI
 rm live/root.cpio
 systemd-repart --empty=create --size=auto --dry-run=no --offline=yes --no-pager --seed="$SEED" \
     --definitions project/live.repart --root live/root out/live.raw
@@ -74,6 +76,7 @@ class OsImages:
     """
 
     folder: Path
+    architecture: Architecture
     version: str
     packages: dict[str, str]
     os_partitions: tuple[GptPartition, ...]
@@ -90,8 +93,9 @@ class OsImages:
         return self.folder / "live.raw"
 
 
-def build_os(log: Log) -> OsImages:
-    """The micro OS's disk image and the live environment's, built where they are not in the cache yet.
+def build_os(architecture: Architecture, log: Log) -> OsImages:
+    """The micro OS's disk image and the live environment's for machines of that architecture, built where they are not
+    in the cache yet.
 
     Raises ClusterupError with the last lines of the tool that failed.
     """
@@ -100,22 +104,23 @@ def build_os(log: Log) -> OsImages:
     key = content_key(
         {
             "agent": agent,
+            "architecture": architecture.name,
             "definitions": definitions,
             "live": LIVE_RECIPE + LIVE_COMMAND_LINE + SEED,
             "suite": SUITE,
             "summary": "packages with versions",
-            "tools": " ".join(TOOLS),
+            "tools": " ".join(tools_for(architecture, TOOLS)),
             "version": bootstrap.__version__,
         }
     )
     version = f"{bootstrap.__version__}-{key}"
 
     def build(folder: Path) -> None:
-        tree = ensure_tree("image", SUITE, TOOLS, log=log)
+        tree = ensure_tree("image", SUITE, tools_for(architecture, TOOLS), log=log)
         work = folder / ".work"
         _prepare(work, definitions, agent)
-        _run_mkosi(tree, work, version, log)
-        _make_live(tree, work, version, log)
+        _run_mkosi(tree, work, version, architecture, log)
+        _make_live(tree, work, version, architecture, log)
         for name in ("os.raw", "live.raw"):
             (work / "out" / name).rename(folder / name)
         manifest = json.loads((work / "out" / "os.manifest").read_text())
@@ -124,13 +129,14 @@ def build_os(log: Log) -> OsImages:
         (folder / "os.json").write_text(json.dumps(summary, indent=1) + "\n")
         shutil.rmtree(work)
 
-    return _load(cached("os", key, build))
+    return _load(cached("os", key, build), architecture)
 
 
-def _load(folder: Path) -> OsImages:
+def _load(folder: Path, architecture: Architecture) -> OsImages:
     summary = json.loads((folder / "os.json").read_text())
     return OsImages(
         folder=folder,
+        architecture=architecture,
         version=summary["version"],
         packages=summary["packages"],
         os_partitions=read_gpt(folder / "os.raw"),
@@ -179,29 +185,33 @@ def security_mirror() -> str | None:
     return None
 
 
-def _run_mkosi(tree: Path, work: Path, version: str, log: Log) -> None:
-    packages = cache_dir() / "debian-packages"
+def _run_mkosi(tree: Path, work: Path, version: str, architecture: Architecture, log: Log) -> None:
+    packages = cache_dir() / f"debian-packages-{architecture.name}"
     packages.mkdir(parents=True, exist_ok=True)
-    log(f"building the micro OS {version}")
+    log(f"building the micro OS {version} for {architecture.name}")
     run_in(
         tree,
-        [
-            "mkosi",
-            "--directory=/work/project",
-            "--output-directory=/work/out",
-            "--workspace-directory=/work/workspace",
-            "--package-cache-directory=/packages",
-            f"--image-version={version}",
-            "build",
-        ],
+        running(
+            architecture,
+            [
+                "mkosi",
+                "--directory=/work/project",
+                f"--architecture={architecture.systemd}",
+                "--output-directory=/work/out",
+                "--workspace-directory=/work/workspace",
+                "--package-cache-directory=/packages",
+                f"--image-version={version}",
+                "build",
+            ],
+        ),
         binds={work: "/work", packages: "/packages"},
         log=log,
         what="building the micro OS",
     )
 
 
-def _make_live(tree: Path, work: Path, version: str, log: Log) -> None:
-    log("building the live environment")
+def _make_live(tree: Path, work: Path, version: str, architecture: Architecture, log: Log) -> None:
+    log(f"building the live environment for {architecture.name}")
     copy_partition(work / "out/os.raw", "clusterup-root", work / "root.erofs")
     release = (
         f'ID=clusterup\nPRETTY_NAME="clusterup {version} live"\n'
@@ -212,7 +222,8 @@ def _make_live(tree: Path, work: Path, version: str, log: Log) -> None:
         ["sh", "-c", LIVE_RECIPE],
         binds={work: "/work"},
         env={
-            "COMMAND_LINE": LIVE_COMMAND_LINE,
+            "COMMAND_LINE": LIVE_COMMAND_LINE.format(console=architecture.console),
+            "EFI": architecture.efi,
             "OS_RELEASE": release,
             "SEED": SEED,
             "SYSTEMD_REPART_MKFS_OPTIONS_VFAT": "-S 512 -s 2",

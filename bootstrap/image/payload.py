@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrap.errors import Refused
+from bootstrap.image.architecture import Architecture, is_foreign, running, tools_for
 from bootstrap.image.cache import cached, content_key
-from bootstrap.image.osimage import SUITE, TOOLS, apt_sources, security_mirror
+from bootstrap.image.gpt import copy_partition
+from bootstrap.image.osimage import SUITE, TOOLS, OsImages, apt_sources, security_mirror
 from bootstrap.image.programs import Programs
 from bootstrap.image.trees import Log, debian_mirror, ensure_tree, run_in
 from bootstrap.image.versions import numbers, sorting_key
@@ -66,6 +68,7 @@ apt="apt-get -qq -o Dir::Etc::sourcelist=/work/sources.list -o Dir::Etc::sourcep
 apt="$apt -o Dir::State=/work/state -o Dir::State::status=/work/status -o Dir::Cache=/work/cache"
 apt="$apt -o Dir::Cache::archives=/packages -o APT::Sandbox::User=root -o APT::Install-Recommends=false"
 apt="$apt -o Dir::Etc::preferences=/work/preferences -o Dir::Etc::preferencesparts=/dev/null"
+apt="$apt -o APT::Architecture=$ARCHITECTURE -o APT::Architectures=$ARCHITECTURE"
 mkdir -p state/lists/partial cache /packages/partial root/usr/bin
 $apt update
 $apt --download-only --yes install $PACKAGES
@@ -82,7 +85,12 @@ done
 find root -mindepth 1 -maxdepth 1 ! -name usr -exec rm -rf {} +
 for programs in more/*/; do [ ! -d "$programs" ] || cp -a --no-preserve=ownership "$programs." root/usr/; done
 install -m 0755 kubernetes/* root/usr/bin/
-# What each of them knows is looked up before anything is written for it.
+# What each of them knows is looked up before anything is written for it. Those of another architecture find their C
+# library in the micro OS.
+if [ -e os.erofs ]; then
+    fsck.erofs --extract=os os.erofs >/dev/null
+    export QEMU_LD_PREFIX=/work/os
+fi
 mkdir told
 for program in $PROGRAMS; do
     root/usr/bin/$program --help >told/$program 2>&1 || { cat told/$program; exit 1; }
@@ -108,18 +116,19 @@ class Payload:
     told: Path
 
 
-def build_payload(programs: Programs, os_packages: Mapping[str, str], log: Log) -> Payload:
-    """The payload with these programs, made where it is not in the cache yet. What they don't bring with them comes
-    from Debian (see `packages_for`).
+def build_payload(programs: Programs, system: OsImages, log: Log) -> Payload:
+    """The payload with these programs for the micro OS `system`, made where it is not in the cache yet. What they don't
+    bring with them comes from Debian (see `packages_for`).
 
-    `os_packages` are the packages of the micro OS with their versions. Raises ClusterupError with the last lines of
-    the tool that failed.
+    Raises ClusterupError with the last lines of the tool that failed.
     """
     packages = packages_for(numbers(programs.release)[1], programs.components)
     more = {name: programs.components[name] for name in sorted(programs.components)}
-    base = "".join(f"{name} {found}\n" for name, found in sorted(os_packages.items()))
+    architecture = system.architecture
+    base = "".join(f"{name} {found}\n" for name, found in sorted(system.packages.items()))
     key = content_key(
         {
+            "architecture": architecture.name,
             # Built once and kept under a name that says what went into it: reading its bytes would take seconds.
             "kubernetes": f"{programs.kubernetes.relative_to(cache_dir())} {programs.release}",
             "more": " ".join(
@@ -135,19 +144,22 @@ def build_payload(programs: Programs, os_packages: Mapping[str, str], log: Log) 
     )
 
     def build(folder: Path) -> None:
-        tree = ensure_tree("image", SUITE, TOOLS, log=log)
+        tree = ensure_tree("image", SUITE, tools_for(architecture, TOOLS), log=log)
         work = folder / ".work"
         work.mkdir()
+        if is_foreign(architecture):
+            copy_partition(system.os, "clusterup-root", work / "os.erofs")
         suites = (SUITE, NEXT) if any(package.endswith(f"/{NEXT}") for package in packages) else (SUITE,)
         (work / "sources.list").write_text(_one_line_sources(suites))
-        (work / "status").write_text(installed_status(os_packages))
+        (work / "status").write_text(installed_status(system.packages, architecture))
         (work / "preferences").write_text(PREFERENCES)
         downloaded = folder.parent.parent / "payload-packages"
         downloaded.mkdir(exist_ok=True)
-        log(f"building the payload: Kubernetes {programs.release}, {', '.join((*more, *packages))}")
+        made_of = ", ".join((*more, *packages))
+        log(f"building the payload for {architecture.name}: Kubernetes {programs.release}, {made_of}")
         run_in(
             tree,
-            ["sh", "-c", RECIPE],
+            running(architecture, ["sh", "-c", RECIPE]),
             binds={
                 work: "/work",
                 downloaded: "/packages",
@@ -155,6 +167,7 @@ def build_payload(programs: Programs, os_packages: Mapping[str, str], log: Log) 
                 **{found.folder / "usr": f"/work/more/{name}" for name, found in more.items()},
             },
             env={
+                "ARCHITECTURE": architecture.name,
                 "PACKAGES": " ".join(packages),
                 "NOT_NEEDED": " ".join(NOT_NEEDED),
                 "PROGRAMS": " ".join(PROGRAMS),
@@ -205,11 +218,11 @@ def packages_for(minor: int, there: Collection[str] = ()) -> tuple[str, ...]:
     return tuple(sorted((*packages, *(() if "etcd" in there else (f"etcd-client/{NEXT}",)))))
 
 
-def installed_status(packages: Mapping[str, str]) -> str:
+def installed_status(packages: Mapping[str, str], architecture: Architecture) -> str:
     """A list of installed packages as dpkg keeps it (deb-status(5)), so that apt leaves out what is there."""
     return "".join(
         f"Package: {name}\nStatus: install ok installed\nPriority: optional\nSection: misc\n"
-        f"Maintainer: clusterup\nArchitecture: amd64\nMulti-Arch: foreign\nVersion: {version}\n"
+        f"Maintainer: clusterup\nArchitecture: {architecture.name}\nMulti-Arch: foreign\nVersion: {version}\n"
         f"Description: part of the micro OS\n\n"
         for name, version in sorted(packages.items())
     )

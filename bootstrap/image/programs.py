@@ -11,8 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bootstrap.errors import BadUse, ClusterupError
+from bootstrap.image.architecture import Architecture, is_foreign, running, tools_for
 from bootstrap.image.cache import cached, content_key
 from bootstrap.image.kubernetes_debian import BINARIES
+from bootstrap.image.osimage import SUITE, TOOLS
+from bootstrap.image.trees import Log, ensure_tree, run_in
 
 STEP = "image build"
 CNI_FOLDER = "cni"
@@ -48,8 +51,8 @@ class Programs:
     components: Mapping[str, More] = field(default_factory=dict)
 
 
-def own_programs(folder: Path) -> Programs:
-    """A copy, kept in the cache, of the programs in a folder of a person's.
+def own_programs(folder: Path, architecture: Architecture, log: Log) -> Programs:
+    """A copy, kept in the cache, of the programs for that architecture in a folder of a person's.
 
     Raises BadUse where one is missing, ClusterupError where one does not say its version.
     """
@@ -58,8 +61,9 @@ def own_programs(folder: Path) -> Programs:
     components = {}
     for name, places in _components_in(folder).items():
         kept = _kept(folder, places)
-        components[name] = More(_version_of(kept / "usr" / next(iter(places.values()))), kept)
-    return Programs(kubernetes, kubelet_version(kubernetes / "kubelet"), components)
+        program = kept / "usr" / next(iter(places.values()))
+        components[name] = More(_version_of(program, architecture, log), kept)
+    return Programs(kubernetes, kubelet_version(kubernetes / "kubelet", architecture, log), components)
 
 
 def require_programs(folder: Path) -> None:
@@ -85,12 +89,12 @@ def require_programs(folder: Path) -> None:
             )
 
 
-def kubelet_version(kubelet: Path) -> str:
+def kubelet_version(kubelet: Path, architecture: Architecture, log: Log) -> str:
     """What a kubelet says its version is, as in "1.20.2". Raises ClusterupError."""
-    said = _said_by(kubelet)
+    said = _said_by(kubelet, architecture, log)
     found = _KUBELET.fullmatch(said)
     if found is None:
-        raise _says_no_version(kubelet, said)
+        raise _says_no_version(kubelet, said, architecture)
     return found[1]
 
 
@@ -124,15 +128,22 @@ def _kept(folder: Path, places: Mapping[str, str]) -> Path:
     return cached("own-programs", key, copy)
 
 
-def _version_of(program: Path) -> str:
-    said = _said_by(program)
+def _version_of(program: Path, architecture: Architecture, log: Log) -> str:
+    said = _said_by(program, architecture, log)
     found = _VERSION.search(said)
     if found is None:
-        raise _says_no_version(program, said)
+        raise _says_no_version(program, said, architecture)
     return found[1]
 
 
-def _said_by(program: Path) -> str:
+def _said_by(program: Path, architecture: Architecture, log: Log) -> str:
+    if is_foreign(architecture):
+        tree = ensure_tree("image", SUITE, tools_for(architecture, TOOLS), log=log)
+        ask = running(architecture, [f"/programs/{program.name}", "--version"])
+        try:
+            return run_in(tree, ask, binds={program.parent: "/programs"}, log=lambda _: None).strip()
+        except ClusterupError as error:
+            return error.got or error.problem
     try:
         done = subprocess.run(
             [program, "--version"],
@@ -149,11 +160,11 @@ def _said_by(program: Path) -> str:
     return done.stdout.strip()
 
 
-def _says_no_version(program: Path, said: str) -> ClusterupError:
+def _says_no_version(program: Path, said: str, architecture: Architecture) -> ClusterupError:
     return ClusterupError(
         f"{program.name} does not say which version it is",
         step=STEP,
         tried=f"{program} --version",
         got=said[-200:] or "nothing",
-        hint="name a folder with programs for linux/amd64",
+        hint=f"name a folder with programs for linux/{architecture.name}",
     )

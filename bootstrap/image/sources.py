@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bootstrap.errors import BadUse, ClusterupError
+from bootstrap.image.architecture import Architecture
 from bootstrap.image.kubernetes_debian import build_kubernetes
 from bootstrap.image.programs import STEP, More, Programs, own_programs, require_programs
 from bootstrap.image.trees import Log
@@ -15,7 +16,6 @@ from bootstrap.releases import DEBIAN_KUBERNETES
 
 AUTO, DEBIAN, UPSTREAM = "auto", "debian", "upstream"
 UNSUPPORTED = f"Debian's Kubernetes {DEBIAN_KUBERNETES} has had no support since 2022: it is for trying out"
-ARCHITECTURE = "amd64"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,38 +86,38 @@ def _require_row(release: str) -> None:
         )
 
 
-def programs_of(source: str, wanted: str | None, log: Log) -> Programs:
-    """The programs that a payload is made of, fetched or built where need be; `wanted` is a release or a minor version,
-    None for the newest that is supported. Raises BadUse where the source does not have it, ClusterupError where it
-    can't be had."""
+def programs_of(source: str, wanted: str | None, architecture: Architecture, log: Log) -> Programs:
+    """The programs for that architecture that a payload is made of, fetched or built where need be; `wanted` is a
+    release or a minor version, None for the newest that is supported. Raises BadUse where the source does not have it,
+    ClusterupError where it can't be had."""
     if source == AUTO:
-        return _whichever_is_reached(wanted, log)
+        return _whichever_is_reached(wanted, architecture, log)
     if source == UPSTREAM:
-        return _from_upstream(wanted or read_table().newest, log)
+        return _from_upstream(wanted or read_table().newest, architecture, log)
     if source == DEBIAN:
         _require_release(DEBIAN, DEBIAN_KUBERNETES, wanted)
-        return _from_debian(log)
-    programs = own_programs(expanded(source))
+        return _from_debian(architecture, log)
+    programs = own_programs(expanded(source), architecture, log)
     _require_release(source, programs.release, wanted)
     require_supported(programs.release)
     return programs
 
 
-def _whichever_is_reached(wanted: str | None, log: Log) -> Programs:
+def _whichever_is_reached(wanted: str | None, architecture: Architecture, log: Log) -> Programs:
     from bootstrap.image.upstream.fetch import kept_release, why_not_reached
 
     if wanted is not None and is_of(DEBIAN_KUBERNETES, wanted):
         log(f"Kubernetes {wanted} is Debian's")
-        return _from_debian(log)
+        return _from_debian(architecture, log)
     minor = read_table().newest if wanted is None else minor_of(wanted)
     why = why_not_reached(minor)
     if why is None:
         log("Kubernetes comes from its project, which is reached")
-        return _from_upstream(wanted or minor, log)
-    kept = kept_release(wanted or minor, ARCHITECTURE)
+        return _from_upstream(wanted or minor, architecture, log)
+    kept = kept_release(wanted or minor, architecture.name)
     if kept is not None:
         log(f"Kubernetes {kept} was fetched from its project before; now that is not reached ({why})")
-        return _from_upstream(kept, log)
+        return _from_upstream(kept, architecture, log)
     if wanted is not None:
         raise ClusterupError(
             f"Kubernetes {wanted} can't be had",
@@ -128,20 +128,20 @@ def _whichever_is_reached(wanted: str | None, log: Log) -> Programs:
             "binaries (--source FOLDER)",
         )
     log(f"Kubernetes comes from Debian: its project is not reached ({why})")
-    return _from_debian(log)
+    return _from_debian(architecture, log)
 
 
-def _from_debian(log: Log) -> Programs:
+def _from_debian(architecture: Architecture, log: Log) -> Programs:
     log(UNSUPPORTED)
-    return Programs(*build_kubernetes(log))
+    return Programs(*build_kubernetes(architecture, log))
 
 
-def _from_upstream(wanted: str, log: Log) -> Programs:
+def _from_upstream(wanted: str, architecture: Architecture, log: Log) -> Programs:
     from bootstrap.image.upstream.fetch import fetch_components, fetch_kubernetes, release_of
 
     release = release_of(wanted, log)
-    kubernetes = fetch_kubernetes(release, ARCHITECTURE, log)
-    fetched = fetch_components(minor_of(release), ARCHITECTURE, log)
+    kubernetes = fetch_kubernetes(release, architecture.name, log)
+    fetched = fetch_components(minor_of(release), architecture.name, log)
     return Programs(kubernetes, release, {name: More(*found) for name, found in fetched.items()})
 
 

@@ -56,6 +56,11 @@ class Role(StrEnum):
     AGENT = "agent"
 
 
+class Processor(StrEnum):
+    AMD64 = "amd64"
+    ARM64 = "arm64"
+
+
 class Cluster(Strict):
     """What is true of the cluster as a whole."""
 
@@ -245,6 +250,9 @@ class NodeSettings(Strict):
 
     ssh: Ssh = Field(default=Ssh(), description="The way in.")
     console: Console = Field(default=Console(), description="The serial console, where there is one.")
+    architecture: Processor | None = Field(
+        default=None, examples=["arm64"], description="Its processor, where the bundle is for several: amd64 or arm64."
+    )
     disk: DiskName | None = Field(
         default=None,
         examples=["/dev/sda", "serial:S5H9NS0N"],

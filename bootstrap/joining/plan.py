@@ -75,7 +75,7 @@ def look_at(joining: Joining, connections: Connections, observe: Observer) -> Cl
 
 def prepare_join(joining: Joining, world: ClusterFacts, connections: Connections, *, wipe: bool) -> Prepared:
     """What would make the machine a node of the cluster, and all that speaks against it."""
-    name, image = joining.node.name, joining.bundle.artifact("os")
+    name = joining.node.name
     may_be_wiped = frozenset({name} if wipe else ())
     installation = installation_for(joining)
     done = disks_written(joining.inventory, world, installation, may_be_wiped)
@@ -83,7 +83,7 @@ def prepare_join(joining: Joining, world: ClusterFacts, connections: Connections
         joining.inventory,
         world,
         cluster_id=joining.description.cluster_id,
-        image_size=image.raw_size or image.size,
+        bundle=joining.bundle,
         wipe=may_be_wiped,
         written=done,
         advice=ADVICE,

@@ -97,14 +97,13 @@ def prepare(
     """What would make reality match the inventory, and all that speaks against it; the bundle is among that when it
     would be used and is not what its manifest says. `founded` is called when etcd answers that did not before; without
     it, that is only noted. `advice` is what to do about the machines' own problems."""
-    image = intent.bundle.artifact("os")
     installation = installation_of(intent)
     done = disks_written(intent.inventory, world, installation, wipe)
     problems = preflight(
         intent.inventory,
         world,
         cluster_id=intent.state.cluster_id,
-        image_size=image.raw_size or image.size,
+        bundle=intent.bundle,
         wipe=wipe,
         written=done,
         advice=advice,
@@ -209,7 +208,7 @@ def bundle_problems(plan: Plan[ClusterFacts], bundle: Bundle, trusted: Sequence[
 def _used_parts(plan: Plan[ClusterFacts], bundle: Bundle) -> list[str]:
     """The artifacts that the plan would put on nodes, in the bundle's order."""
     used = {name for item in plan.items for name in item.action.uses}
-    return [name for name in ("os", "payload", *(image.name for image in bundle.images)) if name in used]
+    return [name for name in bundle.for_nodes.artifacts if name in used]
 
 
 def _pinned_otherwise(intent: Intent, world: ClusterFacts) -> list[ClusterupError]:

@@ -18,6 +18,7 @@ from typing import Any
 from bootstrap.constants.objects import JOIN_MANIFEST as AGENT
 from bootstrap.constants.objects import JOIN_MANIFEST_KEY as AGENT_KEY
 from bootstrap.errors import ClusterupError, Refused
+from bootstrap.image.architecture import ARCHITECTURES
 from bootstrap.image.bundle import MANIFEST, Bundle, bundle_of, bundles_dir, load_bundle, manifest_of
 from bootstrap.image.sources import supported_minors
 from bootstrap.image.versions import is_of, minor_of
@@ -42,10 +43,15 @@ class PinnedParts:
     sha256: Mapping[str, str]
 
     def other_than(self, wanted: PinnedParts) -> list[str]:
-        """The artifacts that both know of and that are other ones, and images that one of them has not."""
-        names = sorted({*self.sha256, *wanted.sha256} - {"os"})
-        both = [name for name in ("os",) if name in self.sha256 and name in wanted.sha256]
-        return [name for name in (*both, *names) if self.sha256.get(name) != wanted.sha256.get(name)]
+        """The artifacts that both know of and that are other ones, and images that one of them has not. The image of
+        the disk, and what is for another architecture ("arm64/payload"), need not be known to both."""
+        everything = {*self.sha256, *wanted.sha256}
+        optional = {name for name in everything if name == "os" or name.partition("/")[0] in ARCHITECTURES}
+        names = [
+            *sorted(name for name in optional if name in self.sha256 and name in wanted.sha256),
+            *sorted(everything - optional),
+        ]
+        return [name for name in names if self.sha256.get(name) != wanted.sha256.get(name)]
 
     def __str__(self) -> str:
         payload = self.sha256.get("payload", "")

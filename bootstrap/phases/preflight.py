@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.facts.disks import described, find_disk, human_size
 from bootstrap.facts.model import ClusterFacts, NodeFacts
+from bootstrap.image.architecture import ARCHITECTURES
+from bootstrap.image.bundle import Bundle
 from bootstrap.inventory.model import Inventory, Node, Role
 
 GIB = 1024**3
@@ -38,14 +40,14 @@ def preflight(
     world: ClusterFacts,
     *,
     cluster_id: str,
-    image_size: int,
+    bundle: Bundle,
     wipe: frozenset[str],
     written: Collection[str] = (),
     advice: Advice = BY_INVENTORY,
 ) -> list[ClusterupError]:
     """Everything that keeps the reachable nodes from being made what the inventory says.
 
-    `image_size` is the disk image's size in bytes, `wipe` the names of nodes whose disks may be erased though they
+    `bundle` is what they would be made of, `wipe` the names of nodes whose disks may be erased though they
     hold data, `written` those of nodes whose disks hold nothing but what an earlier apply wrote for them. Unreachable
     nodes are not judged.
     """
@@ -54,11 +56,13 @@ def preflight(
         facts = world.nodes.get(node.name)
         if facts is None:
             continue
-        problems += _machine(node, facts)
+        parts = bundle.for_architecture(node.architecture)
+        problems += _machine(node, facts, parts.architecture)
         if facts.kind == "installed":
             problems += _ours(node, facts, cluster_id, advice)
         else:
-            problems += _disk(node, facts, image_size, {*wipe, *written}, advice)
+            image = parts.artifact("os")
+            problems += _disk(node, facts, image.raw_size or image.size, {*wipe, *written}, advice)
     return problems
 
 
@@ -79,13 +83,17 @@ def _same_machine_twice(world: ClusterFacts) -> Iterator[ClusterupError]:
         seen.setdefault(facts.machine_id, name)
 
 
-def _machine(node: Node, facts: NodeFacts) -> Iterator[ClusterupError]:
-    if facts.architecture != "x86_64":
+def _machine(node: Node, facts: NodeFacts, architecture: str) -> Iterator[ClusterupError]:
+    if facts.architecture != ARCHITECTURES[architecture].machine:
+        there = next((each.name for each in ARCHITECTURES.values() if each.machine == facts.architecture), None)
         yield _refused(
             node.name,
-            "the micro OS does not run on this processor",
-            got=facts.architecture,
-            hint="use an x86_64 machine",
+            "what would be put on it does not run on its processor",
+            got=f"{facts.architecture}, and that is for {architecture}",
+            hint=f"write `architecture: {there}` for the node, and use a bundle that has it (`clusterup image build "
+            f"--arch {architecture} --arch {there}`)"
+            if there
+            else f"use a machine that is one of {', '.join(ARCHITECTURES)}",
         )
     if not facts.uefi:
         yield _refused(

@@ -17,6 +17,7 @@ the same of that server, and more: see bootstrap/operations/made_server.py. Form
     servers             {name: address}: where the API servers are, each on port 6443
     settings            {ntp, dns, sysctls, modules}: of the installed system, as in an inventory
     trusted_keys        who has to have signed the bundle that a node is made of; left out where nobody has to
+    architecture        what its programs are for, by uname's name; left out where that is x86_64
     signed              {manifest, signature}: of that bundle; left out where it is not signed
 
 In `path` and `content`, @NODE@ stands for the name of the node and @ADDRESS@ for its address; nothing else is to be
@@ -39,6 +40,7 @@ from bootstrap.protocol.files import NodeFile, digest_of
 from bootstrap.protocol.signed_bundle import SignedManifest, signed_manifest
 
 FORMAT = 1
+X86_64 = "x86_64"
 NODE, ADDRESS = "@NODE@", "@ADDRESS@"
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -122,6 +124,7 @@ class AgentDescription:
     settings: Mapping[str, Any]
     trusted_keys: tuple[str, ...] = ()
     signed: SignedManifest | None = None
+    architecture: str = X86_64
 
     @property
     def text(self) -> str:
@@ -138,6 +141,7 @@ class AgentDescription:
             "servers": {name: str(address) for name, address in self.servers.items()},
             "settings": dict(self.settings),
             **({"trusted_keys": list(self.trusted_keys)} if self.trusted_keys else {}),
+            **({"architecture": self.architecture} if self.architecture != X86_64 else {}),
             **({"signed": asdict(self.signed)} if self.signed else {}),
         }
         return json.dumps(data, indent=1, sort_keys=True) + "\n"
@@ -207,6 +211,7 @@ def _description(data: Mapping[str, Any]) -> AgentDescription:
         settings=dict(data["settings"]),
         trusted_keys=tuple(str(key) for key in data.get("trusted_keys", ())),
         signed=signed_manifest(data["signed"]) if "signed" in data else None,
+        architecture=str(data.get("architecture", X86_64)),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from bootstrap.constants.objects import JOIN_MANIFEST, JOIN_MANIFEST_KEY, JOIN_MANIFEST_NAMESPACE
 from bootstrap.errors import ClusterupError, Refused
+from bootstrap.image.architecture import ARCHITECTURES
 from bootstrap.image.bundle import Bundle
 from bootstrap.inventory.model import Inventory, Node
 from bootstrap.machine.units import Runs
@@ -95,6 +96,7 @@ def describe_agent(inventory: Inventory, bundle: Bundle, cluster: ClusterCredent
         settings=defaults.model_dump(mode="json", include={"ntp", "dns", "sysctls", "modules"}),
         trusted_keys=inventory.os.trusted_keys,
         signed=bundle.signed,
+        architecture=ARCHITECTURES[bundle.architecture].machine,
     )
 
 

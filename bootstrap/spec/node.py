@@ -86,13 +86,15 @@ def desired_nodes(
     """Every node of the inventory as it should be, by name. `own` are the credentials of its servers, `handover` is
     what each of them keeps.
 
-    Raises ClusterupError for a bundle that lacks a part.
+    Raises ClusterupError for a bundle that lacks a part, Refused for one that has nothing for a node's architecture.
     """
-    servers, versions = servers_of(inventory), bundle.versions
-    return {
-        node.name: desired_node(Shape(inventory, node, versions, servers), bundle, pki, own.get(node.name), handover)
-        for node in inventory.nodes
-    }
+    servers = servers_of(inventory)
+    found = {}
+    for node in inventory.nodes:
+        parts = bundle.for_architecture(node.architecture)
+        shape = Shape(inventory, node, parts.versions, servers)
+        found[node.name] = desired_node(shape, parts, pki, own.get(node.name), handover)
+    return found
 
 
 def desired_node(
@@ -148,7 +150,7 @@ def desired_node(
 
 def image_files(images: tuple[Artifact, ...]) -> Mapping[str, Artifact]:
     """Where the container images lie on a node."""
-    return {f"{IMAGES_FOLDER}/{image.name.removeprefix('image/')}.tar": image for image in images}
+    return {f"{IMAGES_FOLDER}/{image.name.rpartition('image/')[2]}.tar": image for image in images}
 
 
 def _on_servers(bundle: Bundle) -> dict[str, str]:

@@ -63,6 +63,15 @@ def build(
             show_default=False,
         ),
     ] = None,
+    arch: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--arch",
+            metavar="ARCH",
+            help="For machines of that architecture: amd64 (the default) or arm64. Repeatable: for all of them.",
+            show_default=False,
+        ),
+    ] = None,
     output: OutputOption = Output.TEXT,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show all that the tools say.")] = False,
 ) -> None:
@@ -71,6 +80,7 @@ def build(
     What was built before is taken from the cache: with nothing changed this takes seconds. The bundle becomes the one
     that `apply` and `lab up` use where no other is named.
     """
+    from bootstrap.image.architecture import AMD64, architecture_named
     from bootstrap.image.build import build_bundle
     from bootstrap.image.sources import UNSUPPORTED
     from bootstrap.image.trees import TOOL_SAYS
@@ -83,7 +93,8 @@ def build(
         if verbose or not line.startswith(TOOL_SAYS):
             typer.echo(f"[{time.monotonic() - began:6.1f}s] {line}", err=True)
 
-    bundle = build_bundle(_source(inventory, source, tuple(version or ())), log, check_fits)
+    architectures = dict.fromkeys(architecture_named(name) for name in arch or (AMD64.name,))
+    bundle = build_bundle(_source(inventory, source, tuple(version or ())), list(architectures), log, check_fits)
     _show(bundle, output)
     if bundle.kubernetes_version == DEBIAN_KUBERNETES:
         typer.echo(f"note: {UNSUPPORTED}", err=True)

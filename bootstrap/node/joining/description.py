@@ -14,7 +14,14 @@ from bootstrap.constants.paths import HANDOVER, IMAGES_FOLDER, PAYLOADS
 from bootstrap.outside import parsed_json
 from bootstrap.protocol.failure import Failure
 from bootstrap.protocol.files import NodeFile
-from bootstrap.protocol.join_manifest import AgentDescription, DescribedUnit, ReadUnit, parse_description, units_of
+from bootstrap.protocol.join_manifest import (
+    X86_64,
+    AgentDescription,
+    DescribedUnit,
+    ReadUnit,
+    parse_description,
+    units_of,
+)
 from bootstrap.protocol.signed_bundle import SignedManifest
 
 # Where agents keep what the description may name: nothing else of a machine is written because a cluster says so.
@@ -44,6 +51,7 @@ class Agent:
     runtime: tuple[ReadUnit, ...]
     kubelet: tuple[ReadUnit, ...]
     signed: SignedManifest | None = None
+    architecture: str = X86_64
 
     @property
     def digests(self) -> Mapping[str, str]:
@@ -119,6 +127,7 @@ def _agent(described: AgentDescription, node: str, address: str) -> Agent:
         runtime=units_of(described.runtime, files),
         kubelet=units_of(described.kubelet, files),
         signed=described.signed,
+        architecture=described.architecture,
     )
 
 

@@ -10,6 +10,7 @@ import base64
 import http.client
 import json
 import os
+import platform
 import socket
 import ssl
 import time
@@ -36,7 +37,7 @@ from bootstrap.node.joining.server import become_server, check, claim, etcd_of, 
 from bootstrap.node.joining.trusted import require_trusted
 from bootstrap.node.machine import Machine, begin, run, start, write
 from bootstrap.protocol.discovery import SIGNED_SECONDS, ServerUrl, discover
-from bootstrap.protocol.failure import Failure
+from bootstrap.protocol.failure import Failure, Kind
 from bootstrap.protocol.files import NodeFile
 from bootstrap.protocol.nodes import is_ready
 from bootstrap.protocol.token import Token
@@ -71,6 +72,7 @@ def join(wish: Wish, machine: Machine) -> None:
     becoming = made_for(api, wish.token)
     agent = becoming.agent if becoming else _described(api, wish)
     _check_membership(machine, agent)
+    _check_processor(agent)
     require_trusted(agent, machine)
     joined = machine.place(KUBELET_CERTIFICATE).exists()
     if not joined:
@@ -120,6 +122,18 @@ def _described(api: Api, wish: Wish) -> Agent:
             "`clusterup token list` shows both",
         )
     return agent_of(found["data"][JOIN_MANIFEST_KEY], wish.name, wish.address or own_address(wish.server))
+
+
+def _check_processor(agent: Agent) -> None:
+    own = platform.machine()
+    if agent.architecture != own:
+        raise Failure(
+            "what the cluster's servers hand out does not run on this machine's processor",
+            kind=Kind.REFUSED,
+            tried="compare it with that of the servers",
+            got=f"{own} here, {agent.architecture} there",
+            hint="the cluster's operator writes this machine into the inventory, with its architecture, and applies it",
+        )
 
 
 def _check_membership(machine: Machine, agent: Agent) -> None:

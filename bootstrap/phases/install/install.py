@@ -67,15 +67,20 @@ def disks_written(
 ) -> dict[str, DiskProgress]:
     """How far the disks of nodes are that an earlier apply wrote and that don't run the micro OS yet, by node. What was
     started before and may be erased (`wipe`) counts as not written."""
-    image = installation.bundle.artifact("os")
     found: dict[str, DiskProgress] = {}
     for node in inventory.nodes:
+        image = image_for(node, installation.bundle)
         facts = world.nodes.get(node.name)
         disk = find_disk(facts.disks, node.disk or "") if facts and facts.kind != "installed" else None
         state = written(disk, image, installation.etc(node.name)) if disk else None
         if state is not None and not (state is DiskProgress.STARTED and node.name in wipe):
             found[node.name] = state
     return found
+
+
+def image_for(node: Node, bundle: Bundle) -> Artifact:
+    """The disk image of a node's architecture. Raises ClusterupError where the bundle has none."""
+    return bundle.for_architecture(node.architecture).artifact("os")
 
 
 def bare(node: Node) -> Callable[[ClusterFacts], str | None]:
@@ -103,8 +108,9 @@ def _node_actions(
     target = described(disk) if disk else node.disk or "its disk"
     path = disk.path if disk else ""
     version = installation.bundle.version
+    image = image_for(node, installation.bundle)
     console = installation.console(name) if node.console.only else None
-    over = f", {estimate(console, installation.bundle.artifact('os').size)}" if console else ""
+    over = f", {estimate(console, image.size)}" if console else ""
     return [
         Action(
             id=f"{name}/install.image",
@@ -113,9 +119,9 @@ def _node_actions(
             title=f"write the micro OS {version} to {target}{over}",
             check=to_write,
             erases=target,
-            uses=("os",),
+            uses=(image.name,),
             apply=lambda context: write_image(
-                context, name, path, installation.bundle.artifact("os"), send_missing(console) if console else send_all
+                context, name, path, image, send_missing(console) if console else send_all
             ),
         ),
         Action(
@@ -125,7 +131,7 @@ def _node_actions(
             title="write its configuration and the partition table",
             check=to_write,
             erases=target,
-            apply=lambda context: configure(context, name, path, installation),
+            apply=lambda context: configure(context, name, path, image, installation),
             needs=(f"{name}/install.image",),
         ),
         Action(
@@ -172,10 +178,9 @@ def write_image(context: Context, node: str, disk: str, image: Artifact, send: S
         raise _not_what_was_written(node, disk, " ".join(expected), " ".join(found))
 
 
-def configure(context: Context, node: str, disk: str, installation: Installation) -> None:
+def configure(context: Context, node: str, disk: str, image: Artifact, installation: Installation) -> None:
     """Write the configuration partition, then the image's head with the partition table, and read each back. Raises
     ClusterupError."""
-    image = installation.bundle.artifact("os")
     place = image.partition(LABEL)
     content = configuration_image(installation.etc(node), image=image.sha256, size=place.size)
     _write_and_read_back(context, node, disk, Piece("configuration", place.offset, content))

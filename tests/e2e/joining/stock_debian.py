@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootstrap.image.architecture import AMD64
 from bootstrap.image.kubernetes_debian import build_kubernetes
 from bootstrap.image.trees import ensure_tree
 from bootstrap.lab.machines import process, qemu
@@ -139,7 +140,7 @@ def _make_disk(folder: Path, machine: LabMachine, host_key: SshKey, key: SshKey)
         wants.parent.mkdir(parents=True, exist_ok=True)
         wants.unlink(missing_ok=True)
         wants.symlink_to(f"/{place}/{unit}.service")
-    programs, _ = build_kubernetes(print)
+    programs, _ = build_kubernetes(AMD64, print)
     for program in (programs / "kubeadm", programs / "kubelet"):
         shutil.copy2(program, root / "usr/bin" / program.name)
     for name in ("vmlinuz", "initrd.img"):

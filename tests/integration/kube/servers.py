@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bootstrap.clients.etcd import EtcdClient
 from bootstrap.clients.kubernetes import KubeClient
+from bootstrap.image.architecture import AMD64
 from bootstrap.image.kubernetes_debian import build_kubernetes
 from bootstrap.pki.kubeconfig import client_kubeconfig, write_kubeconfig
 from bootstrap.pki.store import ClusterPki
@@ -50,7 +51,7 @@ class ApiServer:
 @contextmanager
 def running_api_server(folder: Path) -> Iterator[ApiServer]:
     """kube-apiserver with bootstrap tokens and encrypted Secrets, ready."""
-    programs, _ = build_kubernetes(print)
+    programs, _ = build_kubernetes(AMD64, print)
     state = ClusterState(folder)
     pki, secrets = state.pki, encryption_file(state.encryption_key)
     state.keep_made()

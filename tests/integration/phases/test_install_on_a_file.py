@@ -79,7 +79,7 @@ def machine(tmp_path: Path) -> Machine:
 def test_an_installed_disk_holds_the_image_and_the_configuration_in_its_partition(machine: Machine) -> None:
     context = FileContext()
     write_image(context, "s1", str(machine.disk), machine.image)
-    configure(context, "s1", str(machine.disk), machine.installation)
+    configure(context, "s1", str(machine.disk), machine.installation.bundle.artifact("os"), machine.installation)
     content = machine.disk.read_bytes()
     assert content[:OFFSET] == machine.raw[:OFFSET]
     assert content[OFFSET + SIZE : len(machine.raw)] == machine.raw[OFFSET + SIZE :]
@@ -96,7 +96,7 @@ def test_a_shell_dd_and_sha256sum_are_all_that_a_node_needs(machine: Machine, tm
         (tools / tool).symlink_to(next(p for p in (Path("/usr/bin") / tool, Path("/bin") / tool) if p.exists()))
     context = FileContext(LocalTransport(shell=("/usr/bin/env", f"PATH={tools}", "/bin/sh")))
     write_image(context, "s1", str(machine.disk), machine.image)
-    configure(context, "s1", str(machine.disk), machine.installation)
+    configure(context, "s1", str(machine.disk), machine.installation.bundle.artifact("os"), machine.installation)
     assert machine.disk.read_bytes()[:OFFSET] == machine.raw[:OFFSET]
 
 
@@ -120,7 +120,7 @@ def test_a_stream_that_is_cut_leaves_a_disk_that_counts_as_empty_and_the_next_ru
     assert machine.disk.read_bytes()[:MIB] == bytes(MIB)
     context = FileContext()
     write_image(context, "s1", str(machine.disk), machine.image)
-    configure(context, "s1", str(machine.disk), machine.installation)
+    configure(context, "s1", str(machine.disk), machine.installation.bundle.artifact("os"), machine.installation)
     assert machine.disk.read_bytes()[: 2 * MIB] == machine.raw[: 2 * MIB]
 
 
@@ -143,7 +143,7 @@ def test_over_a_console_only_what_is_not_there_yet_is_sent(machine: Machine) -> 
         handle.write(b"torn")
     write_image(FileContext(Counting()), "s1", str(machine.disk), machine.image, send)
     assert len(sent) == 1
-    configure(FileContext(), "s1", str(machine.disk), machine.installation)
+    configure(FileContext(), "s1", str(machine.disk), machine.installation.bundle.artifact("os"), machine.installation)
     assert machine.disk.read_bytes()[:OFFSET] == machine.raw[:OFFSET]
 
 

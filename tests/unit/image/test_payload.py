@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bootstrap.image.architecture import AMD64
 from bootstrap.image.payload import installed_status, packages_for, release_of
 
 
@@ -16,7 +17,7 @@ def test_the_release_is_read_out_of_a_debian_version(debian: str, release: str) 
 
 
 def test_packages_of_the_micro_os_count_as_installed() -> None:
-    stanzas = installed_status({"libc6": "2.41-12", "bash": "5.2"}).strip().split("\n\n")
+    stanzas = installed_status({"libc6": "2.41-12", "bash": "5.2"}, AMD64).strip().split("\n\n")
     fields = [dict(line.split(": ", 1) for line in stanza.splitlines()) for stanza in stanzas]
     assert [(entry["Package"], entry["Version"]) for entry in fields] == [("bash", "5.2"), ("libc6", "2.41-12")]
     assert {entry["Status"] for entry in fields} == {"install ok installed"}

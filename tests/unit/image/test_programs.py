@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.errors import BadUse, ClusterupError
+from bootstrap.image.architecture import AMD64
 from bootstrap.image.kubernetes_debian import BINARIES
 from bootstrap.image.programs import PLUGINS, own_programs
 
@@ -29,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_kubernetes_alone_leaves_the_components_to_debian(folder: Path) -> None:
-    found = own_programs(folder)
+    found = own_programs(folder, AMD64, print)
     assert found.release == "1.36.2"
     assert found.components == {}
     assert sorted(path.name for path in found.kubernetes.iterdir()) == sorted(BINARIES)
@@ -44,7 +45,7 @@ def test_components_come_along_with_their_versions_and_each_to_its_place(folder:
     program(folder / "crictl", "crictl version v1.36.0")
     for name in (*PLUGINS, "vlan"):
         program(folder / "cni" / name, f"CNI {name} plugin v1.9.1")
-    found = own_programs(folder).components
+    found = own_programs(folder, AMD64, print).components
     assert {name: more.release for name, more in found.items()} == {
         "cni-plugins": "1.9.1",
         "containerd": "2.1.9",
@@ -60,20 +61,20 @@ def test_components_come_along_with_their_versions_and_each_to_its_place(folder:
 def test_a_part_of_a_component_is_refused(folder: Path, there: str, missing: str) -> None:
     program(folder / there, "v1.2.3")
     with pytest.raises(BadUse, match="a part of") as refused:
-        own_programs(folder)
+        own_programs(folder, AMD64, print)
     assert missing in (refused.value.got or "")
 
 
 def test_a_program_that_does_not_say_its_version_is_named(folder: Path) -> None:
     program(folder / "runc", "hello")
     with pytest.raises(ClusterupError, match="runc does not say which version it is") as failed:
-        own_programs(folder)
+        own_programs(folder, AMD64, print)
     assert failed.value.got == "hello"
 
 
 def test_another_program_in_its_place_makes_another_copy(folder: Path) -> None:
-    before = own_programs(folder)
+    before = own_programs(folder, AMD64, print)
     program(folder / "kubelet", "Kubernetes v1.36.3")
-    after = own_programs(folder)
+    after = own_programs(folder, AMD64, print)
     assert (before.release, after.release) == ("1.36.2", "1.36.3")
     assert before.kubernetes != after.kubernetes

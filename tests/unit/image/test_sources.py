@@ -8,6 +8,7 @@ import pytest
 
 from bootstrap.errors import BadUse
 from bootstrap.image import build
+from bootstrap.image.architecture import AMD64
 from bootstrap.image.build import build_bundle
 from bootstrap.image.kubernetes_debian import BINARIES
 from bootstrap.image.sources import Source, check_source
@@ -31,9 +32,9 @@ def test_what_is_wrong_is_said_before_anything_is_built(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     built: list[str] = []
-    monkeypatch.setattr(build, "build_os", built.append)
+    monkeypatch.setattr(build, "build_os", lambda architecture, _: built.append(architecture.name))
     with pytest.raises(BadUse) as refused:
-        build_bundle(source, built.append, lambda *_: None)
+        build_bundle(source, [AMD64], built.append, lambda *_: None)
     assert said in str(refused.value)
     assert built == []
 

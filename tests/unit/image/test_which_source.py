@@ -8,6 +8,7 @@ import pytest
 
 from bootstrap.errors import BadUse, ClusterupError
 from bootstrap.image import sources
+from bootstrap.image.architecture import AMD64
 from bootstrap.image.kubernetes_debian import BINARIES
 from bootstrap.image.programs import Programs
 from bootstrap.image.sources import AUTO, Source, check_source, programs_of, supported_minors
@@ -24,7 +25,7 @@ class World:
         self.said: list[str] = []
         self.folder = tmp_path
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-        monkeypatch.setattr(sources, "build_kubernetes", lambda _: (tmp_path, "1.20.2"))
+        monkeypatch.setattr(sources, "build_kubernetes", lambda *_: (tmp_path, "1.20.2"))
         monkeypatch.setattr(fetch, "why_not_reached", lambda _: self.why)
         monkeypatch.setattr(fetch, "newest_release", lambda minor, _: f"{minor}.7")
         monkeypatch.setattr(fetch, "fetch_kubernetes", lambda *_: tmp_path)
@@ -39,7 +40,7 @@ class World:
             (place / "release").write_text(f"{component.name} {part} amd64\n")
 
     def takes(self, wanted: str | None) -> Programs:
-        return programs_of(AUTO, wanted, self.said.append)
+        return programs_of(AUTO, wanted, AMD64, self.said.append)
 
 
 @pytest.fixture
@@ -114,13 +115,13 @@ def test_debian_s_own_release_needs_no_one_else(world: World) -> None:
 def test_a_folder_with_another_release_is_refused(world: World, holds: str, wanted: str) -> None:
     folder = holding(world.folder / "programs", holds)
     with pytest.raises(BadUse, match=f"has no Kubernetes {wanted}"):
-        programs_of(str(folder), wanted, world.said.append)
+        programs_of(str(folder), wanted, AMD64, world.said.append)
 
 
 def test_a_folder_with_a_release_that_is_not_supported_is_refused(world: World) -> None:
     folder = holding(world.folder / "programs", "1.31.2")
     with pytest.raises(BadUse, match=r"Kubernetes 1\.31 is not one that clusterup supports") as refused:
-        programs_of(str(folder), None, world.said.append)
+        programs_of(str(folder), None, AMD64, world.said.append)
     assert refused.value.got == f"supported: {', '.join(supported_minors())}"
 
 

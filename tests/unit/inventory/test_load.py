@@ -49,7 +49,7 @@ def test_the_schema_refuses_what_the_loader_refuses() -> None:
 
 def test_a_typo_is_reported_at_its_key_with_the_nearest_valid_one(tmp_path: Path) -> None:
     (problem,) = problems(tmp_path, GOOD.replace("    disk:", "    dsik:"))
-    assert problem.startswith("7:5: unknown key 'dsik' in node s1; allowed: address, console, disk,")
+    assert problem.startswith("7:5: unknown key 'dsik' in node s1; allowed: address, architecture, console,")
     assert problem.endswith("did you mean 'disk'?")
 
 

@@ -237,22 +237,6 @@ def test_lines_that_let_no_one_in(line: str) -> None:
     assert "ssh_authorized_keys.0: found a text that is not shown here: " in problem(lab(ssh_authorized_keys=[line]))
 
 
-@pytest.mark.parametrize("line", [KEY, f"{KEY} release of the lab"])
-def test_keys_that_sign_bundles(line: str) -> None:
-    assert read(lab(os={"trusted_keys": [line]})).inventory.os.trusted_keys == (line,)
-
-
-@pytest.mark.parametrize(
-    "line",
-    ["", f"no-pty {KEY}", KEY[:40], "SHA256:x", f"ssh-rsa {'A' * 80}", PRIVATE],
-    ids=["nothing", "with-options", "cut", "fingerprint", "rsa", "private"],
-)
-def test_keys_that_sign_no_bundle(line: str) -> None:
-    said = problem(lab(os={"trusted_keys": [line]}))
-    assert "os.trusted_keys.0: found a" in said
-    assert "b3BlbnNz" not in said
-
-
 @pytest.mark.parametrize(
     "mac", ["52-54-00-12-34-56", "525400123456", "52:54:00:12:34", "ff:ff:ff:ff:ff:ff", "01:00:5e:0:0:1"]
 )

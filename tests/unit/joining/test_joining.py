@@ -172,8 +172,8 @@ def test_a_clock_that_is_off_and_a_node_of_another_cluster_are_refused(of: Inten
 
     def problems(**found: Any) -> list[str]:
         world = ClusterFacts({"j1": facts(**found)})
-        known = {"cluster_id": of.state.cluster_id, "image_size": 1, "wipe": frozenset[str]()}
-        return [str(each) for each in preflight(made.inventory, world, **known)]  # type: ignore[arg-type]
+        said = preflight(made.inventory, world, cluster_id=of.state.cluster_id, bundle=made.bundle, wipe=frozenset())
+        return [str(each) for each in said]
 
     (clock,) = problems(kind="installed", cluster_id=of.state.cluster_id, skew=-7200.0)
     assert "7200 s behind this machine's" in clock

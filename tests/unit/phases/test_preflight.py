@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +11,14 @@ import pytest
 from bootstrap.errors import ClusterupError
 from bootstrap.facts.model import ClusterFacts, DiskFacts, NodeFacts
 from bootstrap.facts.node import parse_facts
+from bootstrap.image.bundle import Artifact, Bundle
 from bootstrap.inventory.model import Inventory
 from bootstrap.phases.preflight import GIB, preflight
 
 EMPTY = DiskFacts("/dev/vda", 8 * GIB, serial="lab-s1", aliases=("/dev/disk/by-id/virtio-lab-s1",))
+IMAGE = Artifact("os", Path("os.raw.zst"), 1, "0" * 64, raw_size=GIB)
+BUNDLE = Bundle(Path(), "1", {"os": IMAGE})
+BOTH = Bundle(Path(), "1", {"os": IMAGE, "arm64/os": dataclasses.replace(IMAGE, name="arm64/os", raw_size=6 * GIB)})
 GOOD = NodeFacts(
     hostname="s1",
     kind="live",
@@ -34,7 +39,7 @@ def inventory(**node: Any) -> Inventory:
 
 
 def problems(facts: NodeFacts, wipe: frozenset[str] = frozenset(), **node: Any) -> list[ClusterupError]:
-    return preflight(inventory(**node), ClusterFacts({"s1": facts}), cluster_id="ours", image_size=GIB, wipe=wipe)
+    return preflight(inventory(**node), ClusterFacts({"s1": facts}), cluster_id="ours", bundle=BUNDLE, wipe=wipe)
 
 
 def changed(**fields: Any) -> NodeFacts:
@@ -60,7 +65,7 @@ def test_a_bare_machine_is_fine_whatever_its_disk_is_called(name: str) -> None:
         (disk(serial="other"), "it has no disk serial:lab-s1"),
         (changed(memory=GIB), "too little memory: a server needs 1.5 GiB"),
         (changed(skew=-7200.0), "7200 s behind this machine's"),
-        (changed(architecture="aarch64"), "does not run on this processor"),
+        (changed(architecture="aarch64"), "does not run on its processor"),
         (changed(uefi=False), "not started by UEFI"),
         (changed(kind="installed", cluster_id="theirs"), "it runs the micro OS of another cluster"),
     ],
@@ -118,8 +123,28 @@ def test_one_machine_under_two_names_is_noticed() -> None:
         }
     )
     world = ClusterFacts({"s1": GOOD, "s2": changed(machine_id="c" * 32), "s3": GOOD})
-    (problem,) = preflight(twice, world, cluster_id="ours", image_size=GIB, wipe=frozenset())
+    (problem,) = preflight(twice, world, cluster_id="ours", bundle=BUNDLE, wipe=frozenset())
     assert "s3: preflight: it has the machine id of s1" in str(problem)
+
+
+def of_both(facts: NodeFacts, **node: Any) -> list[str]:
+    world = ClusterFacts({"s1": facts})
+    found = preflight(inventory(**node), world, cluster_id="ours", bundle=BOTH, wipe=frozenset())
+    return [str(problem) for problem in found]
+
+
+def test_a_machine_of_another_architecture_is_fine_where_the_bundle_has_it_and_its_entry_says_so() -> None:
+    large = changed(architecture="aarch64", disks=(dataclasses.replace(EMPTY, size=8 * GIB),))
+    assert of_both(large, architecture="arm64") == []
+    (without,) = of_both(large)
+    assert "aarch64, and that is for amd64" in without
+    assert "write `architecture: arm64` for the node" in without
+
+
+def test_a_disk_has_to_be_large_enough_for_the_image_of_its_own_architecture() -> None:
+    small = changed(architecture="aarch64", disks=(dataclasses.replace(EMPTY, size=5 * GIB),))
+    (problem,) = of_both(small, architecture="arm64")
+    assert "too small: 6.0 GiB are needed" in problem
 
 
 def test_an_answer_that_was_cut_short_is_no_set_of_facts() -> None:
