@@ -90,6 +90,15 @@ def up(
             show_default=False,
         ),
     ] = None,
+    arch: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NODE=]ARCH",
+            help="The architecture of every machine, or of one (agent-1=arm64): amd64, or arm64, which is emulated. "
+            "Repeatable. Default: amd64.",
+            show_default=False,
+        ),
+    ] = None,
     segments: Annotated[
         int | None,
         typer.Option(
@@ -167,6 +176,7 @@ def up(
         disk=disk,
         memory=memory,
         second_disk=second_disk,
+        arch=arch,
         segments=segments,
         on=on,
         registry=registry,

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from bootstrap.errors import BadUse
+from bootstrap.image.architecture import AMD64
 from bootstrap.lab.machines.qemu import CONSOLE_SOCKET, WIRE_SOCKET
 from bootstrap.lab.spec import Accel, Lab, LabMachine, Reach
 from bootstrap.lab.stick import cards
@@ -36,9 +37,9 @@ WIRE_BAUD = 4_000_000
 MARK = "# Written by `clusterup lab up` for the lab "
 
 
-def inventory_text(lab: Lab, bundle: str | None, kubernetes_minor: int) -> str:
+def inventory_text(lab: Lab, bundle: str | None, kubernetes_minor: int, bundle_arch: str = AMD64.name) -> str:
     """The inventory with a first line that says whose it is. `bundle` is the folder that was named, if any, and
-    `kubernetes_minor` 20 for Kubernetes 1.20."""
+    `kubernetes_minor` 20 for Kubernetes 1.20; `bundle_arch` is the bundle's own architecture."""
     cluster: dict[str, Any] = {"name": lab.name, "endpoint": f"127.0.0.1:{lab.endpoint_port}"}
     if len(lab.servers) % 2 == 0:
         cluster["allow_even_servers"] = True
@@ -47,7 +48,7 @@ def inventory_text(lab: Lab, bundle: str | None, kubernetes_minor: int) -> str:
         document["os"] = {"bundle": str(expanded(bundle).resolve())}
     if lab.accel is Accel.TCG:
         document["kubernetes"] = _for_slow_machines(kubernetes_minor)
-    document["nodes"] = [_node(lab, machine) for machine in lab.machines]
+    document["nodes"] = [_node(lab, machine, bundle_arch) for machine in lab.machines]
     return f"{_first_line(lab.name)}\n" + yaml.safe_dump(document, sort_keys=False, width=200)
 
 
@@ -65,13 +66,15 @@ def _first_line(name: str) -> str:
     return f"{MARK}{name}."
 
 
-def _node(lab: Lab, machine: LabMachine) -> dict[str, Any]:
+def _node(lab: Lab, machine: LabMachine, own: str) -> dict[str, Any]:
     node: dict[str, Any] = {
         "name": machine.name,
         "role": machine.role,
         "address": machine.address,
         "disk": f"serial:{machine.serial}",
     }
+    if machine.arch != own:
+        node["architecture"] = machine.arch
     console = f"unix:{lab.folder / machine.name / CONSOLE_SOCKET}"
     if machine.reach is Reach.NO_CARD:
         wire = f"unix:{lab.folder / machine.name / WIRE_SOCKET}"

@@ -62,6 +62,7 @@ def _planned_machines(spec: LabSpec, ports: Iterator[int], host_keys: Sequence[s
             reach=spec.reach(name),
             second_disk=spec.second_disk_for(name),
             segment=spec.segment_for(name),
+            arch=spec.arch_for(name),
             router=address_in(spec.segment_for(name), ROUTER) if spec.segments > 1 else None,
         )
         for role, name, last in planned_names(spec)

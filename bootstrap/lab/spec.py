@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import accumulate
 from pathlib import Path
+from typing import TypeVar
 
 from bootstrap.errors import BadUse, Refused
+from bootstrap.image.architecture import AMD64, ARCHITECTURES
 
 NETWORK = "10.77.0"
 PREFIX_LENGTH = 24
@@ -29,8 +29,9 @@ SERIAL_LENGTH = 20
 # In MiB, and in GiB.
 MEMORY_LIMITS = (64, 1 << 20)
 SECOND_DISK_LIMITS = (0, 1024)
-# Translated code, devices and page tables of one emulated machine, in MiB.
-QEMU_OWN = 200
+
+
+V = TypeVar("V", int, str)
 
 
 class Accel(StrEnum):
@@ -65,6 +66,7 @@ class LabSpec:
     its disks' sizes in GiB; `memory_of` and `second_disk_of` have those of machines that get others, by name.
 
     The machines of each role go round the `segments` of the network, but for those that `on` names with another one.
+    `arch` is the machines' architecture, `arch_of` that of those that have another one, by name.
     `by_console` and `without_card` name machines (see `Reach`). `bundle` is a bundle's folder (default: the newest).
     `qemu_options` go to the end of every QEMU's arguments.
     """
@@ -87,6 +89,8 @@ class LabSpec:
     segments: int = 1
     on: tuple[tuple[str, int], ...] = ()
     registry: bool = False
+    arch: str = AMD64.name
+    arch_of: tuple[tuple[str, str], ...] = ()
 
     @property
     def has_router(self) -> bool:
@@ -110,6 +114,10 @@ class LabSpec:
         """The segment of that machine, from 1 on."""
         number = int(name.rpartition("-")[2])
         return dict(self.on).get(name, (number - 1) % self.segments + 1)
+
+    def arch_for(self, name: str) -> str:
+        """The architecture of that machine."""
+        return dict(self.arch_of).get(name, self.arch)
 
     def reach(self, name: str) -> Reach:
         """How the machine of that name is reached."""
@@ -151,6 +159,7 @@ class LabMachine:
     second_disk: int = 0
     segment: int = 1
     router: str | None = None
+    arch: str = AMD64.name
 
     @property
     def second_serial(self) -> str:
@@ -239,6 +248,9 @@ class Lab:
             others += [f"a second disk of {value} GiB: {names}" for value, names in seconds.items() if value]
         elif self.machines[0].second_disk:
             each.append(f"a second one of {self.machines[0].second_disk} GiB")
+        arches = _by_value((machine.name, machine.arch) for machine in self.machines)
+        if list(arches) != [AMD64.name]:
+            others += [f"{arch}: {names}" for arch, names in arches.items() if arch != AMD64.name]
         if self.segments > 1:
             others.append(f"{self.segments} segments with a router")
         if self.registry_port is not None:
@@ -247,9 +259,9 @@ class Lab:
         return "; ".join([roles, f"each {', '.join(each)}", *others])
 
 
-def _by_value(values: Iterable[tuple[str, int]]) -> dict[int, str]:
+def _by_value(values: Iterable[tuple[str, V]]) -> dict[V, str]:
     """Which machines have each of the values, as in {1024: "agent-1, agent-2"}."""
-    found: dict[int, list[str]] = {}
+    found: dict[V, list[str]] = {}
     for name, value in values:
         found.setdefault(value, []).append(name)
     return {value: ", ".join(found[value]) for value in sorted(found)}
@@ -284,7 +296,11 @@ def check_spec(spec: LabSpec) -> None:
         "--memory": [name for name, _ in spec.memory_of],
         "--second-disk": [name for name, _ in spec.second_disk_of],
         "--on": [name for name, _ in spec.on],
+        "--arch": [name for name, _ in spec.arch_of],
     }
+    for arch in (spec.arch, *dict(spec.arch_of).values()):
+        if arch not in ARCHITECTURES:
+            raise bad_option(f"--arch {arch}", ", ".join(ARCHITECTURES))
     for option, chosen in named.items():
         for name in chosen:
             if name not in spec.names:
@@ -358,34 +374,10 @@ def _differing(machine: LabMachine, spec: LabSpec) -> Iterator[str]:
         yield f"--second-disk {name}={second_disk}" if spec.second_disk_of else f"--second-disk {second_disk}"
     if spec.segment_for(name) != machine.segment:
         yield f"--on {name}={spec.segment_for(name)}"
+    if spec.arch_for(name) != machine.arch:
+        yield f"--arch {name}={spec.arch_for(name)}"
     if spec.reach(name) != machine.reach:
         yield f"{name} by another way"
-
-
-def check_memory(starting: Sequence[int], available: int, step: str = "lab up") -> None:
-    """Raise Refused where machines of these sizes, in MiB, don't fit into `available` MiB together."""
-    count = len(starting)
-    needed = sum(starting) + count * QEMU_OWN
-    if needed <= available:
-        return
-    each_size = " and ".join(str(size) for size in sorted(set(starting)))
-    sizes = " + ".join(f"{number} x {size}" for size, number in sorted(Counter(starting).items()))
-    together = accumulate(size + QEMU_OWN for size in sorted(starting))
-    fitting = sum(each <= available for each in together)
-    raise Refused(
-        f"there is too little memory for {counted(count, 'machine')} of {each_size} MiB",
-        step=step,
-        tried=f"{sizes} + {count} x {QEMU_OWN} for QEMU itself = {needed} MiB",
-        got=f"{available} MiB available",
-        hint=f"{counted(fitting, 'machine')} would fit; end other programs or labs"
-        + (_smaller(available // count - QEMU_OWN) if step == "lab up" else ""),
-    )
-
-
-def _smaller(fitting: int) -> str:
-    """How to ask for a lab that would fit; `fitting` MiB for each machine would."""
-    size = f", or smaller ones (--memory {fitting})" if fitting >= MEMORY_LIMITS[0] else ""
-    return f", or start fewer (--servers, --agents){size}"
 
 
 LIVE = "live"

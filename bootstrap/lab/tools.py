@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bootstrap.image.architecture import AMD64
 from bootstrap.image.trees import Log, ensure_tree, require_host_tools
 
 SUITE = "trixie"
 PACKAGES = ("docker-registry", "haproxy", "iproute2", "ovmf", "qemu-system-x86", "qemu-utils", "vde2", "zstd")
+
+
+ARM_PACKAGES = ("qemu-efi-aarch64", "qemu-system-arm")
+
+
+def machine_tree(arch: str, log: Log) -> Path:
+    """The tree with QEMU for machines of that architecture. Raises ClusterupError."""
+    if arch == AMD64.name:
+        return lab_tree(log)
+    require_host_tools("bwrap")
+    return ensure_tree(f"lab-{arch}", SUITE, ARM_PACKAGES, log=log)
 
 
 def lab_tree(log: Log) -> Path:

@@ -9,18 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from bootstrap.errors import ClusterupError, Refused
+from bootstrap.image.architecture import AMD64
 from bootstrap.image.bundle import find_bundle, verify_bundle
 from bootstrap.lab.inventory import check_inventory_place, inventory_text, write_inventory
 from bootstrap.lab.machines import qemu
 from bootstrap.lab.machines.accel import accelerator
 from bootstrap.lab.machines.awake import awake
-from bootstrap.lab.machines.host import available_memory
+from bootstrap.lab.machines.host import available_memory, check_memory
 from bootstrap.lab.machines.machine import console_size, port_is_free, start_machine, stop_machine
 from bootstrap.lab.networks.network import network_running, start_network, switch_running
 from bootstrap.lab.networks.router import TUN, require_tun
 from bootstrap.lab.plan import planned_lab, ports_needed
 from bootstrap.lab.saves.saved import all_saved
-from bootstrap.lab.spec import LIVE, Lab, LabSpec, Reach, check_memory, check_same, check_spec, counted
+from bootstrap.lab.spec import LIVE, Accel, Lab, LabSpec, Reach, check_same, check_spec, counted
 from bootstrap.lab.stick import live_etc, write_stick
 from bootstrap.lab.store import (
     lab_locked,
@@ -31,7 +32,7 @@ from bootstrap.lab.store import (
     save_lab,
     unfinished_folder,
 )
-from bootstrap.lab.tools import lab_tree
+from bootstrap.lab.tools import lab_tree, machine_tree
 from bootstrap.lab.wait import wait_until_reached
 from bootstrap.pki.sshkeys import kept_ssh_key, new_ssh_key
 from bootstrap.state.cluster import state_folder
@@ -71,7 +72,9 @@ def started(spec: LabSpec, *, say: Say) -> tuple[Lab, dict[str, int]]:
         require_tun(TUN)
     lab = there or _made(spec, say)
     if there is None or not inventory.exists():
-        write_inventory(inventory, inventory_text(lab, spec.bundle, find_bundle(spec.bundle).versions.minor))
+        bundle = find_bundle(spec.bundle)
+        text = inventory_text(lab, spec.bundle, bundle.versions.minor, bundle.architecture)
+        write_inventory(inventory, text)
         say(f"wrote {spec.inventory}")
     if len(running) == len(lab.machines) and network_running(lab):
         say(f"the lab {lab.name} is already up: {lab.words}")
@@ -119,10 +122,13 @@ def _made(spec: LabSpec, say: Say) -> Lab:
     """A new lab, not running yet. It appears under its name when it is complete."""
     check_name_is_free(spec.name)
     bundle = find_bundle(spec.bundle)
-    live = bundle.artifact(LIVE)
-    verify_bundle(bundle, [LIVE])
+    live = {arch: bundle.for_architecture(arch).artifact(LIVE) for arch in {spec.arch_for(name) for name in spec.names}}
+    verify_bundle(bundle, [part.name for part in live.values()])
+    trees = {arch: machine_tree(arch, say) for arch in live}
     tree = lab_tree(say)
-    accel = accelerator(spec.accel, tree, live, say)
+    # Machines of another architecture are emulated in any case.
+    own = live.get(AMD64.name)
+    accel = accelerator(spec.accel, tree, own, say) if own else Accel.TCG
     host_keys = [new_ssh_key() for _ in spec.names]
     ports = free_ports(ports_needed(spec))
     lab = planned_lab(spec, labs_dir() / spec.name, accel, ports, [key.public for key in host_keys])
@@ -136,8 +142,8 @@ def _made(spec: LabSpec, say: Say) -> Lab:
             _empty_disk(folder / qemu.DISK, spec.disk)
             if machine.second_disk:
                 _empty_disk(folder / qemu.SECOND_DISK, machine.second_disk)
-            shutil.copyfile(tree / qemu.FIRMWARE_VARIABLES, folder / qemu.VARIABLES)
-            write_stick(live, folder / qemu.STICK, live_etc(machine, host_key, [operator.public]))
+            shutil.copyfile(trees[machine.arch] / qemu.BOARDS[machine.arch].variables, folder / qemu.VARIABLES)
+            write_stick(live[machine.arch], folder / qemu.STICK, live_etc(machine, host_key, [operator.public]))
         save_lab(lab, making.folder)
         making.folder.rename(lab.folder)
     finally:

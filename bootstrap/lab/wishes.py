@@ -30,6 +30,7 @@ class LabRequest:
     disk: int | None = None
     memory: Sequence[str] | None = None
     second_disk: Sequence[str] | None = None
+    arch: Sequence[str] | None = None
     segments: int | None = None
     on: Sequence[str] | None = None
     registry: bool | None = None
@@ -48,6 +49,7 @@ def spec_of(wishes: LabRequest, there: Lab | None, host_cpus: int) -> LabSpec:
     kept["on"] = {name: on for name, on in kept.get("on", {}).items() if on <= fields.get("segments", on)}
     for option, every in (("memory", "memory"), ("second_disk", "second_disk"), ("on", None)):
         fields |= _of_machines(option, every, getattr(wishes, option) or (), kept)
+    fields |= _arches(wishes.arch or (), kept.get("arch", {}))
     for way in ("by_console", "without_card"):
         names = getattr(wishes, way)
         fields[way] = tuple(kept.get(way, ()) if names is None else names)
@@ -79,6 +81,7 @@ def _shape(there: Lab | None, spec: LabSpec) -> dict[str, Any]:
         "memory": {machine.name: machine.memory for machine in machines},
         "second_disk": {machine.name: machine.second_disk for machine in machines},
         "on": {machine.name: machine.segment for machine in machines},
+        "arch": {machine.name: machine.arch for machine in machines},
         "by_console": [machine.name for machine in machines if machine.reach is Reach.CONSOLE],
         "without_card": [machine.name for machine in machines if machine.reach is Reach.NO_CARD],
     }
@@ -94,6 +97,17 @@ def _of_machines(option: str, every: str | None, texts: Sequence[str], kept: Map
     if plain is not None:
         return {option: plain, field: tuple(named.items())}
     return {field: tuple({**kept.get(option, {}), **named}.items())}
+
+
+def _arches(texts: Sequence[str], kept: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of the spec for --arch: ARCH for every machine, or NODE=ARCH for one."""
+    named = {node: arch for node, equals, arch in (text.partition("=") for text in texts) if equals}
+    plain = [text for text in texts if "=" not in text]
+    if len(plain) > 1:
+        raise bad_option(f"--arch {plain[1]}: it is given twice", "once, and NODE=ARCH for some of the machines")
+    if plain:
+        return {"arch": plain[0], "arch_of": tuple(named.items())}
+    return {"arch_of": tuple({**kept, **named}.items())}
 
 
 def _read(option: str, texts: Sequence[str]) -> tuple[int | None, dict[str, int]]:

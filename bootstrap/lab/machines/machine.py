@@ -14,7 +14,7 @@ from bootstrap.lab.machines import process
 from bootstrap.lab.machines.qemu import CONSOLE_LOG, CONSOLE_SOCKET, QMP_SOCKET, WIRE_SOCKET, machine_argv
 from bootstrap.lab.machines.qmp import qmp
 from bootstrap.lab.spec import Lab, LabMachine
-from bootstrap.lab.tools import ready_tree
+from bootstrap.lab.tools import machine_tree
 from bootstrap.transport.serial.text import last_lines, plain_text
 
 RECORD = "process.json"
@@ -47,7 +47,8 @@ def start_machine(lab: Lab, node: str, options: Sequence[str] = ()) -> None:
     for name in (CONSOLE_SOCKET, WIRE_SOCKET, QMP_SOCKET):
         (folder / name).unlink(missing_ok=True)
     argv = [*machine_argv(lab, lab.machine(node)), *options]
-    process.start_in(ready_tree(), argv, folder=lab.folder, record=folder / RECORD, log=folder / QEMU_LOG)
+    tree = machine_tree(lab.machine(node).arch, lambda _: None)
+    process.start_in(tree, argv, folder=lab.folder, record=folder / RECORD, log=folder / QEMU_LOG)
     wait_for_qemu(folder, node)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
+from bootstrap.image.architecture import AMD64
 from bootstrap.lab.machines.drives import drive
 from bootstrap.lab.spec import Accel, Lab, LabMachine, Reach
 
 # On bubblewrap's own tmpfs: a folder can be made there by a user to whom the tree does not belong.
 LAB_FOLDER = "/run/lab"
-FIRMWARE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
 FIRMWARE_VARIABLES = "usr/share/OVMF/OVMF_VARS_4M.fd"
 DISK = "disk.raw"
 SECOND_DISK = "disk2.raw"
@@ -28,6 +29,22 @@ QMP_SOCKET = "qmp.sock"
 # that have to be looked up) costs there more than elsewhere.
 KERNEL_ARGUMENTS = "tsc=reliable highres=off init_on_alloc=0 psi=0 mitigations=off"
 
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """What machines of an architecture are: QEMU's program and machine, and the firmware, with the variables that it
+    begins with, as a path below the root of a tree."""
+
+    program: str
+    machine: str
+    firmware: str
+    variables: str
+
+
+BOARDS = {
+    "amd64": Board("qemu-system-x86_64", "q35", "/usr/share/OVMF/OVMF_CODE_4M.fd", FIRMWARE_VARIABLES),
+    "arm64": Board("qemu-system-aarch64", "virt", "/usr/share/AAVMF/AAVMF_CODE.fd", "usr/share/AAVMF/AAVMF_VARS.fd"),
+}
 ACCELERATION = {
     Accel.KVM: ("-accel", "kvm", "-cpu", "host"),
     # What a processor copies and clears quickly byte by byte (rep movsb, rep stosb) is emulated byte by byte: without
@@ -42,6 +59,13 @@ ACCELERATION = {
 }
 
 
+# A processor without what takes long to emulate: signed pointers, wide vectors.
+EMULATED_ARM = (
+    *("-accel", "tcg,thread=multi", "-cpu", "cortex-a72"),
+    *("-smbios", "type=11,value=io.systemd.stub.kernel-cmdline-extra=highres=off init_on_alloc=0 psi=0"),
+)
+
+
 def machine_argv(lab: Lab, machine: LabMachine) -> list[str]:
     """QEMU's argument vector for a machine of a lab: disk first, then USB stick, never the network."""
     folder, place = lab.folder / machine.name, f"{LAB_FOLDER}/{machine.name}"
@@ -49,7 +73,14 @@ def machine_argv(lab: Lab, machine: LabMachine) -> list[str]:
     if machine.api_port is not None:
         forwards += f",hostfwd=tcp:127.0.0.1:{machine.api_port}-:6443"
     return [
-        *bare_argv(place, name=f"{lab.name}/{machine.name}", accel=lab.accel, memory=machine.memory, cpus=lab.cpus),
+        *bare_argv(
+            place,
+            name=f"{lab.name}/{machine.name}",
+            accel=lab.accel,
+            memory=machine.memory,
+            cpus=lab.cpus,
+            arch=machine.arch,
+        ),
         # unsafe: a power cut is the end of QEMU, which the host's memory outlives; waiting for its disk slows etcd.
         "-drive",
         f"if=none,id=disk,cache=unsafe,discard=unmap,detect-zeroes=unmap,{drive(folder, place, 'disk')}",
@@ -106,17 +137,19 @@ def cards_argv(machine: LabMachine, forwards: str) -> list[str]:
     ]
 
 
-def bare_argv(place: str, *, name: str, accel: Accel, memory: int, cpus: int) -> list[str]:
-    """A machine without disks and cards: firmware, serial console and QMP socket in `place`; `memory` in MiB."""
+def bare_argv(place: str, *, name: str, accel: Accel, memory: int, cpus: int, arch: str = AMD64.name) -> list[str]:
+    """A machine without disks and cards: firmware, serial console and QMP socket in `place`; `memory` in MiB. What this
+    machine's processor can't run is emulated."""
+    board = BOARDS[arch]
     return [
-        "qemu-system-x86_64",
+        board.program,
         "-nodefaults",
         "-no-user-config",
         "-name",
         name,
         "-machine",
-        "q35",
-        *ACCELERATION[accel],
+        board.machine,
+        *(ACCELERATION[accel] if arch == AMD64.name else EMULATED_ARM),
         "-smp",
         str(cpus),
         "-m",
@@ -124,7 +157,7 @@ def bare_argv(place: str, *, name: str, accel: Accel, memory: int, cpus: int) ->
         "-display",
         "none",
         "-drive",
-        f"if=pflash,unit=0,format=raw,readonly=on,file={FIRMWARE}",
+        f"if=pflash,unit=0,format=raw,readonly=on,file={board.firmware}",
         "-drive",
         f"if=pflash,unit=1,format=raw,file={place}/{VARIABLES}",
         "-device",

@@ -15,7 +15,7 @@ from bootstrap.lab.down import end_lab
 from bootstrap.lab.inventory import check_inventory_place, write_inventory
 from bootstrap.lab.machines import memory
 from bootstrap.lab.machines.disks import LIVE_IMAGE, Shelf, linked, restore_disks
-from bootstrap.lab.machines.host import available_memory
+from bootstrap.lab.machines.host import available_memory, check_memory
 from bootstrap.lab.machines.machine import machine_running, require_ports, start_machine, stop_machine
 from bootstrap.lab.machines.qemu import CONSOLE_LOG, VARIABLES
 from bootstrap.lab.networks.network import require_network_ports, start_network, stop_network
@@ -25,7 +25,7 @@ from bootstrap.lab.saves.clocks import set_clocks
 from bootstrap.lab.saves.controllers import LONG, restart_controllers, wait_for_controllers
 from bootstrap.lab.saves.health import operator_of, wait_until_well
 from bootstrap.lab.saves.saved import CLUSTER, Saved
-from bootstrap.lab.spec import Lab, check_memory
+from bootstrap.lab.spec import Lab
 from bootstrap.lab.store import lab_locked, labs_dir, load_lab, remove_unfinished, save_lab, unfinished_folder
 from bootstrap.lab.tools import lab_tree
 from bootstrap.lab.wait import wait_until_reached

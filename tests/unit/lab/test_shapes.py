@@ -15,11 +15,12 @@ from bootstrap.errors import BadUse, ClusterupError, Refused
 from bootstrap.inventory.load import load_inventory
 from bootstrap.lab.inventory import inventory_text
 from bootstrap.lab.machines.drives import drive_names
+from bootstrap.lab.machines.host import check_memory
 from bootstrap.lab.machines.qemu import machine_argv
 from bootstrap.lab.networks.network import balancer_configuration
 from bootstrap.lab.networks.registry import copy_images, image_files, registry_lines
 from bootstrap.lab.networks.router import router_argv, way_to_registry
-from bootstrap.lab.spec import LabSpec, Reach, check_memory, check_same, check_spec
+from bootstrap.lab.spec import LabSpec, Reach, check_same, check_spec
 from bootstrap.lab.status import lab_as_data, lab_lines
 from bootstrap.lab.stick import cards, live_etc
 from bootstrap.lab.store import FORMAT, lab_to_data, labs_dir, load_lab, save_lab

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bootstrap.errors import BadUse, Refused
-from bootstrap.lab.spec import LabSpec, check_memory, check_same, check_spec, fitting_cpus
+from bootstrap.lab.machines.host import check_memory
+from bootstrap.lab.spec import LabSpec, check_same, check_spec, fitting_cpus
 from tests.unit.lab.samples import paper_lab
 
 
