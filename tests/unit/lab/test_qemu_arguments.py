@@ -57,3 +57,13 @@ def test_acceleration_follows_what_the_trial_found(tmp_path: Path) -> None:
 def test_more_options_come_last(tmp_path: Path) -> None:
     lab = paper_lab(tmp_path, LabSpec(qemu_options=("-S", "-no-reboot")))
     assert machine_argv(lab, lab.machine("server-1"))[-2:] == ["-S", "-no-reboot"]
+
+
+def test_an_arm64_machine_has_the_disks_and_cards_of_any_other_and_is_emulated(tmp_path: Path) -> None:
+    lab = paper_lab(tmp_path, LabSpec(agents=1, arch_of=(("agent-1", "arm64"),)), Accel.KVM)
+    assert machine_argv(lab, lab.machine("agent-1"))[0] == "qemu-system-aarch64"
+    assert ("-machine", "virt") in pairs(lab, "agent-1")
+    assert ("-accel", "tcg,thread=multi") in pairs(lab, "agent-1")
+    assert ("-accel", "kvm") in pairs(lab, "server-1")
+    same = [device.replace("agent-1", "server-1").split(",mac=")[0] for device in devices(lab, "agent-1")]
+    assert same == [device.split(",mac=")[0] for device in devices(lab, "server-1")]
