@@ -153,7 +153,8 @@ def build_payload(programs: Programs, system: OsImages, log: Log) -> Payload:
         (work / "sources.list").write_text(_one_line_sources(suites))
         (work / "status").write_text(installed_status(system.packages, architecture))
         (work / "preferences").write_text(PREFERENCES)
-        downloaded = folder.parent.parent / "payload-packages"
+        # Each architecture has its own: the recipe takes what is there by name and version.
+        downloaded = folder.parent.parent / f"payload-packages-{architecture.name}"
         downloaded.mkdir(exist_ok=True)
         made_of = ", ".join((*more, *packages))
         log(f"building the payload for {architecture.name}: Kubernetes {programs.release}, {made_of}")
