@@ -17,11 +17,11 @@ from pathlib import Path
 from bootstrap.adopt.fetch import STEP, HandedOver
 from bootstrap.engine.lock import file_lock
 from bootstrap.errors import BadUse, ClusterupError, Refused
-from bootstrap.image.bundle import MANIFEST, Bundle, NoBundle, bundle_of, bundles_dir, find_bundle, load_bundle
+from bootstrap.image.bundle import MANIFEST, Bundle, NoBundle, bundle_of, bundles_dir, find_bundle, known_bundle
 from bootstrap.locks import waiting_lock
 from bootstrap.paths import private_folder
 from bootstrap.phases.kubeconfig import admin_kubeconfig, kubeconfig_beside
-from bootstrap.phases.pinned import pin
+from bootstrap.phases.pinned import parts_of, pin
 from bootstrap.pki.kubeconfig import to_yaml, write_kubeconfig
 from bootstrap.pki.vault import PUBLIC, set_aside
 from bootstrap.state.cluster import ClusterState, cluster_state, state_folder
@@ -144,7 +144,7 @@ def bundle_of_nodes(configured: str | None, folder: Path) -> Bundle:
     except NoBundle:
         if not (description / MANIFEST).exists():
             raise
-    return load_bundle(description)
+    return known_bundle(description)
 
 
 def bundle_advice(handover: Handover) -> str | None:
@@ -159,7 +159,7 @@ def bundle_advice(handover: Handover) -> str | None:
             "Before a machine is installed from here, copy its folder from the operator who has it to "
             f"{bundles_dir() / 'current'}, or name it in the inventory (os.bundle)"
         )
-    other = [name for name, part in theirs.artifacts.items() if not _has(here, name, part.sha256)]
+    other = parts_of(theirs).other_than(parts_of(here))
     if not other:
         return None
     return (
@@ -167,10 +167,6 @@ def bundle_advice(handover: Handover) -> str | None:
         f"apply is refused. To keep what they have ({which}), copy its folder from the operator who "
         "has it, and name it in the inventory (os.bundle)"
     )
-
-
-def _has(bundle: Bundle, name: str, sha256: str) -> bool:
-    return name in bundle.artifacts and bundle.artifacts[name].sha256 == sha256
 
 
 def _check_same_cluster(handover: Handover, folder: Path, other: list[str]) -> None:

@@ -58,7 +58,12 @@ def stored_learners(path: str) -> dict[str, bool]:
 
 def _newest(file: BinaryIO) -> tuple[int, int, int]:
     """The transaction, the root's page and the size of pages, of the newer header that is whole."""
-    found = [meta for place in (0, *PAGE_SIZES) if (meta := _meta(_at(file, place, PAGE_SIZES[0]))) is not None]
+    # The first is at the beginning, the second one page after it.
+    found = [
+        meta
+        for place in (0, *PAGE_SIZES)
+        if (meta := _meta(_at(file, place, PAGE_SIZES[0]))) is not None and place in (0, meta[2])
+    ]
     if not found:
         raise NotReadable("no header of a bbolt database")
     return max(found)

@@ -37,7 +37,7 @@ def forgotten_votes(
             way = ways.on(server)
             ids = voters_without_vote(way, quorum.members)
             return ForgottenVotes(server, _release(way, keys), ids) if ids else None
-        except ClusterupError:
+        except Exception:
             # Whoever can't be asked is not well, which others say.
             return None
 

@@ -19,17 +19,19 @@ from bootstrap.errors import BadUse
 @dataclass(frozen=True, slots=True)
 class Architecture:
     """`name` is Debian's, Go's and OCI's, `machine` what uname -m says, `systemd` that of systemd and mkosi, `efi` what
-    ends the names of EFI programs, `console` the serial line that such machines have."""
+    ends the names of EFI programs, `console` the serial line that such machines have,
+    `elf` what stands in the heads of their programs (elf(5), e_machine)."""
 
     name: str
     machine: str
     systemd: str
     efi: str
     console: str
+    elf: int
 
 
-AMD64 = Architecture("amd64", "x86_64", "x86-64", "x64", "ttyS0,115200")
-ARM64 = Architecture("arm64", "aarch64", "arm64", "aa64", "ttyAMA0,115200")
+AMD64 = Architecture("amd64", "x86_64", "x86-64", "x64", "ttyS0,115200", 62)
+ARM64 = Architecture("arm64", "aarch64", "arm64", "aa64", "ttyAMA0,115200", 183)
 ARCHITECTURES: Mapping[str, Architecture] = {each.name: each for each in (AMD64, ARM64)}
 # What a tree needs for programs of another architecture.
 FOREIGN_TOOLS = ("qemu-user", "qemu-user-binfmt", "uidmap")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from bootstrap.errors import ClusterupError
 from bootstrap.image.architecture import Architecture
 from bootstrap.image.bundle import (
     KUBECTL,
@@ -17,13 +18,13 @@ from bootstrap.image.bundle import (
     Bundle,
     Partition,
     Segment,
-    bundle_as_data,
     bundles_dir,
     load_bundle,
     write_manifest,
 )
 from bootstrap.image.cache import cached, content_key
 from bootstrap.image.containers import ContainerImage, build_containers
+from bootstrap.image.files import bundle_as_data
 from bootstrap.image.gpt import GptPartition
 from bootstrap.image.osimage import OsImages, build_os
 from bootstrap.image.payload import Payload, build_payload
@@ -79,6 +80,16 @@ def build_bundle(source: Source, architectures: Sequence[Architecture], log: Log
     """
     check_source(source)
     everything = [_made(source, architecture, log, fits) for architecture in architectures]
+    if len({tuple(release.kubernetes for release in made.releases) for made in everything}) > 1:
+        raise ClusterupError(
+            "the architectures would not get the same releases of Kubernetes",
+            step="image build",
+            got="; ".join(
+                f"{made.architecture}: {', '.join(release.kubernetes for release in made.releases)}"
+                for made in everything
+            ),
+            hint="name a source and releases that there are for all of them (--source, --version)",
+        )
     key = content_key(
         {
             **{f"{name} {made.architecture}": part for made in everything for name, part in made.parts.items()},

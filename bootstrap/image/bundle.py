@@ -6,22 +6,22 @@ SHA-256. Reading it is cheap; `verify_bundle` reads the files themselves.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bootstrap.errors import ClusterupError, Refused
-from bootstrap.image.architecture import AMD64, ARCHITECTURES, architecture_named
+from bootstrap.image.architecture import AMD64, ARCHITECTURES
 from bootstrap.image.versions import Versions, is_of, sorting_key, versions_of
 from bootstrap.paths import cache_dir, expanded
 from bootstrap.protocol.signed_bundle import SignedManifest, signed_manifest
 
 FORMAT = 1
+# Of a bundle of another architecture than amd64, which those who knew of amd64 alone would take for that.
+OTHERS_FORMAT = 2
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.json.sig"
 KUBECTL = "tool/kubectl"
@@ -146,8 +146,8 @@ class Bundle:
 
     def with_payload(self, sha256: str) -> Bundle:
         """The bundle with the payload of that SHA-256 as its own; as it is where it has none."""
-        fitting = [name for name in self.releases.values() if self.artifacts[name].sha256 == sha256]
-        return self._with("", fitting[0]) if fitting else self
+        fitting = [release for release, name in self.releases.items() if self.artifacts[name].sha256 == sha256]
+        return self.of_release(fitting[0]) if fitting else self
 
     def _with(self, prefix: str, payload: str) -> Bundle:
         own = f"{prefix}payload"
@@ -180,7 +180,8 @@ class Bundle:
                 tried=f"look into the bundle in {self.directory}",
                 got=f"it is for {' and '.join(self.architectures)}",
                 hint="make one for all of them: clusterup image build "
-                + " ".join(f"--arch {name}" for name in (*self.architectures, wanted)),
+                + " ".join(f"--arch {name}" for name in (*self.architectures, wanted))
+                + "; or name the one that the cluster is made of (os.bundle)",
             )
         return replace(self, artifacts=found, architecture=wanted)
 
@@ -216,28 +217,39 @@ def find_bundle(configured: str | None) -> Bundle:
 
 
 def load_bundle(directory: Path) -> Bundle:
-    """Read the manifest in `directory`.
+    """The bundle in `directory`, with the signature that lies beside its manifest: what the manifest itself says of one
+    counts as little as what it says of itself.
 
     Raises NoBundle where the folder or its manifest is missing, ClusterupError where it is not what this version
     understands.
     """
+    text, bundle = _read(directory)
+    try:
+        signature = (directory / SIGNATURE).read_text(errors="replace")
+    except FileNotFoundError:
+        return replace(bundle, signed=None)
+    except OSError as error:
+        raise _damaged(directory / SIGNATURE, error.strerror or str(error)) from None
+    return replace(bundle, signed=SignedManifest(text, signature))
+
+
+def known_bundle(directory: Path) -> Bundle:
+    """What is known of a bundle without its files, in a folder that clusterup keeps. Raises as `load_bundle`."""
+    return _read(directory)[1]
+
+
+def _read(directory: Path) -> tuple[str, Bundle]:
     manifest = directory / MANIFEST
     try:
-        data = json.loads(text := manifest.read_bytes())
+        text = manifest.read_bytes().decode()
+        data = json.loads(text)
     except OSError as error:
         raise NoBundle(
             f"{directory} holds no bundle", tried=f"read {manifest}", got=error.strerror or str(error), hint=BUILD_HINT
         ) from None
     except ValueError as error:
         raise _damaged(manifest, f"no JSON: {error}") from None
-    bundle = bundle_of(directory, data)
-    try:
-        signature = (directory / SIGNATURE).read_text(errors="replace")
-    except FileNotFoundError:
-        return bundle
-    except OSError as error:
-        raise _damaged(directory / SIGNATURE, error.strerror or str(error)) from None
-    return replace(bundle, signed=SignedManifest(text.decode(), signature))
+    return text, bundle_of(directory, data)
 
 
 def bundle_of(directory: Path, data: Any) -> Bundle:
@@ -247,7 +259,7 @@ def bundle_of(directory: Path, data: Any) -> Bundle:
     """
     manifest = directory / MANIFEST
     found = data.get("format") if isinstance(data, dict) else None
-    if found != FORMAT:
+    if found not in (FORMAT, OTHERS_FORMAT):
         raise ClusterupError(
             f"the bundle's manifest has a format that this clusterup doesn't know ({found})",
             tried=f"read {manifest}",
@@ -256,59 +268,12 @@ def bundle_of(directory: Path, data: Any) -> Bundle:
     try:
         artifacts = {name: _artifact(directory, name, entry) for name, entry in data["artifacts"].items()}
         signed = signed_manifest(data["signed"]) if "signed" in data else None
-        architecture = architecture_named(data.get("architecture", AMD64.name)).name
+        architecture = ARCHITECTURES[data.get("architecture", AMD64.name)].name
         return Bundle(directory, str(data["version"]), artifacts, signed, architecture)
     except KeyError as error:
         raise _damaged(manifest, f"{error} is missing") from None
     except (AttributeError, TypeError, ValueError) as error:
         raise _damaged(manifest, str(error)) from None
-
-
-def verify_bundle(bundle: Bundle, names: Iterable[str]) -> None:
-    """Read the files of the named artifacts and compare size and SHA-256 with the manifest.
-
-    Raises Refused, naming the file and both hashes, at the first that differs or is missing.
-    """
-    for name in names:
-        artifact = bundle.artifact(name)
-        try:
-            size, found = file_sha256(artifact.file)
-        except OSError as error:
-            raise Refused(
-                f"the bundle's file {artifact.file.name} can't be read",
-                tried=f"read {artifact.file}",
-                got=error.strerror or str(error),
-                hint=f"copy all of the bundle's folder from where it was made and name it (os.bundle), or {BUILD_HINT}",
-            ) from None
-        if found != artifact.sha256:
-            raise Refused(
-                f"the bundle's file {artifact.file.name} is not the one its manifest names",
-                tried=f"SHA-256 of {artifact.file}, expected {artifact.sha256} ({artifact.size} bytes)",
-                got=f"{found} ({size} bytes)",
-                hint=f"don't use this bundle: fetch it again, or remove {bundle.directory} and build it again",
-            )
-
-
-def file_sha256(path: Path) -> tuple[int, str]:
-    """Size in bytes and SHA-256 (hexadecimal) of a file. Raises OSError."""
-    with path.open("rb") as handle:
-        digest = hashlib.file_digest(handle, "sha256")
-        return handle.tell(), digest.hexdigest()
-
-
-def bundle_as_data(
-    name: str,
-    file: Path,
-    *,
-    components: Mapping[str, str] | None = None,
-    reference: str | None = None,
-    partitions: tuple[Partition, ...] = (),
-) -> Artifact:
-    """The artifact that a finished, uncompressed file is: its size and hash are read from it. Raises OSError."""
-    size, sha256 = file_sha256(file)
-    return Artifact(
-        name, file, size, sha256, partitions=partitions, components=dict(components or {}), reference=reference
-    )
 
 
 def manifest_of(bundle: Bundle) -> dict[str, Any]:
@@ -317,7 +282,7 @@ def manifest_of(bundle: Bundle) -> dict[str, Any]:
     artifacts = {name: _entry(bundle.directory, artifact) for name, artifact in sorted(bundle.artifacts.items())}
     signed = {} if bundle.signed is None else {"signed": asdict(bundle.signed)}
     # Where nothing is said it is the one that all bundles had once.
-    other = {} if bundle.architecture == AMD64.name else {"architecture": bundle.architecture}
+    other = {} if bundle.architecture == AMD64.name else {"architecture": bundle.architecture, "format": OTHERS_FORMAT}
     return {"format": FORMAT, "version": bundle.version, **other, "artifacts": artifacts, **signed}
 
 

@@ -57,6 +57,7 @@ def own_programs(folder: Path, architecture: Architecture, log: Log) -> Programs
     Raises BadUse where one is missing, ClusterupError where one does not say its version.
     """
     require_programs(folder)
+    _require_architecture(folder, architecture)
     kubernetes = _kept(folder, {name: f"bin/{name}" for name in BINARIES}) / "usr" / "bin"
     components = {}
     for name, places in _components_in(folder).items():
@@ -64,6 +65,26 @@ def own_programs(folder: Path, architecture: Architecture, log: Log) -> Programs
         program = kept / "usr" / next(iter(places.values()))
         components[name] = More(_version_of(program, architecture, log), kept)
     return Programs(kubernetes, kubelet_version(kubernetes / "kubelet", architecture, log), components)
+
+
+def _require_architecture(folder: Path, architecture: Architecture) -> None:
+    """Raise BadUse where a program is for another processor: this machine may run it all the same."""
+    components = _components_in(folder).values()
+    others = []
+    for name in (*BINARIES, *(place for places in components for place in places)):
+        with (folder / name).open("rb") as program:
+            head = program.read(20)
+        # What is no ELF program may be a script, which runs everywhere.
+        if head[:4] == b"\x7fELF" and int.from_bytes(head[18:20], "little") != architecture.elf:
+            others.append(name)
+    if others:
+        raise BadUse(
+            f"{folder} holds programs for another processor than {architecture.name}",
+            step=STEP,
+            tried="read the heads of its programs",
+            got=", ".join(others),
+            hint="name a folder with programs for it; a folder serves one --arch",
+        )
 
 
 def require_programs(folder: Path) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.failures import in_own_words
-from bootstrap.image.bundle import MANIFEST, SIGNATURE, Bundle, load_bundle
+from bootstrap.image.bundle import MANIFEST, SIGNATURE, Artifact, Bundle, bundle_of, load_bundle
 from bootstrap.inventory.public_keys import trusted_key
+from bootstrap.inventory.text import looks_private
 from bootstrap.protocol.signed_bundle import NAMESPACE, SignedManifest, require_signed, signer_of
 
 STEP = "bundle"
@@ -22,29 +25,24 @@ def sign_bundle(directory: Path, key: Path) -> str:
     ClusterupError."""
     load_bundle(directory)
     public = _public_half(key)
-    manifest = (directory / MANIFEST).read_text()
+    manifest = (directory / MANIFEST).read_bytes().decode()
     try:
         done = subprocess.run(
             ["ssh-keygen", "-Y", "sign", "-f", str(key), "-n", NAMESPACE],
             input=manifest.encode(),
-            capture_output=True,
+            # What it says stays on the terminal: a security key waits for a touch.
+            stdout=subprocess.PIPE,
             check=False,
         )
     except FileNotFoundError:
-        raise ClusterupError(
-            "the bundle can't be signed",
-            step=STEP,
-            tried="run ssh-keygen",
-            got="there is no such program here",
-            hint="install OpenSSH's client (openssh-client)",
-        ) from None
+        raise _no_ssh_keygen() from None
     signed = SignedManifest(manifest, done.stdout.decode(errors="replace"))
     if done.returncode:
         raise ClusterupError(
             "the bundle was not signed",
             step=STEP,
             tried=f"ssh-keygen -Y sign -f {key}",
-            got=done.stderr.decode(errors="replace").strip()[:300] or f"exit code {done.returncode}",
+            got=f"exit code {done.returncode}; what it said stands above",
             hint="name a private key, or a .pub file whose private half your agent has",
         )
     with in_own_words(STEP):
@@ -59,17 +57,50 @@ def check_signed(bundle: Bundle, trusted: Sequence[str], names: Sequence[str]) -
     which is to say that none is asked for. Raises Refused."""
     if not trusted:
         return None
-    wanted = {bundle.artifact(name).sha256: name for name in names}
+    parts = [bundle.artifact(name) for name in names]
     with in_own_words(STEP):
-        return require_signed(bundle.signed, trusted, wanted)
+        signer = require_signed(bundle.signed, trusted, {part.sha256: part.name for part in parts})
+    if bundle.signed is not None:
+        _require_same(bundle, bundle_of(bundle.directory, json.loads(bundle.signed.manifest)), parts, signer)
+    return signer
+
+
+def _require_same(bundle: Bundle, signed: Bundle, parts: Sequence[Artifact], signer: str) -> None:
+    """Raise Refused where something of the parts is not as it was signed: not their files alone, also where on a disk
+    they go, and what they are."""
+    same = {(kind_of(part.name), replace(part, name="").__repr__()) for part in signed.artifacts.values()}
+    others = [part.name for part in parts if (kind_of(part.name), replace(part, name="").__repr__()) not in same]
+    if others or (bundle.version, bundle.architectures[0]) != (signed.version, signed.architectures[0]):
+        raise Refused(
+            "the bundle's manifest is not the one that was signed",
+            step=STEP,
+            tried=f"compare it with what {signer} signed",
+            got=f"another entry of {', '.join(others)}" if others else "another version or architecture",
+            hint="get the bundle again from where it was signed, or sign it: clusterup bundle sign --key KEY",
+        )
+
+
+def kind_of(name: str) -> str:
+    """What an artifact is, of several releases: "payload" for payload/1.35.0, "arm64/image/pause" for itself."""
+    parts = name.split("/")
+    return name.rpartition("/")[0] if parts[-1][:1].isdigit() else name
 
 
 def public_keys_in(place: str) -> list[str]:
     """The Ed25519 keys that `place` is or names: a key's own line, or a file with one a line. Raises Refused."""
-    if place.startswith(("ssh-", "sk-ssh-")):
+    if looks_private(place):
+        raise Refused(
+            "this is a private key, and it has to stay where it is",
+            step=STEP,
+            tried="read --key",
+            hint="name the file of its public half, which ends in .pub",
+        )
+    if place.startswith(("ssh-", "sk-ssh-")) and not Path(place).exists():
         lines = [place]
     else:
         lines = [line for line in _read(Path(place)).splitlines() if line.strip() and not line.startswith("#")]
+        if not lines:
+            raise Refused(f"{place} holds no key", step=STEP, hint="name the .pub file of an Ed25519 key")
     return [_checked(line, place) for line in lines]
 
 
@@ -78,7 +109,10 @@ def _public_half(key: Path) -> str:
     if public.exists() or public == key:
         return _checked(_read(public).strip(), str(public))
     # It asks for the passphrase where the file holds no public half in clear.
-    done = subprocess.run(["ssh-keygen", "-y", "-f", str(key)], capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(["ssh-keygen", "-y", "-f", str(key)], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise _no_ssh_keygen() from None
     if done.returncode:
         raise Refused(
             f"{key} is no private key that can be used",
@@ -88,6 +122,16 @@ def _public_half(key: Path) -> str:
             hint="name an Ed25519 key: `ssh-keygen -t ed25519 -f KEY` makes one",
         )
     return _checked(done.stdout.strip(), str(key))
+
+
+def _no_ssh_keygen() -> ClusterupError:
+    return ClusterupError(
+        "the bundle can't be signed",
+        step=STEP,
+        tried="run ssh-keygen",
+        got="there is no such program here",
+        hint="install OpenSSH's client (openssh-client)",
+    )
 
 
 def _checked(text: str, place: str) -> str:

@@ -164,10 +164,10 @@ def joining_of(
     check_bundle(description, bundle)
     check_signed(bundle, description.trusted_keys, list(bundle.for_nodes.artifacts))
     state = state_for_joining(description.cluster, description.cluster_id)
-    node = _node(description, machine)
+    node, system = _node(description, machine), _system(description)
     inventory = Inventory(
         cluster=Cluster(name=description.cluster),
-        os=OperatingSystem(trusted_keys=description.trusted_keys),
+        os=system,
         nodes=(node,),
     )
     return Joining(cluster, token, description, state, bundle, inventory, _desired(description, node, bundle))
@@ -227,6 +227,21 @@ def note_joining(joining: Joining) -> None:
 def _note(state: ClusterState, name: str, key: str) -> None:
     state.host_keys.pin(name, INSTALLED, key)
     state.note_installed(name)
+
+
+def _system(description: AgentDescription) -> OperatingSystem:
+    from pydantic import ValidationError
+
+    try:
+        return OperatingSystem(trusted_keys=description.trusted_keys)
+    except ValidationError as error:
+        raise ClusterupError(
+            "the keys that sign this cluster's bundles are not as this version of clusterup knows them",
+            step=STEP,
+            tried="read what the cluster says of its agents",
+            got="; ".join(problems_in_words(error, ())),
+            hint="join with the version of clusterup that last applied the cluster, or a newer one",
+        ) from None
 
 
 def _node(description: AgentDescription, machine: JoiningMachine) -> Node:

@@ -17,6 +17,7 @@ from bootstrap.joining.node import STEP
 from bootstrap.joining.preflight import address_and_name_problems, name_taken, places_out_of_reach
 from bootstrap.joining.server import Prospect
 from bootstrap.operations.intent import Intent
+from bootstrap.phases.pinned import parts_of
 from bootstrap.protocol.nodes import is_ready
 from bootstrap.state.handover import Handover
 
@@ -25,15 +26,7 @@ def check_same_bundle(handover: Handover, bundle: Bundle) -> None:
     """Raise Refused where the bundle holds another payload or other images than the cluster's nodes have: an apply
     would bring them to every node."""
     theirs = bundle_of(bundle.directory, handover.bundle)
-    parts = [name for name in {*theirs.artifacts, *bundle.for_nodes.artifacts} if name != "os"]
-    other = sorted(
-        name
-        for name in parts
-        if name not in theirs.artifacts
-        or name not in bundle.artifacts
-        or theirs.artifact(name).sha256 != bundle.artifact(name).sha256
-    )
-    if other:
+    if other := parts_of(theirs).other_than(parts_of(bundle)):
         raise Refused(
             "the bundle here is not the one that the cluster's nodes are made of",
             step=STEP,

@@ -46,10 +46,14 @@ def inventory_text(lab: Lab, bundle: str | None, kubernetes_minor: int, bundle_a
     document: dict[str, Any] = {"cluster": cluster}
     if bundle is not None:
         document["os"] = {"bundle": str(expanded(bundle).resolve())}
-    if lab.accel is Accel.TCG:
+    if any(_emulated(lab, machine) for machine in lab.machines):
         document["kubernetes"] = _for_slow_machines(kubernetes_minor)
     document["nodes"] = [_node(lab, machine, bundle_arch) for machine in lab.machines]
     return f"{_first_line(lab.name)}\n" + yaml.safe_dump(document, sort_keys=False, width=200)
+
+
+def _emulated(lab: Lab, machine: LabMachine) -> bool:
+    return lab.accel is Accel.TCG or machine.arch != AMD64.name
 
 
 def _for_slow_machines(kubernetes_minor: int) -> dict[str, Any]:
@@ -81,7 +85,7 @@ def _node(lab: Lab, machine: LabMachine, own: str) -> dict[str, Any]:
         return {**node, "console": {"url": wire, "baud": WIRE_BAUD, "only": True}}
     node["interfaces"] = [card.model_dump(mode="json", exclude_defaults=True) for card in cards(machine)]
     ssh: dict[str, Any] = {"host": "127.0.0.1", "port": machine.ssh_port, "user": "root", "use_config": False}
-    if lab.accel is Accel.TCG:
+    if _emulated(lab, machine):
         ssh["silence"] = PATIENT_SSH[machine.reach]
     if machine.reach is Reach.CONSOLE:
         return {**node, "ssh": ssh, "console": {"url": console}}

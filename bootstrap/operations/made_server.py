@@ -20,6 +20,7 @@ from typing import Any
 from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.constants.objects import JOIN_MANIFEST as AGENT
 from bootstrap.constants.objects import JOIN_MANIFEST_KEY as AGENT_KEY
+from bootstrap.constants.paths import TRUSTED_KEYS
 from bootstrap.constants.tokens import TOKENS_NAMESPACE
 from bootstrap.errors import BadUse, ClusterupError, Refused
 from bootstrap.failures import in_own_words
@@ -62,6 +63,15 @@ def check_may_join(api: KubeClient, intent: Intent, name: str) -> None:
     with in_own_words("join"):
         theirs = parse_description(str((found.get("data") or {}).get(AGENT_KEY))) if found else None
     ours = describe_agent(intent.inventory, intent.bundle, intent.credentials)
+    if (listed[name].architecture or intent.bundle.architecture) != intent.bundle.architecture:
+        raise Refused(
+            f"{name} can't join by itself: it is {listed[name].architecture}",
+            node=name,
+            step=STEP,
+            tried="compare its architecture with what servers hand out",
+            got=f"that is for {intent.bundle.architecture}",
+            hint="`clusterup apply` makes a server of it",
+        )
     if theirs is None or (theirs.payload, theirs.images) != (ours.payload, ours.images):
         raise Refused(
             "the cluster's nodes are not made of the bundle here",
@@ -101,7 +111,8 @@ def made_server(intent: Intent, name: str) -> bytes:
 def _identity(intent: Intent, name: str) -> Iterator[NodeFile]:
     """What makes it this node to who reaches it later: the key that it shows, and the keys that it lets in."""
     for file in installation_of(intent).etc(name):
-        if file.path.startswith(_OWN):
+        # Whom a machine trusts came with its own installation.
+        if file.path.startswith(_OWN) and f"/etc/{file.path}" != TRUSTED_KEYS:
             yield NodeFile(f"/etc/{file.path}", file.content, file.mode)
 
 

@@ -18,8 +18,9 @@ from bootstrap.facts.cluster import all_seen, reached, read_api, read_etcd, read
 from bootstrap.facts.model import ClusterFacts
 from bootstrap.facts.node import read_node
 from bootstrap.facts.votes import forgotten_votes
-from bootstrap.image.bundle import Bundle, verify_bundle
+from bootstrap.image.bundle import Bundle
 from bootstrap.image.configuration import EtcFile
+from bootstrap.image.files import verify_bundle
 from bootstrap.image.signing import check_signed
 from bootstrap.operations.connections import kept_open
 from bootstrap.operations.intent import Intent

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from bootstrap.adopt.state import bundle_of_nodes
 from bootstrap.engine.events import unobserved
 from bootstrap.engine.saved import SavedPlan, saved_plan
 from bootstrap.errors import ClusterupError, Refused
+from bootstrap.image.signing import check_signed
 from bootstrap.inventory.load import ReadInventory, read_inventory
 from bootstrap.operations.connections import connections_of
 from bootstrap.operations.intent import Intent, intent_of, leaves
@@ -93,6 +94,7 @@ def notes_of(intent: Intent, prepared: Prepared) -> list[str]:
     """What a person has to know of the nodes that leave, and of a bundle that is only known of."""
     found = list(notes(intent.inventory, intent.leaving, prepared.world, read_if_there(intent.kubeconfig) or b""))
     found += notes_of_votes(prepared.world)
+    found += _notes_of_signature(intent)
     if intent.bundle.directory == intent.state.bundle_folder:
         wanted = intent.inventory.os.bundle or "none was built here"
         found.append(
@@ -100,6 +102,17 @@ def notes_of(intent: Intent, prepared: Prepared) -> list[str]:
             "what is known of the bundle that the cluster is made of"
         )
     return found
+
+
+def _notes_of_signature(intent: Intent) -> Iterator[str]:
+    """What nodes that fetch for themselves would say to the bundle, where keys are trusted."""
+    try:
+        check_signed(intent.bundle, intent.inventory.os.trusted_keys, list(intent.bundle.for_nodes.artifacts))
+    except ClusterupError as error:
+        yield (
+            f"{error.problem}: nothing can be installed, and machines that join by themselves are refused. Sign the "
+            "bundle (clusterup bundle sign), or use the copy that is signed"
+        )
 
 
 def saved_plan_of(intent: Intent, inventory: Path, prepared: Prepared) -> SavedPlan:

@@ -44,6 +44,10 @@ def about(intent: Intent, inventory: Path) -> dict[str, str]:
         "the inventory's content": hashlib.sha256(intent.written).hexdigest()[:SHORT],
         "bundle": intent.bundle.version,
         "payload": intent.bundle.artifact("payload").sha256[:SHORT],
+        **{
+            f"payload for {name}": intent.bundle.for_architecture(name).artifact("payload").sha256[:SHORT]
+            for name in intent.bundle.architectures[1:]
+        },
         "cluster": "a new one" if CLUSTER_ID in intent.state.vault.made else intent.state.cluster_id,
         **({LEAVING: ", ".join(each.name for each in intent.leaving)} if intent.leaving else {}),
     }

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +117,11 @@ def pin_problems(
     parts, where = _described(objects), f"the ConfigMap {AGENT} in the cluster"
     if parts is None and state.founded and (manifest := _pinned_bundle(state)) is not None:
         parts, where = parts_of(bundle_of(state.bundle_folder, manifest)), f"the state in {state.folder}"
+    elif parts is not None and (manifest := _pinned_bundle(state)) is not None:
+        # The cluster tells of its own architecture alone.
+        noted = parts_of(bundle_of(state.bundle_folder, manifest)).sha256
+        others = {name: digest for name, digest in noted.items() if name.partition("/")[0] in ARCHITECTURES}
+        parts = replace(parts, sha256={**others, **parts.sha256})
     if parts is not None:
         yield from _bundle_problems(parts, bundle, where, state)
     networks, where = _configured(objects), "the ConfigMap kubeadm-config in the cluster"

@@ -40,6 +40,8 @@ from bootstrap.protocol.files import NodeFile, digest_of
 from bootstrap.protocol.signed_bundle import SignedManifest, signed_manifest
 
 FORMAT = 1
+# Of nodes that are not x86_64, which those who knew of x86_64 alone would take for that.
+OTHERS_FORMAT = 2
 X86_64 = "x86_64"
 NODE, ADDRESS = "@NODE@", "@ADDRESS@"
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -130,7 +132,7 @@ class AgentDescription:
     def text(self) -> str:
         """Format 1: the same text for the same description."""
         data = {
-            "format": FORMAT,
+            "format": FORMAT if self.architecture == X86_64 else OTHERS_FORMAT,
             "cluster": {"name": self.cluster, "id": self.cluster_id},
             "kubernetes": {"minor": self.minor},
             "payload": asdict(self.payload),
@@ -164,7 +166,7 @@ def parse_description(text: str) -> AgentDescription:
     """The description in `text`. Raises Failure for what this version does not understand."""
     try:
         data = parsed_json(text)
-        if data["format"] != FORMAT:
+        if data["format"] not in (FORMAT, OTHERS_FORMAT):
             raise Failure(
                 "the cluster describes its nodes in a format that this version of clusterup does not know",
                 got=f"format {data['format']}, known is {FORMAT}",

@@ -87,7 +87,13 @@ def signer_of(signed: SignedManifest, trusted: Sequence[str]) -> str:
                 hint="install OpenSSH's client (openssh-client)",
             ) from None
         except subprocess.TimeoutExpired:
-            raise _refused(f"ssh-keygen did not answer within {SECONDS} s") from None
+            raise Failure(
+                "the signature of the bundle could not be checked",
+                tried=f"ssh-keygen -Y verify -n {NAMESPACE}",
+                got=f"it did not answer within {SECONDS} s",
+                hint="the same command again",
+                passing=True,
+            ) from None
     said = done.stdout.decode(errors="replace")
     found = _GOOD.search(said)
     if done.returncode or found is None:

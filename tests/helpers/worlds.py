@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.facts.model import ApiFacts, ClusterFacts, EtcdFacts, EtcdMemberFacts, NodeFacts, UnitFacts
-from bootstrap.image.bundle import Bundle, Partition, bundle_as_data, write_manifest
+from bootstrap.image.bundle import Bundle, Partition, write_manifest
+from bootstrap.image.files import bundle_as_data
 from bootstrap.inventory.load import parse_inventory
 from bootstrap.inventory.model import Inventory
 from bootstrap.machine.objects import object_key

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import zstandard
 
-from bootstrap.image.bundle import Artifact, Bundle, Partition, Segment, bundle_as_data, write_manifest
+from bootstrap.image.bundle import Artifact, Bundle, Partition, Segment, write_manifest
 from bootstrap.image.configuration import LABEL
+from bootstrap.image.files import bundle_as_data
 from bootstrap.image.segments import HEAD
 from tests.simulator.machines.disk import Disk
 

@@ -43,7 +43,8 @@ def sign(
     The signature is over the manifest, which names every file with its SHA-256, and lies beside it
     (manifest.json.sig). Its public half goes into os.trusted_keys of inventories.
     """
-    from bootstrap.image.bundle import SIGNATURE, find_bundle, verify_bundle
+    from bootstrap.image.bundle import SIGNATURE, find_bundle
+    from bootstrap.image.files import verify_bundle
     from bootstrap.image.signing import sign_bundle
 
     bundle = find_bundle(str(folder) if folder else None)
@@ -82,7 +83,8 @@ def verify(
     are made of.
     """
     from bootstrap.errors import BadUse
-    from bootstrap.image.bundle import find_bundle, verify_bundle
+    from bootstrap.image.bundle import find_bundle
+    from bootstrap.image.files import verify_bundle
     from bootstrap.image.signing import check_signed, public_keys_in
     from bootstrap.inventory.load import load_inventory
 

@@ -27,7 +27,7 @@ from bootstrap.lab.saves.health import operator_of, wait_until_well
 from bootstrap.lab.saves.saved import CLUSTER, Saved
 from bootstrap.lab.spec import Lab
 from bootstrap.lab.store import lab_locked, labs_dir, load_lab, remove_unfinished, save_lab, unfinished_folder
-from bootstrap.lab.tools import lab_tree
+from bootstrap.lab.tools import lab_tree, machine_tree
 from bootstrap.lab.wait import wait_until_reached
 from bootstrap.paths import private_folder
 from bootstrap.phases.kubeconfig import kubeconfig_beside
@@ -63,6 +63,8 @@ def put_back(saved: Saved, inventory: Path, *, say: Say) -> Lab:
     if lab.has_router:
         require_tun(TUN)
     try:
+        for arch in sorted({machine.arch for machine in lab.machines}):
+            machine_tree(arch, say)
         making = _made(saved, lab, lab_tree(say))
         sizes = [lab.machine(node).memory for node in saved.running]
         if there is not None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from bootstrap.constants.paths import HANDOVER, IMAGES_FOLDER, PAYLOADS
+from bootstrap.constants.paths import HANDOVER, IMAGES_FOLDER, PAYLOADS, TRUSTED_KEYS
 from bootstrap.outside import parsed_json
 from bootstrap.protocol.failure import Failure
 from bootstrap.protocol.files import NodeFile
@@ -132,5 +132,6 @@ def _agent(described: AgentDescription, node: str, address: str) -> Agent:
 
 
 def _check_place(path: str) -> None:
-    if not path.startswith(FOLDERS) or ".." in path.split("/"):
+    # Whom this machine trusts is not for the cluster to say.
+    if not path.startswith(FOLDERS) or ".." in path.split("/") or path == TRUSTED_KEYS:
         raise ValueError(f"not a place for an agent's file: {path!r:.80}")

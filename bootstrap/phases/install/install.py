@@ -184,7 +184,10 @@ def configure(context: Context, node: str, disk: str, image: Artifact, installat
     place = image.partition(LABEL)
     content = configuration_image(installation.etc(node), image=image.sha256, size=place.size)
     _write_and_read_back(context, node, disk, Piece("configuration", place.offset, content))
-    table = b"".join(unpacked_chunks(image.file, _segments(image, node)[0]))
+    head = _segments(image, node)[0]
+    table = b"".join(unpacked_chunks(image.file, head))
+    if (found := hashlib.sha256(table).hexdigest()) != head.sha256:
+        raise _not_what_was_written(node, disk, head.sha256, found)
     _write_and_read_back(context, node, disk, Piece("partition table", 0, table))
 
 

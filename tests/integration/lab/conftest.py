@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.image.bundle import Bundle, Partition, bundle_as_data, write_manifest
+from bootstrap.image.bundle import Bundle, Partition, write_manifest
+from bootstrap.image.files import bundle_as_data
 from bootstrap.lab.down import lab_down
 from bootstrap.lab.spec import Accel, Lab, LabSpec
 from bootstrap.lab.store import lab_locked

@@ -79,6 +79,11 @@ def test_a_bundle_of_another_architecture_alone_says_so(tmp_path: Path) -> None:
     assert load_bundle(tmp_path).architectures == ("arm64",)
 
 
+def test_those_who_know_one_architecture_alone_do_not_take_it_for_that(tmp_path: Path) -> None:
+    write_manifest(replace(bundle(tmp_path), architecture="arm64"))
+    assert json.loads((tmp_path / MANIFEST).read_text())["format"] == 2
+
+
 def test_a_bundle_from_before_there_were_others_is_amd64(tmp_path: Path) -> None:
     bundle(tmp_path)
     assert "architecture" not in json.loads((tmp_path / MANIFEST).read_text())

@@ -10,17 +10,8 @@ from pathlib import Path
 import pytest
 
 from bootstrap.errors import ClusterupError, Refused
-from bootstrap.image.bundle import (
-    KUBECTL,
-    Bundle,
-    Partition,
-    Segment,
-    bundle_as_data,
-    find_bundle,
-    load_bundle,
-    verify_bundle,
-    write_manifest,
-)
+from bootstrap.image.bundle import KUBECTL, Bundle, Partition, Segment, find_bundle, load_bundle, write_manifest
+from bootstrap.image.files import bundle_as_data, verify_bundle
 
 
 @pytest.fixture
@@ -103,7 +94,7 @@ def test_a_folder_without_a_bundle_says_how_to_make_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"format": 2}, "doesn't know"),
+        ({"format": 3}, "doesn't know"),
         ({"artifacts": []}, "can't be understood"),
         ({"artifacts": {"os": {"file": "os.raw.zst", "size": 1}}}, "'sha256' is missing"),
         ({"artifacts": {"os": {"file": "../etc/shadow", "size": 1, "sha256": "0" * 64}}}, "outside the bundle"),

@@ -78,3 +78,10 @@ def test_another_program_in_its_place_makes_another_copy(folder: Path) -> None:
     after = own_programs(folder, AMD64, print)
     assert (before.release, after.release) == ("1.36.2", "1.36.3")
     assert before.kubernetes != after.kubernetes
+
+
+def test_programs_for_another_processor_are_refused_though_this_machine_may_run_them(folder: Path) -> None:
+    (folder / "kubelet").write_bytes(b"\x7fELF\x02\x01\x01" + bytes(11) + (183).to_bytes(2, "little") + bytes(100))
+    with pytest.raises(BadUse, match="another processor than amd64") as refused:
+        own_programs(folder, AMD64, print)
+    assert refused.value.got == "kubelet"

@@ -116,6 +116,19 @@ def test_signed_again_another_key_takes_the_place_of_the_first(folder: Path, tmp
     refused("bundle", "verify", folder, "--key", first.with_suffix(".pub"))
 
 
+def test_a_private_key_that_was_pasted_is_not_shown(folder: Path, tmp_path: Path) -> None:
+    said = refused("bundle", "verify", folder, "--key", key(tmp_path).read_text())
+    assert "this is a private key" in said
+    assert "b3BlbnNz" not in said
+
+
+def test_a_manifest_with_other_line_ends_is_signed_as_it_is(folder: Path, tmp_path: Path) -> None:
+    manifest, ours = folder / MANIFEST, key(tmp_path)
+    manifest.write_bytes(manifest.read_bytes().replace(b"\n", b"\r\n"))
+    says("bundle", "sign", folder, "--key", ours)
+    says("bundle", "verify", folder, "--key", ours.with_suffix(".pub"))
+
+
 def test_no_key_named_proves_nothing_and_is_said(folder: Path) -> None:
     assert "no key is named that may have signed" in refused("bundle", "verify", folder)
 

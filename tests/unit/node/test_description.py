@@ -16,7 +16,14 @@ PLACES = {
     "a unit's folder": "/etc/systemd/system/x.service",
     "the images": "/var/lib/clusterup/images/x.tar",
 }
-ELSEWHERE = ["/root/.ssh/authorized_keys", "/usr/bin/kubelet", "/var/lib/kubelet/config", "/etc/../root/x", "etc/x"]
+ELSEWHERE = [
+    "/etc/clusterup/trusted_keys",
+    "/root/.ssh/authorized_keys",
+    "/usr/bin/kubelet",
+    "/var/lib/kubelet/config",
+    "/etc/../root/x",
+    "etc/x",
+]
 
 
 def described(change: Callable[[dict[str, Any]], object] = lambda _: None) -> str:

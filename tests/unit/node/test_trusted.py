@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,12 @@ def test_an_image_that_was_not_signed_is_refused_though_the_payload_was(
 ) -> None:
     with pytest.raises(Failure, match=r"not there: /other\.tar"):
         require_trusted(agent(signed, Artifact("/other.tar", "d" * 64, 4)), machine)
+
+
+def test_an_image_that_was_signed_is_no_payload(machine: Machine, signed: SignedManifest) -> None:
+    swapped = replace(agent(signed, PAYLOAD), payload=IMAGE)
+    with pytest.raises(Failure, match="signed as something else"):
+        require_trusted(swapped, machine)
 
 
 def test_a_machine_that_trusts_no_keys_asks_for_no_signature(machine: Machine, said: list[str]) -> None:

@@ -14,7 +14,7 @@ from bootstrap.image.bundle import Bundle, load_bundle, write_manifest
 from bootstrap.inventory.load import parse_inventory
 from bootstrap.operations.intent import Intent, intent_of
 from bootstrap.operations.planning import prepare
-from bootstrap.phases.pinned import parts_of
+from bootstrap.phases.pinned import parts_of, pin, pin_problems
 from bootstrap.state.cluster import ClusterState
 from tests.helpers.worlds import bundle, facts, keeping
 
@@ -100,6 +100,23 @@ def test_machines_that_are_not_what_their_entries_say_are_refused(tmp_path: Path
 def test_a_bundle_that_has_nothing_for_a_node_is_refused_with_the_command_that_makes_one(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="clusterup image build --arch amd64 --arch arm64"):
         lab(tmp_path, bundle(tmp_path / "bundle"))
+
+
+def test_a_running_cluster_is_not_changed_to_another_payload_of_its_other_architecture(
+    tmp_path: Path, both: Bundle
+) -> None:
+    of = lab(tmp_path, both)
+    of.state.note_founded()
+    pin(of.state, of.inventory, both)
+    changed = dataclasses.replace(both.artifact("arm64/payload"), sha256="f" * 64)
+    other = dataclasses.replace(both, artifacts={**both.artifacts, "arm64/payload": changed})
+    objects = {
+        f"ConfigMap/{each['metadata']['namespace']}/{each['metadata']['name']}": each
+        for each in of.objects
+        if each["kind"] == "ConfigMap"
+    }
+    (problem,) = pin_problems(of.state, objects, of.inventory, other)
+    assert "arm64/payload" in str(problem)
 
 
 def test_a_release_is_chosen_for_all_architectures_at_once(both: Bundle) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gzip
 import json
 import subprocess
 from ipaddress import IPv4Address
@@ -12,15 +14,17 @@ import pytest
 from bootstrap.constants.objects import JOIN_MANIFEST, JOIN_MANIFEST_KEY
 from bootstrap.errors import Refused
 from bootstrap.facts.model import ClusterFacts, DiskFacts
-from bootstrap.image.bundle import load_bundle
-from bootstrap.image.signing import sign_bundle
+from bootstrap.image.bundle import MANIFEST, SIGNATURE, known_bundle, load_bundle, manifest_of, write_manifest
+from bootstrap.image.signing import check_signed, sign_bundle
 from bootstrap.inventory.load import parse_inventory
 from bootstrap.inventory.model import Ssh
 from bootstrap.joining.discovery import Discovered
 from bootstrap.joining.node import Joining, JoiningMachine, installation_for, joining_of
 from bootstrap.joining.usb import StickRequest, write_join_stick
 from bootstrap.operations.intent import Intent, intent_of
+from bootstrap.operations.made_server import made_server
 from bootstrap.operations.planning import installation_of, prepare
+from bootstrap.operations.reading import notes_of
 from bootstrap.protocol.discovery import ServerUrl
 from bootstrap.protocol.join_manifest import parse_description
 from bootstrap.protocol.token import Token
@@ -102,6 +106,51 @@ def test_a_payload_that_took_the_place_of_the_signed_one_is_not(tmp_path: Path, 
     bundle(folder, payload=b"another")
     of = lab(tmp_path, key, folder)
     assert problems(of, bare_world(of)) == ["the bundle is not signed by a key that is trusted here"]
+
+
+def test_where_on_a_disk_a_signed_file_goes_was_signed_too(tmp_path: Path, key: Path, folder: Path) -> None:
+    sign_bundle(folder, key)
+    bundle = load_bundle(folder)
+    image = bundle.artifact("os")
+    moved = (dataclasses.replace(image.partitions[0], offset=2 << 20),)
+    bundle.artifacts["os"] = dataclasses.replace(image, partitions=moved)
+    with pytest.raises(Refused, match="another entry of os"):
+        check_signed(bundle, [key.with_suffix(".pub").read_text()], ["os", "payload"])
+
+
+def test_a_signature_that_only_the_manifest_itself_tells_of_is_none(tmp_path: Path, key: Path, folder: Path) -> None:
+    sign_bundle(folder, key)
+    told = json.dumps(manifest_of(load_bundle(folder)))
+    (folder / SIGNATURE).unlink()
+    (folder / MANIFEST).write_text(told)
+    assert load_bundle(folder).signed is None
+    assert known_bundle(folder).signed is not None
+
+
+def test_a_release_that_an_inventory_chooses_is_as_signed_as_the_others(key: Path, folder: Path) -> None:
+    bundle = load_bundle(folder)
+    older = dataclasses.replace(
+        bundle.artifact("payload"), name="payload/1.19.0", components={"kubernetes": "1.19.0"}, sha256="d" * 64
+    )
+    write_manifest(dataclasses.replace(bundle, artifacts={**bundle.artifacts, older.name: older}))
+    sign_bundle(folder, key)
+    chosen = load_bundle(folder).of_release("1.19")
+    assert check_signed(chosen, [key.with_suffix(".pub").read_text()], ["os", "payload"])
+
+
+def test_a_server_that_joins_by_itself_is_not_told_whom_to_trust(tmp_path: Path, key: Path, folder: Path) -> None:
+    sign_bundle(folder, key)
+    made = made_server(lab(tmp_path, key, folder), "s1")
+    assert b"clusterup/trusted_keys" not in gzip.decompress(made)
+
+
+def test_who_has_an_unsigned_copy_is_told_that_machines_which_join_would_be_refused(
+    tmp_path: Path, key: Path, folder: Path
+) -> None:
+    of = lab(tmp_path, key, folder)
+    (note,) = notes_of(of, prepare(of, finished_world(of), wipe=frozenset()))
+    assert "is not signed" in note
+    assert "machines that join by themselves are refused" in note
 
 
 def test_a_cluster_that_runs_needs_no_signature_for_what_is_not_brought_again(

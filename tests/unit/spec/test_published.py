@@ -119,7 +119,7 @@ def test_the_same_cluster_is_described_with_the_same_text(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda data: data.update(format=2), "format 2, known is 1"),
+        (lambda data: data.update(format=3), "format 3, known is 1"),
         (lambda data: data.pop("payload"), "KeyError: 'payload'"),
         (lambda data: data["cluster"].update(name="../../elsewhere"), "not as it should be"),
         (lambda data: data["files"][0].update(path="/etc/../root/x"), "no absolute path"),
