@@ -56,7 +56,9 @@ def test_nothing_is_left_to_do(operator: Operator) -> None:
 
 
 def test_a_pod_runs_on_the_one_with_the_other_processor(operator: Operator) -> None:
-    operator.kubectl("run", "there", f"--image={IMAGE}", "--restart=Never", *on(AGENT), "--", "uname", "-m")
+    operator.kubectl(
+        "run", "there", f"--image={IMAGE}", "--restart=Never", *on(AGENT), "--command", "--", "uname", "-m"
+    )
     wait_for(lambda: bool(logs(operator, "there")), "the pod's end", 1200)
     assert logs(operator, "there").strip() == "aarch64"
 
