@@ -38,7 +38,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
         found.clusterup("lab", "up", *named, *machines, "--bundle", bundle)
         yield found
     finally:
-        found.clusterup("lab", "down", *named, "--yes")
+        found.clusterup("lab", "down", *named)
 
 
 def test_both_become_ready_nodes_of_one_cluster(operator: Operator) -> None:
