@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,8 +15,10 @@ from bootstrap.image.bundle import MANIFEST, SIGNATURE, Artifact, Bundle, bundle
 from bootstrap.inventory.public_keys import trusted_key
 from bootstrap.inventory.text import looks_private
 from bootstrap.protocol.signed_bundle import NAMESPACE, SignedManifest, require_signed, signer_of
+from bootstrap.written import write
 
 STEP = "bundle"
+_RELEASE = re.compile(r"/\d+\.\d+\.\d+\S*$", re.ASCII)
 
 
 def sign_bundle(directory: Path, key: Path) -> str:
@@ -68,9 +70,14 @@ def check_signed(bundle: Bundle, trusted: Sequence[str], names: Sequence[str]) -
 def _require_same(bundle: Bundle, signed: Bundle, parts: Sequence[Artifact], signer: str) -> None:
     """Raise Refused where something of the parts is not as it was signed: not their files alone, also where on a disk
     they go, and what they are."""
-    same = {(kind_of(part.name), replace(part, name="").__repr__()) for part in signed.artifacts.values()}
-    others = [part.name for part in parts if (kind_of(part.name), replace(part, name="").__repr__()) not in same]
-    if others or (bundle.version, bundle.architectures[0]) != (signed.version, signed.architectures[0]):
+
+    def was_signed(part: Artifact) -> bool:
+        # A release that was chosen has the name of the bundle's own.
+        alike = (each for each in signed.artifacts.values() if kind_of(each.name) == kind_of(part.name))
+        return any(replace(each, name=part.name) == part for each in alike)
+
+    others = [part.name for part in parts if not was_signed(part)]
+    if others or (bundle.version, bundle.architecture) != (signed.version, signed.architecture):
         raise Refused(
             "the bundle's manifest is not the one that was signed",
             step=STEP,
@@ -82,8 +89,7 @@ def _require_same(bundle: Bundle, signed: Bundle, parts: Sequence[Artifact], sig
 
 def kind_of(name: str) -> str:
     """What an artifact is, of several releases: "payload" for payload/1.35.0, "arm64/image/pause" for itself."""
-    parts = name.split("/")
-    return name.rpartition("/")[0] if parts[-1][:1].isdigit() else name
+    return _RELEASE.sub("", name)
 
 
 def public_keys_in(place: str) -> list[str]:
@@ -159,15 +165,10 @@ def _read(path: Path) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    new = path.with_name(f".{path.name}.new")
     try:
-        with new.open("w") as handle:
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        new.replace(path)
+        # It says nothing that others may not know.
+        write(path, text.encode(), 0o644)
     except OSError as error:
-        new.unlink(missing_ok=True)
         raise ClusterupError(
             "the signature can't be written",
             step=STEP,

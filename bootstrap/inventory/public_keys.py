@@ -45,19 +45,19 @@ def authorized_key(text: str) -> str:
 
 def host_key(text: str) -> str:
     """A public host key: its kind and itself, perhaps with a comment."""
-    _not_private(text)
-    if _FINGERPRINT.fullmatch(text.strip()):
-        raise wrong("this is a fingerprint, not a key", HOST_KEY)
-    _check_blob(_HOST.fullmatch(line(text, LONGEST_KEY_LINE)), HOST_KEY)
-    return text
+    return _without_options(text, _HOST, HOST_KEY)
 
 
 def trusted_key(text: str) -> str:
     """A public Ed25519 key that signs bundles, perhaps with a comment."""
+    return _without_options(text, _SIGNING, TRUSTED)
+
+
+def _without_options(text: str, form: re.Pattern[str], allowed: str) -> str:
     _not_private(text)
     if _FINGERPRINT.fullmatch(text.strip()):
-        raise wrong("this is a fingerprint, not a key", TRUSTED)
-    _check_blob(_SIGNING.fullmatch(line(text, LONGEST_KEY_LINE)), TRUSTED)
+        raise wrong("this is a fingerprint, not a key", allowed)
+    _check_blob(form.fullmatch(line(text, LONGEST_KEY_LINE)), allowed)
     return text
 
 

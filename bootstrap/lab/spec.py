@@ -249,8 +249,7 @@ class Lab:
         elif self.machines[0].second_disk:
             each.append(f"a second one of {self.machines[0].second_disk} GiB")
         arches = _by_value((machine.name, machine.arch) for machine in self.machines)
-        if list(arches) != [AMD64.name]:
-            others += [f"{arch}: {names}" for arch, names in arches.items() if arch != AMD64.name]
+        others += [f"{arch}: {names}" for arch, names in arches.items() if arch != AMD64.name]
         if self.segments > 1:
             others.append(f"{self.segments} segments with a router")
         if self.registry_port is not None:
