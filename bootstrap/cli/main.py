@@ -78,7 +78,9 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"clusterup {__version__}")
+        from bootstrap.host.build_info import build_info, version_words
+
+        typer.echo(version_words(__version__, build_info()))
         raise typer.Exit
 
 
@@ -137,6 +139,10 @@ def main() -> None:
         finally:
             _write_out()
     except ClusterupError as error:
+        from bootstrap.cli.missing_programs import begin_anew, offered
+
+        if offered(error):
+            begin_anew()
         end_with(error)
     except CtrlC:
         end_interrupted()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrap.errors import ClusterupError
+from bootstrap.host.programs import require_programs
 
 LABEL = "CLUSTERUP"
 # What mtools writes as the time of every file: the beginning of FAT's time.
@@ -52,12 +52,7 @@ def configuration_image(files: Sequence[EtcFile], *, image: str, size: int) -> b
 
     Raises ClusterupError when mtools is missing or the files don't fit.
     """
-    if shutil.which("mformat") is None:
-        raise ClusterupError(
-            "mtools is needed to make configuration partitions",
-            tried="looked for mformat on PATH",
-            hint="install it: apt-get install mtools",
-        )
+    require_programs("mformat", "mcopy", step="configuration partition")
     archive = etc_tar(files)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)

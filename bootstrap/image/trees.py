@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from bootstrap.errors import ClusterupError
+from bootstrap.host.programs import require_programs
 from bootstrap.image.cache import cached, content_key
 
 Log = Callable[[str], None]
@@ -22,20 +23,6 @@ TOOL_SAYS = "  | "
 UMASK = 0o022
 
 MIRROR_FORMAT = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(CREATED_BY)"
-
-
-def require_host_tools(*names: str) -> None:
-    """Raise a ClusterupError that names every missing program and the Debian packages that bring them."""
-    packages = {"bwrap": "bubblewrap", "mcopy": "mtools", "mformat": "mtools"}
-    missing = [name for name in names if shutil.which(name) is None]
-    if missing:
-        install = " ".join(sorted({packages.get(name, name) for name in missing}))
-        raise ClusterupError(
-            f"this needs {', '.join(missing)}, not found on this machine",
-            step="image build",
-            tried="looked on PATH",
-            hint=f"install it: apt-get install {install}",
-        )
 
 
 @cache
@@ -65,7 +52,7 @@ def ensure_tree(
     key = content_key({"suite": suite, "packages": " ".join(sorted(packages)), "kinds": " ".join(components)})
 
     def build(folder: Path) -> None:
-        require_host_tools("mmdebstrap", "bwrap")
+        require_programs("mmdebstrap", "bwrap", step="image build")
         log(f"making the {name} tree ({suite}, {len(packages)} packages)")
         mirror = debian_mirror()
         lines = [f"{kind} {mirror} {suite} main" for kind in components] if mirror else []

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrap.errors import ClusterupError
+from bootstrap.host.programs import MissingPrograms
 from bootstrap.image.bundle import Artifact
 from bootstrap.image.configuration import LABEL, EtcFile, configuration_image
 from bootstrap.image.copying import copy_image
@@ -154,12 +155,7 @@ def with_partition(image: Path, partition: uuid.UUID, size: int) -> int:
     begins, in bytes. Raises ClusterupError."""
     program = shutil.which("sfdisk") or shutil.which("sfdisk", path="/usr/sbin:/sbin")
     if program is None:
-        raise ClusterupError(
-            "sfdisk is needed to make sticks that install",
-            step=STEP,
-            tried="looked for sfdisk on PATH and in /usr/sbin",
-            hint="install it: apt-get install fdisk",
-        )
+        raise MissingPrograms(["sfdisk"], STEP)
     with image.open("r+b") as handle:
         # Room for the backup of the table, and for the partition to begin at a whole MiB.
         handle.truncate(image.stat().st_size + (size + 3 * MIB) // MIB * MIB)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bootstrap.host.programs import require_programs
 from bootstrap.image.architecture import AMD64
-from bootstrap.image.trees import Log, ensure_tree, require_host_tools
+from bootstrap.image.trees import Log, ensure_tree
 
 SUITE = "trixie"
 PACKAGES = ("docker-registry", "haproxy", "iproute2", "ovmf", "qemu-system-x86", "qemu-utils", "vde2", "zstd")
@@ -18,13 +19,13 @@ def machine_tree(arch: str, log: Log) -> Path:
     """The tree with QEMU for machines of that architecture. Raises ClusterupError."""
     if arch == AMD64.name:
         return lab_tree(log)
-    require_host_tools("bwrap")
+    require_programs("bwrap", step="lab")
     return ensure_tree(f"lab-{arch}", SUITE, ARM_PACKAGES, log=log)
 
 
 def lab_tree(log: Log) -> Path:
     """The tools tree, made at the first call (half a minute, 370 MB). Raises ClusterupError."""
-    require_host_tools("bwrap", "mformat")
+    require_programs("bwrap", "mformat", step="lab")
     return ensure_tree("lab", SUITE, PACKAGES, log=log)
 
 

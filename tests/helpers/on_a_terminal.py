@@ -36,12 +36,16 @@ class Screen:
         return {letter for letter in self.text if not letter.isprintable() and letter != "\n"}
 
 
-def on_a_terminal(argv: Sequence[str | bytes], folder: Path, environment: Mapping[str, str], *, kind: str) -> Screen:
-    """Run the command in `folder` with a terminal of that `kind` (TERM) as standard input, output and error."""
+def on_a_terminal(
+    argv: Sequence[str | bytes], folder: Path, environment: Mapping[str, str], *, kind: str, typed: bytes = b""
+) -> Screen:
+    """Run the command in `folder` with a terminal of that `kind` (TERM) as standard input, output and error. `typed` is
+    what a person has typed by then."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     mine = {name: value for name, value in os.environ.items() if name not in ("SSH_AUTH_SOCK", "COLUMNS", "NO_COLOR")}
     shown = bytearray()
+    os.write(ours, typed)
     try:
         with subprocess.Popen(
             argv,

@@ -13,7 +13,7 @@ from bootstrap.cli.described.tree import Described
 # In the order in which the list of commands has them.
 MODULES = (
     *("inventory", "apply", "remove", "status", "down", "console", "journal", "images.image"),
-    *("images.bundle", "adopt", "token", "join", "stick", "lab", "described.man"),
+    *("images.bundle", "adopt", "token", "join", "stick", "labs.lab", "self_test", "described.man"),
 )
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from bootstrap.lab.machines.machine import machine_running
 from bootstrap.lab.machines.process import identity_of, recorded
+from tests.helpers.on_a_terminal import on_a_terminal
 from tests.integration.lab.conftest import Bench
 
 
@@ -63,6 +64,41 @@ def test_up_without_bubblewrap_says_what_to_install(tmp_path: Path, small_bundle
     assert done.returncode == 1
     assert "apt-get install bubblewrap mtools" in done.stderr
     assert list((tmp_path / "state" / "clusterup" / "labs").glob("[!.]*")) == []
+
+
+# What installs the three programs that a lab wants, and says when it was asked. mmdebstrap tells that it was run.
+APT = """\
+#!/bin/sh
+[ "$1" = install ] || exit 0
+echo "apt-get $*" >>"$ASKED"
+for name in bwrap mformat mmdebstrap; do
+    printf '#!/bin/sh\\necho "%s was run" >>"$ASKED"; exit 1\\n' $name >"$PLACE/$name"
+    chmod +x "$PLACE/$name"
+done
+"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "asked"),
+    [("y\n", ["apt-get install bubblewrap mtools", "mmdebstrap was run"]), ("n\n", []), ("\n", [])],
+)
+def test_on_a_terminal_what_is_missing_is_installed_if_one_says_so_and_the_command_goes_on(
+    tmp_path: Path, small_bundle: Path, answer: str, asked: list[str]
+) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "apt-get").write_text(APT)
+    (programs / "chmod").symlink_to("/bin/chmod")
+    (programs / "apt-get").chmod(0o755)
+    said = tmp_path / "asked"
+    places = {name: str(tmp_path / name) for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME")}
+    environment = {"PATH": str(programs), "PLACE": str(programs), "ASKED": str(said), **places}
+    argv = [sys.executable, "-c", "from bootstrap.cli.main import main; main()"]
+    argv += ["lab", "up", "--bundle", str(small_bundle), "--memory", "64"]
+    screen = on_a_terminal(argv, tmp_path, environment, kind="xterm", typed=answer.encode())
+    assert screen.status == 1
+    assert "Run `apt-get install bubblewrap mtools` now, and then this command again? [y/N]" in screen.text
+    assert (said.read_text().splitlines() if said.exists() else []) == asked
 
 
 def test_up_onto_a_file_of_somebody_elses_is_bad_use(tmp_path: Path, small_bundle: Path) -> None:

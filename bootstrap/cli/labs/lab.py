@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bootstrap.cli import lab_saved
 from bootstrap.cli.described.lazy import KnowsOthers
+from bootstrap.cli.labs import saved
 from bootstrap.cli.options import Output, file_of
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def register(app: typer.Typer) -> None:
     lab.command()(console)
     lab.command()(stop)
     lab.command()(down)
-    lab_saved.register(lab)
+    saved.register(lab)
     app.add_typer(lab, name="lab")
 
 

@@ -1,0 +1,1 @@
+"""clusterup lab: virtual machines, and putting them aside."""

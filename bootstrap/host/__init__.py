@@ -1,0 +1,1 @@
+"""What this machine brings to clusterup, and what clusterup brings itself."""
