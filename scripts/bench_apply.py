@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bootstrap.image.bundle import find_bundle
+from bootstrap.image.finding import find_bundle
 from bootstrap.inventory.load import load_inventory
 from bootstrap.inventory.model import Node
 from bootstrap.lab.machines.machine import RECORD, machine_folder

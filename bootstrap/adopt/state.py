@@ -17,7 +17,9 @@ from pathlib import Path
 from bootstrap.adopt.fetch import STEP, HandedOver
 from bootstrap.engine.lock import file_lock
 from bootstrap.errors import BadUse, ClusterupError, Refused
-from bootstrap.image.bundle import MANIFEST, Bundle, NoBundle, bundle_of, bundles_dir, find_bundle, known_bundle
+from bootstrap.image.bundle import MANIFEST, Bundle, NoBundle
+from bootstrap.image.finding import bundles_dir, find_bundle, known_bundle
+from bootstrap.image.manifest import bundle_of
 from bootstrap.locks import waiting_lock
 from bootstrap.paths import private_folder
 from bootstrap.phases.kubeconfig import admin_kubeconfig, kubeconfig_beside

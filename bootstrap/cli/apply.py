@@ -15,6 +15,7 @@ from bootstrap.cli.options import (
     DEFAULT_INVENTORY,
     DiffOption,
     How,
+    InsteadOfBundleOption,
     InventoryFile,
     KubeconfigOption,
     Output,
@@ -61,6 +62,7 @@ def plan(
             help="Save the plan to this file, for `clusterup apply --plan FILE`.",
         ),
     ] = None,
+    bundle: InsteadOfBundleOption = None,
     diff: DiffOption = False,
     detailed_exitcode: Annotated[
         bool,
@@ -84,7 +86,7 @@ def plan(
 
     try:
         how = How(output, verbose, parallel, diff)
-        _plan(inventory, wipe, prune, kubeconfig, out, detailed_exitcode, how)
+        _plan(inventory, wipe, prune, kubeconfig, bundle, out, detailed_exitcode, how)
     except ClusterupError as error:
         if detailed_exitcode and error.exit_code == BadUse.exit_code:
             # 2 says that there is something to do.
@@ -97,6 +99,7 @@ def _plan(
     wipe: list[str] | None,
     prune: bool,
     kubeconfig: Path | None,
+    bundle: str | None,
     out: Path | None,
     detailed_exitcode: bool,
     how: How,
@@ -108,7 +111,8 @@ def _plan(
     from bootstrap.operations.reading import intent_of_file, left_behind, saved_plan_of, with_pruned
     from bootstrap.ui.review import plan_lines
 
-    intent = intent_of_file(*((inventory, kubeconfig) if out is None else _from_anywhere(inventory, kubeconfig)))
+    places = (inventory, kubeconfig) if out is None else _from_anywhere(inventory, kubeconfig)
+    intent = intent_of_file(*places, bundle=bundle)
     if prune:
         intent = with_pruned(intent, frozenset(wipe or ()))
     with looking(intent, program_of(how)) as applying:
@@ -177,6 +181,7 @@ def apply(
     wipe: WipeOption = None,
     prune: PruneOption = False,
     kubeconfig: KubeconfigOption = None,
+    bundle: InsteadOfBundleOption = None,
     merge: Annotated[
         bool, typer.Option("--merge", help="Put the cluster into your own kubeconfig too, as its current context.")
     ] = False,
@@ -206,12 +211,13 @@ def apply(
     may_wipe = frozenset(wipe or ())
 
     def read() -> Intent:
-        found = intent_of_file(*places, state_to_look_at if dry_run else cluster_state)
+        found = intent_of_file(*places, state_to_look_at if dry_run else cluster_state, bundle=bundle)
         return with_pruned(found, may_wipe) if prune else found
 
     how = How(output, verbose, parallel, diff)
     program, patience = program_of(how), patience_of(wait_for_lock, wait_at_most)
-    doing, again = f"apply {inventory}", f"clusterup apply {'--prune ' if prune else ''}{shlex.quote(str(inventory))}"
+    also = f"{'--prune ' if prune else ''}{f'--bundle {shlex.quote(bundle)} ' if bundle else ''}"
+    doing, again = f"apply {inventory}", f"clusterup apply {also}{shlex.quote(str(inventory))}"
 
     def at_work() -> AbstractContextManager[Applying]:
         # A dry run writes nothing, not even who holds which lock.

@@ -113,7 +113,7 @@ def join(
     The inventory is written here with the server in it, and what was interrupted goes on with `clusterup apply`.
     """
     from bootstrap.errors import BadUse
-    from bootstrap.image.bundle import find_bundle
+    from bootstrap.image.finding import find_bundle
     from bootstrap.joining.arguments import given_token, machine_of
     from bootstrap.joining.discovery import pins_of, server_url
     from bootstrap.joining.node import described_agent, joining_of

@@ -136,7 +136,13 @@ InterfaceOption = Annotated[
 MayWipeOption = Annotated[bool, typer.Option("--wipe", help="The disk may be erased though it holds data.")]
 BundleOption = Annotated[
     str | None,
-    typer.Option("--bundle", metavar="FOLDER", help="Folder of the bundle. Default: the newest one built here."),
+    typer.Option("--bundle", metavar="BUNDLE", help="The bundle, a folder or a file. Default: the newest built here."),
+]
+InsteadOfBundleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--bundle", metavar="BUNDLE", help="A bundle, a folder or a file, in the place of the inventory's os.bundle."
+    ),
 ]
 
 

@@ -67,8 +67,8 @@ def stick(
     It joins as an agent; with a token that was made for this machine as a server (`clusterup token create --role server
     --node NAME`), as that server.
     """
-    from bootstrap.image.bundle import find_bundle
     from bootstrap.image.files import verify_bundle
+    from bootstrap.image.finding import find_bundle
     from bootstrap.joining.arguments import given_token, machine_of
     from bootstrap.joining.discovery import discover, pins_of, server_url
     from bootstrap.joining.node import described_agent, joining_of, keep_identity, note_joining

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootstrap.content import Content
 from bootstrap.engine.events import CommandRan, Observer
 from bootstrap.transport.base import Command, Progress, Result, Transport
 
@@ -37,7 +38,7 @@ class LoggedTransport:
     ) -> Result:
         return self._told(self.inner.stream(command, chunks, total=total, progress=progress, timeout=timeout))
 
-    def upload(self, source: Path, destination: str, *, sha256: str, mode: int, progress: Progress) -> None:
+    def upload(self, source: Path | Content, destination: str, *, sha256: str, mode: int, progress: Progress) -> None:
         self.inner.upload(source, destination, sha256=sha256, mode=mode, progress=progress)
 
     def forward(self, host: str, port: int) -> AbstractContextManager[tuple[str, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bootstrap.image.bundle import Artifact
-from bootstrap.image.configuration import LABEL
+from bootstrap.image.disk.configuration import LABEL
 
 StretchOfDisk = tuple[str, int, int]
 """Name, offset and size in bytes, multiples of 64 KiB."""

@@ -12,23 +12,16 @@ from pathlib import Path
 
 from bootstrap.errors import ClusterupError
 from bootstrap.image.architecture import Architecture
-from bootstrap.image.bundle import (
-    KUBECTL,
-    Artifact,
-    Bundle,
-    Partition,
-    Segment,
-    bundles_dir,
-    load_bundle,
-    write_manifest,
-)
+from bootstrap.image.bundle import KUBECTL, Artifact, Bundle, Partition, Segment
 from bootstrap.image.cache import cached, content_key
 from bootstrap.image.containers import ContainerImage, build_containers
+from bootstrap.image.disk.gpt import GptPartition
+from bootstrap.image.disk.segments import pack
 from bootstrap.image.files import bundle_as_data
-from bootstrap.image.gpt import GptPartition
+from bootstrap.image.finding import bundles_dir, load_bundle
+from bootstrap.image.manifest import write_manifest
 from bootstrap.image.osimage import OsImages, build_os
 from bootstrap.image.payload import Payload, build_payload
-from bootstrap.image.segments import pack
 from bootstrap.image.sources import Source, check_source, programs_of
 from bootstrap.image.trees import Log
 

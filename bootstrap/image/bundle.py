@@ -6,18 +6,15 @@ SHA-256. Reading it is cheap; `verify_bundle` reads the files themselves.
 
 from __future__ import annotations
 
-import json
-import os
 import re
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path, PurePosixPath
-from typing import Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+from bootstrap.content import Content
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.architecture import AMD64, ARCHITECTURES
 from bootstrap.image.versions import Versions, is_of, sorting_key, versions_of
-from bootstrap.paths import cache_dir, expanded
-from bootstrap.protocol.signed_bundle import SignedManifest, signed_manifest
+from bootstrap.protocol.signed_bundle import SignedManifest
 
 FORMAT = 1
 # Of a bundle of another architecture than amd64, which those who knew of amd64 alone would take for that.
@@ -60,7 +57,8 @@ class Artifact:
     """A file of a bundle, with its size in bytes and its SHA-256 in hexadecimal.
 
     `raw_size` is that of the unpacked contents, where the file is compressed, and `segments` are where its data is.
-    `components` are versions by name; `reference` is the name of a container image.
+    `components` are versions by name; `reference` is the name of a container image. In a bundle that is one file,
+    `file` is that file, and the artifact begins there at the offset `begins`, under the name `inside`.
     """
 
     name: str
@@ -72,6 +70,13 @@ class Artifact:
     partitions: tuple[Partition, ...] = ()
     components: dict[str, str] = field(default_factory=dict)
     reference: str | None = None
+    begins: int = 0
+    inside: str = ""
+
+    @property
+    def content(self) -> Content:
+        """Its bytes."""
+        return Content(self.file, self.begins, self.size if self.inside else None, self.inside)
 
     def partition(self, label: str) -> Partition:
         """The partition with that label. Raises ClusterupError where the image has none."""
@@ -79,7 +84,7 @@ class Artifact:
             if partition.label == label:
                 return partition
         raise ClusterupError(
-            f"the bundle's image {self.file.name} has no partition {label}",
+            f"the bundle's image {self.content.name} has no partition {label}",
             got=", ".join(partition.label for partition in self.partitions) or "no partition at all",
             hint=f"the bundle is damaged or made by another version; {BUILD_HINT}",
         )
@@ -87,9 +92,9 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What `directory` holds: the operating system's `version`, and artifacts by name ("os", "image/pause"). `signed`
-    is the whole manifest as somebody signed it; whether that is right is not known here. What is for machines of
-    another `architecture` has its name before its own ("arm64/os")."""
+    """What `directory`, a folder or a file, holds: the operating system's `version`, and artifacts by name ("os",
+    "image/pause"). `signed` is the whole manifest as somebody signed it; whether that is right is not known here. What
+    is for machines of another `architecture` has its name before its own ("arm64/os")."""
 
     directory: Path
     version: str
@@ -196,170 +201,3 @@ class Bundle:
     def images(self) -> tuple[Artifact, ...]:
         """The container images, ordered by name."""
         return tuple(self.artifacts[name] for name in sorted(self.artifacts) if name.startswith("image/"))
-
-
-def bundles_dir() -> Path:
-    """Where built bundles are kept, one folder each, the newest under the name `current`."""
-    return cache_dir() / "bundle"
-
-
-def find_bundle(configured: str | None) -> Bundle:
-    """The bundle in the folder `configured`, or the one built last.
-
-    Raises NoBundle where there is none, ClusterupError where its manifest can't be understood.
-    """
-    if configured is not None:
-        return load_bundle(expanded(configured))
-    current = bundles_dir() / "current"
-    if not current.is_dir():
-        raise NoBundle("there is no bundle yet", tried=str(current), got="nothing there", hint=BUILD_HINT)
-    return load_bundle(current.resolve())
-
-
-def load_bundle(directory: Path) -> Bundle:
-    """The bundle in `directory`, with the signature that lies beside its manifest: what the manifest itself says of one
-    counts as little as what it says of itself.
-
-    Raises NoBundle where the folder or its manifest is missing, ClusterupError where it is not what this version
-    understands.
-    """
-    text, bundle = _read(directory)
-    try:
-        signature = (directory / SIGNATURE).read_text(errors="replace")
-    except FileNotFoundError:
-        return replace(bundle, signed=None)
-    except OSError as error:
-        raise _damaged(directory / SIGNATURE, error.strerror or str(error)) from None
-    return replace(bundle, signed=SignedManifest(text, signature))
-
-
-def known_bundle(directory: Path) -> Bundle:
-    """What is known of a bundle without its files, in a folder that clusterup keeps. Raises as `load_bundle`."""
-    return _read(directory)[1]
-
-
-def _read(directory: Path) -> tuple[str, Bundle]:
-    manifest = directory / MANIFEST
-    try:
-        text = manifest.read_bytes().decode()
-        data = json.loads(text)
-    except OSError as error:
-        raise NoBundle(
-            f"{directory} holds no bundle", tried=f"read {manifest}", got=error.strerror or str(error), hint=BUILD_HINT
-        ) from None
-    except ValueError as error:
-        raise _damaged(manifest, f"no JSON: {error}") from None
-    return text, bundle_of(directory, data)
-
-
-def bundle_of(directory: Path, data: Any) -> Bundle:
-    """The bundle in `directory` whose manifest says `data`; the files themselves need not be there.
-
-    Raises ClusterupError where it is not what this version understands.
-    """
-    manifest = directory / MANIFEST
-    found = data.get("format") if isinstance(data, dict) else None
-    if found not in (FORMAT, OTHERS_FORMAT):
-        raise ClusterupError(
-            f"the bundle's manifest has a format that this clusterup doesn't know ({found})",
-            tried=f"read {manifest}",
-            hint=f"use the clusterup that made it, or {BUILD_HINT}",
-        )
-    try:
-        artifacts = {name: _artifact(directory, name, entry) for name, entry in data["artifacts"].items()}
-        signed = signed_manifest(data["signed"]) if "signed" in data else None
-        architecture = ARCHITECTURES[data.get("architecture", AMD64.name)].name
-        return Bundle(directory, str(data["version"]), artifacts, signed, architecture)
-    except KeyError as error:
-        raise _damaged(manifest, f"{error} is missing") from None
-    except (AttributeError, TypeError, ValueError) as error:
-        raise _damaged(manifest, str(error)) from None
-
-
-def manifest_of(bundle: Bundle) -> dict[str, Any]:
-    """What the bundle's manifest says; what was signed goes with it where the bundle is only known of, and its own
-    manifest and signature are not there. Raises ValueError where an artifact's file is not inside the directory."""
-    artifacts = {name: _entry(bundle.directory, artifact) for name, artifact in sorted(bundle.artifacts.items())}
-    signed = {} if bundle.signed is None else {"signed": asdict(bundle.signed)}
-    # Where nothing is said it is the one that all bundles had once.
-    other = {} if bundle.architecture == AMD64.name else {"architecture": bundle.architecture, "format": OTHERS_FORMAT}
-    return {"format": FORMAT, "version": bundle.version, **other, "artifacts": artifacts, **signed}
-
-
-def write_manifest(bundle: Bundle) -> Path:
-    """Write the bundle's manifest into its directory, whole or not at all, and return its path.
-
-    Raises ValueError where an artifact's file is not inside the directory.
-    """
-    data = manifest_of(bundle)
-    manifest = bundle.directory / MANIFEST
-    unfinished = manifest.with_suffix(".json.new")
-    with unfinished.open("w", encoding="utf-8") as handle:
-        handle.write(json.dumps(data, indent=2) + "\n")
-        handle.flush()
-        os.fsync(handle.fileno())
-    unfinished.replace(manifest)
-    return manifest
-
-
-def _entry(directory: Path, artifact: Artifact) -> dict[str, Any]:
-    entry: dict[str, Any] = {
-        "file": artifact.file.relative_to(directory).as_posix(),
-        "size": artifact.size,
-        "sha256": artifact.sha256,
-    }
-    if artifact.raw_size is not None:
-        entry["raw_size"] = artifact.raw_size
-    if artifact.segments:
-        entry["segments"] = [asdict(segment) for segment in artifact.segments]
-    if artifact.partitions:
-        entry["partitions"] = [
-            {"label": part.label, "offset": part.offset, "size": part.size} for part in artifact.partitions
-        ]
-    if artifact.components:
-        entry["components"] = dict(sorted(artifact.components.items()))
-    if artifact.reference is not None:
-        entry["reference"] = artifact.reference
-    return entry
-
-
-def _artifact(directory: Path, name: str, entry: dict[str, Any]) -> Artifact:
-    relative = PurePosixPath(entry["file"])
-    # A manifest may come from elsewhere, and its names are written to disks and to other machines' files.
-    if relative.is_absolute() or ".." in relative.parts:
-        raise ValueError(f"{name}: the file {relative} is outside the bundle")
-    raw_size = entry.get("raw_size")
-    return Artifact(
-        name=name,
-        file=directory / relative,
-        size=int(entry["size"]),
-        sha256=_hash(name, entry["sha256"]),
-        raw_size=None if raw_size is None else int(raw_size),
-        segments=tuple(_segment(name, found) for found in entry.get("segments", ())),
-        partitions=tuple(
-            Partition(str(part["label"]), int(part["offset"]), int(part["size"]))
-            for part in entry.get("partitions", ())
-        ),
-        components={str(key): str(value) for key, value in entry.get("components", {}).items()},
-        reference=entry.get("reference"),
-    )
-
-
-def _segment(name: str, entry: dict[str, Any]) -> Segment:
-    places = [int(entry[key]) for key in ("offset", "size", "packed_offset", "packed_size")]
-    if min(places) < 0 or places[0] % ALIGNMENT:
-        raise ValueError(f"{name}: no segment: {entry}")
-    offset, size, packed_offset, packed_size = places
-    return Segment(offset, size, _hash(name, entry["sha256"]), packed_offset, packed_size)
-
-
-def _hash(name: str, value: object) -> str:
-    if not isinstance(value, str) or len(value) != 64 or set(value) - set("0123456789abcdef"):
-        raise ValueError(f"{name}: {value!r} is not a SHA-256")
-    return value
-
-
-def _damaged(manifest: Path, what: str) -> ClusterupError:
-    return ClusterupError(
-        f"the bundle's {manifest.name} can't be understood", tried=f"read {manifest}", got=what, hint=BUILD_HINT
-    )

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from bootstrap.content import Content
 from bootstrap.errors import Refused
 from bootstrap.image.bundle import BUILD_HINT, Artifact, Bundle, Partition
 
@@ -18,18 +19,18 @@ def verify_bundle(bundle: Bundle, names: Iterable[str]) -> None:
     for name in names:
         artifact = bundle.artifact(name)
         try:
-            size, found = file_sha256(artifact.file)
+            size, found = content_sha256(artifact.content)
         except OSError as error:
             raise Refused(
-                f"the bundle's file {artifact.file.name} can't be read",
-                tried=f"read {artifact.file}",
+                f"the bundle's file {artifact.content.name} can't be read",
+                tried=f"read {artifact.content}",
                 got=error.strerror or str(error),
                 hint=f"copy all of the bundle's folder from where it was made and name it (os.bundle), or {BUILD_HINT}",
             ) from None
         if found != artifact.sha256:
             raise Refused(
-                f"the bundle's file {artifact.file.name} is not the one its manifest names",
-                tried=f"SHA-256 of {artifact.file}, expected {artifact.sha256} ({artifact.size} bytes)",
+                f"the bundle's file {artifact.content.name} is not the one its manifest names",
+                tried=f"SHA-256 of {artifact.content}, expected {artifact.sha256} ({artifact.size} bytes)",
                 got=f"{found} ({size} bytes)",
                 hint=f"don't use this bundle: fetch it again, or remove {bundle.directory} and build it again",
             )
@@ -37,7 +38,12 @@ def verify_bundle(bundle: Bundle, names: Iterable[str]) -> None:
 
 def file_sha256(path: Path) -> tuple[int, str]:
     """Size in bytes and SHA-256 (hexadecimal) of a file. Raises OSError."""
-    with path.open("rb") as handle:
+    return content_sha256(Content(path))
+
+
+def content_sha256(content: Content) -> tuple[int, str]:
+    """Size in bytes and SHA-256 (hexadecimal) of the bytes. Raises OSError."""
+    with content.open() as handle:
         digest = hashlib.file_digest(handle, "sha256")
         return handle.tell(), digest.hexdigest()
 

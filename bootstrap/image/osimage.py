@@ -15,7 +15,7 @@ import bootstrap
 from bootstrap.image.agent import agent_archive
 from bootstrap.image.architecture import Architecture, running, tools_for
 from bootstrap.image.cache import cached, content_key
-from bootstrap.image.gpt import GptPartition, copy_partition, read_gpt
+from bootstrap.image.disk.gpt import GptPartition, copy_partition, read_gpt
 from bootstrap.image.trees import MIRROR_FORMAT, Log, debian_mirror, ensure_tree, run_in
 from bootstrap.paths import cache_dir, templates_dir
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from bootstrap.errors import Refused
 from bootstrap.image.architecture import Architecture, is_foreign, running, tools_for
 from bootstrap.image.cache import cached, content_key
-from bootstrap.image.gpt import copy_partition
+from bootstrap.image.disk.gpt import copy_partition
 from bootstrap.image.osimage import SUITE, TOOLS, OsImages, apt_sources, security_mirror
 from bootstrap.image.programs import Programs
 from bootstrap.image.trees import Log, debian_mirror, ensure_tree, run_in

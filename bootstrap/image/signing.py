@@ -11,7 +11,9 @@ from pathlib import Path
 
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.failures import in_own_words
-from bootstrap.image.bundle import MANIFEST, SIGNATURE, Artifact, Bundle, bundle_of, load_bundle
+from bootstrap.image.bundle import MANIFEST, SIGNATURE, Artifact, Bundle
+from bootstrap.image.finding import load_bundle
+from bootstrap.image.manifest import bundle_of
 from bootstrap.inventory.public_keys import trusted_key
 from bootstrap.inventory.text import looks_private
 from bootstrap.protocol.signed_bundle import NAMESPACE, SignedManifest, require_signed, signer_of
@@ -26,8 +28,14 @@ def sign_bundle(directory: Path, key: Path) -> str:
     has. ssh-keygen asks for its passphrase. The fingerprint of the key; a signature that is there is replaced. Raises
     ClusterupError."""
     load_bundle(directory)
+    signed, signer = sign_manifest((directory / MANIFEST).read_bytes().decode(), key)
+    _write(directory / SIGNATURE, signed.signature)
+    return signer
+
+
+def sign_manifest(manifest: str, key: Path) -> tuple[SignedManifest, str]:
+    """The manifest signed with that key, and the fingerprint of the key. Raises as `sign_bundle`."""
     public = _public_half(key)
-    manifest = (directory / MANIFEST).read_bytes().decode()
     try:
         done = subprocess.run(
             ["ssh-keygen", "-Y", "sign", "-f", str(key), "-n", NAMESPACE],
@@ -49,9 +57,7 @@ def sign_bundle(directory: Path, key: Path) -> str:
         )
     with in_own_words(STEP):
         # Also that it is the key that was named, and one that may sign.
-        signer = signer_of(signed, [public])
-    _write(directory / SIGNATURE, signed.signature)
-    return signer
+        return signed, signer_of(signed, [public])
 
 
 def check_signed(bundle: Bundle, trusted: Sequence[str], names: Sequence[str]) -> str | None:
@@ -74,7 +80,7 @@ def _require_same(bundle: Bundle, signed: Bundle, parts: Sequence[Artifact], sig
     def was_signed(part: Artifact) -> bool:
         # A release that was chosen has the name of the bundle's own.
         alike = (each for each in signed.artifacts.values() if kind_of(each.name) == kind_of(part.name))
-        return any(replace(each, name=part.name) == part for each in alike)
+        return any(_placed_as(part, replace(each, name=part.name)) == part for each in alike)
 
     others = [part.name for part in parts if not was_signed(part)]
     if others or (bundle.version, bundle.architecture) != (signed.version, signed.architecture):
@@ -85,6 +91,11 @@ def _require_same(bundle: Bundle, signed: Bundle, parts: Sequence[Artifact], sig
             got=f"another entry of {', '.join(others)}" if others else "another version or architecture",
             hint="get the bundle again from where it was signed, or sign it: clusterup bundle sign --key KEY",
         )
+
+
+def _placed_as(part: Artifact, signed: Artifact) -> Artifact:
+    """Where in a bundle's one file it stands is nothing that is signed."""
+    return replace(signed, file=part.file, begins=part.begins) if part.inside else signed
 
 
 def kind_of(name: str) -> str:

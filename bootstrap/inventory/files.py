@@ -15,11 +15,12 @@ from bootstrap.inventory.written_file.positions import KeyPath, Problem
 from bootstrap.paths import expanded
 
 FILE, KEY, FOLDER = "a file", "a private key, or beside the agent that holds it the public one (.pub)", "a folder"
+BUNDLE = "a folder, or a file that `clusterup bundle pack` made"
 _IN_A_FILE = "file:"
 
 
 class Named(NamedTuple):
-    """A path that an inventory names, where it does so, and what has to be there: FILE, KEY or FOLDER."""
+    """A path that an inventory names, where it does so, and what has to be there: FILE, KEY, FOLDER or BUNDLE."""
 
     place: KeyPath
     path: str
@@ -41,7 +42,7 @@ def missing_files(written: ReadInventory) -> list[Problem]:
 def _named(written: ReadInventory) -> Iterator[Named]:
     inventory = written.inventory
     if inventory.os.bundle is not None:
-        yield Named(("os", "bundle"), inventory.os.bundle, FOLDER)
+        yield Named(("os", "bundle"), inventory.os.bundle, BUNDLE)
     if "/" in inventory.kubernetes.source:
         yield Named(("kubernetes", "source"), inventory.kubernetes.source, FOLDER)
     yield from _of_settings(("defaults",), inventory.defaults)
@@ -78,7 +79,11 @@ def _missing(path: str, kind: str) -> str:
         places = [found, Path(f"{found}.pub")] if kind is KEY else [found]
         there = next((place for place in places if place.exists()), None)
         if there is None:
-            return "there is no such folder" if kind is FOLDER else "there is no such file"
+            return {FOLDER: "there is no such folder", BUNDLE: "there is no such bundle"}.get(
+                kind, "there is no such file"
+            )
+        if kind is BUNDLE:
+            return ""
         if there.is_dir() is not (kind is FOLDER):
             return "this is not a folder" if kind is FOLDER else "this is a folder"
     except BadUse as error:

@@ -15,7 +15,7 @@ from bootstrap.errors import ClusterupError, Refused
 from bootstrap.facts.stretches import stretches
 from bootstrap.failures import in_own_words
 from bootstrap.image.bundle import Bundle
-from bootstrap.image.configuration import EtcFile
+from bootstrap.image.disk.configuration import EtcFile
 from bootstrap.image.signing import check_signed
 from bootstrap.inventory.model import Cluster, Interface, Inventory, Node, Role, Ssh, Taint
 from bootstrap.inventory.software import OperatingSystem

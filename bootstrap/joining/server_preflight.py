@@ -11,7 +11,8 @@ from bootstrap.engine.connections import Connections
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.facts.cluster import read_well
 from bootstrap.facts.model import ClusterFacts, EtcdMemberFacts
-from bootstrap.image.bundle import Bundle, bundle_of
+from bootstrap.image.bundle import Bundle
+from bootstrap.image.manifest import bundle_of
 from bootstrap.inventory.model import Node
 from bootstrap.joining.node import STEP
 from bootstrap.joining.preflight import address_and_name_problems, name_taken, places_out_of_reach

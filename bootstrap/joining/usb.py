@@ -20,10 +20,10 @@ from pathlib import Path
 from bootstrap.errors import ClusterupError
 from bootstrap.host.programs import MissingPrograms
 from bootstrap.image.bundle import Artifact
-from bootstrap.image.configuration import LABEL, EtcFile, configuration_image
-from bootstrap.image.copying import copy_image
-from bootstrap.image.gpt import read_gpt
-from bootstrap.image.segments import HEAD, unpacked_chunks
+from bootstrap.image.disk.configuration import LABEL, EtcFile, configuration_image
+from bootstrap.image.disk.copying import copy_image
+from bootstrap.image.disk.gpt import read_gpt
+from bootstrap.image.disk.segments import HEAD, unpacked_chunks
 from bootstrap.image.signing import check_signed
 from bootstrap.joining.node import Joining, installation_for
 from bootstrap.pki.sshkeys import new_ssh_key
@@ -66,10 +66,10 @@ def write_join_stick(joining: Joining, wishes: StickRequest, target: Path) -> No
     }
     new = target.with_name(f".{target.name}.new")
     try:
-        copy_image(live.file, new)
+        copy_image(live.content, new)
         at = with_partition(new, partition, image.size + len(configuration))
         own = live.partition(LABEL)
-        with new.open("r+b") as stick, image.file.open("rb") as source:
+        with new.open("r+b") as stick, image.content.open() as source:
             stick.seek(own.offset)
             stick.write(configuration_image(_live_etc(order), image=live.sha256, size=own.size))
             stick.seek(at)
@@ -107,7 +107,7 @@ def installed_sha256(image: Artifact, configuration: bytes, at: int) -> str:
 def _data(image: Artifact) -> Iterator[tuple[int, bytes]]:
     for segment in image.segments:
         offset = segment.offset
-        for data in unpacked_chunks(image.file, segment):
+        for data in unpacked_chunks(image.content, segment):
             yield offset, data
             offset += len(data)
 

@@ -8,8 +8,8 @@ from ipaddress import IPv4Interface
 from pathlib import Path
 
 from bootstrap.image.bundle import Artifact
-from bootstrap.image.configuration import LABEL, EtcFile, configuration_image
-from bootstrap.image.copying import copy_image
+from bootstrap.image.disk.configuration import LABEL, EtcFile, configuration_image
+from bootstrap.image.disk.copying import copy_image
 from bootstrap.inventory.model import CardRoute, Interface
 from bootstrap.lab.spec import ALL_SEGMENTS, PREFIX_LENGTH, LabMachine, Reach
 from bootstrap.machine.render import render
@@ -55,7 +55,7 @@ def live_etc(machine: LabMachine, host_key: SshKey, authorized_keys: Sequence[st
 def write_stick(live: Artifact, target: Path, files: Sequence[EtcFile]) -> None:
     """Make the stick `target` (mode 0600) out of the live image. Raises ClusterupError where there is no room."""
     partition = live.partition(LABEL)
-    copy_image(live.file, target)
+    copy_image(live.content, target)
     with target.open("r+b") as handle:
         handle.seek(partition.offset)
         handle.write(configuration_image(files, image=live.sha256, size=partition.size))

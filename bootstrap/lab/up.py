@@ -10,8 +10,8 @@ from pathlib import Path
 
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.architecture import AMD64
-from bootstrap.image.bundle import find_bundle
 from bootstrap.image.files import verify_bundle
+from bootstrap.image.finding import find_bundle
 from bootstrap.lab.inventory import check_inventory_place, inventory_text, write_inventory
 from bootstrap.lab.machines import qemu
 from bootstrap.lab.machines.accel import accelerator

@@ -19,7 +19,7 @@ from bootstrap.facts.model import ClusterFacts
 from bootstrap.facts.node import read_node
 from bootstrap.facts.votes import forgotten_votes
 from bootstrap.image.bundle import Bundle
-from bootstrap.image.configuration import EtcFile
+from bootstrap.image.disk.configuration import EtcFile
 from bootstrap.image.files import verify_bundle
 from bootstrap.image.signing import check_signed
 from bootstrap.operations.connections import kept_open

@@ -29,22 +29,30 @@ AUTHORITY = "pki/ca.crt"
 StateOf = Callable[[str], ClusterState]
 
 
-def intent_of_file(path: Path, kubeconfig: Path | None, state_of: StateOf = state_to_look_at) -> Intent:
-    """What the inventory at `path` comes to, with the state of its cluster as `state_of` gives it by its name. Raises
-    ClusterupError for an inventory, a bundle or a state that can't be used."""
-    return intent_of_written(path, read_inventory(path), kubeconfig, state_of)
+def intent_of_file(
+    path: Path, kubeconfig: Path | None, state_of: StateOf = state_to_look_at, *, bundle: str | None = None
+) -> Intent:
+    """What the inventory at `path` comes to, with the state of its cluster as `state_of` gives it by its name. `bundle`
+    takes the place of the one that it names. Raises ClusterupError for an inventory, a bundle or a state that can't be
+    used."""
+    return intent_of_written(path, read_inventory(path), kubeconfig, state_of, bundle=bundle)
 
 
 def intent_of_written(
-    path: Path, written: ReadInventory, kubeconfig: Path | None, state_of: StateOf = state_to_look_at
+    path: Path,
+    written: ReadInventory,
+    kubeconfig: Path | None,
+    state_of: StateOf = state_to_look_at,
+    *,
+    bundle: str | None = None,
 ) -> Intent:
     """As `intent_of_file`, of what is, or will be, in the file at `path`."""
     inventory = written.inventory
     require_operator(inventory.cluster.name)
     place = kubeconfig or kubeconfig_beside(path, inventory.cluster.name)
     state = state_of(inventory.cluster.name)
-    bundle = bundle_of_nodes(inventory.os.bundle, state.folder).of_release(inventory.kubernetes.version)
-    return intent_of(inventory, state, bundle, place, written=written.content, places=written.places)
+    found = bundle_of_nodes(bundle or inventory.os.bundle, state.folder).of_release(inventory.kubernetes.version)
+    return intent_of(inventory, state, found, place, written=written.content, places=written.places)
 
 
 def intent_of_made(path: Path) -> Intent:

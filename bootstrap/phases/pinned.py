@@ -19,7 +19,9 @@ from bootstrap.constants.objects import JOIN_MANIFEST as AGENT
 from bootstrap.constants.objects import JOIN_MANIFEST_KEY as AGENT_KEY
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.architecture import ARCHITECTURES
-from bootstrap.image.bundle import MANIFEST, Bundle, bundle_of, bundles_dir, load_bundle, manifest_of
+from bootstrap.image.bundle import MANIFEST, Bundle
+from bootstrap.image.finding import bundles_dir, load_bundle
+from bootstrap.image.manifest import bundle_of, manifest_of
 from bootstrap.image.sources import supported_minors
 from bootstrap.image.versions import is_of, minor_of
 from bootstrap.inventory.model import Inventory

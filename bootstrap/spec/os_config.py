@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from bootstrap.constants.paths import TRUSTED_KEYS
-from bootstrap.image.configuration import EtcFile
+from bootstrap.image.disk.configuration import EtcFile
 from bootstrap.inventory.model import Inventory, Node
 from bootstrap.machine.render import render
 from bootstrap.pki.identity import NodeIdentity

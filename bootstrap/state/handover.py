@@ -20,7 +20,8 @@ from typing import Any
 
 from bootstrap.constants.paths import HANDOVER
 from bootstrap.errors import BadUse, ClusterupError
-from bootstrap.image.bundle import Bundle, bundle_of, manifest_of
+from bootstrap.image.bundle import Bundle
+from bootstrap.image.manifest import bundle_of, manifest_of
 from bootstrap.inventory.load import parse_inventory
 from bootstrap.inventory.model import Inventory
 from bootstrap.inventory.text import printable, shown

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from bootstrap.content import Content
+
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all, from the thread that does the transfer."""
 
@@ -84,9 +86,9 @@ class Transport(Protocol):
         """
         ...
 
-    def upload(self, source: Path, destination: str, *, sha256: str, mode: int, progress: Progress) -> None:
-        """Put a file on the node: streamed to `destination`.part, resumed there after a cut, hashed on
-        arrival, renamed into place. Raises TransferDamaged when the hash differs (the part is removed)."""
+    def upload(self, source: Path | Content, destination: str, *, sha256: str, mode: int, progress: Progress) -> None:
+        """Put a file, or a stretch of one, on the node: streamed to `destination`.part, resumed there after a cut,
+        hashed on arrival, renamed into place. Raises TransferDamaged when the hash differs (the part is removed)."""
         ...
 
     def forward(self, host: str, port: int) -> AbstractContextManager[tuple[str, int]]:

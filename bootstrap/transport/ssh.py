@@ -10,6 +10,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from bootstrap.content import Content
 from bootstrap.transport.base import Command, Progress, Result
 from bootstrap.transport.connect import Trust
 from bootstrap.transport.hostkeys import HostKeys
@@ -176,7 +177,7 @@ class SshTransport:
         result = self._execute(command, self._root, _counted(chunks, total, progress), timeout)
         return succeeded(result, self.node, self._hop.address)
 
-    def upload(self, source: Path, destination: str, *, sha256: str, mode: int, progress: Progress) -> None:
+    def upload(self, source: Path | Content, destination: str, *, sha256: str, mode: int, progress: Progress) -> None:
         """See `Transport.upload`."""
         from bootstrap.transport.upload import upload
 

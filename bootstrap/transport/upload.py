@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from bootstrap.content import Content, content_of
 from bootstrap.errors import ClusterupError
 from bootstrap.transport.base import Command, Progress, Transport
 from bootstrap.transport.errors import TransferDamaged
@@ -44,7 +45,7 @@ _DROP = "rm -f {0}.part"
 
 def upload(
     transport: Transport,
-    source: Path,
+    source: Path | Content,
     destination: str,
     *,
     sha256: str,
@@ -58,15 +59,17 @@ def upload(
     A file already there with the right hash is left (its mode is set); a part left by an earlier upload is
     continued when it is a true beginning of `source`.
     """
+    content = content_of(source)
     try:
-        with source.open("rb") as handle:
-            total = os.fstat(handle.fileno()).st_size
-            _Upload(transport, handle, source, destination, sha256.lower(), f"{mode:04o}", total, slowest).send(
+        with content.open() as handle:
+            total = handle.seek(0, os.SEEK_END)
+            handle.seek(0)
+            _Upload(transport, handle, content, destination, sha256.lower(), f"{mode:04o}", total, slowest).send(
                 progress
             )
     except OSError as error:
         raise ClusterupError(
-            f"{source} can't be read: {error.strerror or error}",
+            f"{content} can't be read: {error.strerror or error}",
             node=transport.node,
             step="upload",
             tried=f"to put it on the node as {destination}",
@@ -78,7 +81,7 @@ def upload(
 class _Upload:
     transport: Transport
     handle: BinaryIO
-    source: Path
+    source: Content
     destination: str
     sha256: str
     mode: str

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bootstrap.image.bundle import bundles_dir
+from bootstrap.image.finding import bundles_dir
 from tests.e2e.operator import Operator
 from tests.e2e.pods import IMAGE, logs
 from tests.helpers.daemons import wait_for

@@ -23,8 +23,8 @@ from pathlib import Path
 import bootstrap
 from bootstrap.engine.lock import Patience, file_lock
 from bootstrap.errors import Refused
-from bootstrap.image.bundle import find_bundle
 from bootstrap.image.cache import content_key
+from bootstrap.image.finding import find_bundle
 from bootstrap.lab.machines import process
 from bootstrap.lab.machines.machine import RECORD as PROCESS
 from bootstrap.lab.saves.saved import saves_dir

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bootstrap.content import Content, content_of
 from bootstrap.transport.base import Command, Progress, Result
 from bootstrap.transport.errors import CommandFailed, TransferDamaged
 
@@ -45,8 +46,9 @@ class LocalTransport:
         progress(len(data), total)
         return self.check(command, stdin=data, timeout=timeout)
 
-    def upload(self, source: Path, destination: str, *, sha256: str, mode: int, progress: Progress) -> None:
-        data = source.read_bytes()
+    def upload(self, source: Path | Content, destination: str, *, sha256: str, mode: int, progress: Progress) -> None:
+        with content_of(source).open() as handle:
+            data = handle.read()
         if hashlib.sha256(data).hexdigest() != sha256:
             raise TransferDamaged("damaged", node=self.node, hint="again")
         Path(destination).parent.mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.facts.model import ApiFacts, ClusterFacts, EtcdFacts, EtcdMemberFacts, NodeFacts, UnitFacts
-from bootstrap.image.bundle import Bundle, Partition, write_manifest
+from bootstrap.image.bundle import Bundle, Partition
 from bootstrap.image.files import bundle_as_data
+from bootstrap.image.manifest import write_manifest
 from bootstrap.inventory.load import parse_inventory
 from bootstrap.inventory.model import Inventory
 from bootstrap.machine.objects import object_key

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrap.constants.ports import API_PORT, ETCD_CLIENT_PORT
-from bootstrap.image.bundle import Bundle, Partition, write_manifest
+from bootstrap.image.bundle import Bundle, Partition
 from bootstrap.image.files import bundle_as_data
+from bootstrap.image.manifest import write_manifest
 from bootstrap.inventory.load import read_inventory
 from bootstrap.operations.intent import Intent, intent_of
 from bootstrap.phases.kubeconfig import admin_kubeconfig, kubeconfig_beside

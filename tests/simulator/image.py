@@ -13,10 +13,11 @@ from pathlib import Path
 
 import zstandard
 
-from bootstrap.image.bundle import Artifact, Bundle, Partition, Segment, write_manifest
-from bootstrap.image.configuration import LABEL
+from bootstrap.image.bundle import Artifact, Bundle, Partition, Segment
+from bootstrap.image.disk.configuration import LABEL
+from bootstrap.image.disk.segments import HEAD
 from bootstrap.image.files import bundle_as_data
-from bootstrap.image.segments import HEAD
+from bootstrap.image.manifest import write_manifest
 from tests.simulator.machines.disk import Disk
 
 MIB = 1 << 20

@@ -71,7 +71,7 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
     },
     "bundle": {
         **dict.fromkeys(("build", "create", "make"), "to build a bundle: clusterup image build"),
-        **dict.fromkeys(("list", "ls", "info", "show"), "to see what is in a bundle: clusterup image show"),
+        **dict.fromkeys(("list", "ls", "info"), "to see what is in a bundle: clusterup bundle show"),
         **dict.fromkeys(("check", "test"), "clusterup bundle verify --key KEY.pub"),
     },
     "image": {

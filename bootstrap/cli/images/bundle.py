@@ -1,4 +1,4 @@
-"""clusterup bundle sign, verify."""
+"""clusterup bundle show, pack, sign, verify."""
 
 from __future__ import annotations
 
@@ -8,22 +8,76 @@ from typing import Annotated
 import typer
 
 from bootstrap.cli.described.lazy import KnowsOthers
+from bootstrap.cli.options import Output, file_of
 
 bundles = typer.Typer(
     cls=KnowsOthers,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Sign bundles, and see whether one is as somebody signed it.",
+    help="Pack a bundle into one file, sign it, and see whether it is as somebody signed it.",
 )
 
 FolderArgument = Annotated[
     Path | None, typer.Argument(metavar="FOLDER", help="A bundle. Default: the one built last.", show_default=False)
+]
+BundleArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="BUNDLE", help="A folder or a file. Default: the one built last.", show_default=False),
 ]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands about bundles to `app`."""
     app.add_typer(bundles, name="bundle")
+
+
+@bundles.command()
+def show(
+    bundle: BundleArgument = None,
+    output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.TEXT,
+) -> None:
+    """Show what a bundle holds: versions, sizes, hashes, the number of Debian packages."""
+    from bootstrap.cli.images.image import show_bundle
+    from bootstrap.image.finding import find_bundle
+
+    show_bundle(find_bundle(str(bundle) if bundle else None), output)
+
+
+@bundles.command()
+def pack(
+    out: Annotated[
+        Path, typer.Option("--out", parser=file_of, metavar="FILE", help="The file to write.", show_default=False)
+    ],
+    folder: FolderArgument = None,
+    executable: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--executable",
+            parser=file_of,
+            metavar="FILE",
+            help="An executable of clusterup to go with it. Repeatable. Default: the one that runs, where it is one.",
+            show_default=False,
+        ),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", metavar="FILE", help="Sign it, with an Ed25519 key of SSH as in `bundle sign`."),
+    ] = None,
+) -> None:
+    """Make one file of a bundle, to be carried where there is no network.
+
+    It holds all that an installation needs: disk images, payloads, container images, kubectl, and clusterup itself.
+    `clusterup apply --bundle FILE` takes out of it what it sends, and unpacks nothing. A copy that was cut off can be
+    gone on with, as of any file; `clusterup bundle verify` says whether it is whole.
+    """
+    from bootstrap.host.build_info import executable as running
+    from bootstrap.image.finding import find_bundle
+    from bootstrap.image.packing import pack_bundle
+
+    own = running()
+    bundle = find_bundle(str(folder) if folder else None)
+    signer = pack_bundle(bundle, executable or ([own] if own else []), key.expanduser() if key else None, out)
+    typer.echo(f"wrote {out}, {out.stat().st_size / 1e6:.0f} MB{f', signed with {signer}' if signer else ''}")
 
 
 @bundles.command()
@@ -43,11 +97,20 @@ def sign(
     The signature is over the manifest, which names every file with its SHA-256, and lies beside it
     (manifest.json.sig). Its public half goes into os.trusted_keys of inventories.
     """
-    from bootstrap.image.bundle import SIGNATURE, find_bundle
+    from bootstrap.errors import BadUse
+    from bootstrap.image.bundle import SIGNATURE
     from bootstrap.image.files import verify_bundle
+    from bootstrap.image.finding import find_bundle
     from bootstrap.image.signing import sign_bundle
 
     bundle = find_bundle(str(folder) if folder else None)
+    if bundle.directory.is_file():
+        raise BadUse(
+            "a bundle that is one file is signed when it is packed",
+            step="bundle",
+            got=str(bundle.directory),
+            hint="clusterup bundle pack --key FILE",
+        )
     # What is not as its manifest says is nothing to sign for.
     verify_bundle(bundle, bundle.artifacts)
     signer = sign_bundle(bundle.directory, key.expanduser())
@@ -56,7 +119,7 @@ def sign(
 
 @bundles.command()
 def verify(
-    folder: FolderArgument = None,
+    folder: BundleArgument = None,
     key: Annotated[
         list[str] | None,
         typer.Option(
@@ -83,8 +146,8 @@ def verify(
     are made of.
     """
     from bootstrap.errors import BadUse
-    from bootstrap.image.bundle import find_bundle
     from bootstrap.image.files import verify_bundle
+    from bootstrap.image.finding import find_bundle
     from bootstrap.image.signing import check_signed, public_keys_in
     from bootstrap.inventory.load import load_inventory
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,7 +96,7 @@ def build(
 
     architectures = dict.fromkeys(architecture_named(name) for name in arch or (AMD64.name,))
     bundle = build_bundle(_source(inventory, source, tuple(version or ())), list(architectures), log, check_fits)
-    _show(bundle, output)
+    show_bundle(bundle, output)
     if bundle.kubernetes_version == DEBIAN_KUBERNETES:
         typer.echo(f"note: {UNSUPPORTED}", err=True)
     if output is Output.TEXT:
@@ -125,14 +126,14 @@ def _source(inventory: Path | None, source: str | None, versions: tuple[str, ...
 @images.command()
 def show(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="FOLDER", help="A bundle. Default: the one built last.")
+        Path | None, typer.Argument(metavar="BUNDLE", help="A folder or a file. Default: the one built last.")
     ] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Show what a bundle holds: versions, sizes, hashes, the number of Debian packages."""
-    from bootstrap.image.bundle import find_bundle
+    from bootstrap.image.finding import find_bundle
 
-    _show(find_bundle(str(folder) if folder else None), output)
+    show_bundle(find_bundle(str(folder) if folder else None), output)
 
 
 @images.command()
@@ -142,16 +143,17 @@ def path(
     ],
 ) -> None:
     """Print where the file of an artifact of the current bundle is."""
-    from bootstrap.image.bundle import find_bundle
+    from bootstrap.image.finding import find_bundle
 
     typer.echo(str(find_bundle(None).artifact(artifact).file))
 
 
-def _show(bundle: Bundle, output: Output) -> None:
-    from bootstrap.image.bundle import MANIFEST
+def show_bundle(bundle: Bundle, output: Output) -> None:
+    """What it holds, as its manifest says."""
+    from bootstrap.image.manifest import manifest_of
 
     if output is Output.JSON:
-        sys.stdout.write(json.dumps(json.loads((bundle.directory / MANIFEST).read_text()), indent=1) + "\n")
+        sys.stdout.write(json.dumps(manifest_of(replace(bundle, signed=None)), indent=1) + "\n")
         return
     typer.echo(f"bundle {bundle.version} in {bundle.directory}")
     for name, artifact in sorted(bundle.artifacts.items()):

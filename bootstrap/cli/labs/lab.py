@@ -146,7 +146,9 @@ def up(
     ] = Path("lab.yaml"),
     bundle: Annotated[
         str | None,
-        typer.Option(metavar="FOLDER", help="Folder of the bundle to boot. Default: the newest.", show_default=False),
+        typer.Option(
+            metavar="BUNDLE", help="The bundle to boot, a folder or a file. Default: the newest.", show_default=False
+        ),
     ] = None,
     accel: Annotated[
         Acceleration, typer.Option(help="kvm, tcg (emulation), or auto: KVM where a trial boot works.")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bootstrap.image.bundle import Artifact
 from bootstrap.image.cache import content_key
-from bootstrap.image.copying import copy_image
+from bootstrap.image.disk.copying import copy_image
 from bootstrap.image.trees import run_in
 from bootstrap.lab.machines import process, qemu
 from bootstrap.lab.machines.machine import QEMU_LOG, RECORD, STOPPED
@@ -72,7 +72,7 @@ def trial(tree: Path, live: Artifact) -> tuple[Accel, str]:
     """Boot the live environment with KVM, and say what came of it."""
     folder = Path(tempfile.mkdtemp(prefix="clusterup-kvm-"))
     try:
-        copy_image(live.file, folder / qemu.STICK)
+        copy_image(live.content, folder / qemu.STICK)
         shutil.copyfile(tree / qemu.FIRMWARE_VARIABLES, folder / qemu.VARIABLES)
         place = qemu.LAB_FOLDER
         argv = [

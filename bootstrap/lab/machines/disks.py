@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrap.errors import ClusterupError
-from bootstrap.image.copying import copy_image
+from bootstrap.image.disk.copying import copy_image
 from bootstrap.image.trees import run_in
 from bootstrap.lab.machines.drives import OVERLAY, SAVED, drive_names, kind_of
 from bootstrap.lab.machines.qemu import LAB_FOLDER

@@ -16,8 +16,10 @@ import yaml
 import bootstrap
 from bootstrap.engine.lock import file_lock
 from bootstrap.errors import BadUse, ClusterupError, Refused
-from bootstrap.image.bundle import Bundle, find_bundle
+from bootstrap.image.bundle import Bundle
 from bootstrap.image.cache import content_key
+from bootstrap.image.disk.copying import copy_image
+from bootstrap.image.finding import find_bundle
 from bootstrap.lab.machines import memory
 from bootstrap.lab.machines.awake import awake
 from bootstrap.lab.machines.disks import LIVE_IMAGE, Shelf, linked, save_disks
@@ -220,7 +222,11 @@ def _written(lab: Lab, saved: Saved, shelf: Shelf, say: Say) -> None:
     """Write all of the lab into the folder of the shelf."""
     with suppress(ClusterupError):
         # Without it, a stick is saved whole.
-        linked(_bundle(saved.inventory).artifact(LIVE).file, shelf.saved / LIVE_IMAGE)
+        live = _bundle(saved.inventory).artifact(LIVE).content
+        if live.is_whole_file:
+            linked(live.file, shelf.saved / LIVE_IMAGE)
+        else:
+            copy_image(live, shelf.saved / LIVE_IMAGE)
     shutil.copytree(lab.key_file.parent, shelf.saved / "ssh")
     for machine in lab.machines:
         (shelf.saved / machine.name).mkdir(mode=0o700)

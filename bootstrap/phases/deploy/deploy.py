@@ -75,7 +75,7 @@ def bring_payload(context: Context, desired: Desired) -> None:
     path = f"{PAYLOADS}/{desired.payload.sha256}.raw"
     with context.limit("transfer"):
         transport.upload(
-            desired.payload.file, path, sha256=desired.payload.sha256, mode=0o644, progress=context.progress
+            desired.payload.content, path, sha256=desired.payload.sha256, mode=0o644, progress=context.progress
         )
     context.say("merging it into /usr")
     transport.check(commands.use_payload(path), timeout=120)
@@ -85,7 +85,7 @@ def bring_images(context: Context, desired: Desired) -> None:
     """Upload the container images. Raises ClusterupError."""
     transport = context.on(desired.node.name)
     for path, image in image_files(desired.images).items():
-        transport.upload(image.file, path, sha256=image.sha256, mode=0o644, progress=context.progress)
+        transport.upload(image.content, path, sha256=image.sha256, mode=0o644, progress=context.progress)
 
 
 def _components(desired: Desired) -> str:

@@ -9,7 +9,7 @@ from bootstrap.connect.console_target import INSTALLED, Heard
 from bootstrap.engine.action import Context
 from bootstrap.errors import ClusterupError
 from bootstrap.image.bundle import Artifact, Segment
-from bootstrap.image.segments import unpacked_chunks
+from bootstrap.image.disk.segments import unpacked_chunks
 from bootstrap.inventory.serial_target import ConsoleTarget
 from bootstrap.phases.install import commands
 from bootstrap.transport.errors import LineLost
@@ -51,7 +51,7 @@ def send_missing(console: ConsoleTarget) -> Send:
             parts = [(at, min(PART, end - at)) for at in range(segment.offset, end, PART)]
             context.say("looking for what is there already")
             there = context.on(node).check(commands.hash_image(disk, parts), timeout=1800).text.split()
-            content = parts_of(unpacked_chunks(image.file, segment))
+            content = parts_of(unpacked_chunks(image.content, segment))
             for (offset, size), found, data in zip(parts, there, content, strict=True):
                 if hashlib.sha256(data).hexdigest() != found:
                     context.on(node).stream(

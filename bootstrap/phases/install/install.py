@@ -20,8 +20,8 @@ from bootstrap.errors import ClusterupError, Refused
 from bootstrap.facts.disks import described, find_disk
 from bootstrap.facts.model import ClusterFacts, DiskFacts
 from bootstrap.image.bundle import Artifact, Bundle, Segment
-from bootstrap.image.configuration import LABEL, EtcFile, configuration_image, etc_tar
-from bootstrap.image.segments import gaps, unpacked_chunks
+from bootstrap.image.disk.configuration import LABEL, EtcFile, configuration_image, etc_tar
+from bootstrap.image.disk.segments import gaps, unpacked_chunks
 from bootstrap.inventory.model import Inventory, Node
 from bootstrap.inventory.serial_target import ConsoleTarget
 from bootstrap.phases.install import commands
@@ -156,7 +156,7 @@ def send_all(context: Context, node: str, disk: str, image: Artifact, segments: 
     for segment in segments:
         context.on(node).stream(
             commands.write_segment(disk, segment.offset),
-            unpacked_chunks(image.file, segment),
+            unpacked_chunks(image.content, segment),
             total=segment.size,
             progress=partial(_shifted, context, done, total),
         )
@@ -185,7 +185,7 @@ def configure(context: Context, node: str, disk: str, image: Artifact, installat
     content = configuration_image(installation.etc(node), image=image.sha256, size=place.size)
     _write_and_read_back(context, node, disk, Piece("configuration", place.offset, content))
     head = _segments(image, node)[0]
-    table = b"".join(unpacked_chunks(image.file, head))
+    table = b"".join(unpacked_chunks(image.content, head))
     if (found := hashlib.sha256(table).hexdigest()) != head.sha256:
         raise _not_what_was_written(node, disk, head.sha256, found)
     _write_and_read_back(context, node, disk, Piece("partition table", 0, table))

@@ -13,7 +13,7 @@ from enum import Enum
 from bootstrap.facts.model import DiskFacts
 from bootstrap.facts.stretches import HEAD
 from bootstrap.image.bundle import Artifact
-from bootstrap.image.configuration import LABEL, EtcFile, configuration_image
+from bootstrap.image.disk.configuration import LABEL, EtcFile, configuration_image
 
 
 class DiskProgress(Enum):

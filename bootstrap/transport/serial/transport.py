@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from time import monotonic
 
+from bootstrap.content import Content
 from bootstrap.transport.base import Command, Progress, Result
 from bootstrap.transport.errors import TransportError
 from bootstrap.transport.outcome import ChannelLost, ChannelTimeout, CommandOutcome
@@ -89,7 +90,7 @@ class SerialTransport:
         )
         return succeeded(result, self.node, self._where)
 
-    def upload(self, source: Path, destination: str, *, sha256: str, mode: int, progress: Progress) -> None:
+    def upload(self, source: Path | Content, destination: str, *, sha256: str, mode: int, progress: Progress) -> None:
         """See `Transport.upload`."""
         from bootstrap.transport.upload import upload
 

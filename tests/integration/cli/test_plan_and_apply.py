@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from bootstrap.engine.lock import file_lock
-from bootstrap.image.bundle import Bundle, Partition, write_manifest
+from bootstrap.image.bundle import Bundle, Partition
 from bootstrap.image.files import bundle_as_data
+from bootstrap.image.manifest import write_manifest
 from bootstrap.pki.sshkeys import fingerprint, new_ssh_key
 from tests.helpers.daemons import free_ports
 from tests.integration.transport.conftest import Server

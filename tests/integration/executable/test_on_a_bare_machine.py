@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap import __version__
-from bootstrap.image.configuration import LABEL
+from bootstrap.image.disk.configuration import LABEL
 from tests.integration.executable.conftest import HOME, Bare
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.image.gpt import read_gpt
+from bootstrap.image.disk.gpt import read_gpt
 from bootstrap.joining.usb import with_partition
 
 MIB = 1 << 20

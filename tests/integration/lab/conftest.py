@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.image.bundle import Bundle, Partition, write_manifest
+from bootstrap.image.bundle import Bundle, Partition
 from bootstrap.image.files import bundle_as_data
+from bootstrap.image.manifest import write_manifest
 from bootstrap.lab.down import lab_down
 from bootstrap.lab.spec import Accel, Lab, LabSpec
 from bootstrap.lab.store import lab_locked

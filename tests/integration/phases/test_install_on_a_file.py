@@ -11,8 +11,8 @@ import pytest
 
 from bootstrap.errors import ClusterupError
 from bootstrap.image.bundle import Artifact, Bundle, Partition
-from bootstrap.image.configuration import EtcFile, configuration_image
-from bootstrap.image.segments import pack
+from bootstrap.image.disk.configuration import EtcFile, configuration_image
+from bootstrap.image.disk.segments import pack
 from bootstrap.inventory.serial_target import ConsoleTarget
 from bootstrap.phases.install.console import send_missing
 from bootstrap.phases.install.install import Installation, configure, write_image

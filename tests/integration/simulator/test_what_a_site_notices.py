@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bootstrap.image.bundle import Bundle
-from bootstrap.image.configuration import EtcFile, configuration_image
-from bootstrap.image.segments import unpacked_chunks
+from bootstrap.image.disk.configuration import EtcFile, configuration_image
+from bootstrap.image.disk.segments import unpacked_chunks
 from bootstrap.phases.deploy import commands as deploy
 from bootstrap.phases.deploy.services import files_tar
 from bootstrap.phases.install import commands as install

@@ -11,7 +11,9 @@ import pytest
 from bootstrap.errors import BadUse, ClusterupError
 from bootstrap.image import architecture
 from bootstrap.image.architecture import AMD64, ARM64, architecture_named, is_foreign, running, tools_for
-from bootstrap.image.bundle import MANIFEST, Bundle, load_bundle, write_manifest
+from bootstrap.image.bundle import MANIFEST, Bundle
+from bootstrap.image.finding import load_bundle
+from bootstrap.image.manifest import write_manifest
 from tests.helpers.worlds import bundle
 
 

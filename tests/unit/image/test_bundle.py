@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from bootstrap.errors import ClusterupError, Refused
-from bootstrap.image.bundle import KUBECTL, Bundle, Partition, Segment, find_bundle, load_bundle, write_manifest
+from bootstrap.image.bundle import KUBECTL, Bundle, Partition, Segment
 from bootstrap.image.files import bundle_as_data, verify_bundle
+from bootstrap.image.finding import find_bundle, load_bundle
+from bootstrap.image.manifest import write_manifest
 
 
 @pytest.fixture

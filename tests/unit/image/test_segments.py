@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from bootstrap.image.segments import gaps, pack, packed_chunks, unpacked_chunks
+from bootstrap.image.disk.segments import gaps, pack, packed_chunks, unpacked_chunks
 
 MIB = 1 << 20
 

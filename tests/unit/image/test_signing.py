@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from bootstrap.errors import ClusterupError
-from bootstrap.image.bundle import MANIFEST, SIGNATURE, bundle_of, load_bundle, manifest_of
+from bootstrap.image.bundle import MANIFEST, SIGNATURE
+from bootstrap.image.finding import load_bundle
+from bootstrap.image.manifest import bundle_of, manifest_of
 from tests.helpers.typed import typed
 from tests.helpers.worlds import bundle
 

@@ -37,7 +37,7 @@ def missing(document: dict[str, Any]) -> list[str]:
             lab(console={"url": "/dev/ttyS0", "password_from": "file:none/it"}),
             "node server-1: console.password_from: none/it: there is no such file; allowed: a file",
         ),
-        (lab(os={"bundle": "./none"}), "os.bundle: ./none: there is no such folder; allowed: a folder"),
+        (lab(os={"bundle": "./none"}), "os.bundle: ./none: there is no such bundle; allowed: a folder, or a file"),
         (lab(kubernetes={"source": "./none"}), "kubernetes.source: ./none: there is no such folder"),
         (lab(defaults={"ssh": {"key": "~/none"}}), "defaults.ssh.key: ~/none: there is no such file"),
         (lab(ssh={"key": f"{'x' * 200}/{'y' * 200}/../id"}), "there is no such file"),

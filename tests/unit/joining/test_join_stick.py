@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 from bootstrap.image.bundle import Artifact
-from bootstrap.image.segments import pack
+from bootstrap.image.disk.segments import pack
 from bootstrap.joining.usb import installed_sha256
 
 MIB = 1 << 20

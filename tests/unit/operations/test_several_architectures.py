@@ -10,7 +10,9 @@ import pytest
 
 from bootstrap.errors import Refused
 from bootstrap.facts.model import ClusterFacts, DiskFacts
-from bootstrap.image.bundle import Bundle, load_bundle, write_manifest
+from bootstrap.image.bundle import Bundle
+from bootstrap.image.finding import load_bundle
+from bootstrap.image.manifest import write_manifest
 from bootstrap.inventory.load import parse_inventory
 from bootstrap.operations.intent import Intent, intent_of
 from bootstrap.operations.planning import prepare

@@ -14,7 +14,9 @@ import pytest
 from bootstrap.constants.objects import JOIN_MANIFEST, JOIN_MANIFEST_KEY
 from bootstrap.errors import Refused
 from bootstrap.facts.model import ClusterFacts, DiskFacts
-from bootstrap.image.bundle import MANIFEST, SIGNATURE, known_bundle, load_bundle, manifest_of, write_manifest
+from bootstrap.image.bundle import MANIFEST, SIGNATURE
+from bootstrap.image.finding import known_bundle, load_bundle
+from bootstrap.image.manifest import manifest_of, write_manifest
 from bootstrap.image.signing import check_signed, sign_bundle
 from bootstrap.inventory.load import parse_inventory
 from bootstrap.inventory.model import Ssh

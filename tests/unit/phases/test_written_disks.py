@@ -12,7 +12,7 @@ from bootstrap.engine.plan import Plan
 from bootstrap.facts.model import ClusterFacts, DiskFacts
 from bootstrap.facts.node import Wanted, parse_facts
 from bootstrap.image.bundle import Artifact, Bundle, Partition, Segment
-from bootstrap.image.configuration import configuration_image
+from bootstrap.image.disk.configuration import configuration_image
 from bootstrap.operations.intent import Intent
 from bootstrap.operations.planning import installation_of, prepare
 from bootstrap.phases.prepared import Prepared

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from bootstrap.content import Content, content_of
 from bootstrap.image.bundle import Segment
 
 HEAD = 1 << 20
@@ -42,9 +43,9 @@ def pack(raw: Path, packed: Path, *, level: int) -> tuple[Segment, ...]:
     return tuple(segments)
 
 
-def packed_chunks(file: Path, segment: Segment) -> Iterator[bytes]:
+def packed_chunks(packed: Path | Content, segment: Segment) -> Iterator[bytes]:
     """The segment's frame as it stands in the file. Raises OSError."""
-    with file.open("rb") as handle:
+    with content_of(packed).open() as handle:
         handle.seek(segment.packed_offset)
         left = segment.packed_size
         while left and (chunk := handle.read(min(CHUNK, left))):
@@ -52,12 +53,12 @@ def packed_chunks(file: Path, segment: Segment) -> Iterator[bytes]:
             yield chunk
 
 
-def unpacked_chunks(file: Path, segment: Segment) -> Iterator[bytes]:
+def unpacked_chunks(packed: Path | Content, segment: Segment) -> Iterator[bytes]:
     """The segment's data. Raises OSError; zstandard.ZstdError where the file is damaged."""
     import zstandard
 
     unpacker = zstandard.ZstdDecompressor().decompressobj()
-    for chunk in packed_chunks(file, segment):
+    for chunk in packed_chunks(packed, segment):
         yield unpacker.decompress(chunk)
 
 

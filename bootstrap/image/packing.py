@@ -1,0 +1,113 @@
+"""Making one file of a bundle: all that is needed where there is no network, clusterup itself with it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bootstrap.content import Content
+from bootstrap.errors import BadUse, ClusterupError, Refused
+from bootstrap.image.architecture import ARCHITECTURES
+from bootstrap.image.bundle import MANIFEST, SIGNATURE, Artifact, Bundle
+from bootstrap.image.files import bundle_as_data, verify_bundle
+from bootstrap.image.manifest import manifest_of
+from bootstrap.image.packed import packed
+from bootstrap.image.signing import sign_manifest
+
+STEP = "bundle"
+# What an executable of clusterup ends with (scripts/executable/launcher/launcher.c).
+EXECUTABLE_MAGIC = b"clusterup executable 1\n"
+EXECUTABLE_TRAILER = 256
+# Where in the head of an ELF file stands which processor it is for (elf(5), e_machine).
+ELF_MACHINE = 18
+
+
+def pack_bundle(bundle: Bundle, executables: Sequence[Path], key: Path | None, target: Path) -> str:
+    """Write the bundle, and executables of clusterup with it, into the file `target`, whole or not at all. Returns the
+    fingerprint of the key that it is signed with now; empty where that is none, or the one that it was signed with.
+    Raises ClusterupError."""
+    verify_bundle(bundle, bundle.artifacts)
+    whole = replace(bundle, artifacts={**bundle.artifacts, **_artifacts(bundle, executables)})
+    signed, signer = bundle.signed, ""
+    if executables or signed is None:
+        signed = None
+        manifest = json.dumps(manifest_of(replace(whole, signed=None)), indent=2) + "\n"
+    else:
+        manifest = signed.manifest
+    if key is not None:
+        signed, signer = sign_manifest(manifest, key)
+    elif bundle.signed is not None and signed is None:
+        raise Refused(
+            "this bundle is signed, and with an executable in it it would not be any more",
+            step=STEP,
+            hint="name the key that signs it: --key FILE; or pack it without the executable",
+        )
+    parts: dict[str, Content | bytes] = {MANIFEST: manifest.encode()}
+    if signed is not None:
+        parts[SIGNATURE] = signed.signature.encode()
+    entries = manifest_of(replace(whole, signed=None))["artifacts"]
+    parts |= {entries[name]["file"]: artifact.content for name, artifact in sorted(whole.artifacts.items())}
+    _write(parts, target)
+    return signer
+
+
+def _write(parts: dict[str, Content | bytes], target: Path) -> None:
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with unfinished.open("xb") as handle:
+            for piece in packed(parts):
+                handle.write(piece)
+            handle.flush()
+            os.fsync(handle.fileno())
+        unfinished.replace(target)
+    except (OSError, ValueError) as error:
+        got = error.strerror if isinstance(error, OSError) else str(error)
+        raise ClusterupError(
+            f"{target} can't be written",
+            step=STEP,
+            tried=f"pack {len(parts)} files",
+            got=got or str(error),
+            hint="make room, or name another file with --out",
+        ) from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _artifacts(bundle: Bundle, executables: Sequence[Path]) -> dict[str, Artifact]:
+    found: dict[str, Artifact] = {}
+    for file in executables:
+        architecture = _architecture_of(file)
+        prefix = "" if architecture == bundle.architecture else f"{architecture}/"
+        name = f"{prefix}tool/clusterup"
+        if name in found or name in bundle.artifacts:
+            raise BadUse(
+                f"there are two executables for {architecture}", step=STEP, got=str(file), hint="name one of them"
+            )
+        found[name] = replace(bundle_as_data(name, file), inside=f"executable/clusterup-linux-{architecture}")
+    return found
+
+
+def _architecture_of(file: Path) -> str:
+    """Which machines an executable of clusterup is for. Raises BadUse where it is none."""
+    try:
+        with file.open("rb") as handle:
+            head = handle.read(ELF_MACHINE + 2)
+            handle.seek(-min(EXECUTABLE_TRAILER, handle.seek(0, os.SEEK_END)), os.SEEK_END)
+            end = handle.read()
+    except OSError as error:
+        raise BadUse(
+            f"{file} can't be read", step=STEP, got=error.strerror or str(error), hint="name an executable of clusterup"
+        ) from None
+    machine = int.from_bytes(head[ELF_MACHINE:], "little")
+    named = [each.name for each in ARCHITECTURES.values() if each.elf == machine]
+    if not end.startswith(EXECUTABLE_MAGIC) or not named:
+        raise BadUse(
+            f"{file} is no executable of clusterup",
+            step=STEP,
+            got="its end is another one",
+            hint="one is made by scripts/build-executable; the one that runs goes with it by itself",
+        )
+    return named[0]
