@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -11,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from bootstrap.content import Content
+from bootstrap.transport.attached import Streams
 from bootstrap.transport.base import Command, Progress, Result
 from bootstrap.transport.connect import Trust
 from bootstrap.transport.hostkeys import HostKeys
@@ -23,6 +25,8 @@ from bootstrap.transport.target import Hop, SshTarget
 if TYPE_CHECKING:
     import paramiko
 
+ATTACHING = 30.0
+"""Seconds that a server may take to give a session."""
 __all__ = ["SshTarget", "SshTransport", "Trust", "open_ssh"]
 
 
@@ -188,6 +192,19 @@ class SshTransport:
         from bootstrap.transport.forward import forward
 
         return forward(self._transports[-1], host, port)
+
+    def attach(self, script: str | None, streams: Streams) -> int:
+        """Run a shell script as root, or where there is none the login shell of whoever logged in, with these streams
+        as its own; its exit status. Raises TransportError where the connection does not last as long."""
+        from bootstrap.transport.attached import attach
+        from bootstrap.transport.outcome import ChannelLost
+
+        line = None if script is None else self._spell(f"{self._root.prefix}sh -c {shlex.quote(script)}")
+        try:
+            channel = self._transports[-1].open_session(timeout=ATTACHING)
+            return attach(channel, line, b"" if script is None else self._root.first_input, streams)
+        except ChannelLost as error:
+            raise cut_off("the session", self.node, self._hop.address, str(error)) from None
 
     def close(self) -> None:
         """See `Transport.close`."""

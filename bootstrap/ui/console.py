@@ -206,7 +206,8 @@ def raw_terminal(terminal: int) -> Iterator[None]:
     before = termios.tcgetattr(terminal)
     with handled((signal.SIGTERM, signal.SIGHUP), end):
         try:
-            tty.setraw(terminal)
+            # What was typed already is kept.
+            tty.setraw(terminal, termios.TCSADRAIN)
             yield
         finally:
             # With the terminal gone there is nothing to restore.

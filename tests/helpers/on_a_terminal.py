@@ -37,10 +37,16 @@ class Screen:
 
 
 def on_a_terminal(
-    argv: Sequence[str | bytes], folder: Path, environment: Mapping[str, str], *, kind: str, typed: bytes = b""
+    argv: Sequence[str | bytes],
+    folder: Path,
+    environment: Mapping[str, str],
+    *,
+    kind: str,
+    typed: bytes = b"",
+    then: Mapping[bytes, bytes] | None = None,
 ) -> Screen:
     """Run the command in `folder` with a terminal of that `kind` (TERM) as standard input, output and error. `typed` is
-    what a person has typed by then."""
+    what a person has typed by then, and `then` what they type when they see something."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     mine = {name: value for name, value in os.environ.items() if name not in ("SSH_AUTH_SOCK", "COLUMNS", "NO_COLOR")}
@@ -58,8 +64,11 @@ def on_a_terminal(
         ) as process:
             os.close(theirs)
             theirs = -1
+            answers = dict(then or {})
             while data := _read(ours):
                 shown += data
+                for seen in [seen for seen in answers if seen in shown]:
+                    os.write(ours, answers.pop(seen))
             status = process.wait(60)
     finally:
         os.close(ours)

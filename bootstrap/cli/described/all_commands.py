@@ -12,7 +12,7 @@ from bootstrap.cli.described.tree import Described
 
 # In the order in which the list of commands has them.
 MODULES = (
-    *("inventory", "apply", "remove", "status", "down", "console", "journal", "images.image"),
+    *("inventory", "apply", "remove", "status", "down", "console", "shell", "journal", "images.image"),
     *("images.bundle", "adopt", "token", "join", "stick", "labs.lab", "self_test", "described.man"),
 )
 

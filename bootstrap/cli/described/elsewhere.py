@@ -29,12 +29,15 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("destroy", "delete", "reset", "teardown", "uninstall", "rm", "nuke"), _TAKEN_APART),
         **dict.fromkeys(("up", "create", "install", "deploy", "bootstrap", "provision", "start", "run", "sync"), _MADE),
         **dict.fromkeys(("get", "nodes", "node", "info", "list", "ls", "ps", "show", "describe", "health"), _SHOWN),
-        **dict.fromkeys(("logs", "log", "history", "trace"), _HAPPENED),
+        **dict.fromkeys(("log", "history", "trace"), _HAPPENED),
+        "journal": "what a node's services say: clusterup logs NODE [UNIT]; what clusterup did: clusterup events",
         **dict.fromkeys(("check", "lint", "test", "doctor", "preflight"), _CHECKED),
         "diff": "what would be changed in the files of nodes: clusterup plan --diff",
         **dict.fromkeys(("kubectl", "config", "login", "context", "use"), _ACCESS),
         **dict.fromkeys(("upgrade", "update"), _NEWER),
-        **dict.fromkeys(("ssh", "shell", "exec", "attach"), "a node's serial console: clusterup console NODE; or ssh"),
+        **dict.fromkeys(
+            ("shell", "exec", "attach"), "into a node: clusterup ssh NODE; its serial console: clusterup console NODE"
+        ),
         **dict.fromkeys(("leave", "evict"), "to take a node out of the cluster: clusterup remove NODE"),
         **dict.fromkeys(
             ("drain", "cordon", "uncordon"),

@@ -65,3 +65,13 @@ def untouchable(world: ClusterFacts) -> dict[str, object]:
         name: (facts.boot_id, dict(facts.files), {unit: found.since for unit, found in facts.units.items()})
         for name, facts in world.nodes.items()
     }
+
+
+def test_a_node_s_services_and_a_shell_on_it_are_reached_by_the_way_of_an_apply(cluster: Operator) -> None:
+    lines = cluster.clusterup("logs", "server-1", "kubelet", "-n", "3", "-i", "lab.yaml").splitlines()
+    assert len(lines) == 3
+    assert all("kubelet" in line for line in lines)
+    refused = cluster.runs("logs", "server-1", "kublet", "-i", "lab.yaml")
+    assert refused.returncode == 4
+    assert "there is no unit kublet" in refused.stderr
+    assert cluster.clusterup("ssh", "server-2", "hostname", "-i", "lab.yaml") == "server-2\n"

@@ -186,7 +186,7 @@ def test_a_man_page_has_every_option() -> None:
 
 
 def test_what_other_tools_call_a_command_is_known_here() -> None:
-    for word, here in (("help", "--help"), ("upgrade", "apply"), ("logs", "events"), ("destroy", "clusterup down")):
+    for word, here in (("help", "--help"), ("upgrade", "apply"), ("log", "events"), ("destroy", "clusterup down")):
         said = typed(word)
         assert said.exit_code == 2
         assert here in said.output
