@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,9 @@ from bootstrap.outside import on_one_line
 
 PODS_COME_UP = 300.0
 """How long pods may take, in seconds."""
+
+
+A_DAY = timedelta(days=1)
 
 
 def register(app: typer.Typer) -> None:
@@ -101,20 +105,46 @@ def kubeconfig(
     merge: Annotated[
         bool, typer.Option("--merge", help="Put it into your own kubeconfig ($KUBECONFIG or ~/.kube/config).")
     ] = False,
+    user: Annotated[
+        str | None,
+        typer.Option("--user", metavar="NAME", help="Make one for somebody else.", show_default=False),
+    ] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option("--group", metavar="NAME", help="A group of that user. Repeatable.", show_default=False),
+    ] = None,
+    expires: Annotated[
+        float | None,
+        typer.Option("--expires", parser=seconds_of, metavar="TIME", help="How long theirs is good. Default: 24h."),
+    ] = None,
 ) -> None:
     """Print the kubeconfig, write it to a file, or merge it into your own. Reaches no node.
 
     It opens the whole cluster: keep it to yourself. Entries of other clusters stay as they are when it is merged; where
     another cluster has the same name, you are asked.
+
+    With --user it is somebody else's, with a certificate that is made now and kept nowhere. Nobody can take it back
+    before it ends. They may do nothing until a RoleBinding or ClusterRoleBinding of yours names them, or a group.
     """
     from bootstrap.cli.front import confirm_replacing, merge_into_own, replaced_by_merging
+    from bootstrap.errors import BadUse
     from bootstrap.operations.reading import intent_of_made
-    from bootstrap.phases.kubeconfig import admin_kubeconfig
+    from bootstrap.phases.kubeconfig import admin_kubeconfig, user_kubeconfig
     from bootstrap.pki.kubeconfig import to_yaml, unwritable
     from bootstrap.written import write_private
 
+    if (user is None and group) or (user is not None and merge):
+        raise BadUse(
+            "--merge and --user exclude each other" if merge else "a group needs a user",
+            step="kubeconfig",
+            hint="write it to a file: --user NAME --out FILE" if merge else "--user NAME --group GROUP",
+        )
     intent = intent_of_made(inventory)
-    made = admin_kubeconfig(intent.inventory, intent.keys)
+    valid = A_DAY if expires is None else timedelta(seconds=expires)
+    if user is None:
+        made = admin_kubeconfig(intent.inventory, intent.keys)
+    else:
+        made = user_kubeconfig(intent.inventory, intent.keys, user, group or (), valid)
     content = to_yaml(made) if output is Document.YAML else json.dumps(made, indent=1).encode() + b"\n"
     if merge:
         others = replaced_by_merging(intent)

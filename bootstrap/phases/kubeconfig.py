@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from bootstrap.engine.action import Action, Context
+from bootstrap.errors import BadUse
 from bootstrap.facts.model import ClusterFacts
 from bootstrap.inventory.model import Inventory
 from bootstrap.pki.kubeconfig import Kubeconfig, client_kubeconfig, to_yaml, write_kubeconfig
+from bootstrap.pki.x509 import Usage, issue
 from bootstrap.spec.topology import endpoint_of
 from bootstrap.state.credentials import OperatorKeys
+from bootstrap.times import in_words
 
 USER = "kubernetes-admin"
+LONGEST = timedelta(days=365)
 
 
 def kubeconfig_beside(inventory: Path, cluster: str) -> Path:
@@ -23,6 +29,36 @@ def admin_kubeconfig(inventory: Inventory, keys: OperatorKeys) -> Kubeconfig:
     """The administrator's kubeconfig: the authority, a client certificate and its key, all inside."""
     host, port = endpoint_of(inventory)
     return client_kubeconfig(inventory.cluster.name, f"https://{host}:{port}", keys.pki.ca.cert_pem, USER, keys.admin)
+
+
+def user_kubeconfig(
+    inventory: Inventory, keys: OperatorKeys, name: str, groups: Sequence[str], valid: timedelta
+) -> Kubeconfig:
+    """A kubeconfig of somebody else, with a certificate and a key that are made now and kept nowhere. RBAC says what
+    the user and the groups may do: nothing, before a binding names them.
+    Source: https://kubernetes.io/docs/reference/access-authn-authz/authentication/#x509-client-certificates
+
+    Raises BadUse for names that are Kubernetes' own, and for a time that is none.
+    """
+    own = [said for said in (name, *groups) if said.startswith("system:")]
+    if own:
+        raise BadUse(
+            f"{own[0]} is a name that Kubernetes has for itself",
+            step="kubeconfig",
+            hint="name the person and groups of yours; the administrator's kubeconfig is that without --user",
+        )
+    if not name.strip() or not all(group.strip() for group in groups):
+        raise BadUse("a user and a group need a name", step="kubeconfig", hint="as in: --user anna --group developers")
+    if not timedelta(minutes=1) <= valid <= LONGEST:
+        raise BadUse(
+            f"a certificate can't be good for {in_words(valid)}",
+            step="kubeconfig",
+            got="nobody can take it back before it ends",
+            hint=f"--expires takes a minute to {in_words(LONGEST)}",
+        )
+    host, port = endpoint_of(inventory)
+    client = issue(keys.pki.ca, common_name=name, usage=Usage.CLIENT, organizations=groups, valid=valid)
+    return client_kubeconfig(inventory.cluster.name, f"https://{host}:{port}", keys.pki.ca.cert_pem, name, client)
 
 
 def kubeconfig_actions(

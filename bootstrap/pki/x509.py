@@ -66,10 +66,11 @@ def issue(
     usage: Usage,
     organizations: Sequence[str] = (),
     hosts: Sequence[str] = (),
-    days: int = 365,
+    valid: timedelta = timedelta(days=365),
 ) -> KeyPair:
     """A certificate signed by `authority`, for the key `key_pem` or a new one. `hosts` are the names and IP addresses
-    it is valid for, `organizations` the groups that Kubernetes reads out of it."""
+    it is valid for, `organizations` the groups that Kubernetes reads out of it; it is good for the time `valid`
+    from now on."""
     from cryptography import x509
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -82,7 +83,7 @@ def issue(
         Usage.PEER: [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
     }
     builder = (
-        _builder(_name(common_name, organizations), signer.subject, key, timedelta(days=days))
+        _builder(_name(common_name, organizations), signer.subject, key, valid)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage(purposes[usage]), critical=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from bootstrap.constants.paths import ETCD_DATA
@@ -32,7 +34,9 @@ def test_a_key_that_was_opened_to_all_is_closed_again(cluster: Operator) -> None
 
 def test_a_certificate_near_its_end_is_made_again_for_what_reads_it(cluster: Operator) -> None:
     intent = intent_of_file(cluster.inventory, None)
-    old = issue(intent.keys.pki.front_proxy, common_name="front-proxy-client", usage=Usage.CLIENT, days=20)
+    old = issue(
+        intent.keys.pki.front_proxy, common_name="front-proxy-client", usage=Usage.CLIENT, valid=timedelta(days=20)
+    )
     kept = intent.state.pki_folder / "nodes" / TWO
     (kept / "front-proxy-client.crt").write_bytes(old.cert_pem)
     (kept / "front-proxy-client.key").write_bytes(old.key_pem)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import stat
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from bootstrap.operations.reading import intent_of_file
 from tests.integration.cli.test_plan_and_apply import Operator
 from tests.integration.cli.test_plan_and_apply import operator as of_the_lab
 
 __all__ = ["of_the_lab"]
+ORGANIZATION, NAME = NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME
 
 
 @pytest.fixture
@@ -98,3 +103,50 @@ def test_a_place_that_can_t_be_written_is_said_in_words(operator: Operator, plac
     assert refused.returncode == 2
     assert f"{place} can't be written" in refused.stderr
     assert "next: " in refused.stderr
+
+
+def certificate_in(printed: str) -> x509.Certificate:
+    """The client certificate of a kubeconfig."""
+    user = yaml.safe_load(printed)["users"][0]["user"]
+    return x509.load_pem_x509_certificate(base64.b64decode(user["client-certificate-data"]))
+
+
+def test_somebody_else_gets_a_certificate_with_their_name_and_groups_that_ends(operator: Operator) -> None:
+    made = operator.types(
+        "kubeconfig", "lab.yaml", "--user", "anna", "--group", "dev", "--group", "ops", "--expires", "90m"
+    )
+    assert made.returncode == 0, made.stderr
+    certificate = certificate_in(made.stdout)
+    named = [(part.oid, part.value) for part in certificate.subject]
+    assert named == [(ORGANIZATION, "dev"), (ORGANIZATION, "ops"), (NAME, "anna")]
+    left = certificate.not_valid_after_utc - datetime.now(UTC)
+    assert timedelta(minutes=80) < left <= timedelta(minutes=90)
+    assert yaml.safe_load(made.stdout)["users"][0]["name"] == "anna@lab"
+
+
+def test_theirs_is_another_one_each_time_and_kept_nowhere(operator: Operator) -> None:
+    state = operator.folder / "state"
+    before = {path: path.read_bytes() for path in state.rglob("*") if path.is_file()}
+    first, second = (operator.types("kubeconfig", "lab.yaml", "--user", "anna").stdout for _ in range(2))
+    assert certificate_in(first).public_key() != certificate_in(second).public_key()
+    assert {path: path.read_bytes() for path in state.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--user", "system:node:s1"), "system:node:s1 is a name that Kubernetes has for itself"),
+        (("--user", "anna", "--group", "system:masters"), "system:masters is a name"),
+        (("--user", ""), "need a name"),
+        (("--user", "anna", "--expires", "3650d"), "a certificate can't be good for 3650d"),
+        (("--user", "anna", "--expires", "0"), "a certificate can't be good for 0s"),
+        (("--user", "anna", "--merge"), "exclude each other"),
+        (("--group", "dev"), "a group needs a user"),
+    ],
+)
+def test_what_would_be_somebody_else_s_power_is_refused(
+    operator: Operator, arguments: tuple[str, ...], said: str
+) -> None:
+    refused = operator.types("kubeconfig", "lab.yaml", *arguments)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert said in refused.stderr

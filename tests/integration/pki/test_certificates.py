@@ -108,7 +108,7 @@ def test_a_leaf_keeps_its_key_when_its_hosts_or_its_authority_change(tmp_path: P
 
 def test_a_leaf_near_its_end_is_made_again(tmp_path: Path) -> None:
     authority = new_authority("kubernetes")
-    old = issue(authority, common_name="s1", usage=Usage.CLIENT, days=30)
+    old = issue(authority, common_name="s1", usage=Usage.CLIENT, valid=timedelta(days=30))
     (tmp_path / "s1.crt").write_bytes(old.cert_pem)
     (tmp_path / "s1.key").write_bytes(old.key_pem)
     new = kept_leaf(vault_in(tmp_path), "s1", authority, common_name="s1", usage=Usage.CLIENT)
