@@ -14,6 +14,7 @@ from bootstrap.paths import templates_dir
 
 # What it stands on, by the names that are imported.
 LIBRARIES = (
+    "backports.zstd",
     "cryptography.hazmat.primitives.asymmetric.ed25519",
     "etcd3",
     "grpc",
@@ -26,7 +27,6 @@ LIBRARIES = (
     "ssl",
     "typer",
     "yaml",
-    "zstandard",
 )
 # A program on nodes, which starts when it is imported.
 STARTS = "__main__"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from scripts.executable.tree import Component
+from scripts.executable.wheels import normal
 
 
 def sbom(version: str, commit: str, architecture: str, sha256: str, components: Sequence[Component]) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def _entry(component: Component, architecture: str) -> dict[str, Any]:
         # purl-spec, "deb"
         url = f"pkg:deb/debian/{component.name}@{component.version.replace(':', '%3A')}?arch={architecture}"
     else:
-        url = f"pkg:pypi/{component.name.lower().replace('_', '-')}@{component.version}"
+        url = f"pkg:pypi/{normal(component.name)}@{component.version}"
     entry: dict[str, Any] = {
         "type": "library",
         "bom-ref": url,

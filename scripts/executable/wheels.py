@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -56,12 +57,17 @@ def _resolved(wanted: Sequence[str], architecture: Architecture, log: Log) -> li
         installed: list[dict[str, Any]] = json.loads(report.read_text())["install"]
     return [
         (
-            each["metadata"]["name"].lower().replace("_", "-"),
+            normal(each["metadata"]["name"]),
             each["metadata"]["version"],
             each["download_info"]["archive_info"]["hashes"]["sha256"],
         )
         for each in installed
     ]
+
+
+def normal(name: str) -> str:
+    """A name as PyPI compares them (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _pip(command: str) -> list[str]:

@@ -39,7 +39,17 @@ def import_everything() -> None:
         ),
         *(f"bootstrap.transport.{name}" for name in ("authenticate", "connect", "upload", "forward")),
         "bootstrap.transport.ssh_config.route",
-        *("asyncssh", "cryptography.x509", "etcd3.etcdrpc", "grpc", "httpx", "jinja2", "paramiko", "yaml", "zstandard"),
+        *(
+            "asyncssh",
+            "cryptography.x509",
+            "etcd3.etcdrpc",
+            "grpc",
+            "httpx",
+            "jinja2",
+            "paramiko",
+            "yaml",
+            "backports.zstd",
+        ),
     ]
     for name in modules:
         importlib.import_module(name)

@@ -8,6 +8,7 @@ data does.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -27,17 +28,23 @@ CHUNK = 256 * 1024
 def pack(raw: Path, packed: Path, *, level: int) -> tuple[Segment, ...]:
     """Compress a disk image and return its segments in their order: the head, then every stretch with data; offsets are
     multiples of 1 MiB. What no segment covers is zero. Raises OSError."""
-    import zstandard
+    from backports import zstd
 
-    packer = zstandard.ZstdCompressor(level=level, threads=-1, write_checksum=True)
+    options: dict[int, int] = {
+        zstd.CompressionParameter.compression_level: level,
+        zstd.CompressionParameter.checksum_flag: 1,
+        zstd.CompressionParameter.nb_workers: os.cpu_count() or 1,
+    }
     segments: list[Segment] = []
     with raw.open("rb") as source, packed.open("wb") as sink:
         for offset, size, data in _stretches(raw):
             digest, began = hashlib.sha256(), sink.tell()
-            with packer.stream_writer(sink, size=size, closefd=False) as stream:
-                for piece in _pieces(source, size):
-                    digest.update(piece)
-                    stream.write(piece)
+            packer = zstd.ZstdCompressor(options=options)
+            packer.set_pledged_input_size(size)
+            for piece in _pieces(source, size):
+                digest.update(piece)
+                sink.write(packer.compress(piece))
+            sink.write(packer.flush())
             if data:
                 segments.append(Segment(offset, size, digest.hexdigest(), began, sink.tell() - began))
     return tuple(segments)
@@ -54,10 +61,10 @@ def packed_chunks(packed: Path | Content, segment: Segment) -> Iterator[bytes]:
 
 
 def unpacked_chunks(packed: Path | Content, segment: Segment) -> Iterator[bytes]:
-    """The segment's data. Raises OSError; zstandard.ZstdError where the file is damaged."""
-    import zstandard
+    """The segment's data. Raises OSError; ZstdError where the file is damaged."""
+    from backports import zstd
 
-    unpacker = zstandard.ZstdDecompressor().decompressobj()
+    unpacker = zstd.ZstdDecompressor()
     for chunk in packed_chunks(packed, segment):
         yield unpacker.decompress(chunk)
 

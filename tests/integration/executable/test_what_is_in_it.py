@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from bootstrap import __version__
 from scripts.build_executable import NAMESPACE, sign
 from scripts.executable.tree import ROOT
-from scripts.executable.wheels import REQUIREMENTS
+from scripts.executable.wheels import REQUIREMENTS, normal
 from tests.integration.executable.conftest import Bare
 
 
@@ -32,7 +32,9 @@ def test_the_bill_of_materials_is_of_this_file(executable: Path) -> None:
 
 def test_the_bill_of_materials_names_each_library_in_its_release(executable: Path) -> None:
     bill = json.loads(executable.with_name(f"{executable.name}.cdx.json").read_text())
-    named = {each["name"].lower().replace("_", "-"): each["version"] for each in bill["components"]}
+    named = {
+        normal(each["name"]) if "pypi" in each["purl"] else each["name"]: each["version"] for each in bill["components"]
+    }
     assert pinned().items() <= named.items()
     assert {"libc6", "libssl3t64", "mtools", "openssh-client", "python3.13-minimal"} <= named.keys()
     assert len({each["purl"] for each in bill["components"]}) == len(bill["components"])
@@ -60,7 +62,7 @@ def test_requirements_satisfy_what_the_package_asks_for() -> None:
     missing = [
         line
         for line in wanted
-        if not Requirement(line).specifier.contains(releases.get(Requirement(line).name.lower(), "0"))
+        if not Requirement(line).specifier.contains(releases.get(normal(Requirement(line).name), "0"))
     ]
     assert missing == []
 

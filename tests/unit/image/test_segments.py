@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-import zstandard
+from backports import zstd
 
 from bootstrap.image.disk.segments import gaps, pack, packed_chunks, unpacked_chunks
 
@@ -61,11 +61,7 @@ def test_the_file_as_a_whole_unpacks_to_the_whole_image(tmp_path: Path) -> None:
     raw = data(2) + zeros(20) + data(1)
     (tmp_path / "raw").write_bytes(raw)
     pack(tmp_path / "raw", tmp_path / "packed", level=1)
-    unpacker = zstandard.ZstdDecompressor()
-    with (
-        (tmp_path / "packed").open("rb") as handle,
-        unpacker.stream_reader(handle, read_across_frames=True) as reader,
-    ):
+    with zstd.open(tmp_path / "packed") as reader:
         assert reader.read() == raw
 
 
@@ -75,4 +71,4 @@ def test_a_segment_is_a_frame_that_any_zstd_unpacks(tmp_path: Path) -> None:
     _, second = pack(tmp_path / "raw", tmp_path / "packed", level=1)
     frame = b"".join(packed_chunks(tmp_path / "packed", second))
     assert len(frame) == second.packed_size
-    assert zstandard.decompress(frame) == raw[MIB:]
+    assert zstd.decompress(frame) == raw[MIB:]

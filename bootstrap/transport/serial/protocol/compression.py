@@ -75,10 +75,10 @@ def _packer(packing: Packing) -> _Packer:
             gzip = zlib.compressobj(6, zlib.DEFLATED, GZIP)
             return _Packer(gzip.compress, lambda: gzip.flush(zlib.Z_SYNC_FLUSH), gzip.flush)
         case Packing.ZSTD:
-            import zstandard
+            from backports import zstd
 
-            zstd = zstandard.ZstdCompressor(level=6).compressobj()
-            return _Packer(zstd.compress, lambda: zstd.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK), zstd.flush)
+            frame = zstd.ZstdCompressor(level=6)
+            return _Packer(frame.compress, lambda: frame.flush(frame.FLUSH_BLOCK), frame.flush)
         case Packing.FLIPPED:
             return _Packer(lambda data: data.translate(_FLIPPED), bytes, bytes)
         case Packing.NONE:
