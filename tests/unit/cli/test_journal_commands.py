@@ -163,7 +163,7 @@ def test_ctrl_c_ends_following(clusterup: Clusterup, journal: Path, monkeypatch:
     def pressed(_: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bootstrap.cli.journal.time.sleep", pressed)
+    monkeypatch.setattr("bootstrap.cli.looking.journal.time.sleep", pressed)
     with recorded(journal, COMMAND, Plan(()), {}):
         followed = clusterup("events", "lab.yaml", "--follow")
     assert followed.exit_code == 130

@@ -1,0 +1,1 @@
+"""What somebody needs who is to find a fault from elsewhere: collected, without secrets, in one file."""
