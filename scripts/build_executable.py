@@ -77,6 +77,8 @@ def build(architecture: Architecture, output: Path) -> Path:
             root = work / "own" / TOGETHER
         compile_python(tree, root, own)
         _say("packing")
+        # One that is there is of another file.
+        target.with_name(f"{target.name}.sig").unlink(missing_ok=True)
         write_executable(tree, work / "head", toolchain_for(architecture, _say), target)
     with target.open("rb") as handle:
         sha256 = hashlib.file_digest(handle, "sha256").hexdigest()

@@ -112,6 +112,7 @@ def _plan(
     from bootstrap.ui.review import plan_lines
 
     places = (inventory, kubeconfig) if out is None else _from_anywhere(inventory, kubeconfig)
+    bundle = _named(bundle)
     intent = intent_of_file(*places, bundle=bundle)
     if prune:
         intent = with_pruned(intent, frozenset(wipe or ()))
@@ -133,7 +134,7 @@ def _plan(
         say(f"the plan was not saved to {out}: nothing could be done by it")
     stop_for_problems(prepared)
     if out is not None:
-        write_plan(out, saved_plan_of(intent, inventory, prepared))
+        write_plan(out, saved_plan_of(intent, inventory, prepared, bundle))
         say(f"saved; to do it: clusterup apply --plan {shlex.quote(str(out))}")
     if prepared.world.unreachable:
         raise typer.Exit(3)
@@ -200,7 +201,7 @@ def apply(
     from bootstrap.cli.front import program_of, when_agreed
     from bootstrap.engine.saved import read_plan
     from bootstrap.operations.apply import applying, looking
-    from bootstrap.operations.reading import intent_of_file, with_pruned
+    from bootstrap.operations.reading import NAMED_BUNDLE, intent_of_file, with_pruned
     from bootstrap.operations.stale_plan import LEAVING
     from bootstrap.state.cluster import cluster_state, state_to_look_at
 
@@ -208,6 +209,7 @@ def apply(
     inventory = inventory or (Path(saved.about.get("inventory", "")) if saved is not None else DEFAULT_INVENTORY)
     places = (inventory, kubeconfig) if saved is None else _from_anywhere(inventory, kubeconfig)
     prune = prune or (saved is not None and LEAVING in saved.about)
+    bundle = _named(bundle or (saved.about.get(NAMED_BUNDLE) if saved is not None else None))
     may_wipe = frozenset(wipe or ())
 
     def read() -> Intent:
@@ -223,7 +225,7 @@ def apply(
         # A dry run writes nothing, not even who holds which lock.
         return looking(read(), program) if dry_run else applying(read, program, patience, doing=doing, again=again)
 
-    wish = _Wish(inventory, how, yes=yes, merge=merge, dry_run=dry_run, plan=plan, saved=saved)
+    wish = _Wish(inventory, how, yes=yes, merge=merge, dry_run=dry_run, plan=plan, saved=saved, bundle=bundle)
     when_agreed(at_work, lambda work: work.prepared(may_wipe), wish.tells_of, wish.has_done)
 
 
@@ -238,6 +240,7 @@ class _Wish:
     dry_run: bool
     plan: Path | None
     saved: SavedPlan | None
+    bundle: str | None = None
     replaced: list[Other] = field(default_factory=list)
 
     def tells_of(self, work: Applying, prepared: Prepared) -> Callable[[], None] | None:
@@ -258,7 +261,7 @@ class _Wish:
         show_notes(intent, prepared)
         stop_for_problems(prepared)
         if self.plan is not None and self.saved is not None:
-            require_unmoved(self.saved, saved_plan_of(intent, self.inventory, prepared), self.plan)
+            require_unmoved(self.saved, saved_plan_of(intent, self.inventory, prepared, self.bundle), self.plan)
         if self.dry_run:
             say("nothing was done: this was a dry run")
             raise typer.Exit(3 if prepared.world.unreachable else 0)
@@ -293,3 +296,10 @@ class _Wish:
 def _from_anywhere(inventory: Path, kubeconfig: Path | None) -> tuple[Path, Path | None]:
     """Both as absolute paths: a saved plan says the same in whichever folder it is applied."""
     return inventory.absolute(), kubeconfig and kubeconfig.absolute()
+
+
+def _named(bundle: str | None) -> str | None:
+    """The bundle that was named, wherever it is asked for again."""
+    from bootstrap.paths import expanded
+
+    return str(expanded(bundle).absolute()) if bundle else None

@@ -135,14 +135,10 @@ def main() -> None:
     failure."""
     try:
         try:
-            _run()
+            _run_with_programs()
         finally:
             _write_out()
     except ClusterupError as error:
-        from bootstrap.cli.missing_programs import begin_anew, offered
-
-        if offered(error):
-            begin_anew()
         end_with(error)
     except CtrlC:
         end_interrupted()
@@ -152,6 +148,18 @@ def main() -> None:
         if os.environ.get("CLUSTERUP_TRACEBACK") and not isinstance(error, OSError):
             raise
         end_with(_unexpected(error))
+
+
+def _run_with_programs() -> None:
+    """As `_run`; where programs of this machine are missing, a person may have them installed, and it begins anew."""
+    try:
+        _run()
+    except ClusterupError as error:
+        from bootstrap.cli.missing_programs import begin_anew, offered
+
+        if offered(error):
+            begin_anew()
+        raise
 
 
 def _run() -> None:

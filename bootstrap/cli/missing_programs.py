@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from typing import NoReturn
@@ -11,6 +12,7 @@ from typing import NoReturn
 from bootstrap.errors import ClusterupError
 from bootstrap.host.build_info import executable
 from bootstrap.host.programs import MissingPrograms, missing
+from bootstrap.signals import handled
 
 
 def offered(error: ClusterupError) -> bool:
@@ -27,7 +29,10 @@ def offered(error: ClusterupError) -> bool:
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         return False
-    done = subprocess.run(argv, check=False)
+    # Ctrl-C is the package manager's, which must not be killed in the middle of its work. A handler, and not to ignore
+    # it: what is ignored would be so there as well.
+    with handled((signal.SIGINT,), lambda *_: None):
+        done = subprocess.run(argv, check=False, stdout=sys.stderr.fileno())
     return done.returncode == 0 and not missing(error.names)
 
 

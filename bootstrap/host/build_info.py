@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootstrap.errors import ClusterupError
+
 FILE = Path(__file__).resolve().parents[1] / "build.json"
 # The path of the executable that runs; its head says so.
 EXECUTABLE = "CLUSTERUP_EXECUTABLE"
@@ -23,12 +25,20 @@ class BuildInfo:
 
 
 def build_info(file: Path = FILE) -> BuildInfo | None:
-    """What this executable is made of; None where this is none, but a package that Python found. Raises OSError,
-    ValueError and KeyError where that can't be read."""
+    """What this executable is made of; None where this is none, but a package that Python found. Raises ClusterupError
+    where that can't be read."""
     if not file.exists():
         return None
-    said = json.loads(file.read_text(encoding="utf-8"))
-    return BuildInfo(said["commit"], said["architecture"], dict(said["components"]))
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+        return BuildInfo(said["commit"], said["architecture"], dict(said["components"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ClusterupError(
+            "this clusterup is damaged",
+            tried=f"read {file}",
+            got=f"{type(error).__name__}: {error}",
+            hint=f"remove {file.parents[2]}, from where it is unpacked again; or copy the executable again",
+        ) from None
 
 
 def executable() -> Path | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bootstrap.errors import ClusterupError
 
+SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 # Package managers, and how each is told to install. The first that is found is this machine's.
 MANAGERS = {
     "apt-get": ("apt-get", "install"),
@@ -30,7 +31,7 @@ class Program:
 
 def _everywhere(name: str, purpose: str, package: str, **others: str) -> Program:
     named = {manager: others.get(manager.replace("-", "_"), package) for manager in MANAGERS}
-    return Program(name, purpose, {manager: found for manager, found in named.items() if found})
+    return Program(name, purpose, {manager: package for manager, package in named.items() if package})
 
 
 # Debian and Fedora have a package of it.
@@ -58,9 +59,14 @@ PROGRAMS = {
 }  # fmt: skip
 
 
+def found(name: str) -> str | None:
+    """Where a program is: on PATH, or where users who are not root have none of theirs."""
+    return shutil.which(name) or shutil.which(name, path=SYSTEM_PATH)
+
+
 def missing(names: Iterable[str]) -> list[str]:
-    """Those of the programs that are not on PATH."""
-    return [name for name in names if shutil.which(name) is None]
+    """Those of the programs that are not there."""
+    return [name for name in names if found(name) is None]
 
 
 def package_manager() -> str | None:
@@ -70,8 +76,8 @@ def package_manager() -> str | None:
 
 def packages_of(names: Sequence[str], manager: str) -> list[str] | None:
     """The packages that bring the programs; None where one of them has none that is known."""
-    found = [PROGRAMS[name].packages.get(manager) if name in PROGRAMS else name for name in names]
-    return sorted({each for each in found if each}) if all(found) else None
+    bring = [PROGRAMS[name].packages.get(manager) if name in PROGRAMS else name for name in names]
+    return sorted({each for each in bring if each}) if all(bring) else None
 
 
 def how_to_install(names: Sequence[str]) -> tuple[str, ...] | None:
@@ -93,7 +99,7 @@ class MissingPrograms(ClusterupError):
         super().__init__(
             f"this needs {', '.join(names)}, not found on this machine",
             step=step,
-            tried="looked on PATH",
+            tried="looked on PATH, and where programs of the system are",
             got=f"nothing there; what they are for: {'; '.join(wanted)}",
             # On a machine whose packages are not known, Debian's names are those to look for.
             hint=f"install it: {' '.join(self.install or debians)}",

@@ -169,8 +169,8 @@ class Bundle:
     @property
     def architectures(self) -> tuple[str, ...]:
         """Of which machines can be made out of it, its own first."""
-        others = {name.partition("/")[0] for name in self.artifacts} & (ARCHITECTURES.keys() - {self.architecture})
-        return (self.architecture, *sorted(others))
+        others = {name for name in ARCHITECTURES if {f"{name}/os", f"{name}/payload"} & self.artifacts.keys()}
+        return (self.architecture, *sorted(others - {self.architecture}))
 
     def for_architecture(self, wanted: str | None) -> Bundle:
         """What of it is for machines of that architecture, its own where none is wanted. The parts keep the names that
@@ -179,7 +179,7 @@ class Bundle:
             return self
         prefix = f"{wanted}/"
         found = {name.removeprefix(prefix): part for name, part in self.artifacts.items() if name.startswith(prefix)}
-        if not found:
+        if wanted not in self.architectures:
             raise Refused(
                 f"the bundle has nothing for {wanted} machines",
                 tried=f"look into the bundle in {self.directory}",

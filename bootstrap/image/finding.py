@@ -12,8 +12,9 @@ from bootstrap.errors import ClusterupError
 from bootstrap.image.bundle import BUILD_HINT, MANIFEST, SIGNATURE, Artifact, Bundle, NoBundle
 from bootstrap.image.manifest import bundle_of, damaged
 from bootstrap.image.packed import contents
+from bootstrap.outside import parsed_json
 from bootstrap.paths import cache_dir, expanded
-from bootstrap.protocol.signed_bundle import SignedManifest
+from bootstrap.protocol.signed_bundle import LARGEST, SignedManifest
 
 
 def bundles_dir() -> Path:
@@ -65,7 +66,10 @@ def _read_file(file: Path) -> Bundle:
         if MANIFEST not in found:
             raise ValueError(f"it has no {MANIFEST}")
         text = _text(found[MANIFEST])
-        bundle = bundle_of(file, json.loads(text))
+        bundle = bundle_of(file, parsed_json(text))
+        named = {MANIFEST, SIGNATURE, *(part.inside for part in bundle.artifacts.values())}
+        if others := found.keys() - named:
+            raise ValueError(f"its manifest does not name {min(others)}")
         signature = _text(found[SIGNATURE]) if SIGNATURE in found else None
         artifacts = {name: _inside(part, found) for name, part in bundle.artifacts.items()}
     except OSError as error:
@@ -85,7 +89,10 @@ def _read_file(file: Path) -> Bundle:
 
 def _text(content: Content) -> str:
     with content.open() as handle:
-        return handle.read().decode(errors="replace")
+        text = handle.read(LARGEST + 1)
+    if len(text) > LARGEST:
+        raise ValueError(f"{content.inside} is longer than a manifest is")
+    return text.decode(errors="replace")
 
 
 def _inside(artifact: Artifact, found: Mapping[str, Content]) -> Artifact:

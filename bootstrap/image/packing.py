@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from bootstrap.image.packed import packed
 from bootstrap.image.signing import sign_manifest
 
 STEP = "bundle"
+TOOL = "/tool/"
 # What an executable of clusterup ends with (scripts/executable/launcher/launcher.c).
 EXECUTABLE_MAGIC = b"clusterup executable 1\n"
 EXECUTABLE_TRAILER = 256
@@ -50,15 +52,19 @@ def pack_bundle(bundle: Bundle, executables: Sequence[Path], key: Path | None, t
         parts[SIGNATURE] = signed.signature.encode()
     entries = manifest_of(replace(whole, signed=None))["artifacts"]
     parts |= {entries[name]["file"]: artifact.content for name, artifact in sorted(whole.artifacts.items())}
-    _write(parts, target)
+    programs = {entries[name]["file"] for name in entries if TOOL in f"/{name}"}
+    _write(parts, programs, target)
     return signer
 
 
-def _write(parts: dict[str, Content | bytes], target: Path) -> None:
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+def _write(parts: dict[str, Content | bytes], programs: Container[str], target: Path) -> None:
+    unfinished = None
     try:
-        with unfinished.open("xb") as handle:
-            for piece in packed(parts):
+        file, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        unfinished = Path(name)
+        with os.fdopen(file, "wb") as handle:
+            os.fchmod(handle.fileno(), 0o644)
+            for piece in packed(parts, programs):
                 handle.write(piece)
             handle.flush()
             os.fsync(handle.fileno())
@@ -73,7 +79,15 @@ def _write(parts: dict[str, Content | bytes], target: Path) -> None:
             hint="make room, or name another file with --out",
         ) from None
     finally:
-        unfinished.unlink(missing_ok=True)
+        if unfinished is not None:
+            unfinished.unlink(missing_ok=True)
+
+
+def goes_along(bundle: Bundle, executable: Path, key: Path | None) -> bool:
+    """Whether the executable that runs goes into the file without being asked for: not where there is one already, nor
+    into what somebody signed and nobody signs again."""
+    signed = bundle.signed is not None and key is None
+    return not signed and not _artifacts(bundle, [executable]).keys() & bundle.artifacts.keys()
 
 
 def _artifacts(bundle: Bundle, executables: Sequence[Path]) -> dict[str, Artifact]:
@@ -82,7 +96,7 @@ def _artifacts(bundle: Bundle, executables: Sequence[Path]) -> dict[str, Artifac
         architecture = _architecture_of(file)
         prefix = "" if architecture == bundle.architecture else f"{architecture}/"
         name = f"{prefix}tool/clusterup"
-        if name in found or name in bundle.artifacts:
+        if name in found:
             raise BadUse(
                 f"there are two executables for {architecture}", step=STEP, got=str(file), hint="name one of them"
             )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.failures import in_own_words
+from bootstrap.host.programs import require_programs
 from bootstrap.image.bundle import MANIFEST, SIGNATURE, Artifact, Bundle
 from bootstrap.image.finding import load_bundle
 from bootstrap.image.manifest import bundle_of
@@ -35,17 +36,15 @@ def sign_bundle(directory: Path, key: Path) -> str:
 
 def sign_manifest(manifest: str, key: Path) -> tuple[SignedManifest, str]:
     """The manifest signed with that key, and the fingerprint of the key. Raises as `sign_bundle`."""
+    require_programs("ssh-keygen", step=STEP)
     public = _public_half(key)
-    try:
-        done = subprocess.run(
-            ["ssh-keygen", "-Y", "sign", "-f", str(key), "-n", NAMESPACE],
-            input=manifest.encode(),
-            # What it says stays on the terminal: a security key waits for a touch.
-            stdout=subprocess.PIPE,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise _no_ssh_keygen() from None
+    done = subprocess.run(
+        ["ssh-keygen", "-Y", "sign", "-f", str(key), "-n", NAMESPACE],
+        input=manifest.encode(),
+        # What it says stays on the terminal: a security key waits for a touch.
+        stdout=subprocess.PIPE,
+        check=False,
+    )
     signed = SignedManifest(manifest, done.stdout.decode(errors="replace"))
     if done.returncode:
         raise ClusterupError(
@@ -66,6 +65,7 @@ def check_signed(bundle: Bundle, trusted: Sequence[str], names: Sequence[str]) -
     if not trusted:
         return None
     parts = [bundle.artifact(name) for name in names]
+    require_programs("ssh-keygen", step=STEP)
     with in_own_words(STEP):
         signer = require_signed(bundle.signed, trusted, {part.sha256: part.name for part in parts})
     if bundle.signed is not None:
@@ -126,10 +126,7 @@ def _public_half(key: Path) -> str:
     if public.exists() or public == key:
         return _checked(_read(public).strip(), str(public))
     # It asks for the passphrase where the file holds no public half in clear.
-    try:
-        done = subprocess.run(["ssh-keygen", "-y", "-f", str(key)], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise _no_ssh_keygen() from None
+    done = subprocess.run(["ssh-keygen", "-y", "-f", str(key)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise Refused(
             f"{key} is no private key that can be used",
@@ -139,16 +136,6 @@ def _public_half(key: Path) -> str:
             hint="name an Ed25519 key: `ssh-keygen -t ed25519 -f KEY` makes one",
         )
     return _checked(done.stdout.strip(), str(key))
-
-
-def _no_ssh_keygen() -> ClusterupError:
-    return ClusterupError(
-        "the bundle can't be signed",
-        step=STEP,
-        tried="run ssh-keygen",
-        got="there is no such program here",
-        hint="install OpenSSH's client (openssh-client)",
-    )
 
 
 def _checked(text: str, place: str) -> str:

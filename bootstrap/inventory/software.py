@@ -62,7 +62,7 @@ class OperatingSystem(Strict):
     bundle: OwnPath | None = Field(
         default=None,
         examples=["./bundle"],
-        description="Directory of the bundle to install. Default: the newest made by `clusterup image build`.",
+        description="The bundle to install, a folder or a file. Default: the newest made by `clusterup image build`.",
     )
     trusted_keys: tuple[TrustedKey, ...] = Field(
         default=(),

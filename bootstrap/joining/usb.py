@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrap.errors import ClusterupError
-from bootstrap.host.programs import MissingPrograms
+from bootstrap.host.programs import MissingPrograms, found
 from bootstrap.image.bundle import Artifact
 from bootstrap.image.disk.configuration import LABEL, EtcFile, configuration_image
 from bootstrap.image.disk.copying import copy_image
@@ -153,7 +153,7 @@ def _live_etc(order: dict[str, object]) -> list[EtcFile]:
 def with_partition(image: Path, partition: uuid.UUID, size: int) -> int:
     """Make a disk image with a GUID partition table longer by a partition of at least `size` bytes; returns where that
     begins, in bytes. Raises ClusterupError."""
-    program = shutil.which("sfdisk") or shutil.which("sfdisk", path="/usr/sbin:/sbin")
+    program = found("sfdisk")
     if program is None:
         raise MissingPrograms(["sfdisk"], STEP)
     with image.open("r+b") as handle:

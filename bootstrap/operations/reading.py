@@ -11,6 +11,7 @@ from bootstrap.adopt.state import bundle_of_nodes
 from bootstrap.engine.events import unobserved
 from bootstrap.engine.saved import SavedPlan, saved_plan
 from bootstrap.errors import ClusterupError, Refused
+from bootstrap.image.finding import find_bundle
 from bootstrap.image.signing import check_signed
 from bootstrap.inventory.load import ReadInventory, read_inventory
 from bootstrap.operations.connections import connections_of
@@ -25,6 +26,7 @@ from bootstrap.state.cluster import ClusterState, state_to_look_at
 from bootstrap.state.joiner import require_operator
 from bootstrap.state.membership import Membership, read_membership
 
+NAMED_BUNDLE = "the bundle that was named"
 AUTHORITY = "pki/ca.crt"
 StateOf = Callable[[str], ClusterState]
 
@@ -51,7 +53,9 @@ def intent_of_written(
     require_operator(inventory.cluster.name)
     place = kubeconfig or kubeconfig_beside(path, inventory.cluster.name)
     state = state_of(inventory.cluster.name)
-    found = bundle_of_nodes(bundle or inventory.os.bundle, state.folder).of_release(inventory.kubernetes.version)
+    # One that somebody named has to be there.
+    there = find_bundle(bundle) if bundle else bundle_of_nodes(inventory.os.bundle, state.folder)
+    found = there.of_release(inventory.kubernetes.version)
     return intent_of(inventory, state, found, place, written=written.content, places=written.places)
 
 
@@ -123,6 +127,8 @@ def _notes_of_signature(intent: Intent) -> Iterator[str]:
         )
 
 
-def saved_plan_of(intent: Intent, inventory: Path, prepared: Prepared) -> SavedPlan:
-    """The plan as it is saved, and as a saved one is compared with what is so now."""
-    return saved_plan(prepared.plan, about=about(intent, inventory), facts=facts_as_data(prepared.world))
+def saved_plan_of(intent: Intent, inventory: Path, prepared: Prepared, bundle: str | None = None) -> SavedPlan:
+    """The plan as it is saved, and as a saved one is compared with what is so now. `bundle` is the one that was named
+    in the place of the inventory's."""
+    named = {NAMED_BUNDLE: bundle} if bundle else {}
+    return saved_plan(prepared.plan, about=about(intent, inventory) | named, facts=facts_as_data(prepared.world))

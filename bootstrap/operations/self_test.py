@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import bootstrap
-from bootstrap.host.programs import PROGRAMS, how_to_install
+from bootstrap.host.build_info import build_info
+from bootstrap.host.programs import PROGRAMS, found, how_to_install
 from bootstrap.paths import templates_dir
 
 # What it stands on, by the names that are imported.
@@ -28,6 +28,7 @@ LIBRARIES = (
     "typer",
     "yaml",
 )
+BUILT = "what it is made of"
 # A program on nodes, which starts when it is imported.
 STARTS = "__main__"
 
@@ -60,6 +61,7 @@ def checks(*more: tuple[str, Callable[[], str]]) -> Iterator[Checked]:
         ("libraries", _libraries),
         ("templates", _templates),
         ("the program for nodes", _node_program),
+        (BUILT, _built),
         *more,
     ):
         yield _checked(what, look)
@@ -67,12 +69,12 @@ def checks(*more: tuple[str, Callable[[], str]]) -> Iterator[Checked]:
 
 def programs() -> list[Looked]:
     """What of this machine's programs some commands want, and whether it is there."""
-    found = []
+    looked = []
     for name, program in PROGRAMS.items():
-        path = shutil.which(name) or ""
+        path = found(name) or ""
         install = () if path else how_to_install([name]) or ()
-        found.append(Looked(name, program.purpose, path, " ".join(install)))
-    return found
+        looked.append(Looked(name, program.purpose, path, " ".join(install)))
+    return looked
 
 
 def _checked(what: str, look: Callable[[], str]) -> Checked:
@@ -113,3 +115,8 @@ def _node_program() -> str:
     from bootstrap.image.agent import agent_archive
 
     return f"{len(agent_archive())} bytes of it"
+
+
+def _built() -> str:
+    built = build_info()
+    return "a package that Python found" if built is None else f"commit {built.commit}"

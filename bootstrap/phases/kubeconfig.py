@@ -18,6 +18,9 @@ from bootstrap.times import in_words
 
 USER = "kubernetes-admin"
 LONGEST = timedelta(days=365)
+RESERVED = ("system:", "clusterup:")
+# Of a name in a certificate (RFC 5280, ub-common-name and ub-organization-name).
+LONGEST_NAME = 64
 
 
 def kubeconfig_beside(inventory: Path, cluster: str) -> Path:
@@ -40,15 +43,19 @@ def user_kubeconfig(
 
     Raises BadUse for names that are Kubernetes' own, and for a time that is none.
     """
-    own = [said for said in (name, *groups) if said.startswith("system:")]
+    own = [said for said in (name, *groups) if said.startswith(RESERVED)]
     if own:
         raise BadUse(
-            f"{own[0]} is a name that Kubernetes has for itself",
+            f"{own[0]} is a name that Kubernetes or clusterup has for itself",
             step="kubeconfig",
             hint="name the person and groups of yours; the administrator's kubeconfig is that without --user",
         )
-    if not name.strip() or not all(group.strip() for group in groups):
-        raise BadUse("a user and a group need a name", step="kubeconfig", hint="as in: --user anna --group developers")
+    if not all(said.strip() and said.isprintable() and len(said) <= LONGEST_NAME for said in (name, *groups)):
+        raise BadUse(
+            f"a user and a group need a name of at most {LONGEST_NAME} characters",
+            step="kubeconfig",
+            hint="as in: --user anna --group developers",
+        )
     if not timedelta(minutes=1) <= valid <= LONGEST:
         raise BadUse(
             f"a certificate can't be good for {in_words(valid)}",

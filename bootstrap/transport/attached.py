@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import paramiko
 
 PIECE = 65536
+USUAL = (80, 24)
 # Seconds after which it is looked whether the terminal has another size.
 GLANCE = 0.5
 # What a shell says of a command that was ended by a signal of which nothing more is known, and ssh(1) of itself.
@@ -35,46 +37,33 @@ class Streams:
 
 def attach(channel: paramiko.Channel, line: str | None, first_input: bytes, streams: Streams) -> int:
     """Run a command line, or where none is said the login shell, until it ends; its exit status. `first_input` comes
-    before all that is typed. The channel is closed then. Raises ChannelLost where the connection ends first."""
-    import paramiko
-
+    before all that is typed: a password, so that there is no terminal then, which would show it. The channel is closed
+    at the end. Raises ChannelLost where the connection ends first, and what writing to the streams raises."""
+    terminal = "" if first_input else streams.terminal
     try:
-        if streams.terminal:
-            columns, rows = shutil.get_terminal_size()
-            channel.get_pty(streams.terminal, columns, rows)
-        if line is None:
-            channel.invoke_shell()
-        else:
-            channel.exec_command(line)
-        if first_input:
-            channel.sendall(first_input)
-        _converse(channel, streams)
+        with _lost():
+            if terminal:
+                channel.get_pty(terminal, *_size())
+            if line is None:
+                channel.invoke_shell()
+            else:
+                channel.exec_command(line)
+        # What is typed goes its own way: the far side may wait until what it says is read.
+        threading.Thread(target=_feed, args=(channel, first_input, streams.typed), daemon=True).start()
+        size = _size()
+        while _said(channel, streams):
+            if terminal and _size() != size:
+                size = _size()
+                with _lost():
+                    channel.resize_pty(*size)
         return _status(channel)
-    except (paramiko.SSHException, EOFError, OSError) as error:
-        raise ChannelLost(str(error) or "the connection broke") from None
     finally:
         channel.close()
 
 
-def _converse(channel: paramiko.Channel, streams: Streams) -> None:
-    """Pass on what comes from either side, until the far side has said all."""
-    size, typed = shutil.get_terminal_size(), streams.typed
-    if typed is None:
-        channel.shutdown_write()
-    while True:
-        sources: list[paramiko.Channel | int] = [channel] if typed is None else [channel, typed]
-        readable, _, _ = select.select(sources, [], [], GLANCE)
-        if streams.terminal and (now := shutil.get_terminal_size()) != size:
-            size = now
-            channel.resize_pty(*now)
-        if channel in readable and not _said(channel, streams):
-            return
-        if typed is not None and typed in readable and not _typed(channel, typed):
-            typed = None
-
-
 def _said(channel: paramiko.Channel, streams: Streams) -> bool:
-    """Show what the far side has said; False when it has said all."""
+    """Wait for a moment, and pass on what the far side has said; False when it has said all."""
+    select.select([channel], [], [], GLANCE)
     while channel.recv_stderr_ready():
         streams.complains(channel.recv_stderr(PIECE))
     while channel.recv_ready():
@@ -82,17 +71,21 @@ def _said(channel: paramiko.Channel, streams: Streams) -> bool:
     return not (channel.eof_received or channel.closed) or channel.recv_ready() or channel.recv_stderr_ready()
 
 
-def _typed(channel: paramiko.Channel, stdin: int) -> bool:
-    """Pass on what was typed; False at its end, and when nobody reads it any more."""
-    try:
-        data = os.read(stdin, PIECE)
-    except OSError:
-        data = b""
-    if data:
-        channel.sendall(data)
-    else:
+def _feed(channel: paramiko.Channel, first_input: bytes, typed: int | None) -> None:
+    """Pass on what is typed, until its end, or until nobody reads it any more: the exit status says why."""
+    with suppress(ChannelLost), _lost():
+        if first_input:
+            channel.sendall(first_input)
+        while typed is not None and (data := _read(typed)):
+            channel.sendall(data)
         channel.shutdown_write()
-    return bool(data)
+
+
+def _read(file: int) -> bytes:
+    try:
+        return os.read(file, PIECE)
+    except OSError:
+        return b""
 
 
 def _status(channel: paramiko.Channel) -> int:
@@ -101,3 +94,22 @@ def _status(channel: paramiko.Channel) -> int:
     if status < 0 and not channel.eof_received:
         raise ChannelLost("the connection broke")
     return status if status >= 0 else NO_STATUS
+
+
+def _size() -> tuple[int, int]:
+    """Columns and rows of the terminal that standard output is; what COLUMNS says is of the past."""
+    try:
+        return tuple(os.get_terminal_size(1))  # type: ignore[return-value]
+    except OSError:
+        return USUAL
+
+
+@contextmanager
+def _lost() -> Iterator[None]:
+    """What the channel raises in words. Raises ChannelLost."""
+    import paramiko
+
+    try:
+        yield
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        raise ChannelLost(str(error) or "the connection broke") from None

@@ -66,20 +66,23 @@ def execute(
 
     Raises ChannelTimeout, ChannelLost, and whatever `chunks` raises.
     """
-    import paramiko
-
-    try:
-        channel = sessions.opened(
-            lambda: transport.open_session(timeout=min(timeout, OPENING)), paramiko.ChannelException
-        )
-    except paramiko.ChannelException as error:
-        raise ChannelLost(f"the server allows no session ({error.text}): see MaxSessions of its sshd_config") from None
-    except (paramiko.SSHException, EOFError, OSError) as error:
-        raise ChannelLost(str(error) or "the connection is closed") from None
+    channel = open_session(transport, sessions, min(timeout, OPENING))
     try:
         return _ran(transport, channel, line, chunks, timeout=timeout)
     finally:
         sessions.closed()
+
+
+def open_session(transport: paramiko.Transport, sessions: Sessions, timeout: float = OPENING) -> paramiko.Channel:
+    """A session of the connection; whoever got one says `sessions.closed()` at its end. Raises ChannelLost."""
+    import paramiko
+
+    try:
+        return sessions.opened(lambda: transport.open_session(timeout=timeout), paramiko.ChannelException)
+    except paramiko.ChannelException as error:
+        raise ChannelLost(f"the server allows no session ({error.text}): see MaxSessions of its sshd_config") from None
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        raise ChannelLost(str(error) or "the connection is closed") from None
 
 
 def _ran(

@@ -25,8 +25,6 @@ from bootstrap.transport.target import Hop, SshTarget
 if TYPE_CHECKING:
     import paramiko
 
-ATTACHING = 30.0
-"""Seconds that a server may take to give a session."""
 __all__ = ["SshTarget", "SshTransport", "Trust", "open_ssh"]
 
 
@@ -197,12 +195,16 @@ class SshTransport:
         """Run a shell script as root, or where there is none the login shell of whoever logged in, with these streams
         as its own; its exit status. Raises TransportError where the connection does not last as long."""
         from bootstrap.transport.attached import attach
+        from bootstrap.transport.channel import open_session
         from bootstrap.transport.outcome import ChannelLost
 
         line = None if script is None else self._spell(f"{self._root.prefix}sh -c {shlex.quote(script)}")
         try:
-            channel = self._transports[-1].open_session(timeout=ATTACHING)
-            return attach(channel, line, b"" if script is None else self._root.first_input, streams)
+            channel = open_session(self._transports[-1], self._sessions)
+            try:
+                return attach(channel, line, b"" if script is None else self._root.first_input, streams)
+            finally:
+                self._sessions.closed()
         except ChannelLost as error:
             raise cut_off("the session", self.node, self._hop.address, str(error)) from None
 

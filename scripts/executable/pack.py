@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+import tempfile
 from pathlib import Path
 
 from bootstrap.image.architecture import Architecture
@@ -53,9 +54,10 @@ def write_executable(tree: Path, head: Path, toolchain: Toolchain, target: Path)
         key = hashlib.file_digest(handle, "sha256").hexdigest()
     toolchain.packed(archive, lambda _: None)
     packed = archive.with_name("tree.tar.zst")
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    unfinished = Path(name)
     try:
-        with unfinished.open("wb") as out:
+        with os.fdopen(descriptor, "wb") as out:
             out.write(head.read_bytes())
             with packed.open("rb") as handle:
                 shutil.copyfileobj(handle, out)

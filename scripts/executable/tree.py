@@ -21,14 +21,14 @@ PACKAGES = (
     "base-files",
     f"python{PYTHON}-minimal",
     f"libpython{PYTHON}-stdlib",
-    "ca-certificates",
+    "fdisk",
     "libstdc++6",
     "libzstd-dev",
     "mtools",
     "openssh-client",
 )
 # Programs by the names that they are called by. Without them `apply` would need packages on the machine.
-PROGRAMS = {"mcopy": "mtools", "mformat": "mtools", "ssh-keygen": "ssh-keygen"}
+PROGRAMS = {"mcopy": "mtools", "mformat": "mtools", "sfdisk": "sfdisk", "ssh-keygen": "ssh-keygen"}
 # Of the standard library: what nobody asks for here.
 WITHOUT = shutil.ignore_patterns(
     "__pycache__", "_pyrepl", "curses", "dbm", "ensurepip", "idlelib", "lib2to3", "pydoc*", "sqlite3", "test",
@@ -71,12 +71,13 @@ class Making:
                 found[file.name] = (file, package)
         return found
 
-    def file(self, name: str) -> tuple[Path, Package]:
-        """A file of the packages by its path, and whose it is. Raises FileNotFoundError."""
-        for package in self.packages.values():
-            if (package.folder / name).exists():
-                return package.folder / name, package
-        raise FileNotFoundError(f"none of Debian's packages has {name}")
+    def file(self, *names: str) -> tuple[Path, Package]:
+        """The first file of the packages that has one of these paths, and whose it is. Raises FileNotFoundError."""
+        for name in names:
+            for package in self.packages.values():
+                if (package.folder / name).exists():
+                    return package.folder / name, package
+        raise FileNotFoundError(f"none of Debian's packages has {' or '.join(names)}")
 
 
 def make_tree(tree: Path, architecture: Architecture, work: Path, log: Log) -> list[Component]:
@@ -86,13 +87,18 @@ def make_tree(tree: Path, architecture: Architecture, work: Path, log: Log) -> l
     making = Making(tree, architecture, packages, toolchain_for(architecture, log), log)
     libraries = install_wheels(architecture, tree / "site", log)
     shutil.rmtree(tree / "site/bin", ignore_errors=True)
-    used = {"base-files", "ca-certificates", "libzstd-dev", *(each.name for each in copy_programs(making))}
+    used = {"base-files", "libzstd-dev", *(each.name for each in copy_programs(making))}
     used |= {each.name for each in copy_libraries(making)}
     compile_launcher(making)
     copy_clusterup(tree / "site/bootstrap")
     shutil.copy2(LAUNCHER / "main.py", tree / "main.py")
     copy_licences(tree / "licences", [packages[name] for name in sorted(used)], libraries)
     found = [Component("deb", name, packages[name].version) for name in sorted(used - {"base-files"})]
+    # The head has a C library in it that is not the tree's.
+    head = making.toolchain
+    found.append(Component("deb", head.library, head.library_version))
+    (tree / "licences" / head.library).mkdir()
+    shutil.copy2(head.tree / "usr/share/doc" / head.library / "copyright", tree / "licences" / head.library)
     return found + [Component("pypi", each.name, each.version, licence_of(each)) for each in libraries]
 
 
@@ -101,7 +107,7 @@ def copy_programs(making: Making) -> Iterator[Package]:
     for folder in ("bin", "lib"):
         (making.tree / folder).mkdir(parents=True)
     for name in (f"python{PYTHON}", *sorted(set(PROGRAMS.values()))):
-        file, package = making.file(f"usr/bin/{name}")
+        file, package = making.file(f"usr/bin/{name}", f"usr/sbin/{name}")
         shutil.copy2(file, making.tree / "bin" / name)
         yield package
     for name, program in PROGRAMS.items():

@@ -21,11 +21,15 @@ def main(folder: Path) -> dict[str, Any]:
         packed = trial.clusterup("bundle", "pack", str(ground.bundle.directory), "--out", "bundle.tar")
         moved = shutil.move(ground.bundle.directory, folder / "away")
         applied = trial.clusterup("apply", "sim.yaml", "--yes", "-o", "json", "--bundle", "bundle.tar")
+        wrong = trial.clusterup("plan", "sim.yaml", "--bundle", "none.tar")
+        saved = trial.clusterup("plan", "sim.yaml", "--bundle", "bundle.tar", "--out", "saved")
+        by_saved = trial.clusterup("apply", "--plan", "saved", "--yes")
         again = trial.clusterup("plan", "sim.yaml", "--detailed-exitcode", "--bundle", "bundle.tar")
         without = trial.clusterup("plan", "sim.yaml", "--detailed-exitcode")
         shutil.move(moved, ground.bundle.directory)
         return {
-            "codes": [packed, applied, again, without],
+            "codes": [packed, applied, saved, by_saved, again, without],
+            "wrong": wrong,
             "problems": problems_of(trial, ground),
             "said": trial.log.read_text()[-2000:],
         }

@@ -55,7 +55,8 @@ def pack(
             "--executable",
             parser=file_of,
             metavar="FILE",
-            help="An executable of clusterup to go with it. Repeatable. Default: the one that runs, where it is one.",
+            help="An executable of clusterup to go with it. Repeatable. Default: the one that runs, unless the bundle "
+            "has one, or is signed and would not be any more.",
             show_default=False,
         ),
     ] = None,
@@ -72,11 +73,12 @@ def pack(
     """
     from bootstrap.host.build_info import executable as running
     from bootstrap.image.finding import find_bundle
-    from bootstrap.image.packing import pack_bundle
+    from bootstrap.image.packing import goes_along, pack_bundle
 
     own = running()
     bundle = find_bundle(str(folder) if folder else None)
-    signer = pack_bundle(bundle, executable or ([own] if own else []), key.expanduser() if key else None, out)
+    along = [own] if own is not None and not executable and goes_along(bundle, own, key) else []
+    signer = pack_bundle(bundle, executable or along, key.expanduser() if key else None, out)
     typer.echo(f"wrote {out}, {out.stat().st_size / 1e6:.0f} MB{f', signed with {signer}' if signer else ''}")
 
 

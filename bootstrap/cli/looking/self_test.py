@@ -30,15 +30,16 @@ def self_test(
     from bootstrap.cli.described.shells import SCRIPTS
     from bootstrap.cli.described.tree import read_tree
     from bootstrap.errors import ClusterupError
-    from bootstrap.host.build_info import build_info, version_words
-    from bootstrap.operations.self_test import checks, programs
+    from bootstrap.host.build_info import FILE, build_info, executable, version_words
+    from bootstrap.operations.self_test import BUILT, checks, programs
 
     def described() -> str:
         return f"{len(SCRIPTS)} shells, {len(list(man_pages(read_tree(), __version__)))} pages"
 
-    built = build_info()
     checked = list(checks(("completion and man pages", described)))
     looked = programs()
+    broken = any(each.wrong and each.what == BUILT for each in checked)
+    built = None if broken else build_info()
     wrong = [each for each in checked if each.wrong]
     if output is Output.JSON:
         said = {
@@ -61,5 +62,5 @@ def self_test(
             f"this clusterup is not whole: {', '.join(each.what for each in wrong)}",
             step="self-test",
             got=wrong[0].wrong,
-            hint="copy it or install it again",
+            hint=f"remove {FILE.parents[2]}, from where it is unpacked again" if executable() else "install it again",
         )

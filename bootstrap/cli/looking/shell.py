@@ -40,21 +40,25 @@ def ssh(
 ) -> None:
     """Open a shell on a node, or run a command there as root, by the way that apply takes.
 
-    That is: the inventory's jump hosts, keys and users, the host key that is known, sudo where it is needed. One word
-    is a line for the shell there ('ls | wc -l'); of several, each arrives as it was typed. Put -- before a command that
-    has options of its own. It gets standard input, and its exit code is that of clusterup; 255 where a signal ended it.
+    That is: the inventory's jump hosts, keys and users, the host key that is known, and for a command sudo where the
+    user is not root; a shell is that user's. One word is a line for the shell there ('ls | wc -l'); of several, each
+    arrives as it was typed. Put -- before a command that has options of its own. It gets standard input, and its exit
+    code is that of clusterup; 255 where a signal ended it.
     """
     from bootstrap.transport.attached import Streams
     from bootstrap.ui.console import raw_terminal
 
-    at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    kind = os.environ.get("TERM", "dumb") if at_terminal else ""
-    typed = sys.stdin.fileno()
+    typed = None if sys.stdin is None else sys.stdin.fileno()
+    at_terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+    kind = (os.environ.get("TERM") or "dumb") if at_terminal else ""
     with _way_into(node, inventory) as way:
-        # With a terminal it is the machine's own screen, as that of `console`.
-        complains = _bytes_to(sys.stderr) if at_terminal or not sys.stderr.isatty() else _text_to(sys.stderr)
-        streams = Streams(typed, _bytes_to(sys.stdout), complains, kind)
-        with raw_terminal(typed) if at_terminal else nullcontext():
+        # On a terminal it is the machine's own screen, as that of `console`; else what reaches one is made safe.
+        says, complains = (
+            _bytes_to(stream) if at_terminal or not stream.isatty() else _text_to(stream)
+            for stream in (sys.stdout, sys.stderr)
+        )
+        streams = Streams(typed, says, complains, kind)
+        with raw_terminal(sys.stdin.fileno()) if at_terminal else nullcontext():
             status = way.attach(_script(command or []), streams)
     raise typer.Exit(status)
 

@@ -133,11 +133,17 @@ def kubeconfig(
     from bootstrap.pki.kubeconfig import to_yaml, unwritable
     from bootstrap.written import write_private
 
-    if (user is None and group) or (user is not None and merge):
+    if user is None and (group or expires is not None):
         raise BadUse(
-            "--merge and --user exclude each other" if merge else "a group needs a user",
+            f"{'--group' if group else '--expires'} is for somebody else's",
             step="kubeconfig",
-            hint="write it to a file: --user NAME --out FILE" if merge else "--user NAME --group GROUP",
+            hint="say whose: --user NAME",
+        )
+    if user is not None and merge:
+        raise BadUse(
+            "--merge and --user exclude each other",
+            step="kubeconfig",
+            hint="write it to a file: --user NAME --out FILE",
         )
     intent = intent_of_made(inventory)
     valid = A_DAY if expires is None else timedelta(seconds=expires)

@@ -7,11 +7,14 @@
 #define _GNU_SOURCE
 #include "start.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <zstd.h>
 
 #define MAGIC "clusterup executable 1\n"
@@ -36,11 +39,12 @@ static int unlink_one(const char *path, const struct stat *what, int kind, struc
 
 static void remove_tree(const char *path) { nftw(path, unlink_one, 16, FTW_DEPTH | FTW_PHYS); }
 
+// `making` is the unfinished tree, or NULL where there is none yet: nothing else is ever removed.
 static void unpack_failed(const char *making, const char *path) {
     int error = errno;
-    remove_tree(making);
+    if (making != NULL) remove_tree(making);
     fail("clusterup can't unpack itself", path, strerror(error),
-         "it takes about 150 MB, once; XDG_CACHE_HOME names another folder for it");
+         "it takes about 130 MB, once; XDG_CACHE_HOME names another folder for it");
 }
 
 static void write_all(int file, const char *from, size_t size, const char *making, const char *path) {
@@ -142,13 +146,16 @@ static void unpack(int own, uint64_t offset, uint64_t size, const char *making) 
     free(in), free(out);
 }
 
+// HOME, where it is ours: with sudo it may be that of whoever typed.
 static const char *home(void) {
     const char *said = getenv("HOME");
-    if (said != NULL && *said == '/') return said;
+    struct stat found;
+    if (said != NULL && *said == '/' && (stat(said, &found) != 0 || found.st_uid == geteuid())) return said;
     FILE *users = fopen("/etc/passwd", "re");
     struct passwd *user;
     while (users != NULL && (user = fgetpwent(users)) != NULL)
-        if (user->pw_uid == getuid() && user->pw_dir[0] == '/') return user->pw_dir;
+        if (user->pw_uid == geteuid() && user->pw_dir[0] == '/') return user->pw_dir;
+    if (said != NULL && *said == '/') return said;
     fail("there is no place to unpack clusterup to", own_path, "neither XDG_CACHE_HOME nor HOME names a folder",
          "set XDG_CACHE_HOME to a folder of yours");
     return NULL;
@@ -158,19 +165,45 @@ static void make_folders(char *path) {
     for (char *end = path + 1; *end; end++)
         if (*end == '/') {
             *end = 0;
-            if (mkdir(path, 0700) != 0 && errno != EEXIST) unpack_failed(path, path);
+            if (mkdir(path, 0700) != 0 && errno != EEXIST && access(path, F_OK) != 0) unpack_failed(NULL, path);
             *end = '/';
         }
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) unpack_failed(path, path);
+    if (mkdir(path, 0700) != 0 && errno != EEXIST && access(path, F_OK) != 0) unpack_failed(NULL, path);
 }
 
-// Others must not be able to put something of theirs in its place.
+static int others_may_change(const struct stat *found) {
+    if (found->st_uid != geteuid() && found->st_uid != 0) return 1;
+    // Who may write to a sticky folder, as /tmp is one, can't rename or remove what is somebody else's.
+    if (found->st_mode & S_ISVTX) return 0;
+    return (found->st_mode & S_IWOTH) || ((found->st_mode & S_IWGRP) && found->st_gid != getegid());
+}
+
+// Others must not be able to put something of theirs in its place, nor in that of a folder on the way.
 static void must_be_ours(const char *path) {
+    static char part[PATH_SIZE];
     struct stat found;
-    if (lstat(path, &found) != 0) fail("clusterup can't find its own files", path, strerror(errno), NULL);
-    if (!S_ISDIR(found.st_mode) || (found.st_uid != geteuid() && found.st_uid != 0) || (found.st_mode & 022))
-        fail("clusterup's unpacked files can be changed by others", path, NULL,
-             "set XDG_CACHE_HOME to a folder of yours, or remove this one");
+    joined(part, path, "");
+    for (char *end = part + strlen(part); end != NULL; end = strrchr(part, '/')) {
+        *end = 0;
+        if (stat(*part ? part : "/", &found) != 0) fail("clusterup can't find its own files", part, strerror(errno), NULL);
+        if (!S_ISDIR(found.st_mode) || others_may_change(&found))
+            fail("clusterup's unpacked files can be changed by others", *part ? part : "/", NULL,
+                 "set XDG_CACHE_HOME to a folder of yours");
+    }
+}
+
+// What was left by one that was killed while it unpacked, an hour ago or longer.
+static void remove_leftovers(const char *folder) {
+    static char path[PATH_SIZE];
+    struct stat found;
+    struct dirent *entry;
+    DIR *open = opendir(folder);
+    while (open != NULL && (entry = readdir(open)) != NULL) {
+        if (entry->d_name[0] != '.' || strlen(entry->d_name) < sizeof ".KEY.XXXXXX") continue;
+        joined(path, folder, entry->d_name);
+        if (lstat(path, &found) == 0 && S_ISDIR(found.st_mode) && found.st_mtime < time(NULL) - 3600) remove_tree(path);
+    }
+    if (open != NULL) closedir(open);
 }
 
 int main(int argc, char **argv) {
@@ -190,17 +223,27 @@ int main(int argc, char **argv) {
     else joined(folder, home(), ".cache/clusterup/executable");
     joined(tree, folder, end.key);
     if (access(tree, F_OK) != 0) {
+        sigset_t later, before;
         make_folders(folder);
         must_be_ours(folder);
+        remove_leftovers(folder);
+        // Ctrl-C comes when nothing is half there.
+        sigemptyset(&later), sigaddset(&later, SIGINT), sigaddset(&later, SIGTERM), sigaddset(&later, SIGHUP);
+        sigprocmask(SIG_BLOCK, &later, &before);
         if (snprintf(making, sizeof making, "%s/.%.16s.XXXXXX", folder, end.key) >= (int)sizeof making || mkdtemp(making) == NULL)
-            unpack_failed("", folder);
+            unpack_failed(NULL, folder);
         unpack(own, strtoull(end.offset, NULL, 10), strtoull(end.size, NULL, 10), making);
+        // A name promises the content, also when the power goes now.
+        int synced = open(making, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (synced < 0 || syncfs(synced) != 0) unpack_failed(making, making);
+        close(synced);
         if (rename(making, tree) != 0) {
             int error = errno;
             // Another one was quicker.
             remove_tree(making);
-            if (access(tree, F_OK) != 0) errno = error, unpack_failed("", tree);
+            if (access(tree, F_OK) != 0) errno = error, unpack_failed(NULL, tree);
         }
+        sigprocmask(SIG_SETMASK, &before, NULL);
     }
     must_be_ours(tree);
     setenv("CLUSTERUP_EXECUTABLE", own_path, 1);

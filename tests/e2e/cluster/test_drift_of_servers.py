@@ -16,6 +16,9 @@ from tests.e2e.shapes import SERVERS
 
 pytestmark = pytest.mark.e2e
 ONE, TWO, THREE = SERVERS
+# Those that end by themselves when they can't renew their lease in time, as without an etcd beside them on a slow
+# machine, and are started again by systemd.
+WITH_LEASES = {f"{THREE}/kube-{name}.service" for name in ("controller-manager", "scheduler")}
 
 
 def test_a_unit_that_somebody_stopped_runs_again(cluster: Operator) -> None:
@@ -54,7 +57,7 @@ def test_a_member_that_was_removed_from_the_quorum_becomes_one_again_and_its_old
     remove_member(cluster, THREE)
     fixed = fix(cluster)
     assert f"{THREE}/etcd.member" in fixed.done
-    assert fixed.restarted == {f"{THREE}/etcd.service"}
+    assert fixed.restarted - WITH_LEASES == {f"{THREE}/etcd.service"}
     assert len(data_set_aside(cluster) - before) == 1
     every_server_votes(cluster)
 

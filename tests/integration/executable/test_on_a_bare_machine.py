@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,6 +26,7 @@ def test_all_of_it_is_there(bare: Bare) -> None:
         "libraries": "",
         "templates": "",
         "the program for nodes": "",
+        "what it is made of": "",
         "completion and man pages": "",
     }
 
@@ -31,7 +34,7 @@ def test_all_of_it_is_there(bare: Bare) -> None:
 def test_it_finds_the_programs_that_it_carries_and_misses_the_others(bare: Bare) -> None:
     said = json.loads(bare.run("self-test", "-o", "json").stdout)
     found = {each["name"]: Path(each["path"]).parent.name for each in said["programs"]}
-    assert found["mformat"] == found["mcopy"] == found["ssh-keygen"] == "tools"
+    assert found["mformat"] == found["mcopy"] == found["sfdisk"] == found["ssh-keygen"] == "tools"
     assert found["mmdebstrap"] == ""
 
 
@@ -116,7 +119,37 @@ def test_a_tree_that_others_may_write_to_is_not_believed(bare: Bare) -> None:
     assert "can be changed by others" in done.stderr
 
 
-def test_a_full_disk_leaves_nothing_behind(bare: Bare) -> None:
+def test_what_was_left_by_one_that_was_killed_is_removed_when_it_is_old(bare: Bare) -> None:
+    place = bare.root / "home/.cache/clusterup/executable"
+    for name, age in ((".0123456789abcdef.oldold", 7200), (".0123456789abcdef.newnew", 60)):
+        (place / name / "lib").mkdir(parents=True)
+        os.utime(place / name, (time.time() - age, time.time() - age))
+    bare.run("--version")
+    assert [each.name for each in bare.unpacked] == [".0123456789abcdef.newnew", bare.unpacked[-1].name]
+
+
+def test_a_folder_above_it_that_others_may_write_to_is_not_believed(bare: Bare) -> None:
+    bare.run("--version")
+    (bare.root / "home/.cache").chmod(0o777)
+    done = bare.run("--version")
+    assert done.returncode == 1
+    assert "can be changed by others" in done.stderr
+    (bare.root / "home/.cache").chmod(0o1777)
+    assert bare.run("--version").returncode == 0
+
+
+def test_a_home_that_is_somebody_else_s_is_not_taken(bare: Bare) -> None:
+    (bare.root / "etc").mkdir()
+    (bare.root / "root").mkdir()
+    (bare.root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
+    os.chown(bare.root / "home", 1234, 1234)
+    done = bare.run("--version")
+    assert done.returncode == 0, done.stderr
+    assert bare.unpacked == []
+    assert len(list(bare.root.glob("root/.cache/clusterup/executable/*"))) == 1
+
+
+def test_a_full_disk_is_said_in_words(bare: Bare) -> None:
     (bare.root / "small").mkdir()
     small = ("--size", str(20 << 20), "--tmpfs", "/small")
     done = bare.run("--version", mounts=small, environment=("--setenv", "XDG_CACHE_HOME", "/small"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -69,6 +70,34 @@ def test_one_word_is_a_line_for_the_shell_there(operator: Operator) -> None:
 def test_what_is_piped_in_and_out_is_not_changed(operator: Operator) -> None:
     data = os.urandom(3_000_000)
     assert operator.ssh("s1", "cat", typed=data).stdout == data
+
+
+def test_a_command_that_says_much_before_it_reads_is_heard(operator: Operator) -> None:
+    done = operator.ssh("s1", "head -c 5000000 /dev/zero; cat >/dev/null", typed=bytes(8_000_000))
+    assert (done.returncode, len(done.stdout)) == (0, 5_000_000)
+
+
+def test_a_command_that_ends_before_it_has_read_all_has_its_own_exit_code(operator: Operator) -> None:
+    done = operator.ssh("s1", "head -c 3; exit 7", typed=b"abc" * 3_000_000)
+    assert (done.returncode, done.stdout, done.stderr) == (7, b"abc", b"")
+
+
+def test_a_reader_of_its_output_that_is_gone_ends_it_as_in_any_pipe(operator: Operator) -> None:
+    script = f"{shlex.join(CLUSTERUP)} ssh s1 'yes a line' | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=operator.folder,
+        env=os.environ | operator.environment,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (141, b"a line\n")
+
+
+def test_what_reaches_a_terminal_that_is_not_the_session_s_own_is_made_safe(operator: Operator) -> None:
+    argv = ["sh", "-c", f"{shlex.join(CLUSTERUP)} ssh s1 'printf \"\\033[31mred\"' </dev/null"]
+    screen = on_a_terminal(argv, operator.folder, operator.environment, kind="xterm")
+    assert "\\x1b[31mred" in screen.text
 
 
 def test_both_outputs_stay_apart(operator: Operator) -> None:

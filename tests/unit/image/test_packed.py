@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import subprocess
 import tarfile
 from pathlib import Path
@@ -17,7 +18,7 @@ from bootstrap.image.disk.segments import pack, unpacked_chunks
 from bootstrap.image.files import bundle_as_data, verify_bundle
 from bootstrap.image.finding import find_bundle, load_bundle
 from bootstrap.image.manifest import manifest_of, write_manifest
-from bootstrap.image.packing import EXECUTABLE_MAGIC, EXECUTABLE_TRAILER, pack_bundle
+from bootstrap.image.packing import EXECUTABLE_MAGIC, EXECUTABLE_TRAILER, goes_along, pack_bundle
 from bootstrap.image.signing import check_signed, public_keys_in, sign_bundle
 
 MIB = 1 << 20
@@ -153,6 +154,38 @@ def test_names_that_lead_out_of_it_are_not_followed(packed: Bundle, tmp_path: Pa
         load_bundle(tmp_path / "links.tar")
 
 
+def added(file: Path, name: str) -> None:
+    """Another file in the tar, in front of its end, as anybody can put one there."""
+    with tarfile.open(file, "a") as archive:
+        entry = tarfile.TarInfo(name)
+        entry.size = 4
+        archive.addfile(entry, io.BytesIO(b"evil"))
+
+
+@pytest.mark.parametrize(
+    "name", ["executable/clusterup-linux-amd64", "executable//clusterup-linux-amd64", "./payload.raw", "../x", "/etc/x"]
+)
+def test_what_its_manifest_does_not_name_is_refused(packed: Bundle, name: str) -> None:
+    added(packed.directory, name)
+    with pytest.raises(ClusterupError, match="no whole bundle"):
+        load_bundle(packed.directory)
+
+
+@pytest.mark.parametrize("behind", [b"x", bytes(512), b"x" * 1024])
+def test_what_stands_behind_its_end_is_refused(packed: Bundle, behind: bytes) -> None:
+    packed.directory.write_bytes(packed.directory.read_bytes() + behind)
+    with pytest.raises(ClusterupError, match="no whole bundle"):
+        load_bundle(packed.directory)
+
+
+def test_a_block_of_something_else_between_two_files_is_refused(packed: Bundle) -> None:
+    whole = packed.directory.read_bytes()
+    begins = packed.artifact("payload").content.begins - 512
+    packed.directory.write_bytes(whole[:begins] + b"x" * 512 + whole[begins:])
+    with pytest.raises(ClusterupError, match="no whole bundle"):
+        load_bundle(packed.directory)
+
+
 def test_a_signed_bundle_is_signed_when_it_is_packed(bundle: Bundle, key: Path, tmp_path: Path) -> None:
     sign_bundle(bundle.directory, key)
     pack_bundle(load_bundle(bundle.directory), [], None, tmp_path / "signed.tar")
@@ -170,6 +203,12 @@ def test_executables_go_with_it_for_each_architecture(bundle: Bundle, tmp_path: 
     verify_bundle(packed, packed.artifacts)
     assert read(packed.artifact("tool/clusterup").content) == files[0].read_bytes()
     assert packed.artifact("arm64/tool/clusterup").inside == "executable/clusterup-linux-arm64"
+    # What runs clusterup is not what nodes are made of.
+    assert packed.architectures == ("amd64",)
+    with tarfile.open(packed.directory) as archive:
+        modes = {entry.name: entry.mode for entry in archive}
+    assert modes["executable/clusterup-linux-amd64"] == 0o755
+    assert modes["payload.raw"] == 0o644
     assert manifest_of(packed.for_nodes) == manifest_of(bundle.for_nodes)
 
 
@@ -184,6 +223,18 @@ def test_a_signed_bundle_gets_an_executable_only_with_a_new_signature(
     signer = pack_bundle(signed, [file], key, tmp_path / "bundle.tar")
     packed = load_bundle(tmp_path / "bundle.tar")
     assert check_signed(packed, public_keys_in(f"{key}.pub"), list(packed.artifacts)) == signer
+
+
+def test_the_executable_that_runs_goes_along_where_it_changes_nothing_that_is_there(
+    bundle: Bundle, key: Path, tmp_path: Path
+) -> None:
+    own = executable(tmp_path, "amd64")
+    assert goes_along(bundle, own, None)
+    pack_bundle(bundle, [own], None, tmp_path / "bundle.tar")
+    assert not goes_along(load_bundle(tmp_path / "bundle.tar"), own, None)
+    sign_bundle(bundle.directory, key)
+    assert not goes_along(load_bundle(bundle.directory), own, None)
+    assert goes_along(load_bundle(bundle.directory), own, key)
 
 
 def test_a_program_that_is_not_clusterup_is_not_taken_for_it(bundle: Bundle, tmp_path: Path) -> None:
