@@ -28,11 +28,22 @@ def find_bundle(configured: str | None) -> Bundle:
     Raises NoBundle where there is none, ClusterupError where its manifest can't be understood.
     """
     if configured is not None:
-        return load_bundle(expanded(configured))
+        return _load_named(expanded(configured))
     current = bundles_dir() / "current"
     if not current.is_dir():
         raise NoBundle("there is no bundle yet", tried=str(current), got="nothing there", hint=BUILD_HINT)
     return load_bundle(current.resolve())
+
+
+def _load_named(place: Path) -> Bundle:
+    if not place.exists():
+        raise NoBundle(
+            f"there is no bundle {place}",
+            tried=f"look for {place.absolute()}",
+            got="nothing there",
+            hint="name the folder of a bundle, or the file that `clusterup bundle pack` made",
+        )
+    return load_bundle(place)
 
 
 def load_bundle(directory: Path) -> Bundle:

@@ -19,6 +19,7 @@ from bootstrap.image.packed import packed
 from bootstrap.image.signing import sign_manifest
 
 STEP = "bundle"
+EXECUTABLE = "tool/clusterup"
 TOOL = "/tool/"
 # What an executable of clusterup ends with (scripts/executable/launcher/launcher.c).
 EXECUTABLE_MAGIC = b"clusterup executable 1\n"
@@ -95,7 +96,7 @@ def _artifacts(bundle: Bundle, executables: Sequence[Path]) -> dict[str, Artifac
     for file in executables:
         architecture = _architecture_of(file)
         prefix = "" if architecture == bundle.architecture else f"{architecture}/"
-        name = f"{prefix}tool/clusterup"
+        name = f"{prefix}{EXECUTABLE}"
         if name in found:
             raise BadUse(
                 f"there are two executables for {architecture}", step=STEP, got=str(file), hint="name one of them"

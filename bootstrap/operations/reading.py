@@ -61,17 +61,20 @@ def intent_of_written(
 
 def intent_of_made(path: Path) -> Intent:
     """As `intent_of_file`, of a cluster whose keys are here. Raises Refused where there are none yet."""
-    intent = intent_of_file(path, None)
-    if AUTHORITY in intent.state.vault.made:
+    written = read_inventory(path)
+    name = written.inventory.cluster.name
+    state = state_to_look_at(name)
+    # Before a bundle is looked for: without keys it would not help.
+    if state.vault.read(AUTHORITY) is None:
         raise Refused(
-            f"there is no cluster {intent.inventory.cluster.name} yet, as far as is known here",
+            f"there is no cluster {name} yet, as far as is known here",
             step="state",
-            tried=f"look for its keys in {intent.state.folder}",
+            tried=f"look for its keys in {state.folder}",
             got="none",
             hint=f"make it: clusterup apply {path}; or, where it was made from another machine, take it over: "
             "clusterup adopt root@SERVER",
         )
-    return intent
+    return intent_of_written(path, written, None)
 
 
 def with_pruned(intent: Intent, wipe: Collection[str]) -> Intent:

@@ -69,17 +69,19 @@ def pack(
 
     It holds all that an installation needs: disk images, payloads, container images, kubectl, and clusterup itself.
     `clusterup apply --bundle FILE` takes out of it what it sends, and unpacks nothing. A copy that was cut off can be
-    gone on with, as of any file; `clusterup bundle verify` says whether it is whole.
+    gone on with, as of any file; one that is cut off is refused.
     """
     from bootstrap.host.build_info import executable as running
     from bootstrap.image.finding import find_bundle
-    from bootstrap.image.packing import goes_along, pack_bundle
+    from bootstrap.image.packing import EXECUTABLE, goes_along, pack_bundle
 
     own = running()
     bundle = find_bundle(str(folder) if folder else None)
     along = [own] if own is not None and not executable and goes_along(bundle, own, key) else []
     signer = pack_bundle(bundle, executable or along, key.expanduser() if key else None, out)
     typer.echo(f"wrote {out}, {out.stat().st_size / 1e6:.0f} MB{f', signed with {signer}' if signer else ''}")
+    if not any(name.endswith(EXECUTABLE) for name in find_bundle(str(out)).artifacts):
+        typer.echo("note: clusterup itself is not in it: --executable FILE", err=True)
 
 
 @bundles.command()
@@ -137,7 +139,7 @@ def verify(
             "--inventory",
             "-i",
             metavar="INVENTORY",
-            help="Whose os.trusted_keys may have signed it; its os.bundle is verified where no FOLDER is named.",
+            help="Whose os.trusted_keys may have signed it; its os.bundle is verified where no BUNDLE is named.",
             show_default=False,
         ),
     ] = None,

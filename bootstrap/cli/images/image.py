@@ -40,7 +40,8 @@ def build(
         Path | None,
         typer.Argument(
             metavar="INVENTORY",
-            help="Make the bundle that it needs: its kubernetes.source and kubernetes.version.",
+            help="Make the bundle that it needs: its kubernetes.source and kubernetes.version, for its nodes' "
+            "architectures.",
             show_default=False,
         ),
     ] = None,
@@ -69,7 +70,8 @@ def build(
         typer.Option(
             "--arch",
             metavar="ARCH",
-            help="For machines of that architecture: amd64 (the default) or arm64. Repeatable: for all of them.",
+            help="For machines of that architecture: amd64 or arm64. Repeatable: for all of them. Default: the "
+            "inventory's, else amd64.",
             show_default=False,
         ),
     ] = None,
@@ -81,7 +83,7 @@ def build(
     What was built before is taken from the cache: with nothing changed this takes seconds. The bundle becomes the one
     that `apply` and `lab up` use where no other is named.
     """
-    from bootstrap.image.architecture import AMD64, architecture_named
+    from bootstrap.image.architecture import architecture_named
     from bootstrap.image.build import build_bundle
     from bootstrap.image.sources import UNSUPPORTED
     from bootstrap.image.trees import TOOL_SAYS
@@ -94,13 +96,23 @@ def build(
         if verbose or not line.startswith(TOOL_SAYS):
             typer.echo(f"[{time.monotonic() - began:6.1f}s] {line}", err=True)
 
-    architectures = dict.fromkeys(architecture_named(name) for name in arch or (AMD64.name,))
+    architectures = dict.fromkeys(architecture_named(name) for name in arch or _architectures_of(inventory))
     bundle = build_bundle(_source(inventory, source, tuple(version or ())), list(architectures), log, check_fits)
     show_bundle(bundle, output)
     if bundle.kubernetes_version == DEBIAN_KUBERNETES:
         typer.echo(f"note: {UNSUPPORTED}", err=True)
     if output is Output.TEXT:
         typer.echo(f"in {time.monotonic() - began:.1f} s")
+
+
+def _architectures_of(inventory: Path | None) -> list[str]:
+    """Those of an inventory's nodes, amd64 first, which is what nodes have that say nothing."""
+    from bootstrap.image.architecture import AMD64
+    from bootstrap.inventory.load import load_inventory
+
+    if inventory is None:
+        return [AMD64.name]
+    return sorted({node.architecture or AMD64.name for node in load_inventory(inventory).nodes})
 
 
 def _source(inventory: Path | None, source: str | None, versions: tuple[str, ...]) -> Source:

@@ -115,7 +115,12 @@ def kubeconfig(
     ] = None,
     expires: Annotated[
         float | None,
-        typer.Option("--expires", parser=seconds_of, metavar="TIME", help="How long theirs is good. Default: 24h."),
+        typer.Option(
+            "--expires",
+            parser=seconds_of,
+            metavar="TIME",
+            help="How long theirs is good: 90m, 24h (the default), 7d; a year at most.",
+        ),
     ] = None,
 ) -> None:
     """Print the kubeconfig, write it to a file, or merge it into your own. Reaches no node.

@@ -29,10 +29,11 @@ def support(
     ] = None,
     parallel: ParallelOption = 16,
 ) -> None:
-    """Collect what somebody needs who is to find a fault, in one file (mode 0600), without the cluster's secrets.
+    """Collect what somebody needs who is to find a fault, in one file (mode 0600).
 
     Nodes say how they are and what their services wrote; the API says what there is. What can't be reached is said in
-    the file. Nothing is changed anywhere, and nothing is sent to anybody: look through it, then give it away.
+    the file. The cluster's keys and tokens are taken out, and what looks like one; names and addresses stay. Nothing is
+    changed anywhere, and nothing is sent to anybody: look through it, then give it away.
     """
     from datetime import UTC, datetime
 
