@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -119,7 +118,7 @@ def _read(directory: Path) -> tuple[str, Bundle]:
     manifest = directory / MANIFEST
     try:
         text = manifest.read_bytes().decode()
-        data = json.loads(text)
+        data = parsed_json(text)
     except OSError as error:
         raise NoBundle(
             f"{directory} holds no bundle", tried=f"read {manifest}", got=error.strerror or str(error), hint=BUILD_HINT

@@ -34,12 +34,9 @@ def pack_bundle(bundle: Bundle, executables: Sequence[Path], key: Path | None, t
     Raises ClusterupError."""
     verify_bundle(bundle, bundle.artifacts)
     whole = replace(bundle, artifacts={**bundle.artifacts, **_artifacts(bundle, executables)})
-    signed, signer = bundle.signed, ""
-    if executables or signed is None:
-        signed = None
-        manifest = json.dumps(manifest_of(replace(whole, signed=None)), indent=2) + "\n"
-    else:
-        manifest = signed.manifest
+    said = manifest_of(replace(whole, signed=None))
+    signed, signer = (None if executables else bundle.signed), ""
+    manifest = json.dumps(said, indent=2) + "\n" if signed is None else signed.manifest
     if key is not None:
         signed, signer = sign_manifest(manifest, key)
     elif bundle.signed is not None and signed is None:
@@ -51,9 +48,9 @@ def pack_bundle(bundle: Bundle, executables: Sequence[Path], key: Path | None, t
     parts: dict[str, Content | bytes] = {MANIFEST: manifest.encode()}
     if signed is not None:
         parts[SIGNATURE] = signed.signature.encode()
-    entries = manifest_of(replace(whole, signed=None))["artifacts"]
-    parts |= {entries[name]["file"]: artifact.content for name, artifact in sorted(whole.artifacts.items())}
-    programs = {entries[name]["file"] for name in entries if TOOL in f"/{name}"}
+    files = {name: entry["file"] for name, entry in said["artifacts"].items()}
+    parts |= {files[name]: artifact.content for name, artifact in sorted(whole.artifacts.items())}
+    programs = {file for name, file in files.items() if TOOL in f"/{name}"}
     _write(parts, programs, target)
     return signer
 

@@ -11,7 +11,7 @@ from bootstrap.support.secrets import Scrubber
 README = """\
 What clusterup collected for whoever looks for a fault in cluster {cluster}. Text files alone.
 
-Taken out: the keys, tokens and passwords of this cluster that are known where it was made, and what looks like one
+Taken out: the keys and tokens of this cluster that are kept where it was made, and what looks like a secret
 ([removed: ...]). Not asked for: Secrets, ConfigMaps, and the environment and arguments of pods. What is in it: names
 and addresses of machines, of images and of pods, and what services wrote into their logs. Look through it before it is
 given away.

@@ -54,10 +54,7 @@ def _of_this_machine(intent: Intent) -> Files:
     yield "clusterup.txt", f"{version_words(__version__, build_info())}\n"
     yield "self-test.json", _json(here)
     yield "inventory.yaml", intent.written.decode(errors="backslashreplace")
-    yield (
-        "bundle.json",
-        _tried(lambda: _json({name: part.components for name, part in intent.bundle.artifacts.items()})),
-    )
+    yield "bundle.json", _json({name: part.components for name, part in intent.bundle.artifacts.items()})
     for file in (intent.state.journal, intent.state.roll):
         if file.exists():
             yield f"state/{file.name}", _tried(lambda file=file: _end_of(file))  # type: ignore[misc]

@@ -80,7 +80,7 @@ def pack(
     along = [own] if own is not None and not executable and goes_along(bundle, own, key) else []
     signer = pack_bundle(bundle, executable or along, key.expanduser() if key else None, out)
     typer.echo(f"wrote {out}, {out.stat().st_size / 1e6:.0f} MB{f', signed with {signer}' if signer else ''}")
-    if not any(name.endswith(EXECUTABLE) for name in find_bundle(str(out)).artifacts):
+    if not (executable or along or any(name.endswith(EXECUTABLE) for name in bundle.artifacts)):
         typer.echo("note: clusterup itself is not in it: --executable FILE", err=True)
 
 
