@@ -64,8 +64,9 @@ def intent_of_made(path: Path) -> Intent:
     written = read_inventory(path)
     name = written.inventory.cluster.name
     state = state_to_look_at(name)
-    # Before a bundle is looked for: without keys it would not help.
-    if state.vault.read(AUTHORITY) is None:
+    # Before a bundle is looked for: without keys it would not help. Those of a cluster that was founded are lost, and
+    # it is said below which.
+    if not state.founded and state.vault.read(AUTHORITY) is None:
         raise Refused(
             f"there is no cluster {name} yet, as far as is known here",
             step="state",
