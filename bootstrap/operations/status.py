@@ -45,7 +45,7 @@ class NodeStatus:
 @dataclass(frozen=True, slots=True)
 class MemberHealth:
     """An etcd member. `lag` counts the raft entries by which it is behind the furthest member, `db_size` is bytes; None
-    where it does not answer."""
+    where it does not answer. `alarms` are what it raises, as etcd says it."""
 
     name: str
     voter: bool
@@ -54,6 +54,7 @@ class MemberHealth:
     db_size: int | None
     version: str | None
     problem: str | None = None
+    alarms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class ClusterStatus:
         return (
             all(node.state == "Ready" for node in self.nodes)
             and bool(self.etcd)
-            and all(member.voter and member.lag is not None for member in self.etcd)
+            and all(member.voter and member.lag is not None and not member.alarms for member in self.etcd)
             and all(server.ready for server in self.api)
         )
 
@@ -99,11 +100,17 @@ class _Answer:
     raft_index: int
     db_size: int
     version: str
+    errors: tuple[str, ...]
 
 
 def cluster_status(intent: Intent, connections: Connections, *, parallel: int) -> ClusterStatus:
     """Ask every node, every etcd member and every API server at once. What can't be reached is in the answer."""
     world = look(intent, connections, parallel=parallel, observe=unobserved)
+    return status_of(intent, world, connections, parallel=parallel)
+
+
+def status_of(intent: Intent, world: ClusterFacts, connections: Connections, *, parallel: int) -> ClusterStatus:
+    """As `cluster_status`, where the nodes were looked at before."""
     servers = [node for node in intent.inventory.servers if node.name in world.nodes]
     with asking(min(parallel, 2 * len(servers)), "status") as pool:
         members = pool.map(lambda node: (node.name, _ask_member(intent, connections, node)), servers)
@@ -170,7 +177,7 @@ def _ask_member(intent: Intent, connections: Connections, node: Node) -> _Answer
     def ask(client: EtcdClient) -> _Answer:
         status = client.status()
         own = next((member.id for member in client.members() if member.name == node.name), 0)
-        return _Answer(own, status.leader, status.raft_index, status.db_size, status.version)
+        return _Answer(own, status.leader, status.raft_index, status.db_size, status.version, status.errors)
 
     def once() -> _Answer:
         with etcd_at(connections.on(node.name), intent.keys) as client:
@@ -201,6 +208,7 @@ def _members(
                 db_size=answer.db_size if isinstance(answer, _Answer) else None,
                 version=answer.version if isinstance(answer, _Answer) else None,
                 problem=None if fine else _problem(answer, member.name in intent.nodes),
+                alarms=answer.errors if isinstance(answer, _Answer) else (),
             )
         )
     return tuple(health)

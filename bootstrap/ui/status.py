@@ -44,7 +44,8 @@ def _members(status: ClusterStatus) -> RenderableType:
         lag = "-" if member.lag is None else str(member.lag)
         size = "-" if member.db_size is None else f"{member.db_size / 1e6:.1f} MB"
         table.add_row(
-            *map(text, (member.name, role, lag, size, member.version or "-")), text(member.problem or "", BAD)
+            *map(text, (member.name, role, lag, size, member.version or "-")),
+            text(member.problem or "; ".join(member.alarms), BAD),
         )
     return table
 

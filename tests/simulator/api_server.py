@@ -18,6 +18,7 @@ from bootstrap.clients.kubernetes_kinds import KINDS, path_of
 from bootstrap.constants.objects import JOIN_MANIFEST, JOIN_MANIFEST_NAMESPACE
 from bootstrap.constants.tokens import TOKENS_NAMESPACE
 from bootstrap.protocol.discovery import CLUSTER_INFO
+from bootstrap.releases import DEBIAN_KUBERNETES
 from bootstrap.spec import join_manifest_build as published
 from bootstrap.spec.kubeadm_objects import GET_NODES
 from bootstrap.tokens.server import server_secret_name
@@ -107,6 +108,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return _failure(500, "etcdserver: request timed out")
         if ADMINISTRATORS not in self._groups():
             return self._told_to_strangers(objects)
+        if urlsplit(self.path).path == "/version":
+            return 200, {"gitVersion": f"v{DEBIAN_KUBERNETES}"}
         found = _OBJECT.fullmatch(urlsplit(self.path).path)
         kind = _KIND_OF.get((found[1], found[3])) if found else None
         if found is not None and kind is not None:

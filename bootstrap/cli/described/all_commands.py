@@ -12,9 +12,9 @@ from bootstrap.cli.described.tree import Described
 
 # In the order in which the list of commands has them.
 MODULES = (
-    *("inventory", "apply", "remove", "looking.status", "down", "looking.console", "looking.shell", "looking.journal"),
-    *("looking.support", "images.image", "images.bundle", "adopt", "token", "join", "stick", "labs.lab"),
-    *("looking.self_test", "described.man"),
+    *("inventory", "apply", "remove", "looking.status", "looking.doctor", "down", "looking.console"),
+    *("looking.shell", "looking.journal", "looking.support", "images.image", "images.bundle", "adopt", "token"),
+    *("join", "stick", "labs.lab", "looking.self_test", "described.man"),
 )
 
 

@@ -31,7 +31,7 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("get", "nodes", "node", "info", "list", "ls", "ps", "show", "describe", "health"), _SHOWN),
         **dict.fromkeys(("log", "history", "trace"), _HAPPENED),
         "journal": "what a node's services say: clusterup logs NODE [UNIT]; what clusterup did: clusterup events",
-        **dict.fromkeys(("check", "lint", "test", "doctor", "preflight"), _CHECKED),
+        **dict.fromkeys(("check", "lint", "test", "preflight"), _CHECKED),
         "diff": "what would be changed in the files of nodes: clusterup plan --diff",
         **dict.fromkeys(("kubectl", "config", "login", "context", "use"), _ACCESS),
         **dict.fromkeys(("upgrade", "update"), _NEWER),

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import tarfile
+from pathlib import Path
 
 import pytest
 
 from bootstrap.facts.model import ClusterFacts
+from bootstrap.support.secrets import known_secrets
 from tests.e2e.labs import Labs
 from tests.e2e.operator import Operator
 from tests.e2e.shapes import SERVERS, THREE_SERVERS
+from tests.pages import blocks_tried_on, programs_in, typed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.every_time]
 
@@ -75,3 +80,50 @@ def test_a_node_s_services_and_a_shell_on_it_are_reached_by_the_way_of_an_apply(
     assert refused.returncode == 4
     assert "there is no unit kublet" in refused.stderr
     assert cluster.clusterup("ssh", "server-2", "hostname", "-i", "lab.yaml") == "server-2\n"
+
+
+def test_what_somebody_needs_who_looks_for_a_fault_holds_none_of_its_secrets(cluster: Operator) -> None:
+    cluster.kubectl("create", "secret", "generic", "known", "--from-literal=password=correct-horse-battery")
+    token = cluster.clusterup("token", "create", "lab.yaml").strip()
+    cluster.clusterup("support", "lab.yaml", "--out", "report.tar.gz")
+    cluster.kubectl("delete", "secret", "known")
+    intent, _ = cluster.looks()
+    secrets = {
+        **known_secrets(intent.state.folder),
+        "correct-horse-battery": "of a Secret",
+        token.rpartition(".")[2]: "a token",
+    }
+    with tarfile.open(cluster.folder / "report.tar.gz") as archive:
+        files = {entry.name: archive.extractfile(entry).read().decode() for entry in archive}  # type: ignore[union-attr]
+    assert {what for text in files.values() for secret, what in secrets.items() if secret in text} == set()
+    names = {name.partition("/")[2] for name in files}
+    assert {"status.json", "api/Node.json", *(f"nodes/{node}/etcd.log" for node in SERVERS)} <= names
+    assert json.loads(next(text for name, text in files.items() if name.endswith("/status.json")))["etcd"]
+
+
+def test_what_pages_say_is_to_be_typed_on_a_lab_works_as_it_stands(cluster: Operator, tmp_path: Path) -> None:
+    programs = programs_in(tmp_path / "programs", kubectl=cluster.clusterup("image", "path", "tool/kubectl").strip())
+    environment = {
+        **os.environ,
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "XDG_STATE_HOME": str(cluster.state),
+        "KUBECONFIG": str(cluster.folder / f"{cluster.name}.kubeconfig"),
+    }
+    blocks = dict(blocks_tried_on("a lab"))
+    assert blocks
+    ran = {where: typed(block, cluster.folder, environment) for where, block in blocks.items()}
+    assert {where: done.stderr[-2000:] for where, done in ran.items() if done.returncode} == {}
+
+
+def test_a_doctor_finds_no_fault_in_it_and_names_a_member_of_etcd_that_does_not_run(cluster: Operator) -> None:
+    well = json.loads(cluster.clusterup("doctor", "lab.yaml", "-o", "json"))
+    assert well["faults"] == 0, well
+    assert {*SERVERS, "this machine", "the cluster"} == well["looked_at"].keys()
+    assert not [each for each in well["findings"] if "can't be understood" in each["what"]]
+    cluster.runs_on("server-3", "systemctl stop etcd")
+    ill = cluster.runs("doctor", "lab.yaml", "-o", "json")
+    assert ill.returncode == 3
+    found = {(each["weight"], each["where"], each["about"]): each for each in json.loads(ill.stdout)["findings"]}
+    assert "no further server may fail" in found["warning", "the cluster", "etcd"]["what"]
+    assert "clusterup logs server-3 etcd -i lab.yaml" in found["fault", "server-3", "etcd"]["mend"]
+    assert "clusterup apply lab.yaml" in found["warning", "server-3", "plan"]["mend"]

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 from bootstrap.constants.paths import ETCD_DATA, KEPT_ETC
 from bootstrap.constants.ports import API_PORT, ETCD_PEER_PORT
+from bootstrap.doctor.node import LOOK as HEALTH
 from bootstrap.facts.votes import READ_STORE
 from bootstrap.joining import plan as join_by_token
 from bootstrap.joining import preflight as join_checks
+from bootstrap.operations.node_logs import Wanted, logs_script
 from bootstrap.paths import templates_dir
 from bootstrap.phases import handover
 from bootstrap.phases.deploy import commands as deploy
@@ -36,6 +38,18 @@ if TYPE_CHECKING:
 Does = Callable[["SimulatedMachine", list[str], bytes], Answer]
 MIB = 1 << 20
 DONE = Answer(0)
+# What a machine that is well says of itself to `clusterup doctor`.
+WELL = {
+    "memory": {"total": 2048 * MIB, "available": 1024 * MIB},
+    "killed": 0,
+    "filesystems": [],
+    "clock_was_set": True,
+    "units": [],
+    "kernel": [],
+    "routes": {"default": True, "networks": []},
+    "name_servers": [{"address": "192.0.2.53", "problem": ""}],
+    "certificates": {},
+}
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", re.DOTALL)
 
 
@@ -55,6 +69,9 @@ def _all() -> tuple[Known[Does], ...]:
         exactly(sudo.WHO, lambda *_: Answer(0, f"{sudo.SAYS}root\n".encode())),
         exactly(facts, lambda machine, _, stdin: Answer(0, facts_of(machine, stdin))),
         exactly(READ_STORE.script, _stored_members),
+        exactly(HEALTH.script, lambda *_: Answer(0, json.dumps(WELL).encode())),
+        exactly("uptime", lambda *_: _said([" 10:00:00 up 1 day,  0 user"])),
+        exactly(logs_script(Wanted(("kubelet",), 20)), lambda *_: _said(["kubelet[1]: it runs"])),
         exactly(install_commands.running_system().script, _running_system),
         exactly(install_commands.reboot().script, _reboot),
         exactly(clean_commands.clean().script, _clean),

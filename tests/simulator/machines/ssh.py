@@ -137,13 +137,15 @@ def private(listens_at: str) -> str:
 @lru_cache(256)
 def script_of(line: str) -> str:
     """The script in a command line as `bootstrap.transport.channel.command_line` makes it (sh -c BOUNDED sh SECONDS
-    SCRIPT, perhaps behind sudo); any other line is a script itself."""
+    SCRIPT, perhaps behind sudo), or as it is attached to a person's own streams (sh -c SCRIPT); any other line is a
+    script itself."""
     try:
         words = shlex.split(line)
     except ValueError:
         return line
     bounded = len(words) >= 6 and words[-6:-4] == ["sh", "-c"] and words[-3] == "sh" and words[-2].isdecimal()
-    return words[-1] if bounded else line
+    attached = len(words) == 3 and words[:2] == ["sh", "-c"]
+    return words[-1] if bounded or attached else line
 
 
 class _Count:
