@@ -11,6 +11,8 @@ import typer
 from bootstrap.cli.options import DEFAULT_INVENTORY, Output, file_of, file_or_input
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bootstrap.inventory.load import ReadInventory
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -61,18 +63,36 @@ def validate(
         else:
             servers, agents = len(written.inventory.servers), len(written.inventory.agents)
             text = f"{file}: fine: {_count(servers, 'server')}, {_count(agents, 'agent')}"
-            results.append({"file": str(file), "problems": [], "text": text})
+            notes = list(_notes(written))
+            results.append({"file": str(file), "problems": [], "notes": notes, "text": text})
     if output is Output.JSON:
         typer.echo(json.dumps([{k: v for k, v in r.items() if k != "text"} for r in results], indent=1))
     else:
         for result in results:
             typer.echo(result["text"], err=bool(result["problems"]))
+            for note in result.get("notes", ()):
+                typer.echo(f"{result['file']}: note: {note}", err=True)
     if any(result["problems"] for result in results):
         raise typer.Exit(2)
 
 
 def _count(number: int, of_what: str) -> str:
     return f"{number} {of_what}" if number == 1 else f"{number} {of_what}s"
+
+
+def _notes(written: ReadInventory) -> Iterator[str]:
+    """What is no mistake of the inventory, and what a person should know before a plan says it."""
+    from bootstrap.errors import BadUse
+
+    version = written.inventory.kubernetes.version
+    if version is None:
+        return
+    from bootstrap.image.sources import require_supported
+
+    try:
+        require_supported(version)
+    except BadUse as error:
+        yield f"{error.problem} ({error.got}): no new cluster is made of it"
 
 
 def _read(file: Path, *, elsewhere: bool) -> ReadInventory:

@@ -1,4 +1,4 @@
-"""clusterup image build, show, path."""
+"""clusterup image build, show, path, releases."""
 
 from __future__ import annotations
 
@@ -158,6 +158,29 @@ def path(
     from bootstrap.image.finding import find_bundle
 
     typer.echo(str(find_bundle(None).artifact(artifact).file))
+
+
+@images.command()
+def releases(output: OutputOption = Output.TEXT) -> None:
+    """List the versions of Kubernetes that nodes can be made of, and what belongs to each.
+
+    `kubernetes.version` in an inventory, or --version of `image build`, names one of them, or a release of it.
+    """
+    from bootstrap.image.sources import supported_minors
+    from bootstrap.image.upstream.table import read_table
+
+    table = read_table()
+    rows = {minor: dict(table.components.get(minor, {})) for minor in supported_minors()}
+    if output is Output.JSON:
+        listed = [
+            {"kubernetes": minor, "newest": minor == table.newest, "components": row} for minor, row in rows.items()
+        ]
+        sys.stdout.write(json.dumps(listed, indent=1) + "\n")
+        return
+    for minor, row in rows.items():
+        parts = ", ".join(f"{name} {release}" for name, release in sorted(row.items()))
+        said = parts or "Debian's own, with its components: for trying out"
+        typer.echo(f"{minor}: {said}{' (where nothing is said)' if minor == table.newest else ''}")
 
 
 def show_bundle(bundle: Bundle, output: Output) -> None:

@@ -98,6 +98,26 @@ def test_an_inventory_that_attacks_is_bad_use_without_a_traceback(
     assert "next: " in ended.stderr
 
 
+def test_validate_says_that_no_new_cluster_is_made_of_a_kubernetes_that_is_not_supported(tmp_path: Path) -> None:
+    file = tmp_path / "inventory.yaml"
+    node = "{name: s1, role: server, address: 10.0.0.1, disk: /dev/vda}"
+    for version, said in (("1.36", ""), ("1.19.3", "inventory.yaml: note: Kubernetes 1.19 is not one")):
+        file.write_text(f"cluster: {{name: c}}\nkubernetes: {{version: '{version}'}}\nnodes: [{node}]\n")
+        checked = clusterup("validate", folder=tmp_path)
+        assert checked.returncode == 0, checked.stderr
+        assert checked.stderr.startswith(said)
+        assert bool(checked.stderr) == bool(said)
+
+
+def test_the_releases_of_kubernetes_that_there_are_can_be_listed(tmp_path: Path) -> None:
+    shown = clusterup("image", "releases", folder=tmp_path).stdout.splitlines()
+    assert [line.partition(":")[0] for line in shown] == ["1.37", "1.36", "1.35", "1.20"]
+    (newest,) = [line for line in shown if line.endswith("(where nothing is said)")]
+    assert "etcd 3.6" in newest
+    rows = json.loads(clusterup("image", "releases", "-o", "json", folder=tmp_path).stdout)
+    assert rows[0]["components"]["containerd"].startswith("2.")
+
+
 def test_validate_speaks_json(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("cluster: {nam: x}\nnodes: []\n")
     (result,) = json.loads(clusterup("validate", "-o", "json", "a.yaml", folder=tmp_path).stdout)
