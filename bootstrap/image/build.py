@@ -15,6 +15,9 @@ from bootstrap.image.architecture import Architecture
 from bootstrap.image.bundle import KUBECTL, Artifact, Bundle, Partition, Segment
 from bootstrap.image.cache import cached, content_key
 from bootstrap.image.containers import ContainerImage, build_containers
+from bootstrap.image.contents.packages import ARTIFACT as PACKAGES
+from bootstrap.image.contents.packages import FILE as PACKAGES_FILE
+from bootstrap.image.contents.packages import list_packages
 from bootstrap.image.disk.gpt import GptPartition
 from bootstrap.image.disk.segments import pack
 from bootstrap.image.files import bundle_as_data
@@ -42,11 +45,12 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What machines of one architecture are made of: `packed` is the folder of the compressed disk image; the first of
-    the `releases` is the one that nodes get where nothing else is said."""
+    """What machines of one architecture are made of: `packed` is the folder of the compressed disk image, `packages`
+    the list of what is in it; the first of the `releases` is the one that nodes get where nothing else is said."""
 
     system: OsImages
     packed: Path
+    packages: Path
     releases: tuple[Release, ...]
     containers: tuple[ContainerImage, ...]
 
@@ -88,7 +92,7 @@ def build_bundle(source: Source, architectures: Sequence[Architecture], log: Log
             **{f"{name} {made.architecture}": part for made in everything for name, part in made.parts.items()},
             "architectures": " ".join(made.architecture for made in everything),
             "level": str(LEVEL),
-            "layout": "kubectl beside the manifest, the image in segments",
+            "layout": "kubectl beside the manifest, the image in segments, a list of packages",
         }
     )
 
@@ -112,6 +116,7 @@ def _made(source: Source, architecture: Architecture, log: Log, fits: Fits) -> M
     return Made(
         system=system,
         packed=_packed(system, log),
+        packages=list_packages(system, log),
         releases=tuple(releases.values()),
         containers=build_containers(architecture, log),
     )
@@ -149,6 +154,7 @@ def _artifacts(folder: Path, made: Made, prefix: str) -> Iterator[Artifact]:
         *((release.payload.file, f"payload{more}.raw") for release, more in _named(made.releases, "-")),
         *((release.kubectl, f"kubectl{more}") for release, more in _named(made.releases, "-")),
         *((image.file, f"images/{image.name}.tar") for image in made.containers),
+        (made.packages, PACKAGES_FILE),
     ):
         _link(source, place / name)
     disk = bundle_as_data(f"{prefix}os", place / "os.raw.zst", partitions=_partitions(system.os_partitions))
@@ -159,6 +165,7 @@ def _artifacts(folder: Path, made: Made, prefix: str) -> Iterator[Artifact]:
         segments=tuple(Segment(**found) for found in segments),
         components={"packages": str(len(system.packages)), "linux": _kernel(system)},
     )
+    yield bundle_as_data(f"{prefix}{PACKAGES}", place / PACKAGES_FILE)
     yield bundle_as_data(f"{prefix}live", place / "live.raw", partitions=_partitions(system.live_partitions))
     for (release, more), (_, in_name) in zip(_named(made.releases, "-"), _named(made.releases, "/"), strict=True):
         components = release.payload.components

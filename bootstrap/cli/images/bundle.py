@@ -1,4 +1,4 @@
-"""clusterup bundle show, pack, sign, verify."""
+"""clusterup bundle show, diff, pack, sign, verify."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ bundles = typer.Typer(
     cls=KnowsOthers,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Pack a bundle into one file, sign it, and see whether it is as somebody signed it.",
+    help="Pack a bundle into one file, sign it, see whether it is as somebody signed it, compare two of them.",
 )
 
 FolderArgument = Annotated[
@@ -41,6 +41,46 @@ def show(
     from bootstrap.image.finding import find_bundle
 
     show_bundle(find_bundle(str(bundle) if bundle else None), output)
+
+
+@bundles.command()
+def diff(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="A folder or a file.", show_default=False)],
+    new: Annotated[
+        Path | None,
+        typer.Argument(metavar="NEW", help="A folder or a file. Default: the one built last.", show_default=False),
+    ] = None,
+    tracker: Annotated[
+        Path | None,
+        typer.Option(
+            "--tracker",
+            parser=file_of,
+            metavar="FILE",
+            help="What Debian's security tracker says, as fetched from "
+            "https://security-tracker.debian.org/tracker/data/json: which faults are gone, and which are still there.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.TEXT,
+) -> None:
+    """Show what is other in one bundle than in another: releases, Debian packages, faults of security that are fixed.
+
+    Nothing is fetched: what is known of faults is what the file of --tracker says.
+    """
+    import json
+    import sys
+
+    from bootstrap.image.contents.difference import difference
+    from bootstrap.image.contents.tracker import read_tracker
+    from bootstrap.image.finding import find_bundle
+    from bootstrap.ui.bundles import difference_lines
+
+    known = read_tracker(tracker) if tracker else None
+    found = difference(find_bundle(str(old)), find_bundle(str(new) if new else None), known)
+    if output is Output.JSON:
+        sys.stdout.write(json.dumps(found.as_data(), indent=1) + "\n")
+    else:
+        typer.echo("\n".join(difference_lines(found)))
 
 
 @bundles.command()
