@@ -28,22 +28,25 @@ EXECUTABLE_TRAILER = 256
 ELF_MACHINE = 18
 
 
-def pack_bundle(bundle: Bundle, executables: Sequence[Path], key: Path | None, target: Path) -> str:
-    """Write the bundle, and executables of clusterup with it, into the file `target`, whole or not at all. Returns the
-    fingerprint of the key that it is signed with now; empty where that is none, or the one that it was signed with.
-    Raises ClusterupError."""
+def pack_bundle(
+    bundle: Bundle, executables: Sequence[Path], key: Path | None, target: Path, more: Sequence[Artifact] = ()
+) -> str:
+    """Write the bundle, executables of clusterup and `more` with it, into the file `target`, whole or not at all.
+    Returns the fingerprint of the key that it is signed with now; empty where that is none, or the one that it was
+    signed with. Raises ClusterupError."""
     verify_bundle(bundle, bundle.artifacts)
-    whole = replace(bundle, artifacts={**bundle.artifacts, **_artifacts(bundle, executables)})
+    along = _artifacts(bundle, executables) | {each.name: each for each in more}
+    whole = replace(bundle, artifacts={**bundle.artifacts, **along})
     said = manifest_of(replace(whole, signed=None))
-    signed, signer = (None if executables else bundle.signed), ""
+    signed, signer = (None if along else bundle.signed), ""
     manifest = json.dumps(said, indent=2) + "\n" if signed is None else signed.manifest
     if key is not None:
         signed, signer = sign_manifest(manifest, key)
     elif bundle.signed is not None and signed is None:
         raise Refused(
-            "this bundle is signed, and with an executable in it it would not be any more",
+            f"this bundle is signed, and with more in it it would not be any more: {', '.join(along)}",
             step=STEP,
-            hint="name the key that signs it: --key FILE; or pack it without the executable",
+            hint="name the key that signs it: --key FILE; or pack it as it is",
         )
     parts: dict[str, Content | bytes] = {MANIFEST: manifest.encode()}
     if signed is not None:

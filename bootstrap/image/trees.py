@@ -49,7 +49,6 @@ def ensure_tree(
     `components` are the kinds of apt lines ("deb", "deb-src"). Raises ClusterupError with mmdebstrap's last
     lines when it fails.
     """
-    key = content_key({"suite": suite, "packages": " ".join(sorted(packages)), "kinds": " ".join(components)})
 
     def build(folder: Path) -> None:
         require_programs("mmdebstrap", "bwrap", step="image build")
@@ -72,7 +71,12 @@ def ensure_tree(
             log=log,
         )
 
-    return cached(f"tree-{name}", key, build)
+    return cached(f"tree-{name}", tree_key(suite, packages, components), build)
+
+
+def tree_key(suite: str, packages: Sequence[str], components: Sequence[str] = ("deb",)) -> str:
+    """What a tree of these is called in the cache."""
+    return content_key({"suite": suite, "packages": " ".join(sorted(packages)), "kinds": " ".join(components)})
 
 
 def bwrap_argv(

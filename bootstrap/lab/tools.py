@@ -6,13 +6,20 @@ from pathlib import Path
 
 from bootstrap.host.programs import require_programs
 from bootstrap.image.architecture import AMD64
-from bootstrap.image.trees import Log, ensure_tree
+from bootstrap.image.trees import Log, ensure_tree, tree_key
 
 SUITE = "trixie"
 PACKAGES = ("docker-registry", "haproxy", "iproute2", "ovmf", "qemu-system-x86", "qemu-utils", "vde2", "zstd")
-
-
 ARM_PACKAGES = ("qemu-efi-aarch64", "qemu-system-arm")
+
+
+# Its folder in the cache.
+LAB_TREE = "tree-lab"
+
+
+def lab_tree_key() -> str:
+    """What the tools tree is called in that folder."""
+    return tree_key(SUITE, PACKAGES)
 
 
 def machine_tree(arch: str, log: Log) -> Path:

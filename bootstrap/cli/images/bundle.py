@@ -104,6 +104,9 @@ def pack(
         Path | None,
         typer.Option("--key", metavar="FILE", help="Sign it, with an Ed25519 key of SSH as in `bundle sign`."),
     ] = None,
+    lab: Annotated[
+        bool, typer.Option("--lab", help="QEMU and what else a lab runs go with it: lab up --bundle fetches nothing.")
+    ] = False,
 ) -> None:
     """Make one file of a bundle, to be carried where there is no network.
 
@@ -118,10 +121,22 @@ def pack(
     own = running()
     bundle = find_bundle(str(folder) if folder else None)
     along = [own] if own is not None and not executable and goes_along(bundle, own, key) else []
-    signer = pack_bundle(bundle, executable or along, key.expanduser() if key else None, out)
+    more = []
+    if lab:
+        from bootstrap.lab.carried import tools_artifact
+
+        more.append(tools_artifact(_log))
+    signer = pack_bundle(bundle, executable or along, key.expanduser() if key else None, out, more)
     typer.echo(f"wrote {out}, {out.stat().st_size / 1e6:.0f} MB{f', signed with {signer}' if signer else ''}")
     if not (executable or along or any(name.endswith(EXECUTABLE) for name in bundle.artifacts)):
         typer.echo("note: clusterup itself is not in it: --executable FILE", err=True)
+
+
+def _log(line: str) -> None:
+    from bootstrap.image.trees import TOOL_SAYS
+
+    if not line.startswith(TOOL_SAYS):
+        typer.echo(line, err=True)
 
 
 @bundles.command()

@@ -161,6 +161,8 @@ def up(
     """
     import os
 
+    from bootstrap.image.finding import find_bundle
+    from bootstrap.lab.carried import bring_tools
     from bootstrap.lab.networks.registry import registry_lines
     from bootstrap.lab.spec import Accel
     from bootstrap.lab.store import load_lab
@@ -186,6 +188,8 @@ def up(
         without_card=without_card,
     )
     spec = spec_of(wishes, load_lab(name), os.cpu_count() or 1)
+    if spec.bundle is not None:
+        bring_tools(find_bundle(spec.bundle), typer.echo)
     made = lab_up(spec, say=typer.echo)
     named = "" if name == "lab" else f" --name {name}"
     commands = (
