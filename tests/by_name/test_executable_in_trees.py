@@ -1,0 +1,40 @@
+"""The executable runs on whatever Linux there is: in trees of Debian's releases from 11 on, and of its rolling one.
+
+A tree takes half a minute to make the first time, so this is run by its name:
+scripts/test tests/by_name/test_executable_in_trees.py
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bootstrap.image.trees import bwrap_argv, ensure_tree, run
+from tests.integration.executable.conftest import executable
+
+__all__ = ["executable"]
+
+SUITES = ("bullseye", "bookworm", "trixie", "sid")
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_it_is_whole_and_does_its_work_there(executable: Path, tmp_path: Path, suite: str) -> None:
+    tree = ensure_tree(f"executable-{suite}", suite, (), log=print)
+    here = tmp_path / "here"
+    here.mkdir()
+    shutil.copy(executable, here / "clusterup")
+
+    def types(*arguments: str) -> str:
+        argv = ["/here/clusterup", *arguments]
+        inside = bwrap_argv(tree, argv, binds={here: "/here"}, environment={"HOME": "/here"}, folder="/here")
+        return run(inside, what=" ".join(arguments), log=lambda _: None)
+
+    assert "linux-" in types("--version")
+    types("init", "inventory.yaml")
+    assert "fine: 3 servers, 1 agent" in types("validate", "inventory.yaml", "--elsewhere")
+    checks = json.loads(types("self-test", "-o", "json"))
+    assert [each for each in checks["checks"] if each["wrong"]] == []
+    assert checks["whole"]
