@@ -57,7 +57,7 @@ def anchors_of(page: Path) -> set[str]:
 def commands_of(page: Path) -> Iterator[Typed]:
     """The commands of clusterup in blocks of code, and between backticks."""
     name = str(page.relative_to(ROOT))
-    for number, line in enumerate(page.read_text().splitlines(), 1):
+    for number, line in enumerate(_joined(page.read_text()).splitlines(), 1):
         codes = [line.strip()] if line.startswith("    ") else [one or two for one, two in _CODE.findall(line)]
         for code in codes:
             for part in _SEPARATORS.split(_COMMENT.sub("", code)):
@@ -65,6 +65,14 @@ def commands_of(page: Path) -> Iterator[Typed]:
                 # A console shows the name and the version first.
                 if words and words[0] == "clusterup" and not (words[1:] and words[1][0].isdigit()):
                     yield Typed(name, number, tuple(words[1:]))
+
+
+def _joined(text: str) -> str:
+    """The text with lines that go on behind a backslash as one, and as many lines as before."""
+    while found := re.search(r"\\\n +", text):
+        rest, end, behind = text[found.end() :].partition("\n")
+        text = f"{text[: found.start()]} {rest}{end}\n{behind}"
+    return text
 
 
 def blocks_tried_on(place: str) -> Iterator[tuple[str, str]]:
@@ -107,10 +115,12 @@ def programs_in(folder: Path, **others: str) -> Path:
 
 def words_of(command: str) -> list[str]:
     """The words of a line as a shell reads it, without what stands before and behind the command itself."""
+    plain = _BEFORE.sub("", command.strip())
     try:
-        words = shlex.split(_BEFORE.sub("", command.strip()), comments=True)
+        words = shlex.split(plain, comments=True)
     except ValueError:
-        return []
+        # What is no line of a shell is none of ours, unless it begins as one.
+        return ["clusterup", plain] if plain.startswith("clusterup ") else []
     taken = []
     for word in words:
         if re.fullmatch(r"\d?[<>]{1,2}&?.*", word):

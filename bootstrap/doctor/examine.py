@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from bootstrap.doctor.findings import CLUSTER, HERE, Examined, Finding, of_error, warning, worst_first
@@ -11,7 +12,7 @@ from bootstrap.doctor.here import judged_here
 from bootstrap.doctor.kubernetes import judged_api
 from bootstrap.doctor.node import LOOKED_AT, Said, clocks, judged, read_health
 from bootstrap.doctor.person import Person
-from bootstrap.doctor.quorum import judged_quorum
+from bootstrap.doctor.quorum import Wanted, judged_quorum
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.events import unobserved
 from bootstrap.engine.pool import asking
@@ -19,37 +20,34 @@ from bootstrap.errors import ClusterupError
 from bootstrap.facts.model import ClusterFacts
 from bootstrap.operations.intent import Intent
 from bootstrap.operations.planning import look, prepare
-from bootstrap.operations.status import status_of
+from bootstrap.operations.status import ClusterStatus, status_of
 from bootstrap.phases.etcd.votes import notes_of_votes
 from bootstrap.phases.prepared import Prepared
 from bootstrap.system_errors import as_error
 
 # Of what a plan would do on a node, so many reasons are said.
 MOST_REASONS = 3
-HEALTH = "how it is"
+HEALTH, WAY = "how it is", "the way into it"
 PLAN = ("plan",)
 OF_CLUSTER = ("etcd", "API servers", "Nodes", "releases", *PLAN)
 
 
 def examined(intent: Intent, connections: Connections, person: Person, *, parallel: int, now: datetime) -> Examined:
-    """Look at this machine, at every node and at the cluster, and say what is wrong. What does not answer is a finding,
-    and keeps nothing else from being looked at. `now` is in UTC."""
+    """Look at this machine, at every node and at the cluster, and say what is wrong. What does not answer, or in a way
+    that nobody expects, is a finding, and keeps nothing else from being looked at. `now` is in UTC. Raises
+    ClusterupError where the nodes can't be looked at at all."""
     world = look(intent, connections, parallel=parallel, observe=unobserved)
     installed = [name for name, facts in world.nodes.items() if facts.kind == "installed"]
-    health = _health_of(installed, connections, parallel)
-    findings = [*judged_here(intent, now), *_not_reached(world)]
-    for name, said in health.items():
+    findings = [*_guarded(HERE, "keys", lambda: judged_here(intent, now)), *_not_reached(intent, world, person)]
+    for name, said in _health_of(installed, connections, parallel).items():
         findings += (
             of_error(said, name, HEALTH) if isinstance(said, ClusterupError) else judged(name, said, person, now)
         )
     findings += clocks({name: world.nodes[name].skew for name in installed}, person)
     there = intent.state.founded or world.etcd is not None
     if there:
-        status = status_of(intent, world, connections, parallel=parallel)
-        findings += judged_quorum(status, intent.inventory.kubernetes.etcd_args, person)
-        findings += judged_api(status, _nodes(world), person)
-        findings += (_vote(note, person) for note in notes_of_votes(world))
-    findings += _not_as_planned(prepare(intent, world, wipe=frozenset()), person)
+        findings += _guarded(CLUSTER, "etcd", lambda: _of_the_cluster(intent, world, connections, person, parallel))
+    findings += _guarded(CLUSTER, "plan", lambda: _not_as_planned(prepare(intent, world, wipe=frozenset()), person))
     return Examined(
         worst_first(findings),
         (*_looked_at(world, installed), (CLUSTER, OF_CLUSTER if there else PLAN)),
@@ -57,13 +55,39 @@ def examined(intent: Intent, connections: Connections, person: Person, *, parall
     )
 
 
+def _guarded(where: str, about: str, judge: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """What is found; where that can't be done, that is the finding."""
+    try:
+        return list(judge())
+    except Exception as error:
+        return list(of_error(as_error(error, step="doctor"), where, about))
+
+
+def _of_the_cluster(
+    intent: Intent, world: ClusterFacts, connections: Connections, person: Person, parallel: int
+) -> Iterator[Finding]:
+    status = status_of(intent, world, connections, parallel=parallel)
+    wanted = Wanted(intent.servers, intent.inventory.kubernetes.etcd_args)
+    yield from judged_quorum(status, wanted, person)
+    yield from judged_api(_of_installed(status, world), _nodes(world), person)
+    for note in notes_of_votes(world):
+        what, _, rest = note.partition(". ")
+        yield warning(CLUSTER, "etcd", what, why=rest, mend=person.applies())
+
+
+def _of_installed(status: ClusterStatus, world: ClusterFacts) -> ClusterStatus:
+    """Without the API servers of machines that are not installed: a plan says what they wait for."""
+    bare = {name for name, facts in world.nodes.items() if facts.kind != "installed"}
+    return replace(status, api=tuple(server for server in status.api if server.node not in bare))
+
+
 def _looked_at(world: ClusterFacts, installed: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    yield HERE, ("programs", "authorities", "releases")
+    yield HERE, ("programs", "authorities")
     for name in world.seen:
         if name in installed:
             yield name, LOOKED_AT
         else:
-            yield name, ("the way into it", *(("what it is",) if name in world.nodes else ()))
+            yield name, (WAY, *(("what it is",) if name in world.nodes else ()))
 
 
 def _health_of(names: Sequence[str], connections: Connections, parallel: int) -> Mapping[str, Said | ClusterupError]:
@@ -79,19 +103,24 @@ def _health_of(names: Sequence[str], connections: Connections, parallel: int) ->
         return dict(zip(names, pool.map(ask, names), strict=True))
 
 
-def _not_reached(world: ClusterFacts) -> Iterator[Finding]:
+def _not_reached(intent: Intent, world: ClusterFacts, person: Person) -> Iterator[Finding]:
     for name, error in world.unreachable.items():
-        yield from of_error(error, name, "the way into it")
+        console = intent.inventory.node(name).console
+        if console.only or (console.url and not intent.state.was_installed(name)):
+            yield warning(
+                name,
+                WAY,
+                "it was not looked at: its console leads into it, and no network",
+                why=error.problem,
+                mend=f"{person.plans()} looks over its console",
+            )
+        else:
+            yield from of_error(error, name, WAY)
 
 
 def _nodes(world: ClusterFacts) -> Mapping[str, Mapping[str, object]]:
     listed = world.api.objects if world.api else {}
     return {key.removeprefix("Node/"): node for key, node in listed.items() if key.startswith("Node/")}
-
-
-def _vote(note: str, person: Person) -> Finding:
-    what, _, rest = note.partition(". ")
-    return warning(CLUSTER, "etcd", what, why=rest, mend=person.applies())
 
 
 def _not_as_planned(prepared: Prepared, person: Person) -> Iterator[Finding]:

@@ -7,10 +7,8 @@ from datetime import datetime, timedelta
 
 from bootstrap.doctor.findings import HERE, Finding, fault, warning
 from bootstrap.host.programs import PROGRAMS, how_to_install, missing
-from bootstrap.image.versions import minor_of
 from bootstrap.operations.intent import Intent
 from bootstrap.pki.x509 import expires
-from bootstrap.releases import DEBIAN_KUBERNETES
 
 # What apply wants of this machine; images and labs want more.
 WANTED = ("mcopy", "mformat", "ssh")
@@ -43,12 +41,4 @@ def judged_here(intent: Intent, now: datetime) -> Iterator[Finding]:
             why=f"its certificate is good until {end:%Y-%m-%d}",
             mend="no command replaces an authority yet: make a new cluster beside this one and move what runs, "
             "before it ends",
-        )
-    if minor_of(intent.bundle.kubernetes_version) == minor_of(DEBIAN_KUBERNETES):
-        yield warning(
-            HERE,
-            "releases",
-            f"Kubernetes {intent.bundle.kubernetes_version} gets no fixes any more",
-            why="it is Debian's, which its project has not supported since 2022: it is for trying out",
-            mend="build a bundle with a current one, for a new cluster: clusterup image build --source upstream",
         )

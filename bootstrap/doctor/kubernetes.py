@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from bootstrap.doctor.person import Person
 from bootstrap.image.versions import numbers
 from bootstrap.operations.status import ApiHealth, ClusterStatus
 from bootstrap.phases.node_metadata import leaving_since
+from bootstrap.releases import DEBIAN_KUBERNETES
 
 # Conditions of a Node that are well when they are False, and what they come to.
 # Source: https://kubernetes.io/docs/reference/node/node-status/#condition
@@ -60,14 +62,16 @@ def _node(name: str, node: Mapping[str, Any], person: Person) -> Iterator[Findin
         )
     for kind, words in PRESSURES.items():
         if conditions.get(kind, {}).get("status") == "True":
-            yield fault(name, "Node", words, why=_said(conditions[kind]), mend=f"kubectl describe node {name}")
+            yield fault(
+                name, "Node", words, why=_said(conditions[kind]), mend=f"kubectl describe node {shlex.quote(name)}"
+            )
     if node.get("spec", {}).get("unschedulable") and not leaving_since(node):
         yield warning(
             name,
             "Node",
             "no new pods come to it",
             why="somebody cordoned it, and it is not leaving",
-            mend=f"when it may take pods again: kubectl uncordon {name}",
+            mend=f"when it may take pods again: kubectl uncordon {shlex.quote(name)}",
         )
 
 
@@ -81,9 +85,14 @@ def _said(condition: Mapping[str, Any]) -> str:
 def _releases(status: ClusterStatus, person: Person) -> Iterator[Finding]:
     servers = {server.node: server.version for server in status.api if server.version}
     kubelets = {node.name: node.kubelet for node in status.nodes if node.kubelet}
-    if not servers:
+    for name, release in (*servers.items(), *kubelets.items()):
+        if not _is_release(release):
+            yield warning(name, "releases", "what it says is no release", why=release, mend=person.reads(name))
+    known = [numbers(release) for release in servers.values() if _is_release(release)]
+    if not known:
         return
-    oldest, newest = min(map(numbers, servers.values())), max(map(numbers, servers.values()))
+    oldest, newest = min(known), max(known)
+    yield from _without_fixes(newest)
     if newest > (oldest[0], oldest[1] + 1):
         yield fault(
             CLUSTER, "releases", "its API servers are too far apart", why=_each(servers),
@@ -91,6 +100,8 @@ def _releases(status: ClusterStatus, person: Person) -> Iterator[Finding]:
         )  # fmt: skip
     behind = BEHIND if newest >= SINCE else BEHIND_BEFORE
     for name, release in kubelets.items():
+        if not _is_release(release):
+            continue
         found = numbers(release)
         if found > oldest:
             yield fault(
@@ -102,6 +113,25 @@ def _releases(status: ClusterStatus, person: Person) -> Iterator[Finding]:
                 name, "releases", f"its kubelet is more than {behind} minor versions behind an API server",
                 why=f"kubelet {release}; API servers: {_each(servers)}", mend=person.applies(),
             )  # fmt: skip
+
+
+def _is_release(text: str) -> bool:
+    try:
+        numbers(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _without_fixes(newest: tuple[int, int]) -> Iterator[Finding]:
+    if newest == numbers(DEBIAN_KUBERNETES):
+        yield warning(
+            CLUSTER,
+            "releases",
+            f"Kubernetes {newest[0]}.{newest[1]} gets no fixes any more",
+            why="its project has not supported it since 2022: it is Debian's, for trying out",
+            mend="build a bundle with a current one, for a new cluster: clusterup image build --source upstream",
+        )
 
 
 def _each(releases: Mapping[str, str]) -> str:

@@ -27,6 +27,9 @@ MEMORY_SOON = 0.05
 ENDS_SOON = timedelta(days=30)
 # A service that begins again and again; one that did so once or twice is well again.
 MANY_STARTS = 5
+# Seconds after which a service that runs counts as well, however often it began.
+SETTLED = 3600
+STATE = "/var"
 # Seconds. The time that a question takes is part of what is seen of a clock.
 CLOCKS_APART = 5.0
 KUBELETS = "/var/lib/kubelet/"
@@ -62,7 +65,7 @@ def judged(node: str, said: Said, person: Person, now: datetime) -> Iterator[Fin
         if about in said:
             try:
                 yield from judge(node, said[about], person)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
+            except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
                 yield warning(
                     node,
                     about,
@@ -77,6 +80,17 @@ def _program() -> bytes:
     return (files("bootstrap.doctor") / "on_node.py").read_bytes()
 
 
+def _not_known(node: str, said: Any, person: Person) -> Iterator[Finding]:
+    for about, why in said.items():
+        yield warning(
+            node,
+            str(about),
+            "it can't be found out whether this is well",
+            why=str(why),
+            mend=f"see what the node says: {person.reads(node)}",
+        )
+
+
 def _memory(node: str, said: Any, person: Person) -> Iterator[Finding]:
     if said["available"] < said["total"] * MEMORY_SOON:
         yield warning(
@@ -84,8 +98,8 @@ def _memory(node: str, said: Any, person: Person) -> Iterator[Finding]:
             "memory",
             "its memory is nearly used up",
             why=f"{_mib(said['available'])} of {_mib(said['total'])} are to be had",
-            mend=f"see what takes it: kubectl top pods -A, or {person.runs(node, 'ps aux --sort=-rss')}; give the "
-            "machine more, or its pods less",
+            mend=f"see what takes it: kubectl top pods -A, or {person.runs(node, 'ps', 'aux', '--sort=-rss')}; give "
+            "the machine more, or its pods less",
         )
 
 
@@ -96,8 +110,8 @@ def _killed(node: str, said: Any, person: Person) -> Iterator[Finding]:
             "memory",
             "the kernel ended processes for want of memory",
             why=f"{said} since the machine's start",
-            mend=f"see which: {person.runs(node, 'journalctl -k --grep oom-kill')}; a pod's limit may be too low, or "
-            "the machine's memory",
+            mend=f"see which: {person.runs(node, 'journalctl', '-k', '--grep', 'oom-kill')}; a pod's limit may be too "
+            "low, or the machine's memory",
         )
 
 
@@ -110,8 +124,9 @@ def _filesystems(node: str, said: Any, person: Person) -> Iterator[Finding]:
                 "disks",
                 f"nothing can be written to {path}",
                 why="it is mounted read-only: the kernel does that when the disk fails",
-                mend=f"look at what the kernel says: {person.runs(node, 'dmesg --level err,crit')}; a disk that failed "
-                f"is replaced: {person.removes(node)}, and put the machine with its new disk in again",
+                mend=f"look at what the kernel says: {person.runs(node, 'dmesg', '--level', 'err,crit')}; a disk that "
+                f"failed is replaced: {person.removes(node)} (of three servers with `cluster.allow_even_servers: true` "
+                "meanwhile), and put the machine with its new disk in again",
             )
         yield from _room(node, path, each["size"], each["free"], person)
         if each["inodes"] and each["inodes_free"] < each["inodes"] * INODES_NOW:
@@ -120,7 +135,7 @@ def _filesystems(node: str, said: Any, person: Person) -> Iterator[Finding]:
                 "disks",
                 f"{path} has no room for more files",
                 why=f"{each['inodes_free']} of {each['inodes']} inodes are free",
-                mend=f"see where they are: {person.runs(node, f'du --inodes -x -d 3 {path}')}",
+                mend=f"see where they are: {person.runs(node, 'du', '--inodes', '-x', '-d', '3', path)}",
             )
 
 
@@ -128,13 +143,14 @@ def _room(node: str, path: str, size: int, free: int, person: Person) -> Iterato
     if not size or free >= size * DISK_SOON:
         return
     why = f"{_mib(free)} of {_mib(size)} are free"
-    mend = f"see what takes it: {person.runs(node, f'du -x -h -d 3 {path}')}"
+    mend = f"see what takes it: {person.runs(node, 'du', '-x', '-h', '-d', '3', path)}"
+    holds_pods = path == STATE
     if free < size * DISK_NOW:
-        yield fault(
-            node, "disks", f"{path} is nearly full: pods are taken away, and etcd may not write", why=why, mend=mend
-        )
+        what = f"{path} is nearly full" + (": pods are taken away, and etcd may not write" if holds_pods else "")
+        yield fault(node, "disks", what, why=why, mend=mend)
     else:
-        yield warning(node, "disks", f"{path} fills up: images are taken away to make room", why=why, mend=mend)
+        what = f"{path} fills up" + (": images are taken away to make room" if holds_pods else "")
+        yield warning(node, "disks", what, why=why, mend=mend)
 
 
 def _clock_was_set(node: str, said: Any, person: Person) -> Iterator[Finding]:
@@ -163,12 +179,12 @@ def _units(node: str, said: Any, person: Person) -> Iterator[Finding]:
                 why=f"started again {unit['restarts']} times, and it is {unit['active']} ({unit['sub']})",
                 mend=mend,
             )
-        elif unit["restarts"] >= MANY_STARTS:
+        elif unit["restarts"] >= MANY_STARTS and unit["runs_for"] < SETTLED:
             yield warning(
                 node,
                 "services",
                 f"{name} ended by itself many times",
-                why=f"started again {unit['restarts']} times; it runs now",
+                why=f"started again {unit['restarts']} times; it runs for {_time(unit['runs_for'])} now",
                 mend=mend,
             )
 
@@ -180,8 +196,8 @@ def _kernel(node: str, said: Any, person: Person) -> Iterator[Finding]:
             "disks",
             "the kernel has trouble with a disk",
             why=" / ".join(map(str, said)),
-            mend=f"look at it whole: {person.runs(node, 'journalctl -k -p err')}; a disk that fails is replaced before "
-            "it takes data with it",
+            mend=f"look at it whole: {person.runs(node, 'journalctl', '-k', '-p', 'err')}; a disk that fails is "
+            "replaced before it takes data with it",
         )
 
 
@@ -193,7 +209,7 @@ def _routes(node: str, said: Any, person: Person) -> Iterator[Finding]:
             "it has no way to other networks",
             why="there is no default route: images come from the bundle alone, and pods reach the cluster alone",
             mend="if that is not meant to be so: let DHCP say it (`gateway` of the node's card counts when it is "
-            f"installed). What it has: {person.runs(node, 'ip route')}",
+            f"installed). What it has: {person.runs(node, 'ip', 'route')}",
         )
 
 
@@ -222,11 +238,22 @@ def _name_servers(node: str, said: Any, person: Person) -> Iterator[Finding]:
 def _certificates_at(now: datetime) -> _Judge:
     def judge(node: str, said: Any, person: Person) -> Iterator[Finding]:
         for file, pem in said.items():
-            left = expires(str(pem).encode()) - now
+            try:
+                left = expires(str(pem).encode()) - now
+            except ValueError:
+                yield warning(
+                    node,
+                    "certificates",
+                    "a certificate can't be read",
+                    why=str(file),
+                    mend=f"{person.applies()} puts back what is its own",
+                )
+                continue
             if left > ENDS_SOON:
                 continue
-            of_kubelet = str(file).startswith(KUBELETS)
-            mend = f"{person.reads(node, 'kubelet')} says why it did not ask for another one" if of_kubelet else None
+            # A kubelet asks for another one while its own is good.
+            asks = str(file).startswith(KUBELETS) and left > timedelta(0)
+            mend = f"{person.reads(node, 'kubelet')} says why it did not ask for another one" if asks else None
             ends = f"it ends in {in_words(left)}" if left > timedelta(0) else f"it ended {in_words(-left)} ago"
             kind = warning if left > timedelta(0) else fault
             yield kind(
@@ -256,11 +283,16 @@ def clocks(skews: Mapping[str, float], person: Person) -> Iterator[Finding]:
         )
 
 
+def _time(seconds: float) -> str:
+    return in_words(timedelta(seconds=seconds))
+
+
 def _mib(size: int) -> str:
     return f"{size / 2**20:.0f} MiB" if size < 2**30 else f"{size / 2**30:.1f} GiB"
 
 
 JUDGES: Mapping[str, _Judge] = {
+    "not_known": _not_known,
     "memory": _memory,
     "killed": _killed,
     "filesystems": _filesystems,

@@ -14,12 +14,16 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 FILE_SYSTEMS = ("/var", "/run", "/tmp")  # noqa: S108 - looked at, and nothing is put there
 CERTIFICATES = ("/etc/kubernetes/pki/*.crt", "/etc/kubernetes/pki/etcd/*.crt", "/var/lib/kubelet/pki/*-current.pem")
 KUBECONFIGS = ("/etc/kubernetes/*.conf",)
+# What files of authorities end in; they are the same everywhere, and the operator has them.
+AUTHORITY = "ca.crt"
+NONE = "none"
 # The first of these that names another machine: systemd-resolved names itself in the first one.
 RESOLVERS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 ON_ITSELF = "127."
@@ -87,14 +91,17 @@ def clock_was_set() -> bool:
 
 def units() -> list[Mapping[str, object]]:
     """The services that failed, or that were started again by themselves."""
-    said = _said("systemctl", "show", "--property=Id,ActiveState,SubState,NRestarts,Result", "*.service")
+    keys = {"name": "Id", "active": "ActiveState", "sub": "SubState", "result": "Result"}
+    wanted = ",".join((*keys.values(), "NRestarts", "ActiveEnterTimestampMonotonic"))
     found: list[Mapping[str, object]] = []
-    for block in said.strip().split("\n\n"):
+    for block in _said("systemctl", "show", f"--property={wanted}", "*.service").strip().split("\n\n"):
         unit = dict(line.partition("=")[::2] for line in block.splitlines())
-        restarts = int(unit.get("NRestarts") or 0)
-        if restarts or unit.get("ActiveState") == "failed":
-            keys = {"name": "Id", "active": "ActiveState", "sub": "SubState", "result": "Result"}
-            found.append({**{key: unit.get(name, "") for key, name in keys.items()}, "restarts": restarts})
+        restarts, began = (int(unit.get(name) or 0) for name in ("NRestarts", "ActiveEnterTimestampMonotonic"))
+        # A console begins again whenever somebody leaves it.
+        if (restarts or unit.get("ActiveState") == "failed") and "getty@" not in unit.get("Id", ""):
+            runs_for = round(time.clock_gettime(time.CLOCK_MONOTONIC) - began / 1e6)
+            said = {key: unit.get(name, "") for key, name in keys.items()}
+            found.append({**said, "restarts": restarts, "runs_for": runs_for})
     return found
 
 
@@ -153,18 +160,22 @@ def asked(address: str, port: int = 53) -> str:
 
 
 def certificates() -> Mapping[str, str]:
-    """Certificates (PEM) by their files. Nothing of a key is read out of any."""
+    """Certificates (PEM) by their files, without those of authorities. Nothing of a key is read out of any; one that
+    can't be read is empty."""
     found = {}
-    for pattern in CERTIFICATES:
+    for pattern, take in ((CERTIFICATES, _certificate_in), (KUBECONFIGS, _certificate_of_client)):
         for file in _matching(pattern):
-            if pem := _certificate_in(file.read_text(errors="replace")):
-                found[str(file)] = pem
-    for pattern in KUBECONFIGS:
-        for file in _matching(pattern):
-            for data in re.findall(r"client-certificate-data[\"']?:\s*[\"']?([A-Za-z0-9+/=]+)", file.read_text()):
-                if pem := _certificate_in(base64.b64decode(data).decode(errors="replace")):
-                    found[str(file)] = pem
-    return found
+            try:
+                found[str(file)] = take(file.read_text(errors="replace"))
+            except (OSError, ValueError):
+                found[str(file)] = ""
+    return {file: pem for file, pem in found.items() if not file.endswith(AUTHORITY) and pem != NONE}
+
+
+def _certificate_of_client(kubeconfig: str) -> str:
+    """The certificate in a kubeconfig that holds one itself; where it names a file, that is looked at by its name."""
+    found = re.search(r"client-certificate-data[\"']?:\s*[\"']?([A-Za-z0-9+/=]+)", kubeconfig)
+    return _certificate_in(base64.b64decode(found[1], validate=True).decode(errors="replace")) if found else NONE
 
 
 def _certificate_in(text: str) -> str:
@@ -173,14 +184,16 @@ def _certificate_in(text: str) -> str:
     return f"{found[0]}\n" if found else ""
 
 
-def _matching(pattern: str) -> Iterator[Path]:
-    return iter(sorted(Path("/").glob(pattern.lstrip("/"))))
+def _matching(patterns: Sequence[str]) -> Iterator[Path]:
+    for pattern in patterns:
+        yield from sorted(Path("/").glob(pattern.lstrip("/")))
 
 
 def _said(*argv: str) -> str:
+    """What a program says. Raises CalledProcessError where it fails, OSError, TimeoutExpired."""
     return subprocess.run(
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        errors="replace", timeout=SECONDS, check=False,
+        errors="replace", timeout=SECONDS, check=True,
     ).stdout  # fmt: skip
 
 

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 from bootstrap.constants.paths import ETCD_PKI
 
+# The revision up to which the history of keys is of no use to anybody.
+REVISION = "$($e endpoint status --write-out=fields | sed -n 's/^\"Revision\" : //p')"
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """`inventory` is the file's name, as in the person's own command and fit for a shell."""
+    """`inventory` is the file's name, as in the person's own command and fit for a shell. Names of nodes, units and
+    paths come from outside, and are quoted."""
 
     inventory: str
 
@@ -22,17 +26,18 @@ class Person:
 
     def reads(self, node: str, *units: str) -> str:
         """What a node's services say."""
-        return f"clusterup logs {' '.join((node, *units))} -i {self.inventory}"
+        return f"clusterup logs {shlex.join((node, *units))} -i {self.inventory}"
 
-    def runs(self, node: str, command: str) -> str:
-        """A command on a node."""
-        return f"clusterup ssh -i {self.inventory} {node} -- {command}"
+    def runs(self, node: str, *command: str) -> str:
+        """A command on a node; one word alone is a line for its shell."""
+        return f"clusterup ssh -i {self.inventory} {shlex.quote(node)} -- {shlex.join(command)}"
 
-    def etcdctl(self, node: str, command: str) -> str:
-        """A command of etcdctl on a server, to its own member."""
+    def frees_etcd(self, node: str) -> str:
+        """Let etcd on a server forget the history of its keys, give room back, and take writes again."""
         keys = "--cacert ca.crt --cert server.crt --key server.key --endpoints https://127.0.0.1:2379"
-        return self.runs(node, shlex.quote(f"cd {ETCD_PKI} && etcdctl {keys} {command}"))
+        line = f'cd {ETCD_PKI} && e="etcdctl {keys}" && $e compact {REVISION}; $e defrag && $e alarm disarm'
+        return self.runs(node, line)
 
     def removes(self, node: str) -> str:
         """Take a node out of the cluster."""
-        return f"clusterup remove {node} {self.inventory}"
+        return f"clusterup remove {shlex.quote(node)} {self.inventory}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 from bootstrap.doctor.findings import CLUSTER, Finding, fault, warning
 from bootstrap.doctor.person import Person
@@ -14,10 +15,26 @@ QUOTA, NEARLY = 2 << 30, 0.8
 QUOTA_FLAG = "quota-backend-bytes"
 # Entries of the log. A member that is well is a few behind.
 FAR_BEHIND = 5000
+# The API server's own counts of what it keeps, whatever its release calls them.
+COUNTS = "kubectl get --raw /metrics | grep -E 'apiserver_(storage|resource)_objects|etcd_object_counts'"
 
 
-def judged_quorum(status: ClusterStatus, arguments: Mapping[str, str], person: Person) -> Iterator[Finding]:
-    """What is wrong with etcd as its members say it; `arguments` are those that the inventory gives it."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the inventory says of etcd: the names of its servers, and the flags that it gives it."""
+
+    servers: Collection[str]
+    flags: Mapping[str, str]
+
+    @property
+    def quota(self) -> int:
+        """How large the database may get, in bytes."""
+        said = self.flags.get(QUOTA_FLAG, "")
+        return int(said) if said.isascii() and said.isdigit() and 0 < len(said) < 20 and int(said) > 0 else QUOTA
+
+
+def judged_quorum(status: ClusterStatus, wanted: Wanted, person: Person) -> Iterator[Finding]:
+    """What is wrong with etcd, as those of its members say it that could be asked."""
     if not status.etcd:
         yield fault(
             CLUSTER,
@@ -27,10 +44,12 @@ def judged_quorum(status: ClusterStatus, arguments: Mapping[str, str], person: P
             mend=f"start the servers; a majority of them has to be up. {person.applies()} starts what is off",
         )
         return
-    yield from _votes(status.etcd, person)
+    yield from _votes(status.etcd, wanted, person)
     for member in status.etcd:
-        yield from _member(member, person)
-        yield from _room(member, arguments, person)
+        yield from _member(member, wanted, person)
+        yield from _room(member, wanted, person)
+    for alarm in status.alarms:
+        yield _alarm(CLUSTER, alarm, next(iter(wanted.servers), ""), person)
     releases = {member.name: member.version for member in status.etcd if member.version}
     if len(set(releases.values())) > 1:
         yield warning(
@@ -42,41 +61,49 @@ def judged_quorum(status: ClusterStatus, arguments: Mapping[str, str], person: P
         )
 
 
-def _votes(members: tuple[MemberHealth, ...], person: Person) -> Iterator[Finding]:
+def _votes(members: tuple[MemberHealth, ...], wanted: Wanted, person: Person) -> Iterator[Finding]:
     voters = [member for member in members if member.voter]
-    answering = [member for member in voters if member.lag is not None]
+    asked = [member for member in voters if member.lag is not None]
     need = len(voters) // 2 + 1
-    if len(answering) < need:
+    why = f"{len(asked)} of {len(voters)} members with a vote could be asked, and {need} have to be there"
+    # A member knows a leader only while a majority follows one, whoever of them could be asked from here.
+    if any(member.leader for member in members):
+        away = [member.name for member in voters if member.lag is None and member.name in wanted.servers]
+        if len(voters) == 2 or (away and len(asked) <= need):
+            yield warning(
+                CLUSTER,
+                "etcd",
+                "no further server may fail, as far as can be seen from here",
+                why=why + (f"; not: {', '.join(away)}" if away else ""),
+                mend="start what is off (below)" if away else "a third server: two of them are no safer than one",
+            )
+    elif len(asked) < need:
         yield fault(
             CLUSTER,
             "etcd",
             "there is no quorum: nothing can be written, and the API does not answer",
-            why=f"{len(answering)} of {len(voters)} members with a vote answer, and {need} have to",
+            why=why,
             mend="start the servers whose members do not answer (below); data that is gone for good needs a backup",
         )
-    elif len(answering) == need and len(voters) > 1:
-        away = ", ".join(member.name for member in voters if member.lag is None)
-        yield warning(
-            CLUSTER,
-            "etcd",
-            "no further server may fail",
-            why=f"{len(answering)} of {len(voters)} members with a vote answer, and {need} have to"
-            + (f"; not: {away}" if away else ""),
-            mend="start what is off (below)" if away else "a third server: two of them are no safer than one",
-        )
-    if not any(member.leader for member in members):
+    else:
         yield fault(
             CLUSTER,
             "etcd",
             "it has no leader",
             why="no member that answers knows one",
             mend="wait a minute: they choose one by themselves when a majority can talk to each other; then look at "
-            + " and ".join(person.reads(member.name, "etcd") for member in members[:1]),
+            + person.reads(asked[0].name, "etcd"),
         )
 
 
-def _member(member: MemberHealth, person: Person) -> Iterator[Finding]:
-    if member.problem:
+def _member(member: MemberHealth, wanted: Wanted, person: Person) -> Iterator[Finding]:
+    if member.problem and member.name not in wanted.servers:
+        yield warning(
+            CLUSTER, "etcd", f"a member of etcd is not in the inventory: {member.name}", why=member.problem,
+            mend="a server that joined with a token is in that of whoever made the token: clusterup adopt "
+            "root@SERVER --refresh brings it here; one that is gone for good is taken out with clusterup remove",
+        )  # fmt: skip
+    elif member.problem:
         yield fault(
             member.name, "etcd", "its member of etcd does not answer", why=member.problem,
             mend=f"start the server where it is off; {person.reads(member.name, 'etcd')}",
@@ -92,40 +119,40 @@ def _member(member: MemberHealth, person: Person) -> Iterator[Finding]:
             mend=f"its disk or its network is slow: {person.reads(member.name, 'etcd')}",
         )  # fmt: skip
     for alarm in member.alarms:
-        yield _alarm(member.name, alarm, person)
+        yield _alarm(member.name, alarm, member.name, person)
 
 
-def _alarm(name: str, alarm: str, person: Person) -> Finding:
-    if "NOSPACE" in alarm:
+def _alarm(where: str, alarm: str, server: str, person: Person) -> Finding:
+    """What an alarm means; `server` is where something can be done about it."""
+    if alarm.startswith("NOSPACE"):
         return fault(
-            name,
+            where,
             "etcd",
             "etcd takes no more writes: its database is full",
-            why=alarm,
-            mend=f"give it more room: kubernetes.etcd_args.{QUOTA_FLAG}, {person.applies()}; delete what fills it "
-            f"(events, old objects); then, on one server after the other: {person.etcdctl(name, 'defrag')}; and last "
-            f"{person.etcdctl(name, 'alarm disarm')}",
+            why=f"it raises the alarm {alarm}",
+            mend=f"see what fills it ({COUNTS}) and delete that; then on one server after the other: "
+            f"{person.frees_etcd(server)}; to give it more room, kubernetes.etcd_args.{QUOTA_FLAG}, and "
+            f"{person.applies()}, when it takes writes again",
         )
-    if "CORRUPT" in alarm:
+    if alarm.startswith("CORRUPT"):
         return fault(
-            name,
+            where,
             "etcd",
-            "its member has other data than the others",
-            why=alarm,
-            mend=f"look at its disk, and let it get the others' data: {person.removes(name)}, then put it in again",
+            "its member has other data than the others: etcd takes no writes until somebody decides",
+            why=f"it raises the alarm {alarm}",
+            mend="stop etcd on that server, and look at its disk: no command brings it the others' data by itself yet "
+            "(etcd's documentation: Data corruption)",
         )
-    return fault(name, "etcd", "its member raises an alarm", why=alarm, mend=person.reads(name, "etcd"))
+    return fault(where, "etcd", "it raises an alarm", why=alarm, mend=person.reads(server, "etcd"))
 
 
-def _room(member: MemberHealth, arguments: Mapping[str, str], person: Person) -> Iterator[Finding]:
-    said = arguments.get(QUOTA_FLAG, "")
-    quota = int(said) if said.isascii() and said.isdigit() and int(said) > 0 else QUOTA
-    if member.db_size is not None and member.db_size > quota * NEARLY:
+def _room(member: MemberHealth, wanted: Wanted, person: Person) -> Iterator[Finding]:
+    if member.db_size is not None and member.db_size > wanted.quota * NEARLY:
         yield warning(
             member.name,
             "etcd",
             "its database is nearly full",
-            why=f"{member.db_size / 2**20:.0f} MiB of {quota / 2**20:.0f} MiB",
-            mend=f"see what fills it (kubectl get --raw /metrics | grep apiserver_storage_objects), or give it more: "
-            f"kubernetes.etcd_args.{QUOTA_FLAG}, {person.applies()}",
+            why=f"{member.db_size / 2**20:.0f} MiB of {wanted.quota / 2**20:.0f} MiB",
+            mend=f"see what fills it ({COUNTS}), or give it more room: kubernetes.etcd_args.{QUOTA_FLAG}, "
+            f"{person.applies()}",
         )

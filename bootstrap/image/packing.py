@@ -36,18 +36,13 @@ def pack_bundle(
     signed with. Raises ClusterupError."""
     verify_bundle(bundle, bundle.artifacts)
     along = _artifacts(bundle, executables) | {each.name: each for each in more}
+    require_room_for(bundle, key, list(along))
     whole = replace(bundle, artifacts={**bundle.artifacts, **along})
     said = manifest_of(replace(whole, signed=None))
     signed, signer = (None if along else bundle.signed), ""
     manifest = json.dumps(said, indent=2) + "\n" if signed is None else signed.manifest
     if key is not None:
         signed, signer = sign_manifest(manifest, key)
-    elif bundle.signed is not None and signed is None:
-        raise Refused(
-            f"this bundle is signed, and with more in it it would not be any more: {', '.join(along)}",
-            step=STEP,
-            hint="name the key that signs it: --key FILE; or pack it as it is",
-        )
     parts: dict[str, Content | bytes] = {MANIFEST: manifest.encode()}
     if signed is not None:
         parts[SIGNATURE] = signed.signature.encode()
@@ -56,6 +51,17 @@ def pack_bundle(
     programs = {file for name, file in files.items() if TOOL in f"/{name}"}
     _write(parts, programs, target)
     return signer
+
+
+def require_room_for(bundle: Bundle, key: Path | None, names: Sequence[str]) -> None:
+    """Raise Refused where artifacts of those names would be put into a bundle that somebody signed, and that nobody
+    signs again."""
+    if bundle.signed is not None and key is None and names:
+        raise Refused(
+            f"this bundle is signed, and with more in it it would not be any more: {', '.join(names)}",
+            step=STEP,
+            hint="name the key that signs it: --key FILE; or pack it as it is",
+        )
 
 
 def _write(parts: dict[str, Content | bytes], programs: Container[str], target: Path) -> None:

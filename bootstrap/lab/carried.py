@@ -82,17 +82,36 @@ def _files_of(tree: Path) -> Iterator[Path]:
             yield path
 
 
+def _stays_inside(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
+    """A part of the tree, none of which comes to lie outside of the folder, or is another name of what does. Raises
+    FilterError."""
+    kept = tarfile.tar_filter(member, folder)
+    place = Path(folder).resolve()
+    if kept.islnk() and not (place / kept.linkname).resolve().is_relative_to(place):
+        raise tarfile.LinkOutsideDestinationError(member, str(place / kept.linkname))
+    return kept
+
+
 def unpack_tree(carried: Artifact, folder: Path) -> None:
     """Unpack such a file into an empty folder. Raises ClusterupError where that can't be done."""
     from backports import zstd
 
+    if not hasattr(tarfile, "tar_filter"):
+        raise ClusterupError(
+            "this Python can't unpack the programs of a lab safely",
+            step="lab",
+            tried=f"unpack {carried.content}",
+            got=f"Python {platform.python_version()}, whose tarfile has no filters (PEP 706)",
+            hint="use Python 3.11.4 or newer, or the executable of clusterup; or install mmdebstrap, with which labs "
+            "get their programs from Debian",
+        )
     try:
         with (
             carried.content.open() as file,
             zstd.open(file, "rb") as unpacked,
             tarfile.open(fileobj=unpacked, mode="r|") as archive,
         ):
-            archive.extractall(folder, filter="tar")
+            archive.extractall(folder, filter=_stays_inside)  # noqa: S202 - nothing leaves the folder
         for name in EMPTY:
             (folder / name).mkdir(exist_ok=True)
     except (OSError, EOFError, tarfile.TarError, zstd.ZstdError) as error:

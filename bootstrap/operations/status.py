@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ from bootstrap.system_errors import as_error
 
 T = TypeVar("T")
 INTERNAL = "InternalIP"
+_ALARM = re.compile(r"memberID:\s*(\d{1,20})\s+alarm:\s*(\w+)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class NodeStatus:
 @dataclass(frozen=True, slots=True)
 class MemberHealth:
     """An etcd member. `lag` counts the raft entries by which it is behind the furthest member, `db_size` is bytes; None
-    where it does not answer. `alarms` are what it raises, as etcd says it."""
+    where it does not answer. `alarms` are those that it raises: NOSPACE, CORRUPT."""
 
     name: str
     voter: bool
@@ -69,12 +71,13 @@ class ApiHealth:
 
 @dataclass(frozen=True, slots=True)
 class ClusterStatus:
-    """A whole cluster."""
+    """A whole cluster. `alarms` are those that are left of members of etcd that are none any more."""
 
     cluster: str
     nodes: tuple[NodeStatus, ...]
     etcd: tuple[MemberHealth, ...]
     api: tuple[ApiHealth, ...]
+    alarms: tuple[str, ...] = ()
 
     @property
     def healthy(self) -> bool:
@@ -84,6 +87,7 @@ class ClusterStatus:
             and bool(self.etcd)
             and all(member.voter and member.lag is not None and not member.alarms for member in self.etcd)
             and all(server.ready for server in self.api)
+            and not self.alarms
         )
 
     def as_data(self) -> dict[str, Any]:
@@ -115,11 +119,13 @@ def status_of(intent: Intent, world: ClusterFacts, connections: Connections, *, 
     with asking(min(parallel, 2 * len(servers)), "status") as pool:
         members = pool.map(lambda node: (node.name, _ask_member(intent, connections, node)), servers)
         api = pool.map(lambda node: _ask_api(intent, connections, node), servers)
+        answers = dict(members)
         return ClusterStatus(
             cluster=intent.inventory.cluster.name,
             nodes=(*(_node(node, world) for node in intent.inventory.nodes), *_others(intent, world)),
-            etcd=_members(intent, world, dict(members)),
+            etcd=_members(intent, world, answers),
             api=(*api, *_silent_api(intent, world)),
+            alarms=_alarms_of_nobody(world, answers),
         )
 
 
@@ -195,6 +201,7 @@ def _members(
     told = [answer for answer in answers.values() if isinstance(answer, _Answer)]
     furthest = max((answer.raft_index for answer in told), default=0)
     leaders = {answer.leader for answer in told}
+    alarms = _alarms(answers)
     health = []
     for member in world.etcd.members if world.etcd else ():
         answer = answers.get(member.name)
@@ -208,10 +215,33 @@ def _members(
                 db_size=answer.db_size if isinstance(answer, _Answer) else None,
                 version=answer.version if isinstance(answer, _Answer) else None,
                 problem=None if fine else _problem(answer, member.name in intent.nodes),
-                alarms=answer.errors if isinstance(answer, _Answer) else (),
+                alarms=tuple(sorted(alarms.get(member.id, ()))),
             )
         )
     return tuple(health)
+
+
+def _alarms(answers: Mapping[str, _Answer | ClusterupError]) -> Mapping[int, set[str]]:
+    """The alarms of etcd by the member that raises each: every member tells of all of them.
+
+    Source: https://github.com/etcd-io/etcd/blob/main/server/etcdserver/api/v3rpc/maintenance.go (Status)
+    """
+    found: dict[int, set[str]] = {}
+    for answer in answers.values():
+        for said in answer.errors if isinstance(answer, _Answer) else ():
+            if alarm := _ALARM.fullmatch(said.strip()):
+                found.setdefault(int(alarm[1]), set()).add(alarm[2])
+    return found
+
+
+def _alarms_of_nobody(world: ClusterFacts, answers: Mapping[str, _Answer | ClusterupError]) -> tuple[str, ...]:
+    known = {member.id for member in world.etcd.members} if world.etcd else set()
+    return tuple(
+        f"{alarm} of {member:x}, which is no member any more"
+        for member, alarms in sorted(_alarms(answers).items())
+        for alarm in sorted(alarms)
+        if member not in known
+    )
 
 
 def _problem(answer: _Answer | ClusterupError | None, known: bool) -> str:

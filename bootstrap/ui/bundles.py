@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from bootstrap.image.contents.difference import Changed, Difference
 from bootstrap.outside import on_one_line
@@ -18,12 +18,17 @@ def difference_lines(found: Difference) -> Iterator[str]:
         yield on_one_line(f"  {name}")
         yield from (f"    {_changed(each)}" for each in changed)
     silent = [name for name in found.other_bytes if name not in found.parts]
-    if silent:
-        yield on_one_line(f"  other content, the same releases: {', '.join(silent)}")
-    if not found.parts and not found.other_bytes:
-        yield "  nothing else is other"
+    named = {"other content, the same releases": silent, "new": found.added, "gone": found.removed}
+    for words, names in named.items():
+        if names:
+            yield on_one_line(f"  {words}: {', '.join(names)}")
+    if not found.parts and not any(named.values()):
+        yield "  every part is the same"
     yield from _packages(found)
-    yield from _open(found)
+    yield from _faults("faults of security that are fixed", found.fixed)
+    yield from _faults("faults that Debian knows of, and that the new one has", found.open)
+    if found.unknown:
+        yield f"nothing is known of the faults of {found.unknown} packages: of which source they are is not known"
 
 
 def _packages(found: Difference) -> Iterator[str]:
@@ -32,29 +37,19 @@ def _packages(found: Difference) -> Iterator[str]:
         return
     count = len(found.packages)
     yield f"packages of the micro OS: {count or 'none'} {'is' if count == 1 else 'are'} other"
-    for each in found.packages:
-        yield f"  {_changed(each)}"
-        if each.fixes:
-            yield on_one_line(f"      fixes {_named(each.fixes)}")
-    fixed = len({name for each in found.packages for name in each.fixes})
-    if fixed:
-        yield f"faults of security that are fixed: {fixed}"
+    yield from (f"  {_changed(each)}" for each in found.packages)
 
 
-def _open(found: Difference) -> Iterator[str]:
-    if not found.open:
-        return
-    names = {name for each in found.open.values() for name in each}
-    yield f"faults that Debian knows of, and that the new one has: {len(names)}"
-    for package, each in found.open.items():
-        yield on_one_line(f"  {package}: {_named(each)}")
+def _faults(words: str, by_source: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    names = {name for each in by_source.values() for name in each}
+    if names:
+        yield f"{words}: {len(names)}"
+    for source, each in by_source.items():
+        more = len(each) - MOST
+        rest = f" and {more} more" if more > 0 else ""
+        yield on_one_line(f"  {source}: {', '.join(each[:MOST])}{rest}")
 
 
 def _changed(each: Changed) -> str:
     back = " (older than before)" if each.goes_back else ""
     return on_one_line(f"{each.name} {each.old or '(was not there)'} -> {each.new or '(gone)'}{back}")
-
-
-def _named(names: tuple[str, ...]) -> str:
-    more = len(names) - MOST
-    return ", ".join(names[:MOST]) + (f" and {more} more" if more > 0 else "")

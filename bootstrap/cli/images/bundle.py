@@ -105,7 +105,8 @@ def pack(
         typer.Option("--key", metavar="FILE", help="Sign it, with an Ed25519 key of SSH as in `bundle sign`."),
     ] = None,
     lab: Annotated[
-        bool, typer.Option("--lab", help="QEMU and what else a lab runs go with it: lab up --bundle fetches nothing.")
+        bool,
+        typer.Option("--lab", help="QEMU and what else a lab runs go with it: lab up --bundle fetches nothing then."),
     ] = False,
 ) -> None:
     """Make one file of a bundle, to be carried where there is no network.
@@ -116,15 +117,17 @@ def pack(
     """
     from bootstrap.host.build_info import executable as running
     from bootstrap.image.finding import find_bundle
-    from bootstrap.image.packing import EXECUTABLE, goes_along, pack_bundle
+    from bootstrap.image.packing import EXECUTABLE, goes_along, pack_bundle, require_room_for
 
     own = running()
     bundle = find_bundle(str(folder) if folder else None)
     along = [own] if own is not None and not executable and goes_along(bundle, own, key) else []
     more = []
     if lab:
-        from bootstrap.lab.carried import tools_artifact
+        from bootstrap.lab.carried import ARTIFACT, tools_artifact
 
+        # Before anything is fetched for it.
+        require_room_for(bundle, key, [ARTIFACT])
         more.append(tools_artifact(_log))
     signer = pack_bundle(bundle, executable or along, key.expanduser() if key else None, out, more)
     typer.echo(f"wrote {out}, {out.stat().st_size / 1e6:.0f} MB{f', signed with {signer}' if signer else ''}")

@@ -187,8 +187,9 @@ def up(
         by_console=by_console,
         without_card=without_card,
     )
-    spec = spec_of(wishes, load_lab(name), os.cpu_count() or 1)
-    if spec.bundle is not None:
+    there = load_lab(name)
+    spec = spec_of(wishes, there, os.cpu_count() or 1)
+    if there is None and spec.bundle is not None:
         bring_tools(find_bundle(spec.bundle), typer.echo)
     made = lab_up(spec, say=typer.echo)
     named = "" if name == "lab" else f" --name {name}"

@@ -8,7 +8,10 @@ from __future__ import annotations
 import re
 from functools import total_ordering
 
-_PARTS = re.compile(r"(\D*)(\d*)")
+# A number as it is ordered: how many digits it has, and these. However long it is, nothing is calculated with it.
+Number = tuple[int, str]
+
+_PARTS = re.compile(r"(\D*)(\d*)", re.ASCII)
 
 
 @total_ordering
@@ -17,7 +20,7 @@ class DebianVersion:
 
     def __init__(self, text: str) -> None:
         epoch, colon, rest = text.partition(":")
-        self._epoch = int(epoch) if colon and epoch.isascii() and epoch.isdigit() else 0
+        self._epoch = _number(epoch if colon and epoch.isascii() and epoch.isdigit() else "")
         upstream, _, revision = (rest if colon else text).rpartition("-")
         # Without a hyphen, all of it is upstream's.
         self._upstream, self._revision = (upstream, revision) if upstream else (revision, "")
@@ -36,16 +39,21 @@ class DebianVersion:
         return hash(self._key)
 
 
-END = ((0,), 0)
+END = ((0,), (0, ""))
 
 
-def _ordered(text: str) -> tuple[tuple[tuple[int, ...], int], ...]:
+def _ordered(text: str) -> tuple[tuple[tuple[int, ...], Number], ...]:
     """What the text is sorted by: not digits and digits in turn."""
-    parts = [(_letters(words), int(number or 0)) for words, number in _PARTS.findall(text)]
+    parts = [(_letters(words), _number(number)) for words, number in _PARTS.findall(text)]
     # No revision is the revision 0. What comes behind is compared with the end, which a tilde comes before.
     while parts and parts[-1] == END:
         parts.pop()
     return (*parts, END)
+
+
+def _number(digits: str) -> Number:
+    plain = digits.lstrip("0")
+    return len(plain), plain
 
 
 def _letters(text: str) -> tuple[int, ...]:

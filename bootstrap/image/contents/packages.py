@@ -12,6 +12,7 @@ from bootstrap.errors import ClusterupError
 from bootstrap.image.architecture import tools_for
 from bootstrap.image.bundle import BUILD_HINT, Artifact, Bundle
 from bootstrap.image.cache import cached, content_key
+from bootstrap.image.files import verify_bundle
 from bootstrap.image.osimage import SUITE, TOOLS, OsImages
 from bootstrap.image.trees import Log, ensure_tree, run_in
 from bootstrap.outside import parsed_json
@@ -28,12 +29,14 @@ find /packages -name '*.deb' | while read -r file; do
     echo end
 done
 """
+SIGNED, KERNEL = "linux-signed-", "linux"
 _SOURCE = re.compile(r"(\S+)(?: \((\S+)\))?")
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A Debian package: its version, and the source that it is made of, with that one's version."""
+    """A Debian package: its version, and the source that it is made of, with that one's version; both empty where that
+    is not known."""
 
     version: str
     source: str
@@ -50,7 +53,7 @@ def list_packages(system: OsImages, log: Log) -> Path:
     def build(folder: Path) -> None:
         log("listing the packages of the micro OS")
         known = _sources(system, log)
-        found = {name: known.get((name, version)) or Package(version, name, version) for name, version in wanted}
+        found = {name: known.get((name, version)) or Package(version, "", "") for name, version in wanted}
         said = {"format": FORMAT, "suite": SUITE, "packages": {name: asdict(each) for name, each in found.items()}}
         (folder / FILE).write_text(json.dumps(said, indent=1) + "\n")
 
@@ -74,15 +77,25 @@ def _package(fields: str) -> tuple[tuple[str, str], Package]:
     name, version = found.get("Package", ""), found.get("Version", "")
     source = _SOURCE.match(found.get("Source", "")) or _SOURCE.match(name)
     if source is None:
-        return (name, version), Package(version, name, version)
+        return (name, version), Package(version, "", "")
+    if source[1].startswith(SIGNED):
+        # A kernel that is signed is built a second time, of what the first source made; that is where faults are told.
+        return (name, version), Package(version, KERNEL, version)
     return (name, version), Package(version, source[1], source[2] or version)
 
 
 def packages_of(bundle: Bundle) -> Packages | None:
-    """The packages of a bundle's micro OS; None where an earlier clusterup made it, which kept no list. Raises
-    ClusterupError for a list that can't be read."""
-    listed = bundle.artifacts.get(ARTIFACT)
-    return None if listed is None else _read(listed)
+    """The packages of a bundle's micro OS, those for another architecture with its name before their own; None where an
+    earlier clusterup made it, which kept no list. Raises ClusterupError for a list that can't be read."""
+    lists = {name.removesuffix(ARTIFACT): part for name, part in bundle.artifacts.items() if is_list(name)}
+    verify_bundle(bundle, [part.name for part in lists.values()])
+    found = {f"{prefix}{name}": package for prefix, part in lists.items() for name, package in _read(part).items()}
+    return found if lists else None
+
+
+def is_list(artifact: str) -> bool:
+    """Whether that is the name of a list of packages."""
+    return artifact == ARTIFACT or artifact.endswith(f"/{ARTIFACT}")
 
 
 def _read(listed: Artifact) -> Packages:

@@ -12,7 +12,6 @@ from typing import Any
 
 from bootstrap.errors import BadUse
 from bootstrap.image.contents.debian_version import DebianVersion
-from bootstrap.image.contents.packages import Package
 from bootstrap.image.osimage import SUITE
 from bootstrap.outside import parsed_json
 
@@ -33,19 +32,13 @@ class Tracker:
 
     known: Mapping[str, tuple[Known, ...]]
 
-    def fixed_between(self, old: Package, new: Package) -> Iterator[str]:
-        """The names of those that the old one has and the new one has not."""
-        for fault in self.known.get(new.source, ()):
-            if fault.fixed and DebianVersion(old.source_version) < DebianVersion(fault.fixed) <= DebianVersion(
-                new.source_version
-            ):
-                yield fault.name
-
-    def open_in(self, package: Package) -> Iterator[str]:
-        """The names of those that a package has."""
-        for fault in self.known.get(package.source, ()):
-            if not fault.fixed or DebianVersion(package.source_version) < DebianVersion(fault.fixed):
-                yield fault.name
+    def open_in(self, source: str, version: str) -> frozenset[str]:
+        """The names of those that a source has in that version."""
+        return frozenset(
+            fault.name
+            for fault in self.known.get(source, ())
+            if not fault.fixed or DebianVersion(version) < DebianVersion(fault.fixed)
+        )
 
 
 def read_tracker(file: Path) -> Tracker:

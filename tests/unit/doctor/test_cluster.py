@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from bootstrap.doctor.findings import CLUSTER, Weight
 from bootstrap.doctor.kubernetes import judged_api
 from bootstrap.doctor.person import Person
-from bootstrap.doctor.quorum import judged_quorum
+from bootstrap.doctor.quorum import Wanted, judged_quorum
 from bootstrap.operations.status import ApiHealth, ClusterStatus, MemberHealth, NodeStatus
 
 PERSON = Person("lab.yaml")
@@ -30,9 +31,11 @@ def status(*members: MemberHealth, kubelet: str = "v1.36.2", api: str = "v1.36.2
     return ClusterStatus("lab", nodes, members, servers)
 
 
-def of_etcd(*members: MemberHealth, **arguments: str) -> list[tuple[Weight, str, str]]:
-    found = judged_quorum(status(*members), {key.replace("_", "-"): value for key, value in arguments.items()}, PERSON)
-    return [(each.weight, each.where, each.what) for each in found]
+ALL = Wanted((*NAMES, "s4"), {})
+
+
+def of_etcd(*members: MemberHealth, wanted: Wanted = ALL) -> list[tuple[Weight, str, str]]:
+    return [(each.weight, each.where, each.what) for each in judged_quorum(status(*members), wanted, PERSON)]
 
 
 def test_three_voters_that_answer_are_well() -> None:
@@ -46,15 +49,44 @@ def test_one_voter_alone_is_well() -> None:
 def test_when_one_of_three_is_off_it_is_said_that_no_further_one_may_fail() -> None:
     found = of_etcd(member("s1"), member("s2"), member("s3", **SILENT))
     assert found == [
-        (Weight.WARNING, CLUSTER, "no further server may fail"),
+        (Weight.WARNING, CLUSTER, "no further server may fail, as far as can be seen from here"),
         (Weight.FAULT, "s3", "its member of etcd does not answer"),
     ]
 
 
 def test_two_of_three_off_is_no_quorum() -> None:
-    found = of_etcd(member("s1"), member("s2", **SILENT), member("s3", **SILENT))
+    found = of_etcd(member("s1", leader=False), member("s2", **SILENT), member("s3", **SILENT))
     assert found[0][0] is Weight.FAULT
     assert "there is no quorum" in found[0][2]
+
+
+def test_who_knows_a_leader_has_a_quorum_whoever_could_be_asked_from_here() -> None:
+    found = of_etcd(member("s1"), member("s2", **SILENT), member("s3", **SILENT))
+    assert not any("no quorum" in what for _, _, what in found)
+
+
+def test_members_of_another_operator_s_inventory_are_said_to_be_and_are_no_fault() -> None:
+    wanted = Wanted(("s1",), {})
+    found = of_etcd(member("s1"), member("joined", **SILENT), member("other", **SILENT), wanted=wanted)
+    assert found == [
+        (Weight.WARNING, CLUSTER, "a member of etcd is not in the inventory: joined"),
+        (Weight.WARNING, CLUSTER, "a member of etcd is not in the inventory: other"),
+    ]
+
+
+def test_members_that_answer_and_know_no_leader_have_none() -> None:
+    assert "it has no leader" in [what for _, _, what in of_etcd(*(member(name, leader=False) for name in NAMES))]
+
+
+def test_two_voters_are_said_to_be_no_safer_than_one() -> None:
+    assert of_etcd(member("s1"), member("s2"))[0][0] is Weight.WARNING
+
+
+def test_an_alarm_of_a_member_that_left_is_said_of_the_cluster() -> None:
+    left = dataclasses.replace(status(*map(member, NAMES)), alarms=("NOSPACE of 8e9e05, which is no member any more",))
+    (found,) = judged_quorum(left, ALL, PERSON)
+    assert (found.weight, found.where) == (Weight.FAULT, CLUSTER)
+    assert "clusterup ssh -i lab.yaml s1 --" in found.mend
 
 
 def test_nobody_who_answers_is_one_fault() -> None:
@@ -66,9 +98,9 @@ def test_nobody_who_answers_is_one_fault() -> None:
     [
         ({"voter": False}, Weight.WARNING, "has no vote yet"),
         ({"lag": 100_000}, Weight.WARNING, "is far behind"),
-        ({"alarms": ("memberID:1 alarm:NOSPACE ",)}, Weight.FAULT, "its database is full"),
-        ({"alarms": ("memberID:1 alarm:CORRUPT ",)}, Weight.FAULT, "other data than the others"),
-        ({"alarms": ("etcdserver: something",)}, Weight.FAULT, "raises an alarm"),
+        ({"alarms": ("NOSPACE",)}, Weight.FAULT, "its database is full"),
+        ({"alarms": ("CORRUPT",)}, Weight.FAULT, "other data than the others"),
+        ({"alarms": ("ANOTHER",)}, Weight.FAULT, "raises an alarm"),
         ({"db_size": 1_900 << 20}, Weight.WARNING, "its database is nearly full"),
     ],
 )
@@ -80,12 +112,12 @@ def test_a_member_that_is_not_well_is_named(other: dict[str, Any], weight: Weigh
 
 def test_the_limit_that_the_inventory_gives_counts() -> None:
     large = member("s1", db_size=1_900 << 20)
-    assert of_etcd(large, quota_backend_bytes="8589934592") == []
+    assert of_etcd(large, wanted=Wanted(NAMES, {"quota-backend-bytes": "8589934592"})) == []
     assert len(of_etcd(large)) == 1
 
 
 def test_members_of_several_releases_are_named() -> None:
-    (found,) = judged_quorum(status(member("s1"), member("s2", version="3.5.30"), member("s3")), {}, PERSON)
+    (found,) = judged_quorum(status(member("s1"), member("s2", version="3.5.30"), member("s3")), ALL, PERSON)
     assert found.why == "s1 3.6.9, s2 3.5.30, s3 3.6.9"
 
 
@@ -145,6 +177,7 @@ def test_what_its_kubelet_says_is_why() -> None:
         ("v1.32.0", "v1.36.2", "more than 3 minor versions behind"),
         ("v1.24.0", "v1.27.0", "more than 2 minor versions behind"),
         ("v1.37.0", "v1.36.2", "newer than an API server"),
+        ("unknown", "v1.36.2", "is no release"),
     ],
 )
 def test_kubelets_may_be_as_far_behind_as_kubernetes_says(kubelet: str, api: str, words: str | None) -> None:
@@ -158,3 +191,8 @@ def test_a_silent_api_server_is_named_with_where_it_says_why() -> None:
     (finding,) = judged_api(found, {}, PERSON)
     assert (finding.where, finding.why) == ("s2", "connection refused")
     assert "clusterup logs s2 kube-apiserver -i lab.yaml" in finding.mend
+
+
+def test_a_kubernetes_that_gets_no_fixes_is_said_to_be_one() -> None:
+    found = of_api({}, status(*map(member, NAMES), kubelet="v1.20.2", api="v1.20.2"))
+    assert found == [(Weight.WARNING, CLUSTER, "Kubernetes 1.20 gets no fixes any more")]

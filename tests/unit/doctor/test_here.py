@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.doctor.examine import examined
-from bootstrap.doctor.findings import CLUSTER, HERE, Examined, Finding, Weight, fault, of_error, warning, worst_first
+from bootstrap.doctor.findings import CLUSTER, HERE, Examined, Weight, fault, of_error, warning, worst_first
 from bootstrap.doctor.here import judged_here
 from bootstrap.doctor.person import Person
 from bootstrap.engine.connections import Connections
@@ -21,13 +21,8 @@ NOW = datetime.now(UTC)
 PERSON = Person("lab.yaml")
 
 
-def about(findings: list[Finding]) -> list[str]:
-    return [each.about for each in findings]
-
-
-def test_a_kubernetes_that_gets_no_fixes_is_said_to_be_one(tmp_path: Path) -> None:
-    (finding,) = judged_here(intent(tmp_path), NOW)
-    assert (finding.weight, finding.where, finding.about) == (Weight.WARNING, HERE, "releases")
+def test_a_machine_that_has_everything_is_well(tmp_path: Path) -> None:
+    assert list(judged_here(intent(tmp_path), NOW)) == []
 
 
 def test_authorities_that_end_are_said_in_time(tmp_path: Path) -> None:
@@ -62,6 +57,24 @@ def test_machines_that_do_not_answer_are_faults_and_keep_nothing_else_from_being
     assert found.faults >= 4
     assert {where for where, _ in found.looked_at} == {HERE, CLUSTER, "s1", "s2", "s3", "a1"}
     assert {file: file.read_bytes() for file in of.state.folder.rglob("*") if file.is_file()} == before
+
+
+def test_what_nobody_expects_of_a_part_keeps_nothing_else_from_being_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> object:
+        raise ValueError("odd")
+
+    def no_way(node: str) -> Transport:
+        raise TransportError("it does not answer", node=node, step="connect", hint="switch it on")
+
+    of = intent(tmp_path)
+    of.state.note_founded()
+    monkeypatch.setattr("bootstrap.doctor.examine.status_of", broken)
+    monkeypatch.setattr("bootstrap.doctor.examine.prepare", broken)
+    found = examined(of, Connections(no_way), PERSON, parallel=4, now=NOW)
+    assert {each.about for each in found.findings if "odd" in each.why} == {"etcd", "plan"}
+    assert sum(each.about == "the way into it" for each in found.findings) == 4
 
 
 def test_several_errors_are_several_findings_each_on_its_node() -> None:

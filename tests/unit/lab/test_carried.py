@@ -111,13 +111,41 @@ def test_what_is_not_as_the_manifest_says_is_not_unpacked(
     assert [each for each in (tmp_path / "there/clusterup" / LAB_TREE).iterdir() if not each.name.startswith(".")] == []
 
 
-def test_a_file_that_would_leave_the_folder_is_refused(packed: Bundle, tmp_path: Path) -> None:
+def link(name: str, to: str, kind: bytes) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname = kind, to
+    return entry
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [tarfile.TarInfo("../outside")],
+        [link("folder", "..", tarfile.SYMTYPE), tarfile.TarInfo("folder/outside")],
+        [link("name", "../victim", tarfile.LNKTYPE), tarfile.TarInfo("name")],
+    ],
+    ids=["above it", "through a link", "another name of what is outside"],
+)
+def test_a_file_that_would_leave_the_folder_is_refused(
+    packed: Bundle, tmp_path: Path, entries: list[tarfile.TarInfo]
+) -> None:
     evil = tmp_path / "evil"
+    (tmp_path / "victim").write_text("whole")
     with zstd.open(evil, "wb") as file, tarfile.open(fileobj=file, mode="w|") as archive:
-        archive.addfile(tarfile.TarInfo("../outside"), io.BytesIO())
+        for entry in entries:
+            archive.addfile(entry, io.BytesIO())
     folder = tmp_path / "folder"
     folder.mkdir()
     tools = dataclasses.replace(packed.artifacts[ARTIFACT], file=evil, begins=0, size=evil.stat().st_size)
     with pytest.raises(ClusterupError, match="can't be unpacked"):
         unpack_tree(tools, folder)
     assert not (tmp_path / "outside").exists()
+    assert (tmp_path / "victim").read_text() == "whole"
+
+
+def test_a_python_that_can_t_do_it_safely_says_so(
+    packed: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(tarfile, "tar_filter")
+    with pytest.raises(ClusterupError, match="can't unpack the programs of a lab safely"):
+        unpack_tree(packed.artifacts[ARTIFACT], tmp_path)

@@ -11,7 +11,16 @@ import pytest
 from rich.console import Console
 
 from bootstrap.constants.objects import LEAVING_ANNOTATION
-from bootstrap.operations.status import ApiHealth, ClusterStatus, MemberHealth, NodeStatus, _others
+from bootstrap.operations.status import (
+    ApiHealth,
+    ClusterStatus,
+    MemberHealth,
+    NodeStatus,
+    _alarms_of_nobody,
+    _Answer,
+    _members,
+    _others,
+)
 from bootstrap.state.membership import note_applied
 from bootstrap.ui.status import print_status
 from tests.helpers.worlds import finished_world, intent
@@ -34,9 +43,11 @@ def test_ready_nodes_voting_members_and_ready_servers_make_a_healthy_cluster() -
         dataclasses.replace(HEALTHY, etcd=()),
         dataclasses.replace(HEALTHY, etcd=(dataclasses.replace(MEMBER, voter=False),)),
         dataclasses.replace(HEALTHY, etcd=(dataclasses.replace(MEMBER, lag=None),)),
+        dataclasses.replace(HEALTHY, etcd=(dataclasses.replace(MEMBER, alarms=("NOSPACE",)),)),
+        dataclasses.replace(HEALTHY, alarms=("NOSPACE of 77, which is no member any more",)),
         dataclasses.replace(HEALTHY, api=(dataclasses.replace(SERVER, ready=False),)),
     ],
-    ids=["node not ready", "no etcd", "learner", "silent member", "API server not ready"],
+    ids=["node not ready", "no etcd", "learner", "silent member", "alarm", "old alarm", "API server not ready"],
 )
 def test_one_thing_that_is_not_well_makes_it_unhealthy(changed: ClusterStatus) -> None:
     assert not changed.healthy
@@ -62,6 +73,17 @@ def test_nodes_that_the_inventory_does_not_have_are_seen_and_who_is_leaving(tmp_
     )
     assert (guest.address, guest.state) == ("10.77.0.99", "NotReady")
     assert guest.note == "not in the inventory: joined with a token"
+
+
+def test_an_alarm_that_every_member_tells_of_is_that_of_the_member_which_raises_it(tmp_path: Path) -> None:
+    world = finished_world(intent(tmp_path))
+    assert world.etcd is not None
+    (first, second, third) = world.etcd.members
+    said = (f"memberID:{second.id} alarm:NOSPACE ", "memberID:77 alarm:CORRUPT ", "etcdserver: no leader")
+    answers = {each.name: _Answer(each.id, first.id, 5, 1, "3.6.9", said) for each in (first, second, third)}
+    found = {each.name: each.alarms for each in _members(intent(tmp_path), world, answers)}
+    assert found == {first.name: (), second.name: ("NOSPACE",), third.name: ()}
+    assert _alarms_of_nobody(world, answers) == ("CORRUPT of 4d, which is no member any more",)
 
 
 def test_a_learner_is_seen_to_be_joining_and_notes_of_nodes_are_shown() -> None:

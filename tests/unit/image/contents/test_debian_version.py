@@ -44,6 +44,10 @@ def test_the_same_version_may_be_written_in_two_ways(one: str, other: str) -> No
     assert hash(DebianVersion(one)) == hash(DebianVersion(other))
 
 
+def test_numbers_may_be_as_long_as_somebody_writes_them() -> None:
+    assert DebianVersion("1" * 10_000) < DebianVersion("2" * 10_000)
+
+
 @settings(max_examples=150, deadline=None)
 @given(VERSIONS, VERSIONS)
 def test_dpkg_says_the_same_of_any_two(one: str, other: str) -> None:
