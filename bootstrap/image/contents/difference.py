@@ -33,7 +33,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`parts` are artifacts with other releases in them, by name, `other_bytes` the names of those that are other files,
+    """`parts` are artifacts with other releases in them, by name, `other_bytes` names of those that are other files,
     `added` and `removed` of those that one bundle alone has; `packages` is None where one of them has no list of
     these. Where a tracker's file was given: faults that are gone, and those of the new one, by source, and how many of
     the new one's packages are of a source that is not known."""
