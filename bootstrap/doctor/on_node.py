@@ -31,7 +31,7 @@ ON_ITSELF = "127."
 # Source: systemd-timesyncd.service(8)
 CLOCK_WAS_SET = "/run/systemd/timesync/synchronized"
 KERNEL_TROUBLE = re.compile(
-    r"I/O error|EXT4-fs error|XFS .*(error|shutdown)|Remounting filesystem read-only|blocked for more than"
+    r"I/O error|EXT4-fs error|XFS .*(error|shutdown)|Remounting filesystem read-only"
 )
 DNS_SECONDS = 2.0
 DNS_TRIES = 2

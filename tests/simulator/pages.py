@@ -22,6 +22,8 @@ from tests.simulator.sweep import Ground, Shape, problems_of
 def main(folder: Path) -> dict[str, Any]:
     """Make the site, and run every block."""
     ground = Ground.prepared(folder, Shape(3, 1))
+    # Pages make tokens, which are there until somebody joins.
+    ground.checks_tokens = False
     with ground.trial() as trial:
         shutil.copy(trial.folder / "sim.yaml", trial.folder / "inventory.yaml")
         environment = trial.environment | {
