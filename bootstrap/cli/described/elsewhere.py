@@ -21,6 +21,10 @@ _KEPT = (
     "server.crt --key server.key snapshot save FILE"
 )
 _KEYS = "certificates are renewed by: clusterup apply"
+_OFF = (
+    "to switch a node off: kubectl drain NODE, then clusterup ssh NODE -- systemctl poweroff (docs/changes.md); to end "
+    "the cluster: clusterup down"
+)
 _GONE = "to end a lab and remove its disks: clusterup lab down"
 
 ELSEWHERE: Mapping[str, Mapping[str, str]] = {
@@ -47,7 +51,7 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("reboot", "restart", "repair", "heal", "fix"), _AGAIN),
         **dict.fromkeys(("backup", "snapshot", "restore", "etcd"), _KEPT),
         **dict.fromkeys(("cert", "certs", "certificates", "renew", "rotate"), _KEYS),
-        **dict.fromkeys(("stop", "halt", "shutdown", "poweroff"), _TAKEN_APART),
+        **dict.fromkeys(("stop", "halt", "shutdown", "poweroff"), _OFF),
         **dict.fromkeys(("clean", "cleanup", "wipe", "prune"), _TAKEN_APART),
         **dict.fromkeys(("edit", "set", "rollback"), "change the inventory, then: clusterup plan, clusterup apply"),
         **dict.fromkeys(
