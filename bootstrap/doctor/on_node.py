@@ -30,9 +30,7 @@ ON_ITSELF = "127."
 # There when the clock was set from a time server since the machine's start.
 # Source: systemd-timesyncd.service(8)
 CLOCK_WAS_SET = "/run/systemd/timesync/synchronized"
-KERNEL_TROUBLE = re.compile(
-    r"I/O error|EXT4-fs error|XFS .*(error|shutdown)|Remounting filesystem read-only"
-)
+KERNEL_TROUBLE = re.compile(r"I/O error|EXT4-fs error|XFS .*(error|shutdown)|Remounting filesystem read-only")
 DNS_SECONDS = 2.0
 DNS_TRIES = 2
 MOST_LINES = 5
