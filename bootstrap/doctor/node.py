@@ -11,6 +11,7 @@ from typing import Any
 from bootstrap.doctor.findings import Finding, fault, warning
 from bootstrap.doctor.person import Person
 from bootstrap.errors import ClusterupError
+from bootstrap.facts.disks import human_size
 from bootstrap.outside import parsed_json
 from bootstrap.pki.x509 import expires
 from bootstrap.times import in_words
@@ -97,7 +98,7 @@ def _memory(node: str, said: Any, person: Person) -> Iterator[Finding]:
             node,
             "memory",
             "its memory is nearly used up",
-            why=f"{_mib(said['available'])} of {_mib(said['total'])} are to be had",
+            why=f"{human_size(said['available'])} of {human_size(said['total'])} are to be had",
             mend=f"see what takes it: kubectl top pods -A, or {person.runs(node, 'ps', 'aux', '--sort=-rss')}; give "
             "the machine more, or its pods less",
         )
@@ -142,7 +143,7 @@ def _filesystems(node: str, said: Any, person: Person) -> Iterator[Finding]:
 def _room(node: str, path: str, size: int, free: int, person: Person) -> Iterator[Finding]:
     if not size or free >= size * DISK_SOON:
         return
-    why = f"{_mib(free)} of {_mib(size)} are free"
+    why = f"{human_size(free)} of {human_size(size)} are free"
     mend = f"see what takes it: {person.runs(node, 'du', '-x', '-h', '-d', '3', path)}"
     holds_pods = path == STATE
     if free < size * DISK_NOW:
@@ -285,10 +286,6 @@ def clocks(skews: Mapping[str, float], person: Person) -> Iterator[Finding]:
 
 def _time(seconds: float) -> str:
     return in_words(timedelta(seconds=seconds))
-
-
-def _mib(size: int) -> str:
-    return f"{size / 2**20:.0f} MiB" if size < 2**30 else f"{size / 2**30:.1f} GiB"
 
 
 JUDGES: Mapping[str, _Judge] = {

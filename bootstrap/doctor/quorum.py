@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bootstrap.doctor.findings import CLUSTER, Finding, fault, warning
 from bootstrap.doctor.person import Person
+from bootstrap.facts.disks import human_size
 from bootstrap.operations.status import ClusterStatus, MemberHealth
 
 # What etcd takes where nobody says another limit, and how much of it may be used before somebody should know.
@@ -152,7 +153,7 @@ def _room(member: MemberHealth, wanted: Wanted, person: Person) -> Iterator[Find
             member.name,
             "etcd",
             "its database is nearly full",
-            why=f"{member.db_size / 2**20:.0f} MiB of {wanted.quota / 2**20:.0f} MiB",
+            why=f"{human_size(member.db_size)} of {human_size(wanted.quota)}",
             mend=f"see what fills it ({COUNTS}), or give it more room: kubernetes.etcd_args.{QUOTA_FLAG}, "
             f"{person.applies()}",
         )

@@ -46,13 +46,14 @@ def counted(plan: Plan[Any]) -> str:
     on_them = len(plan.items) - of_all
     parts = []
     if on_them:
-        parts.append(f"{_number(on_them, 'action')} on {_number(len(machines), 'machine')}")
+        parts.append(f"{number_of(on_them, 'action')} on {number_of(len(machines), 'machine')}")
     if of_all:
-        parts.append(f"{of_all if on_them else _number(of_all, 'action')} for the cluster as a whole")
+        parts.append(f"{of_all if on_them else number_of(of_all, 'action')} for the cluster as a whole")
     return ", and ".join(parts)
 
 
-def _number(count: int, thing: str) -> str:
+def number_of(count: int, thing: str) -> str:
+    """So many of a thing, as in "1 fault" and "2 faults"."""
     return f"{count} {thing}" + ("" if count == 1 else "s")
 
 

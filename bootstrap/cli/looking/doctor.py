@@ -60,6 +60,8 @@ def doctor(
 
 
 def _lines(found: Examined) -> Iterator[str]:
+    from bootstrap.ui.review import number_of
+
     yield "looked at"
     for where, about in found.looked_at:
         yield on_one_line(f"  {where}: {', '.join(about)}")
@@ -68,7 +70,11 @@ def _lines(found: Examined) -> Iterator[str]:
         yield from _finding(finding)
     yield ""
     warnings = len(found.findings) - found.faults
-    yield f"{_number(found.faults, 'fault')}, {_number(warnings, 'warning')}" if found.findings else "nothing is wrong"
+    yield (
+        f"{number_of(found.faults, 'fault')}, {number_of(warnings, 'warning')}"
+        if found.findings
+        else "nothing is wrong"
+    )
 
 
 def _finding(finding: Finding) -> Iterator[str]:
@@ -76,7 +82,3 @@ def _finding(finding: Finding) -> Iterator[str]:
     for label, text in (("why", finding.why), ("next", finding.mend)):
         if text:
             yield below(f"  {label}: ", text)
-
-
-def _number(count: int, thing: str) -> str:
-    return f"{count} {thing}" + ("" if count == 1 else "s")

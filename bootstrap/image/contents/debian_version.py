@@ -20,14 +20,11 @@ class DebianVersion:
 
     def __init__(self, text: str) -> None:
         epoch, colon, rest = text.partition(":")
-        self._epoch = _number(epoch if colon and epoch.isascii() and epoch.isdigit() else "")
+        epoch_number = _number(epoch if colon and epoch.isascii() and epoch.isdigit() else "")
         upstream, _, revision = (rest if colon else text).rpartition("-")
         # Without a hyphen, all of it is upstream's.
-        self._upstream, self._revision = (upstream, revision) if upstream else (revision, "")
-
-    @property
-    def _key(self) -> tuple[object, ...]:
-        return self._epoch, _ordered(self._upstream), _ordered(self._revision)
+        upstream, revision = (upstream, revision) if upstream else (revision, "")
+        self._key = epoch_number, _ordered(upstream), _ordered(revision)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DebianVersion) and self._key == other._key

@@ -34,10 +34,9 @@ class Tracker:
 
     def open_in(self, source: str, version: str) -> frozenset[str]:
         """The names of those that a source has in that version."""
+        own = DebianVersion(version)
         return frozenset(
-            fault.name
-            for fault in self.known.get(source, ())
-            if not fault.fixed or DebianVersion(version) < DebianVersion(fault.fixed)
+            fault.name for fault in self.known.get(source, ()) if not fault.fixed or own < DebianVersion(fault.fixed)
         )
 
 

@@ -46,7 +46,7 @@ WELL = {
     "clock_was_set": True,
     "units": [],
     "kernel": [],
-    "routes": {"default": True, "networks": []},
+    "routes": {"default": True},
     "name_servers": [{"address": "192.0.2.53", "problem": ""}],
     "certificates": {},
 }

@@ -41,7 +41,7 @@ WELL: dict[str, Any] = {
     "clock_was_set": True,
     "units": [],
     "kernel": [],
-    "routes": {"default": True, "networks": ["10.0.0.0/24"]},
+    "routes": {"default": True},
     "name_servers": [{"address": "10.0.0.1", "problem": ""}],
     "certificates": {},
 }
@@ -71,7 +71,7 @@ def test_a_node_that_is_well_has_no_finding() -> None:
         ({"units": [UNIT | {"restarts": 9}]}, Weight.WARNING, "ended by itself many times"),
         ({"not_known": {"units": "TimeoutExpired: systemctl"}}, Weight.WARNING, "can't be found out"),
         ({"kernel": ["I/O error, dev vda, sector 8"]}, Weight.FAULT, "trouble with a disk"),
-        ({"routes": {"default": False, "networks": []}}, Weight.WARNING, "no way to other networks"),
+        ({"routes": {"default": False}}, Weight.WARNING, "no way to other networks"),
         ({"name_servers": []}, Weight.WARNING, "no name server"),
         ({"name_servers": [{"address": "10.0.0.1", "problem": "no answer"}]}, Weight.WARNING, "none of its name"),
     ],
