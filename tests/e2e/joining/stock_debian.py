@@ -6,6 +6,7 @@ cluster with kubeadm; QEMU starts its kernel itself. Needs root, for who owns th
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -26,7 +27,9 @@ from bootstrap.pki.sshkeys import SshKey, new_ssh_key
 from tests.e2e.joining.stock_files import stock_files
 from tests.helpers.daemons import free_ports
 
-SUITE = "bookworm"
+# Another Kubernetes than Debian's brings its own kubelet and kubeadm, which want a newer container runtime.
+OTHER_KUBERNETES = os.environ.get("CLUSTERUP_TEST_KUBERNETES")
+SUITE = "trixie" if OTHER_KUBERNETES else "bookworm"
 PACKAGES = (
     *("systemd-sysv", "dbus", "udev", "kmod", "iproute2", "linux-image-cloud-amd64", "openssh-server"),
     *("containerd", "containernetworking-plugins", "iptables", "conntrack", "ethtool", "socat"),
@@ -140,7 +143,7 @@ def _make_disk(folder: Path, machine: LabMachine, host_key: SshKey, key: SshKey)
         wants.parent.mkdir(parents=True, exist_ok=True)
         wants.unlink(missing_ok=True)
         wants.symlink_to(f"/{place}/{unit}.service")
-    programs, _ = build_kubernetes(AMD64, print)
+    programs = Path(OTHER_KUBERNETES) if OTHER_KUBERNETES else build_kubernetes(AMD64, print)[0]
     for program in (programs / "kubeadm", programs / "kubelet"):
         shutil.copy2(program, root / "usr/bin" / program.name)
     for name in ("vmlinuz", "initrd.img"):
