@@ -17,6 +17,8 @@ KEPT_LABEL = {"app.kubernetes.io/managed-by": "clusterup"}
 UNWANTED = {
     ("ClusterRoleBinding", "kubeadm:node-autoapprove-bootstrap"): "lets any token take the name of any node",
 }
+# The Service that holds the address of the cluster's DNS, under the name that everybody looks for.
+DNS_SERVICE, DNS_NAMESPACE = "kube-dns", "kube-system"
 JOIN_MANIFEST, JOIN_MANIFEST_NAMESPACE, JOIN_MANIFEST_KEY = "clusterup-agent", "kube-system", "agent.json"
 KUBELET_SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
 RBAC_GROUP = "rbac.authorization.k8s.io"

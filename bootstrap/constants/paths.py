@@ -40,3 +40,11 @@ CLEANING = "/var/lib/clusterup/cleaning"
 # Public keys, one a line: what this node fetches for itself has to be of a bundle that one of them signed.
 TRUSTED_KEYS = "/etc/clusterup/trusted_keys"
 ARTIFACTS_JSON = "/etc/clusterup/artifacts.json"
+# The cluster's DNS on each node: unbound, how it is told things, and what it knew for its next start.
+DNS_CONF = "/etc/clusterup/unbound.conf"
+DNS_CONTROL_CONF = "/etc/clusterup/unbound-control.conf"
+DNS_RULES = "/etc/clusterup/dns.nft"
+DNS_SOCKET = "/run/clusterup-dns/control"
+DNS_KNOWN = "/var/lib/clusterup/dns/names.conf"
+"""Where the agent keeps it. /var/lib/clusterup is root's alone: unbound reads a copy."""
+DNS_LOADED = "/run/clusterup-dns/names.conf"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 NEW, OTHER_CONTENT, OTHER_MODE = "new", "other content", "other mode"
-STARTS, RESTARTS = "starts", "restarts"
+STARTS, RESTARTS, STOPS = "starts", "restarts", "stops"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True)
 class UnitChange:
-    """A unit that would start or start again: `does` is STARTS or RESTARTS; `interrupts` says in words what that
-    interrupts."""
+    """A unit that would start, start again or stop: `does` is STARTS, RESTARTS or STOPS; `interrupts` says in words
+    what that interrupts."""
 
     unit: str
     does: str

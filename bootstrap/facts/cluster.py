@@ -9,7 +9,7 @@ from typing import TypeVar
 from bootstrap.clients.etcd import healthy_voter
 from bootstrap.clients.tunnel import api_at, etcd_at
 from bootstrap.connect.console_login import RunsInstalled
-from bootstrap.constants.objects import KEPT_LABEL, UNWANTED
+from bootstrap.constants.objects import DNS_NAMESPACE, DNS_SERVICE, KEPT_LABEL, UNWANTED
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.gather import Gathered
 from bootstrap.engine.pool import asking
@@ -32,6 +32,8 @@ from bootstrap.system_errors import as_error
 from bootstrap.transport.base import Transport
 
 T = TypeVar("T")
+# What may be there without our mark, and matters all the same.
+BY_NAME = (*((kind, name, None) for kind, name in UNWANTED), ("Service", DNS_SERVICE, DNS_NAMESPACE))
 PATIENCE_SECONDS = 10.0
 """How long an API server or a member of etcd that runs may take to answer before it counts as silent: it is away for a
 moment whenever etcd chooses another leader, and a plan made in that moment would be another one."""
@@ -77,7 +79,7 @@ def read_api(
     keys: OperatorKeys,
     objects: Sequence[Manifest],
 ) -> ApiFacts | None:
-    """The Nodes, what clusterup keeps of the kinds of `objects`, and what there is of `UNWANTED`, as the first server
+    """The Nodes, what clusterup keeps of the kinds of `objects`, and what there is of `BY_NAME`, as the first server
     tells them whose API server is ready; None where none is, nor becomes so within `PATIENCE_SECONDS`."""
 
     def ask(transport: Transport) -> ApiFacts | None:
@@ -92,8 +94,8 @@ def read_api(
                 for item in api.list_remembered(kind, labels=KEPT_LABEL)
             } | {
                 object_key({**item, "kind": kind}): item
-                for kind, name in UNWANTED
-                if kind in kinds and (item := api.remembered(kind, name)) is not None
+                for kind, name, namespace in BY_NAME
+                if kinds and (item := api.remembered(kind, name, namespace)) is not None
             }
         ready = {name.removeprefix("Node/"): is_ready(node) for name, node in listed.items()}
         return ApiFacts(ready, {**listed, **found})

@@ -1,4 +1,4 @@
-"""The payload: a system extension with Kubernetes, etcd, the container runtime, the CNI plugins and HAProxy.
+"""The payload: a system extension with Kubernetes, etcd, the container runtime, the CNI plugins, HAProxy and unbound.
 
 They travel together because they depend on each other: a kubelet speaks one version of the container runtime's
 interface (docs/image.md). What the micro OS has already is left out: apt resolves the packages against a list of what
@@ -8,6 +8,7 @@ Source: systemd-sysext(8), https://uapi-group.org/specifications/specs/extension
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Collection, Mapping, Sequence
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrap.errors import Refused
+from bootstrap.image.agent import agent_archive
 from bootstrap.image.architecture import Architecture, is_foreign, running, tools_for
 from bootstrap.image.cache import cached, content_key
 from bootstrap.image.disk.gpt import copy_partition
@@ -35,6 +37,7 @@ COMPONENTS = {
     "etcd": "etcd-server",
     "haproxy": "haproxy",
     "runc": "runc",
+    "unbound": "unbound",
 }
 # Those whose flags are looked up.
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubelet")
@@ -85,6 +88,8 @@ done
 find root -mindepth 1 -maxdepth 1 ! -name usr -exec rm -rf {} +
 for programs in more/*/; do [ ! -d "$programs" ] || cp -a --no-preserve=ownership "$programs." root/usr/; done
 install -m 0755 kubernetes/* root/usr/bin/
+# The units that come with the payload are started on micro OSes of any age, and need the agent that belongs to them.
+install -D -m 0644 node.pyz root/usr/lib/clusterup/node.pyz
 # What each of them knows is looked up before anything is written for it. Those of another architecture find their C
 # library in the micro OS.
 if [ -e os.erofs ]; then
@@ -125,6 +130,7 @@ def build_payload(programs: Programs, system: OsImages, log: Log) -> Payload:
     packages = packages_for(numbers(programs.release)[1], programs.components)
     more = {name: programs.components[name] for name in sorted(programs.components)}
     architecture = system.architecture
+    agent = agent_archive()
     base = "".join(f"{name} {found}\n" for name, found in sorted(system.packages.items()))
     key = content_key(
         {
@@ -138,6 +144,7 @@ def build_payload(programs: Programs, system: OsImages, log: Log) -> Payload:
             "packages": " ".join(packages),
             "mirror": str(debian_mirror()),
             "preferences": PREFERENCES,
+            "agent": hashlib.sha256(agent).hexdigest(),
             "recipe": RECIPE + " ".join((*NOT_NEEDED, *PROGRAMS)),
             "suite": SUITE,
         }
@@ -153,6 +160,7 @@ def build_payload(programs: Programs, system: OsImages, log: Log) -> Payload:
         (work / "sources.list").write_text(_one_line_sources(suites))
         (work / "status").write_text(installed_status(system.packages, architecture))
         (work / "preferences").write_text(PREFERENCES)
+        (work / "node.pyz").write_bytes(agent)
         # Each architecture has its own: the recipe takes what is there by name and version.
         downloaded = folder.parent.parent / f"payload-packages-{architecture.name}"
         downloaded.mkdir(exist_ok=True)

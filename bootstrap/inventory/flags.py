@@ -145,7 +145,7 @@ DEFAULTS: Mapping[FlagsOf, frozenset[str]] = {
             "log-level",
         }
     ),
-    FlagsOf.KUBELET: frozenset({"runtime-request-timeout", "cluster-dns"}),
+    FlagsOf.KUBELET: frozenset({"runtime-request-timeout", "cluster-dns", "resolv-conf"}),
 }
 """Flags that clusterup sets and that an inventory may set otherwise."""
 

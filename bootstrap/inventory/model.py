@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from bootstrap.constants.objects import CONTROL_PLANE
 from bootstrap.inventory import values
+from bootstrap.inventory.dns import AnyDns, Dns
 from bootstrap.inventory.fields import (
     Address,
     AuthorizedKey,
@@ -314,6 +315,7 @@ class Inventory(Strict):
     cluster: Cluster = Field(description="What is true of the cluster as a whole.")
     kubernetes: Kubernetes = Field(default=Kubernetes(), description="Where Kubernetes comes from.")
     os: OperatingSystem = Field(default=OperatingSystem(), description="The micro OS.")
+    dns: AnyDns = Field(default=Dns(), description="Names of the cluster and of others, as pods look them up.")
     defaults: NodeSettings = Field(
         default=NodeSettings(), description="For all nodes; a node's own value wins, labels are merged."
     )

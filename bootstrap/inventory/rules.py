@@ -154,6 +154,50 @@ def _release(inventory: Inventory, document: Document) -> Iterator[Problem]:
         )
 
 
+def _names(inventory: Inventory, document: Document) -> Iterator[Problem]:
+    """Nodes that answer for nobody have nobody to ask, and the cluster's own names are nobody else's."""
+    for domain in inventory.dns.forward:
+        place: KeyPath = ("dns", "forward", domain)
+        own = inventory.cluster.domain
+        if inventory.dns.by == "none":
+            yield Problem(
+                document.file,
+                *document.key_at(place),
+                "nodes that answer for no names forward none",
+                "dns.by: nodes, or no dns.forward",
+            )
+        elif domain.lower() == own or domain.lower().endswith(f".{own}"):
+            yield Problem(
+                document.file,
+                *document.key_at(place),
+                f"the names of {own} are the cluster's own, which the nodes answer themselves",
+                "another domain, or another cluster.domain",
+            )
+
+
+def _names_on_nodes(inventory: Inventory, document: Document) -> Iterator[Problem]:
+    """systemd-resolved sends names to where they are known; a node with name servers of its own does not ask it."""
+    if not inventory.dns.nodes:
+        return
+    place: KeyPath = ("dns", "nodes")
+    if inventory.dns.by == "none":
+        yield Problem(
+            document.file,
+            *document.key_at(place),
+            "nodes that answer for no names find none",
+            "dns.by: nodes, or no dns.nodes",
+        )
+    for node in inventory.nodes:
+        if node.dns:
+            yield Problem(
+                document.file,
+                *document.key_at(place),
+                f"{node.name} has name servers of its own (dns), which don't know the cluster's names",
+                "the name servers at its interfaces instead, or no dns.nodes",
+            )
+            return
+
+
 # Where it is not known of each node whether it is a server.
-NOT_COUNTED = Rules((_consoles, _schedulable, _taints, _release), (_unique, network_problems))
+NOT_COUNTED = Rules((_consoles, _schedulable, _taints, _release, _names), (_unique, network_problems, _names_on_nodes))
 ALL_RULES = Rules((_servers, *NOT_COUNTED.written), NOT_COUNTED.meant)

@@ -240,6 +240,15 @@ def taint(value: object) -> object:
     return {"key": key, "value": told, "effect": effect}
 
 
+def dns(value: object) -> object:
+    """`none` as the mapping that it stands for."""
+    if not isinstance(value, str):
+        return value
+    if value != "none":
+        raise wrong("", "none, or a mapping, as in {forward: {corp.example: [10.1.2.3]}}")
+    return {"by": value}
+
+
 def sysctl(text: str) -> str:
     """A kernel setting."""
     return _matching(SYSCTL, text, "a kernel setting, as in vm.max_map_count", LONGEST_PART)

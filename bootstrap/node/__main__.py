@@ -15,7 +15,7 @@ usage: clusterup-node COMMAND
   join URL ...   make this machine a node of a cluster; see `clusterup-node join --help`
   join-as FILE   the same as the machine's configuration says, until it has joined
   install FILE   install this machine, which runs from a stick, as the stick says
-  network FILE   keep this node's CNI configuration and the routes to the other nodes as the cluster has them
+  network FILE   keep the routes of this node, its CNI configuration and the cluster's names as the cluster has them
   serve FILE     hand the payload and the container images to nodes that join with a token
 """
 # Each module is imported when it is used: a small machine takes a while for each.
@@ -23,7 +23,7 @@ WITH_FILE = {
     "approve": ("approver.approve", "main"),
     "install": ("install", "main"),
     "join-as": ("joining.command", "unattended"),
-    "network": ("network.agent", "main"),
+    "network": ("agent", "main"),
     "serve": ("artifacts.serve", "main"),
 }
 

@@ -13,7 +13,7 @@ from bootstrap.locks import steady
 from bootstrap.machine.objects import Manifest
 from bootstrap.phases.credentials import cluster_credentials, servers_credentials
 from bootstrap.phases.leave.checks import Leaving, with_entries
-from bootstrap.spec.cluster_objects import cluster_objects, kept
+from bootstrap.spec.cluster_objects import cluster_objects, dns_objects, kept
 from bootstrap.spec.credentials import ClusterCredentials
 from bootstrap.spec.join_manifest_build import agent_objects
 from bootstrap.spec.node import Desired, desired_nodes
@@ -86,6 +86,7 @@ def intent_of(
             kept(manifest)
             for manifest in (
                 *cluster_objects(f"https://{host}:{port}", keys.pki.ca.cert_pem, inventory, bundle.kubernetes_version),
+                *dns_objects(inventory, bundle.versions),
                 *described,
             )
         ),

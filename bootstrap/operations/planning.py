@@ -36,6 +36,7 @@ from bootstrap.phases.kubeconfig import kubeconfig_actions
 from bootstrap.phases.kubelet import join_actions
 from bootstrap.phases.leave.checks import leave_problems
 from bootstrap.phases.leave.leave import LEAVING_WANTED, around_those_who_leave, departure, gone
+from bootstrap.phases.names import name_problems
 from bootstrap.phases.node_metadata import labelled, node_actions
 from bootstrap.phases.pinned import pin_problems, version_problems
 from bootstrap.phases.preflight import BY_INVENTORY, Advice, preflight
@@ -216,7 +217,11 @@ def _pinned_otherwise(intent: Intent, world: ClusterFacts) -> list[ClusterupErro
     """What of a cluster that runs would become another than it was founded with."""
     inventory, bundle = intent.inventory, intent.bundle
     objects = world.api.objects if world.api is not None else {}
-    return [*version_problems(inventory, bundle, intent.state), *pin_problems(intent.state, objects, inventory, bundle)]
+    return [
+        *version_problems(inventory, bundle, intent.state),
+        *pin_problems(intent.state, objects, inventory, bundle),
+        *name_problems(intent.state, objects, inventory, bundle),
+    ]
 
 
 def _second_cluster(intent: Intent, world: ClusterFacts) -> list[ClusterupError]:

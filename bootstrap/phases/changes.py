@@ -12,12 +12,14 @@ from bootstrap.engine.changes import (
     OTHER_MODE,
     RESTARTS,
     STARTS,
+    STOPS,
     Changes,
     FileChange,
     UnitChange,
 )
 from bootstrap.facts.model import ClusterFacts, NodeFacts
 from bootstrap.machine.units import Runs
+from bootstrap.phases.reasons import running
 from bootstrap.protocol.files import NodeFile
 
 OF_OTHERS = 0o077
@@ -39,7 +41,8 @@ _ON_A_NODE: dict[str, str] = {
     "kubelet.service": "pods go on",
     "kube-proxy.service": "services go on; changes of them wait until it is back",
     "clusterup-balancer.service": "the node's connections to the API begin again",
-    "clusterup-network.service": "pods go on; routes to new nodes wait until it is back",
+    "clusterup-network.service": "pods go on; routes to new nodes and new names wait until it is back",
+    "clusterup-dns.service": "pods find no names until it is back",
 }
 
 
@@ -71,6 +74,18 @@ def unit_changes(units: Iterable[Runs], node: str) -> Callable[[ClusterFacts], C
             elif there.applied != unit.digest:
                 found.append(UnitChange(unit.name, RESTARTS, interrupted(unit.name, node, world)))
         return Changes(units=tuple(found))
+
+    return changes
+
+
+def stops(units: Iterable[str], node: str) -> Callable[[ClusterFacts], Changes]:
+    """Which of these units would stop, because nothing asks for them any more."""
+
+    def changes(world: ClusterFacts) -> Changes:
+        facts = world.nodes.get(node)
+        if facts is None or facts.kind != "installed":
+            return NO_CHANGES
+        return Changes(units=tuple(UnitChange(name, STOPS) for name in units if running((name,), facts)))
 
     return changes
 

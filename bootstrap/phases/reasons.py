@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from bootstrap.facts.model import ClusterFacts, NodeFacts
 from bootstrap.machine.units import Runs
 
+# systemd's ActiveState of what does not run.
+STOPPED = ("inactive", "failed")
 NOT_INSTALLED = "the micro OS is not on it yet"
 
 
@@ -39,6 +41,12 @@ def readable_by_others(wanted: Mapping[str, int], found: Mapping[str, int]) -> s
         if path in found and found[path] != wanted[path]:
             return f"{path} has mode {found[path]:04o}, not {wanted[path]:04o}"
     return None
+
+
+def running(units: Iterable[str], facts: NodeFacts) -> str | None:
+    """Which of the units run, that are not wanted, in words; None where none does."""
+    found = [name for name in units if name in facts.units and facts.units[name].active not in STOPPED]
+    return f"{' and '.join(found)} should not run" if found else None
 
 
 def not_running(units: Iterable[Runs], facts: NodeFacts) -> str | None:

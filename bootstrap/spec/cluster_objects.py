@@ -5,14 +5,16 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-boot
 
 from __future__ import annotations
 
-from bootstrap.constants.objects import KEPT_LABEL
+from bootstrap.constants.objects import DNS_NAMESPACE, DNS_SERVICE, KEPT_LABEL
 from bootstrap.constants.tokens import BOOTSTRAPPERS_GROUP
+from bootstrap.image.versions import Versions
 from bootstrap.inventory.model import Inventory
 from bootstrap.machine.objects import Manifest
 from bootstrap.pki.token import cluster_info
+from bootstrap.spec.dns import answers
 from bootstrap.spec.join_manifest_build import access_objects
 from bootstrap.spec.kubeadm_objects import kubeadm_objects
-from bootstrap.spec.topology import servers_of
+from bootstrap.spec.topology import dns_of, servers_of
 from bootstrap.tokens.rbac import token_objects
 
 NODES = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:nodes"}
@@ -51,6 +53,28 @@ def base_objects() -> tuple[Manifest, ...]:
             "rules": [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]}],
         },
         _binding("clusterup:node-network", "clusterup:node-network", NODES),
+    )
+
+
+def dns_objects(inventory: Inventory, versions: Versions) -> tuple[Manifest, ...]:
+    """The Service that keeps the address of the cluster's DNS from being given to another one, where the nodes answer
+    there. kube-proxy leaves it alone: each node has the address itself.
+
+    Source: https://kubernetes.io/docs/reference/labels-annotations-taints/#servicekubernetesioservice-proxy-name
+    """
+    if not answers(inventory, versions):
+        return ()
+    labels = {"k8s-app": DNS_SERVICE, "service.kubernetes.io/service-proxy-name": "clusterup"}
+    ports = [
+        {"name": name, "port": 53, "protocol": protocol} for name, protocol in (("dns", "UDP"), ("dns-tcp", "TCP"))
+    ]
+    return (
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": DNS_SERVICE, "namespace": DNS_NAMESPACE, "labels": labels},
+            "spec": {"clusterIP": str(dns_of(inventory)), "ports": ports, "type": "ClusterIP"},
+        },
     )
 
 

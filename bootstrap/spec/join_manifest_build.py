@@ -102,7 +102,8 @@ def describe_agent(inventory: Inventory, bundle: Bundle, cluster: ClusterCredent
 
 def _stranger(inventory: Inventory, name: str, address: str) -> Node:
     defaults = inventory.defaults
-    return Node.model_validate({"name": name, "address": address, "labels": defaults.labels, "taints": defaults.taints})
+    own = {"labels": defaults.labels, "taints": defaults.taints, "dns": defaults.dns}
+    return Node.model_validate({"name": name, "address": address, **own})
 
 
 def _described(desired: Desired) -> tuple[DescribedFile, ...]:

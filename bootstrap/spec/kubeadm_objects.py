@@ -38,7 +38,7 @@ def kubeadm_objects(
     """
     minor = int(kubernetes.split(".")[1])
     kubelets = "kubelet-config" if minor >= UNVERSIONED else f"kubelet-config-1.{minor}"
-    settings = kubelet_config(dns_of(inventory), inventory.cluster.domain, None).content.decode()
+    settings = kubelet_config(dns_of(inventory), inventory.cluster.domain, None, None).content.decode()
     readers = (*groups, NODES_GROUP)
     return (
         _config_map("kubeadm-config", {"ClusterConfiguration": _cluster_configuration(inventory, kubernetes, minor)}),

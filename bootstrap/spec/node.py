@@ -24,20 +24,26 @@ from bootstrap.inventory.model import Inventory, Node
 from bootstrap.machine.units import Runs, Unit, all_files
 from bootstrap.pki.store import ClusterPki
 from bootstrap.protocol.files import NodeFile
+from bootstrap.spec.agent import NAME as AGENT
+from bootstrap.spec.agent import agent_unit
 from bootstrap.spec.artifacts import artifacts_unit
 from bootstrap.spec.certificates import ca_file, server_files
 from bootstrap.spec.control_plane import api_server_unit, approver_unit, controller_manager_unit, scheduler_unit
 from bootstrap.spec.credentials import ServerCredentials
+from bootstrap.spec.dns import NAME as DNS
+from bootstrap.spec.dns import answers, dns_unit
 from bootstrap.spec.etcd import etcd_unit
 from bootstrap.spec.node_services import (
     balancer_unit,
     containerd_unit,
     images_unit,
     kubelet_unit,
-    network_unit,
     proxy_unit,
 )
 from bootstrap.spec.topology import Shape, servers_of
+
+# Units that one inventory asks for, and another one not.
+OPTIONAL = (AGENT, DNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,12 @@ class Desired:
     stretches: tuple[StretchOfDisk, ...] = ()
 
     @property
+    def unwanted(self) -> tuple[str, ...]:
+        """Units of ours that have no place on it as the inventory is now."""
+        there = {unit.name for unit in self.units}
+        return tuple(name for name in OPTIONAL if name not in there)
+
+    @property
     def units(self) -> tuple[Runs, ...]:
         return (*self.runtime, *self.etcd, *self.control_plane, *self.kubelet)
 
@@ -75,7 +87,7 @@ class Desired:
                 BOOTSTRAP_CONF,
                 ETCD_BIRTH,
             ),
-            units=tuple(unit.name for unit in self.units),
+            units=(*(unit.name for unit in self.units), *self.unwanted),
             ranges=self.stretches,
         )
 
@@ -131,8 +143,10 @@ def desired_node(
             artifacts_unit(shape, files.api_server, _on_servers(bundle)),
         )
     kubelet = of_payload(kubelet_unit(shape, ca), proxy_unit(shape, ca))
-    if inventory.cluster.cni == "bridge":
-        kubelet = (*kubelet, *of_payload(network_unit(shape, ca)))
+    if (agent := agent_unit(shape, ca)) is not None:
+        kubelet = (*kubelet, *of_payload(agent))
+    if answers(inventory, shape.versions):
+        runtime = (*runtime, *of_payload(dns_unit(shape)))
     units = (*runtime, *etcd, *control_plane, *kubelet)
     return Desired(
         node,

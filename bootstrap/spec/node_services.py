@@ -1,10 +1,7 @@
-"""What every node runs: the container runtime, the balancer in front of all API servers, the kubelet, kube-proxy
-and the node's agent for the pod network.
-"""
+"""What every node runs: the container runtime, the balancer in front of all API servers, the kubelet and kube-proxy."""
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from ipaddress import IPv4Address
 
@@ -15,7 +12,6 @@ from bootstrap.constants.paths import (
     KUBELET_REGISTRATION,
     KUBELET_YAML,
     KUBERNETES_CA,
-    NETWORK_JSON,
     PROXY_CONF,
     PROXY_YAML,
 )
@@ -24,6 +20,8 @@ from bootstrap.inventory.model import Node
 from bootstrap.machine.render import render
 from bootstrap.machine.units import Unit, flags
 from bootstrap.protocol.files import NodeFile
+from bootstrap.spec.dns import NAME as DNS
+from bootstrap.spec.dns import answers
 from bootstrap.spec.topology import Shape
 
 PAUSE = "clusterup.local/pause:1"
@@ -39,6 +37,9 @@ NFTABLES = 33
 # containerd takes several folders of CNI plugins from then on, and calls the setting for one deprecated.
 CNI_FOLDERS = (2, 1)
 RUNTIME_SOCKET = "unix:///run/containerd/containerd.sock"
+# What /etc/resolv.conf itself names is systemd-resolved on this machine, whom no pod reaches. A node that has name
+# servers for all its cards in the inventory has them there.
+LEARNED_RESOLVERS = "/run/systemd/resolve/resolv.conf"
 OWN_DOMAINS = ("kubernetes.io", "k8s.io")
 
 
@@ -117,7 +118,12 @@ def _balancer_config(servers: tuple[tuple[str, IPv4Address], ...]) -> NodeFile:
 def kubelet_unit(shape: Shape, ca: NodeFile) -> Unit:
     """The kubelet; its client certificate comes from TLS bootstrap and is renewed by itself."""
     in_file = shape.versions.minor >= RUNTIME_SETTING
-    config = kubelet_config(shape.dns_service, shape.inventory.cluster.domain, RUNTIME_SOCKET if in_file else None)
+    config = kubelet_config(
+        shape.dns_service,
+        shape.inventory.cluster.domain,
+        RUNTIME_SOCKET if in_file else None,
+        None if shape.node.dns else LEARNED_RESOLVERS,
+    )
     given = {
         "bootstrap-kubeconfig": BOOTSTRAP_CONF,
         "cert-dir": "/var/lib/kubelet/pki",
@@ -128,6 +134,7 @@ def kubelet_unit(shape: Shape, ca: NodeFile) -> Unit:
     }
     if not in_file:
         given |= {"container-runtime-endpoint": RUNTIME_SOCKET}
+    names = (DNS,) if answers(shape.inventory, shape.versions) else ()
     if shape.versions.minor < RUNTIME_FLAG_GONE:
         given |= {"container-runtime": "remote", "pod-infra-container-image": PAUSE, "network-plugin": "cni"}
     return Unit(
@@ -136,8 +143,9 @@ def kubelet_unit(shape: Shape, ca: NodeFile) -> Unit:
         kind="notify",
         argv=("/usr/bin/kubelet", *flags(given, shape.inventory.kubernetes.kubelet_args)),
         files=(config, ca),
-        after=("containerd.service", "clusterup-images.service", "clusterup-balancer.service"),
-        wants=("containerd.service", "clusterup-images.service", "clusterup-balancer.service"),
+        # What a pod asks first of all is the address of a name.
+        after=("containerd.service", "clusterup-images.service", "clusterup-balancer.service", *names),
+        wants=("containerd.service", "clusterup-images.service", "clusterup-balancer.service", *names),
         settings=("Delegate=yes", "OOMScoreAdjust=-999", f"EnvironmentFile={KUBELET_REGISTRATION}"),
         argv_from=("REGISTRATION",),
         unwatched=(registration(shape.node),),
@@ -145,10 +153,13 @@ def kubelet_unit(shape: Shape, ca: NodeFile) -> Unit:
 
 
 @cache
-def kubelet_config(dns: IPv4Address, domain: str, runtime: str | None) -> NodeFile:
-    """The settings that all kubelets of a cluster share; `dns` is where its DNS answers, `runtime` where the container
-    runtime listens, None where a flag says so."""
-    content = render("kubernetes/kubelet.yaml.j2", ca=KUBERNETES_CA, dns=dns, domain=domain, runtime=runtime)
+def kubelet_config(dns: IPv4Address, domain: str, runtime: str | None, resolvers: str | None) -> NodeFile:
+    """The settings of a kubelet, the same for many; `dns` is where the cluster's DNS answers, `runtime` where the
+    container runtime listens, None where a flag says so, `resolvers` the resolv.conf(5) of pods that ask for the
+    node's own name servers, None for the node's own file."""
+    content = render(
+        "kubernetes/kubelet.yaml.j2", ca=KUBERNETES_CA, dns=dns, domain=domain, runtime=runtime, resolvers=resolvers
+    )
     return NodeFile(KUBELET_YAML, content)
 
 
@@ -199,24 +210,3 @@ def proxy_unit(shape: Shape, ca: NodeFile) -> Unit:
 def _proxy_kubeconfig() -> NodeFile:
     content = render("kubernetes/node.conf.j2", ca=KUBERNETES_CA, port=LOCAL_API_PORT, certificate=KUBELET_CERTIFICATE)
     return NodeFile(PROXY_CONF, content, 0o600)
-
-
-def network_unit(shape: Shape, ca: NodeFile) -> Unit:
-    """The node's agent: this node's CNI configuration and the routes to the others."""
-    settings = {
-        "node": shape.node.name,
-        "server": f"https://127.0.0.1:{LOCAL_API_PORT}",
-        "ca": KUBERNETES_CA,
-        "certificate": KUBELET_CERTIFICATE,
-        "pods": str(shape.pod_cidr),
-        "services": str(shape.service_cidr),
-    }
-    config = NodeFile(NETWORK_JSON, (json.dumps(settings, indent=1, sort_keys=True) + "\n").encode())
-    return Unit(
-        name="clusterup-network.service",
-        description="Pod network between the nodes",
-        argv=("/usr/bin/clusterup-node", "network", NETWORK_JSON),
-        files=(config, ca),
-        after=(KUBELET,),
-        before_start=(UNTIL_JOINED,),
-    )

@@ -24,7 +24,7 @@ def token_objects(servers: Iterable[str]) -> tuple[Manifest, ...]:
     certificates = {"apiGroups": ["certificates.k8s.io"]}
     reads = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [SERVERS], "verbs": ["get"]}
     rules = [
-        {**certificates, "resources": ["certificatesigningrequests"], "verbs": ["list"]},
+        {**certificates, "resources": ["certificatesigningrequests"], "verbs": ["list", "watch"]},
         {**certificates, "resources": ["certificatesigningrequests/approval"], "verbs": ["update"]},
         {**certificates, "resources": ["signers"], "resourceNames": [KUBELET_SIGNER], "verbs": ["approve"]},
         {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]},

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from bootstrap.engine.changes import NEW, OTHER_MODE, RESTARTS, FileChange
+from bootstrap.engine.changes import NEW, OTHER_MODE, RESTARTS, STOPS, FileChange
 from bootstrap.engine.plan import Plan, Planned
 from bootstrap.outside import on_one_line
 
@@ -33,6 +33,7 @@ def plan_lines(plan: Plan[Any], unreachable: Collection[str] = (), diffs: Diffs 
         return
     yield from map(on_one_line, _node_by_node(plan, diffs or {}))
     yield from map(on_one_line, _restarts(plan))
+    yield from map(on_one_line, _stops(plan))
     yield counted(plan)
     if unreachable:
         yield not_seen
@@ -94,6 +95,20 @@ def _restarts(plan: Plan[Any]) -> Iterator[str]:
     for node, units in by_node.items():
         yield f"  {node}"
         yield from units
+
+
+def _stops(plan: Plan[Any]) -> Iterator[str]:
+    """What runs, and is to run no longer."""
+    found = [
+        (item.action.node or "cluster", change.unit.removesuffix(".service"))
+        for item in plan.items
+        for change in item.changes.units
+        if change.does == STOPS
+    ]
+    if found:
+        yield "stops, as the inventory no longer asks for it:"
+    for node, unit in found:
+        yield f"  {node}: {unit}"
 
 
 def _erased(plan: Plan[Any]) -> Iterator[str]:

@@ -19,6 +19,9 @@ from bootstrap.phases.pinned import pin
 from bootstrap.spec.node import Desired
 from bootstrap.state.cluster import ClusterState
 
+# What the payloads of tests say that they are.
+COMPONENTS = {"etcd": "3.5.30", "kubernetes": "1.20.2", "unbound": "1.26.2"}
+
 
 def written(**cluster: object) -> bytes:
     """The file of `inventory`."""
@@ -45,7 +48,7 @@ def bundle(folder: Path, payload: bytes = b"payload") -> Bundle:
         (folder / name).write_bytes(content)
     artifacts = [
         bundle_as_data("os", folder / "os.raw.zst", partitions=(Partition("CLUSTERUP", 1 << 20, 1 << 20),)),
-        bundle_as_data("payload", folder / "payload.raw", components={"kubernetes": "1.20.2"}),
+        bundle_as_data("payload", folder / "payload.raw", components=COMPONENTS),
         bundle_as_data("image/pause", folder / "pause.tar", reference="clusterup.local/pause:1"),
     ]
     made = Bundle(folder, "1", {artifact.name: artifact for artifact in artifacts})

@@ -29,6 +29,7 @@ from bootstrap.pki.kubeconfig import write_kubeconfig
 from bootstrap.pki.sshkeys import SshKey, new_ssh_key
 from bootstrap.state.cluster import ClusterState
 from tests.helpers.daemons import free_ports
+from tests.helpers.worlds import COMPONENTS
 from tests.simulator.machines.services import api_server, etcd, ready_node
 from tests.simulator.machines.ssh import Fleet, loopback, private
 from tests.simulator.recorded import Recorded, installed, live, with_questions
@@ -143,7 +144,7 @@ def bundle_in(folder: Path) -> Bundle:
     image = bundle_as_data("os", folder / "os.raw.zst", partitions=(Partition("CLUSTERUP", 1 << 20, 1 << 20),))
     artifacts = [
         dataclasses.replace(image, raw_size=image.size),
-        bundle_as_data("payload", folder / "payload.raw", components={"kubernetes": "1.20.2"}),
+        bundle_as_data("payload", folder / "payload.raw", components=COMPONENTS),
         bundle_as_data("image/pause", folder / "pause.tar", reference="clusterup.local/pause:1"),
     ]
     made = Bundle(folder, "1", {artifact.name: artifact for artifact in artifacts})

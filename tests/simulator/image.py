@@ -18,6 +18,7 @@ from bootstrap.image.disk.configuration import LABEL
 from bootstrap.image.disk.segments import HEAD
 from bootstrap.image.files import bundle_as_data
 from bootstrap.image.manifest import write_manifest
+from tests.helpers.worlds import COMPONENTS
 from tests.simulator.machines.disk import Disk
 
 MIB = 1 << 20
@@ -51,7 +52,11 @@ def small_bundle(folder: Path) -> Bundle:
     image = bundle_as_data("os", folder / "os.raw.zst", partitions=(PLACE,))
     artifacts = [
         replace(image, raw_size=RAW_SIZE, segments=tuple(segments)),
-        bundle_as_data("payload", folder / "payload.raw", components={"etcd": "3.5.16", "kubernetes": "1.20.2"}),
+        bundle_as_data(
+            "payload",
+            folder / "payload.raw",
+            components=COMPONENTS,
+        ),
         bundle_as_data("image/pause", folder / "pause.tar", reference="clusterup.local/pause:1"),
     ]
     made = Bundle(folder, VERSION, {artifact.name: artifact for artifact in artifacts})

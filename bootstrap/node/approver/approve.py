@@ -2,7 +2,8 @@
 
 It runs on every server. A use is counted in the token's Secret before the request is approved, by a change that fails
 where another server was quicker; whoever finds a request counted and not yet approved approves it, so that an end
-between the two costs nothing. It polls, as the other agent does: a watch that dies in silence lets no one in.
+between the two costs nothing. It watches, and looks now and then all the same: a watch that dies in silence lets no one
+in.
 Source: https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/
 """
 
@@ -39,12 +40,17 @@ from bootstrap.node.approver.verdict import (
     token_of,
     wanted_node,
 )
+from bootstrap.node.watch.follow import ApiServer, Follower, Kind
+from bootstrap.node.watch.mirror import Mirror
 
-EVERY_SECONDS = 2.0
+# How often is looked while something is open or nothing is watched, and otherwise.
+EVERY_SECONDS, QUIET_SECONDS = 2.0, 15.0
+GATHER_SECONDS = 0.5
 # How many requests are looked at in one round, however many there are.
 MOST = 50
 KIND = "CertificateSigningRequest"
 REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+FOLLOWED = Kind("requests for certificates", (REQUESTS,), state_of, f"spec.signerName={KUBELET_SIGNER}")
 SERVERS_PATH = f"/api/v1/namespaces/{TOKENS_NAMESPACE}/configmaps/{SERVERS}"
 # Rights to read a token's Secret come and go with it, and an API server takes a moment to notice either.
 FORBIDDEN_SECONDS = 15.0
@@ -55,21 +61,36 @@ WRONG = (Refusal, LookupError, ValueError, TypeError, AttributeError)
 
 def main(path: str) -> int:
     """Approve and deny as the settings in the file at `path` say where, until SIGTERM."""
-    approver = Approver(Api(json.loads(Path(path).read_text())), _say)
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    settings = json.loads(Path(path).read_text())
+    approver = Approver(Api(settings), _say)
+    stop, woken = threading.Event(), threading.Event()
+
+    def end(*_: object) -> None:
+        stop.set()
+        woken.set()
+
+    signal.signal(signal.SIGTERM, end)
+    asked: Mirror[str] = Mirror(woken.set)
+    server = ApiServer(settings["server"], settings["ca"], settings["certificate"], settings["key"])
+    follower = Follower(FOLLOWED, server, asked, _say)
+    threading.Thread(target=follower.run, args=(stop,), name=FOLLOWED.name, daemon=True).start()
     said = ""
     while not stop.is_set():
+        woken.clear()
         try:
-            approver.look()
+            # What waits for its turn, or for rights that come a moment later, changes nothing that a watch would tell.
+            quiet = not approver.look() and asked.whole
             problem = ""
         except (*WRONG, OSError, http.client.HTTPException) as error:
-            problem = f"{type(error).__name__}: {error}"
+            quiet, problem = False, f"{type(error).__name__}: {error}"
         # The same trouble in every round would fill the journal and say nothing new.
         if problem != said:
             _say(problem or "requests that are made with bootstrap tokens are answered")
             said = problem
-        stop.wait(EVERY_SECONDS)
+        if woken.wait(QUIET_SECONDS if quiet else EVERY_SECONDS):
+            # What comes together is looked at together.
+            stop.wait(GATHER_SECONDS)
+        asked.take()
     return 0
 
 
@@ -116,12 +137,16 @@ class Approver:
         self._forbidden_since: dict[str, float] = {}
         self._trouble: dict[str, str] = {}
 
-    def look(self) -> None:
-        """Answer what waits for an answer, and take used-up tokens away. Raises Refusal, OSError, HTTPException."""
+    def look(self) -> bool:
+        """Answer what waits for an answer, and take used-up tokens away. Returns whether anything was open.
+
+        Raises Refusal, OSError, HTTPException.
+        """
         requests = [csr for csr in requests_of(self._api, "&resourceVersion=0") if token_of(csr)]
         self._forget_all_but({csr["metadata"]["uid"] for csr in requests})
         look = Look(self._api)
-        for csr in in_turn(filter(self._is_open, requests), self._looks)[:MOST]:
+        open_ones = list(filter(self._is_open, requests))
+        for csr in in_turn(open_ones, self._looks)[:MOST]:
             self._looks[csr["metadata"]["uid"]] += 1
             # One that fails is not a reason to let the others wait; a change that came too late is looked at again.
             try:
@@ -132,6 +157,7 @@ class Approver:
             except WRONG as error:
                 if not isinstance(error, Refusal) or error.status != 409:
                     self._complain(csr, f"{type(error).__name__}: {error}")
+        return bool(open_ones)
 
     def _is_open(self, csr: Object) -> bool:
         """Whether something is to do about the request."""

@@ -1,7 +1,7 @@
 """Which routes a node needs so that its pods reach the pods of all others: a pure calculation.
 
-A node whose address lies in a network that a card of ours is attached to is reached directly. One behind a router
-would need a tunnel; it is reported, because a route through a router that knows nothing of pods would drop in silence.
+A node whose address lies in a network that a card of ours is attached to is reached directly. One behind a router is
+reached through a tunnel, as a router knows nothing of pods. Each node decides that for itself.
 """
 
 from __future__ import annotations
@@ -13,8 +13,21 @@ from typing import Any
 
 # Kept apart from every other route of the node, so that ours can be told from theirs (rtnetlink(7), "protocol").
 PROTOCOL = "77"
+# The interface of the tunnel to nodes behind a router.
+TUNNEL = "clusterup-vxlan"
+# What has addresses and leads to no network: DNS of the cluster is on one of them.
+NO_CARDS = ("lo", "cni0", "clusterup-dns", TUNNEL)
+ETHERNET_MTU = 1500
 # Characters of what is said of one Node that is wrong.
 SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A network card: its name, and the size in bytes of the largest packet that it sends."""
+
+    name: str
+    mtu: int
 
 
 @dataclass(frozen=True)
@@ -28,22 +41,11 @@ class Peer:
 
 @dataclass(frozen=True, order=True)
 class Route:
-    """`pods` are reached through `via`."""
+    """`pods` are reached through `via`; with a `device`, that is known there alone."""
 
     pods: IPv4Network
     via: IPv4Address
-
-
-def peers_of(nodes: Iterable[Mapping[str, Any]]) -> tuple[tuple[Peer, ...], tuple[str, ...]]:
-    """The peers in Node objects, and what is wrong with those that can't be understood: a kubelet says what it likes of
-    its own node, and keeps no other node from its routes."""
-    peers, wrong = [], []
-    for node in nodes:
-        try:
-            peers.append(peer_of(node))
-        except ValueError as error:
-            wrong.append(str(error))
-    return tuple(peer for peer in peers if peer), tuple(wrong)
+    device: str = ""
 
 
 def peer_of(node: Mapping[str, Any]) -> Peer | None:
@@ -69,23 +71,31 @@ def peer_of(node: Mapping[str, Any]) -> Peer | None:
 def wanted_routes(
     own: str, peers: Iterable[Peer], cards: Iterable[IPv4Interface]
 ) -> tuple[frozenset[Route], tuple[Peer, ...]]:
-    """The routes that node `own` should have, and the peers that are on no network of its `cards`."""
+    """The routes that node `own` should have, and the peers that are on no network of its `cards`: those that are
+    reached through the tunnel."""
     networks = [card.network for card in cards]
-    routes, unreached = set(), []
+    routes, far = set(), []
     for peer in peers:
         if peer.name == own:
             continue
         if any(peer.address in network for network in networks):
             routes.add(Route(peer.pods, peer.address))
         else:
-            unreached.append(peer)
-    return frozenset(routes), tuple(unreached)
+            routes.add(Route(peer.pods, peer.pods.network_address, TUNNEL))
+            far.append(peer)
+    return frozenset(routes), tuple(far)
 
 
 def parse_routes(answer: Iterable[Mapping[str, Any]]) -> frozenset[Route]:
     """The routes in what `ip -json route show proto 77` says."""
     return frozenset(
-        Route(IPv4Network(entry["dst"]), IPv4Address(entry["gateway"])) for entry in answer if entry.get("gateway")
+        Route(
+            IPv4Network(entry["dst"]),
+            IPv4Address(entry["gateway"]),
+            TUNNEL if entry.get("dev") == TUNNEL else "",
+        )
+        for entry in answer
+        if entry.get("gateway")
     )
 
 
@@ -94,17 +104,17 @@ def parse_cards(answer: Iterable[Mapping[str, Any]]) -> tuple[IPv4Interface, ...
     return tuple(
         IPv4Interface(f"{entry['local']}/{entry['prefixlen']}")
         for card in answer
-        if card.get("ifname") not in ("lo", "cni0")
+        if card.get("ifname") not in NO_CARDS
         for entry in card.get("addr_info", [])
         if entry.get("family") == "inet"
     )
 
 
-def card_with(address: IPv4Address, answer: Iterable[Mapping[str, Any]]) -> str | None:
-    """The name of the card that has `address`, in what `ip -json -4 address` says."""
+def card_with(address: IPv4Address, answer: Iterable[Mapping[str, Any]]) -> Card | None:
+    """The card that has `address`, in what `ip -json -4 address` says."""
     for card in answer:
         if any(entry.get("local") == str(address) for entry in card.get("addr_info", [])):
-            return str(card["ifname"])
+            return Card(str(card["ifname"]), int(card.get("mtu") or ETHERNET_MTU))
     return None
 
 

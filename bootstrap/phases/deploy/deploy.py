@@ -10,10 +10,10 @@ from typing import TypeVar
 from bootstrap.constants.paths import KEPT_ETC, PAYLOADS
 from bootstrap.engine.action import Action, Context
 from bootstrap.facts.model import ClusterFacts, NodeFacts
-from bootstrap.phases.changes import file_changes, unit_changes
+from bootstrap.phases.changes import file_changes, stops, unit_changes
 from bootstrap.phases.deploy import commands
 from bootstrap.phases.deploy.services import ensure_units, put_files
-from bootstrap.phases.reasons import differing, judged, not_running, readable_by_others
+from bootstrap.phases.reasons import differing, judged, not_running, readable_by_others, running
 from bootstrap.protocol.files import NodeFile
 from bootstrap.spec.node import Desired, image_files
 
@@ -66,7 +66,33 @@ def deploy_actions(desired: Desired, world: ClusterFacts) -> list[Action[Cluster
             changes=unit_changes(desired.runtime, name),
             needs=(f"{name}/payload", f"{name}/images", f"{name}/files"),
         ),
+        *_stop_actions(desired, facts),
     ]
+
+
+def _stop_actions(desired: Desired, facts: NodeFacts | None) -> list[Action[ClusterFacts]]:
+    """Stop what an earlier inventory asked for, and this one does not."""
+    if facts is None or running(desired.unwanted, facts) is None:
+        return []
+    name = desired.node.name
+    return [
+        Action(
+            id=f"{name}/unwanted",
+            node=name,
+            step="runtime",
+            title="stop what the inventory no longer asks for",
+            check=judged(name, lambda facts, _: running(desired.unwanted, facts)),
+            apply=lambda context: _stop(context, name, desired.unwanted),
+            changes=stops(desired.unwanted, name),
+            # What the next boot starts stands in a file.
+            needs=(f"{name}/files",),
+        )
+    ]
+
+
+def _stop(context: Context, node: str, units: Sequence[str]) -> None:
+    """Stop units. Raises ClusterupError."""
+    context.on(node).check(commands.stop_units(units), timeout=120)
 
 
 def bring_payload(context: Context, desired: Desired) -> None:

@@ -20,6 +20,7 @@ from bootstrap.image.files import bundle_as_data
 from bootstrap.image.manifest import write_manifest
 from bootstrap.pki.sshkeys import fingerprint, new_ssh_key
 from tests.helpers.daemons import free_ports
+from tests.helpers.worlds import COMPONENTS
 from tests.integration.transport.conftest import Server
 
 
@@ -88,7 +89,7 @@ def operator(tmp_path: Path, sshd: Server) -> Operator:
     image = bundle_as_data("os", folder / "os.raw.zst", partitions=(Partition("CLUSTERUP", 65536, 65536),))
     image = dataclasses.replace(image, raw_size=image.size)
     (folder / "payload.raw").write_bytes(b"a payload")
-    payload = bundle_as_data("payload", folder / "payload.raw", components={"kubernetes": "1.20.2"})
+    payload = bundle_as_data("payload", folder / "payload.raw", components=COMPONENTS)
     write_manifest(Bundle(folder, "1", {"os": image, "payload": payload}))
     return Operator(tmp_path, sshd)
 

@@ -17,6 +17,7 @@ from bootstrap.lab.down import lab_down
 from bootstrap.lab.spec import Accel, Lab, LabSpec
 from bootstrap.lab.store import lab_locked
 from bootstrap.lab.up import started
+from tests.helpers.worlds import COMPONENTS
 
 MIB = 1 << 20
 LIVE_PARTITION = Partition("CLUSTERUP", offset=MIB, size=MIB)
@@ -46,7 +47,7 @@ def small_bundle(tmp_path: Path) -> Path:
     live.write_bytes(_gpt())
     artifact = bundle_as_data("live", live, partitions=(LIVE_PARTITION,))
     (folder / "payload.raw").write_bytes(b"payload")
-    payload = bundle_as_data("payload", folder / "payload.raw", components={"kubernetes": "1.20.2"})
+    payload = bundle_as_data("payload", folder / "payload.raw", components=COMPONENTS)
     write_manifest(Bundle(folder, "1", {"live": artifact, "payload": payload}))
     return folder
 

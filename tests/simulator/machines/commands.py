@@ -48,6 +48,7 @@ WELL = {
     "kernel": [],
     "routes": {"default": True},
     "name_servers": [{"address": "192.0.2.53", "problem": ""}],
+    "cluster_names": {"address": "10.96.0.10", "problem": ""},
     "certificates": {},
 }
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", re.DOTALL)

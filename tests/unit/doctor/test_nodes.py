@@ -43,6 +43,7 @@ WELL: dict[str, Any] = {
     "kernel": [],
     "routes": {"default": True},
     "name_servers": [{"address": "10.0.0.1", "problem": ""}],
+    "cluster_names": {"address": "10.96.0.10", "problem": ""},
     "certificates": {},
 }
 
@@ -73,6 +74,7 @@ def test_a_node_that_is_well_has_no_finding() -> None:
         ({"kernel": ["I/O error, dev vda, sector 8"]}, Weight.FAULT, "trouble with a disk"),
         ({"routes": {"default": False}}, Weight.WARNING, "no way to other networks"),
         ({"name_servers": []}, Weight.WARNING, "no name server"),
+        ({"cluster_names": {"address": "10.96.0.10", "problem": "refused"}}, Weight.FAULT, "pods on it find no names"),
         ({"name_servers": [{"address": "10.0.0.1", "problem": "no answer"}]}, Weight.WARNING, "none of its name"),
     ],
 )

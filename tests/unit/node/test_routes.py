@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
 import pytest
 
-from bootstrap.node.network.agent import nodes_in
 from bootstrap.node.network.routes import (
+    TUNNEL,
+    Card,
     Peer,
     Route,
     card_with,
@@ -17,9 +17,9 @@ from bootstrap.node.network.routes import (
     parse_cards,
     parse_routes,
     peer_of,
-    peers_of,
     wanted_routes,
 )
+from bootstrap.node.network.tunnel import hardware_address
 
 
 def node(name: str, pods: str | None, address: str | None) -> dict[str, object]:
@@ -42,11 +42,23 @@ def test_a_node_has_a_route_to_each_other_node_and_none_to_itself() -> None:
     assert unreached == ()
 
 
-def test_a_node_behind_a_router_is_named_instead_of_routed_into_nowhere() -> None:
+def test_a_node_behind_a_router_is_reached_through_the_tunnel() -> None:
     far = peer("a9", "10.244.9.0/24", "192.0.2.9")
-    routes, unreached = wanted_routes("s1", [far], [IPv4Interface("10.77.0.11/24")])
-    assert routes == frozenset()
-    assert unreached == (far,)
+    routes, through_the_tunnel = wanted_routes("s1", [far], [IPv4Interface("10.77.0.11/24")])
+    assert routes == {Route(far.pods, IPv4Address("10.244.9.0"), TUNNEL)}
+    assert through_the_tunnel == (far,)
+
+
+def test_routes_through_the_tunnel_are_told_from_those_of_a_card() -> None:
+    answer = [
+        {"dst": "10.244.9.0/24", "gateway": "10.244.9.0", "dev": TUNNEL, "flags": ["onlink"]},
+        {"dst": "10.244.2.0/24", "gateway": "10.77.0.12", "dev": "ens4", "flags": []},
+    ]
+    assert {route.device for route in parse_routes(answer)} == {TUNNEL, ""}
+
+
+def test_ends_of_the_tunnel_have_hardware_addresses_that_follow_from_the_nodes() -> None:
+    assert hardware_address(IPv4Address("192.0.2.9")) == "02:77:c0:00:02:09"
 
 
 def test_a_node_without_pod_network_or_address_is_no_peer_yet() -> None:
@@ -76,11 +88,11 @@ def test_pods_get_addresses_from_their_node_s_own_range() -> None:
 
 
 def test_the_card_with_the_node_s_own_address_is_found_by_it() -> None:
-    answer = [
+    answer: list[dict[str, Any]] = [
         {"ifname": "lo", "addr_info": [{"family": "inet", "local": "127.0.0.1", "prefixlen": 8}]},
-        {"ifname": "ens3", "addr_info": [{"family": "inet", "local": "10.77.0.11", "prefixlen": 24}]},
+        {"ifname": "ens3", "mtu": 9000, "addr_info": [{"family": "inet", "local": "10.77.0.11", "prefixlen": 24}]},
     ]
-    assert card_with(IPv4Address("10.77.0.11"), answer) == "ens3"
+    assert card_with(IPv4Address("10.77.0.11"), answer) == Card("ens3", 9000)
     assert card_with(IPv4Address("10.77.0.12"), answer) is None
 
 
@@ -100,19 +112,11 @@ def test_the_card_with_the_node_s_own_address_is_found_by_it() -> None:
         {**node("x", "10.244.9.0/24", "10.77.0.19"), "metadata": {"name": ["x"]}},
     ],
 )
-def test_a_node_that_says_what_no_one_understands_keeps_no_other_from_its_routes(odd: dict[str, Any]) -> None:
-    peers, wrong = peers_of([odd, node("s1", "10.244.1.0/24", "10.77.0.11")])
-    assert [each.name for each in peers] == ["s1"]
-    assert len(wrong) == 1
-    assert 0 < len(wrong[0]) <= 200
+def test_a_node_that_says_what_no_one_understands_is_said_in_a_few_words(odd: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"\S") as found:
+        peer_of(odd)
+    assert len(str(found.value)) <= 200
 
 
 def test_nulls_are_what_is_not_there() -> None:
-    assert peers_of([{"metadata": {"name": "x"}, "spec": None, "status": None}]) == ((), ())
-
-
-@pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{}", b'{"items": 5}', b'{"items": [5]}', b"[" * 100_000])
-def test_what_is_no_list_of_nodes_is_an_error_and_no_cluster_without_nodes(body: bytes) -> None:
-    with pytest.raises(ValueError, match=r"\S"):
-        nodes_in(body)
-    assert nodes_in(json.dumps({"items": []}).encode()) == []
+    assert peer_of({"metadata": {"name": "x"}, "spec": None, "status": None}) is None

@@ -31,7 +31,7 @@ SystemdCgroup = false
 SETTINGS = (
     *("apiVersion", "kind", "authentication", "anonymous", "enabled", "webhook", "x509", "clientCAFile"),
     *("authorization", "mode", "cgroupDriver", "clusterDNS", "clusterDomain", "containerRuntimeEndpoint"),
-    *("rotateCertificates", "runtimeRequestTimeout", "clientConnection", "kubeconfig", "clusterCIDR"),
+    *("resolvConf", "rotateCertificates", "runtimeRequestTimeout", "clientConnection", "kubeconfig", "clusterCIDR"),
     "hostnameOverride",
 )
 

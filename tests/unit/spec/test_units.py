@@ -18,15 +18,16 @@ from bootstrap.inventory.model import Inventory
 from bootstrap.machine import units as layout
 from bootstrap.machine.units import Unit, all_files, systemd_quoted
 from bootstrap.protocol.files import NodeFile
+from bootstrap.spec.agent import agent_unit
 from bootstrap.spec.artifacts import artifacts_unit
 from bootstrap.spec.control_plane import api_server_unit, approver_unit, controller_manager_unit, scheduler_unit
+from bootstrap.spec.dns import dns_unit
 from bootstrap.spec.etcd import birth_file, etcd_unit, peer_url
 from bootstrap.spec.node_services import (
     balancer_unit,
     containerd_unit,
     images_unit,
     kubelet_unit,
-    network_unit,
     proxy_unit,
 )
 from bootstrap.spec.topology import Shape, api_server_names, endpoint_of, servers_of
@@ -55,6 +56,12 @@ def inventory(**cluster: object) -> Inventory:
 def shape(node: str, minor: int = 20, containerd: tuple[int, int] = (1, 7), **cluster: object) -> Shape:
     whole = inventory(**cluster)
     return Shape(whole, whole.node(node), Versions(minor, containerd), servers_of(whole))
+
+
+def agent(shape: Shape) -> Unit:
+    found = agent_unit(shape, CA)
+    assert found is not None
+    return found
 
 
 def text(unit: Unit) -> str:
@@ -125,7 +132,7 @@ def test_no_unit_is_ended_by_systemd_because_its_machine_is_slow() -> None:
 
 
 def test_what_uses_the_kubelet_s_certificate_waits_until_there_is_one() -> None:
-    for unit in (proxy_unit(shape("a1"), CA), network_unit(shape("a1"), CA)):
+    for unit in (proxy_unit(shape("a1"), CA), agent(shape("a1"))):
         assert f"until [ -s {KUBELET_CERTIFICATE} ]" in text(unit)
 
 
@@ -158,7 +165,8 @@ def test_every_unit_of_a_server_renders_and_shares_files_without_contradiction()
         balancer_unit(server, CA),
         kubelet_unit(server, CA),
         proxy_unit(server, CA),
-        network_unit(server, CA),
+        agent(server),
+        dns_unit(server),
     ]
     paths = [file.path for file in all_files(units)]
     assert paths == sorted(set(paths))

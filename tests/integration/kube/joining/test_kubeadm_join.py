@@ -144,7 +144,7 @@ def test_it_joins_as_far_as_a_machine_without_a_runtime_can(cluster: Cluster, st
     assert shown["clusters"][0]["cluster"]["server"] == f"https://{cluster.endpoint}"
     assert shown["users"][0]["user"] == {"token": token.reveal()}
     assert stranger.file("/etc/kubernetes/pki/ca.crt").read_bytes() == cluster.server.pki.ca.cert_pem
-    ours = yaml.safe_load(kubelet_config(dns_of(inventory()), "cluster.local", None).content)
+    ours = yaml.safe_load(kubelet_config(dns_of(inventory()), "cluster.local", None, None).content)
     theirs = yaml.safe_load(stranger.file("/var/lib/kubelet/config.yaml").read_bytes())
     assert (ours.pop("runtimeRequestTimeout"), theirs.pop("runtimeRequestTimeout")) == ("10m", "10m0s")
     assert says_the_same(ours, theirs)
