@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -38,6 +39,9 @@ class Document(StrEnum):
     JSON = "json"
 
 
+# Source: RFC 1035, 2.3.4
+LONGEST_NAME = 253
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 # In the place of a file's name.
 STANDARD_OUTPUT = Path("-")
 
@@ -64,6 +68,14 @@ def file_or_input(text: str) -> Path:
     """The file of that name, "-" as it is. `./-` is a file, and as a path it would not be another one."""
     path = Path(text)
     return Path.cwd() / path if path == STANDARD_OUTPUT and text != str(STANDARD_OUTPUT) else path
+
+
+def host_name_of(text: str) -> str:
+    """A name that can be looked up, without a dot at its end. Raises typer.BadParameter for anything else."""
+    name = text.removesuffix(".")
+    if len(name) > LONGEST_NAME or not all(_LABEL.fullmatch(label) for label in name.split(".")):
+        raise typer.BadParameter(f"{text!r} is not a name that can be looked up: write one as in www.example.org")
+    return name
 
 
 def key_of(text: str) -> Path:

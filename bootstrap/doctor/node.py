@@ -236,6 +236,17 @@ def _name_servers(node: str, said: Any, person: Person) -> Iterator[Finding]:
         )
 
 
+def _cluster_names(node: str, said: Any, person: Person) -> Iterator[Finding]:
+    if said and said["problem"]:
+        yield fault(
+            node,
+            "names",
+            "pods on it find no names",
+            why=f"asked at {said['address']}: {said['problem']}",
+            mend=f"see what they say: {person.reads(node, 'clusterup-dns', 'clusterup-network')}",
+        )
+
+
 def _certificates_at(now: datetime) -> _Judge:
     def judge(node: str, said: Any, person: Person) -> Iterator[Finding]:
         for file, pem in said.items():
@@ -298,5 +309,6 @@ JUDGES: Mapping[str, _Judge] = {
     "kernel": _kernel,
     "routes": _routes,
     "name_servers": _name_servers,
+    "cluster_names": _cluster_names,
 }
 LOOKED_AT = ("clock", "memory", "disks", "services", "routes", "names", "certificates")

@@ -27,6 +27,8 @@ NONE = "none"
 # The first of these that names another machine: systemd-resolved names itself in the first one.
 RESOLVERS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 ON_ITSELF = "127."
+# What the node's agent looks after.
+AGENT = Path("/etc/clusterup/network.json")
 # There when the clock was set from a time server since the machine's start.
 # Source: systemd-timesyncd.service(8)
 CLOCK_WAS_SET = "/run/systemd/timesync/synchronized"
@@ -125,6 +127,31 @@ def name_servers() -> list[Mapping[str, object]]:
     return [{"address": address, "problem": asked(address)} for address in addresses]
 
 
+def cluster_names() -> Mapping[str, str]:
+    """Where pods of this node ask for names, and why nobody answers there; nothing where somebody else is to answer."""
+    dns = json.loads(AGENT.read_text()).get("dns") if AGENT.exists() else None
+    return {"address": dns["address"], "problem": not_found(dns["address"], dns["domain"])} if dns else {}
+
+
+def not_found(address: str, domain: str) -> str:
+    """Why the name that every cluster has is not answered there; empty where it is. Source: RFC 1035, section 4.1"""
+    name = f"kubernetes.default.svc.{domain}"
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    question = os.urandom(2) + struct.pack("!HHHHH", 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!HH", 1, 1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.settimeout(DNS_SECONDS)
+        try:
+            asking.connect((address, 53))
+            asking.send(question)
+            answer = asking.recv(512)
+        except TimeoutError:
+            return f"no answer within {DNS_SECONDS:.0f} s"
+        except OSError as error:
+            return error.strerror or str(error)
+    code, answers = answer[3] & 15, struct.unpack("!H", answer[6:8])[0]
+    return "" if code == 0 and answers else f"{name} is not known there (answer code {code})"
+
+
 def asked(address: str, port: int = 53) -> str:
     """Ask a name server who serves the root: empty when it answers, whatever it answers; else why it does not.
 
@@ -201,6 +228,7 @@ LOOKS: Mapping[str, Callable[[], object]] = {
         kernel,
         routes,
         name_servers,
+        cluster_names,
         certificates,
     )
 }

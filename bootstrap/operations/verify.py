@@ -1,5 +1,6 @@
-"""Proof that a cluster works: a pod on each node fetches a page from a pod on each node, and reaches the API through
-the service `kubernetes`. Everything that this makes is in a namespace of its own, which is deleted at the end.
+"""Proof that a cluster works: a pod on each node fetches a page from a pod on each node, reaches the API through the
+service `kubernetes`, and looks up names. Everything that this makes is in a namespace of its own, which is deleted at
+the end.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from bootstrap.protocol.nodes import is_ready
 NAMESPACE = "clusterup-verify"
 IMAGE = "clusterup.local/busybox:1"
 PORT = 8080
+HEADLESS = "serve"
 EVERY_SECONDS = 1.0
 # What is done at the end is worth no longer wait.
 END_SECONDS = 30.0
@@ -30,22 +32,51 @@ try() {
     for attempt in 1 2 3 4 5 6 7 8 9 10 11 12; do "$@" && return; sleep 5; done
     return 1
 }
+now() { read -r up _ </proc/uptime; echo "${up%.*}${up#*.}"; }
+# How long the attempt took that went well, in milliseconds: /proc/uptime counts hundredths of a second.
+told() {
+    what=$1
+    shift
+    if try timed "$@"; then echo "fetched $what $took"; else echo "missed $what 0"; fi
+}
+timed() {
+    began=$(now)
+    "$@" >/dev/null && took=$((($(now) - began) * 10))
+}
 page() { [ "$(wget -q -O - -T 10 "http://$2:$PORT/")" = "page of $1" ]; }
 api() { wget -q -O - -T 10 --no-check-certificate "https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/version"; }
-for target in $TARGETS; do
-    if try page "${target%=*}" "${target#*=}"; then echo "fetched ${target%=*}"; else echo "missed ${target%=*}"; fi
-done
-if try api >/dev/null; then echo "fetched api"; else echo "missed api"; fi
+named() { nslookup -type=a "$1." | grep -q '^Name:'; }
+for target in $TARGETS; do told "${target%=*}" page "${target%=*}" "${target#*=}"; done
+told api api
+for name in $NAMES; do told "name:$name" named "$name"; done
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """What a pod on node `source` tried to fetch: from a pod on node `target`, or from "api"; and whether it could."""
+    """What a pod on node `source` tried to fetch: from a pod on node `target`, from "api", or the address of a name
+    ("name:" and the name); whether it could, and in how many milliseconds."""
 
     source: str
     target: str
     fetched: bool
+    milliseconds: int
+
+    @property
+    def in_words(self) -> str:
+        """As a person reads it."""
+        kind, colon, name = self.target.partition(":")
+        took = f" ({self.milliseconds} ms)" if self.fetched else ""
+        if colon:
+            return f"the pod on {self.source} {'finds' if self.fetched else 'DOES NOT FIND'} the name {name}{took}"
+        target = "the API's service address" if kind == "api" else f"the pod on {kind}"
+        return f"the pod on {self.source} {'reaches' if self.fetched else 'DOES NOT REACH'} {target}{took}"
+
+
+def names_to_find(domain: str) -> tuple[str, ...]:
+    """Names that the DNS of every cluster knows: a Service with an address of its own, and, while a proof is made, a
+    headless one. `domain` is the cluster's."""
+    return f"kubernetes.default.svc.{domain}", f"{HEADLESS}.{NAMESPACE}.svc.{domain}"
 
 
 def ready_nodes(client: KubeClient, timeout: float) -> list[str]:
@@ -53,10 +84,12 @@ def ready_nodes(client: KubeClient, timeout: float) -> list[str]:
     return [node["metadata"]["name"] for node in client.within(timeout).list("Node") if is_ready(node)]
 
 
-def verify_cluster(client: KubeClient, nodes: Sequence[str], *, timeout: float, say: Say) -> tuple[Fetch, ...]:
-    """Run the pods on `nodes` and say what they could fetch. `timeout` (seconds) bounds each of the rounds: what an
-    earlier run left, the pods that serve, the pods that fetch. Within it a slow answer, or none, is not a failure: the
-    same is asked again.
+def verify_cluster(
+    client: KubeClient, nodes: Sequence[str], *, names: Sequence[str] = (), timeout: float, say: Say
+) -> tuple[Fetch, ...]:
+    """Run the pods on `nodes` and say what they could fetch, and which of the `names` they find. `timeout` (seconds)
+    bounds each of the rounds: what an earlier run left, the pods that serve, the pods that fetch. Within it a slow
+    answer, or none, is not a failure: the same is asked again.
 
     Raises ClusterupError when pods don't come up or the API does not answer in that time, and at once for what the API
     refuses.
@@ -64,11 +97,12 @@ def verify_cluster(client: KubeClient, nodes: Sequence[str], *, timeout: float, 
     _begin(client, timeout, say)
     try:
         say(f"starting a pod on each of {len(nodes)} nodes")
+        client.within(timeout).apply(_headless())
         served = _round(client, [_pod(f"serve-{node}", node, _SERVE, {}) for node in nodes], "Running", timeout)
         addresses = {name.removeprefix("serve-"): pod["status"]["podIP"] for name, pod in served.items()}
-        say("fetching from each of them on every node, and from the API's service address")
+        say("fetching from each of them on every node, and from the API's service address; looking up names")
         targets = " ".join(f"{node}={address}" for node, address in addresses.items())
-        settings = {"TARGETS": targets, "PORT": str(PORT)}
+        settings = {"TARGETS": targets, "PORT": str(PORT), "NAMES": " ".join(names)}
         _round(client, [_pod(f"fetch-{node}", node, _FETCH, settings) for node in nodes], "Succeeded", timeout)
         asked = client.within(timeout)
         return tuple(fetch for node in nodes for fetch in _fetches(node, asked.log(f"fetch-{node}", NAMESPACE)))
@@ -107,7 +141,7 @@ def _pod(name: str, node: str, script: str, environment: dict[str, str]) -> dict
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": NAMESPACE},
+        "metadata": {"name": name, "namespace": NAMESPACE, "labels": {"part": name.partition("-")[0]}},
         "spec": {
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": 1,
@@ -176,5 +210,18 @@ def _until(condition: Callable[[], bool], what: str, timeout: float, told: Calla
 def _fetches(node: str, log: str) -> list[Fetch]:
     rows = [line.split() for line in log.splitlines()]
     return [
-        Fetch(node, row[1], row[0] == "fetched") for row in rows if len(row) == 2 and row[0] in ("fetched", "missed")
+        Fetch(node, row[1], row[0] == "fetched", int(row[2]))
+        for row in rows
+        if len(row) == 3 and row[0] in ("fetched", "missed") and row[2].isdecimal()
     ]
+
+
+def _headless() -> dict[str, Any]:
+    """A Service whose name has the addresses of the pods that serve."""
+    metadata = {"name": HEADLESS, "namespace": NAMESPACE}
+    spec = {
+        "clusterIP": "None",
+        "selector": {"part": HEADLESS},
+        "ports": [{"name": "http", "port": PORT, "protocol": "TCP"}],
+    }
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}

@@ -74,7 +74,8 @@ def _log_of(pod: dict[str, Any]) -> str:
     """What a pod writes that has fetched all that it was told to."""
     told = {each["name"]: each.get("value") for each in pod["spec"]["containers"][0]["env"]}
     targets = [target.partition("=")[0] for target in str(told["TARGETS"]).split()]
-    return "".join(f"fetched {name}\n" for name in [*targets, "api"])
+    names = [f"name:{name}" for name in str(told.get("NAMES") or "").split()]
+    return "".join(f"fetched {name} 12\n" for name in [*targets, "api", *names])
 
 
 def _alive(path: str, manifest: dict[str, Any]) -> dict[str, Any]:

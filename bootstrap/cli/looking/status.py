@@ -10,7 +10,15 @@ from typing import Annotated
 
 import typer
 
-from bootstrap.cli.options import DEFAULT_INVENTORY, STANDARD_OUTPUT, Document, InventoryFile, Output, seconds_of
+from bootstrap.cli.options import (
+    DEFAULT_INVENTORY,
+    STANDARD_OUTPUT,
+    Document,
+    InventoryFile,
+    Output,
+    host_name_of,
+    seconds_of,
+)
 from bootstrap.outside import on_one_line
 
 PODS_COME_UP = 300.0
@@ -66,18 +74,31 @@ def verify(
             "--timeout", parser=seconds_of, metavar="TIME", help="How long pods may take to come up. Default: 5m."
         ),
     ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--name",
+            parser=host_name_of,
+            metavar="NAME",
+            help="Look up this name as well, as in www.example.org. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.TEXT,
 ) -> None:
     """Prove that the cluster works: a pod on each Ready node fetches a page from a pod on each of them, and the API
-    through the service address.
+    through the service address, and finds names: of a Service, of a headless one, and those of --name.
 
     Goes the way that your kubectl goes: over the kubeconfig's endpoint, with TLS verified. Removes its pods at the end.
     """
     from bootstrap.operations.clients import endpoint_client
     from bootstrap.operations.reading import intent_of_made
-    from bootstrap.operations.verify import ready_nodes, verify_cluster
+    from bootstrap.operations.verify import names_to_find, ready_nodes, verify_cluster
+    from bootstrap.spec.dns import answers
 
     intent = intent_of_made(inventory)
+    own = names_to_find(intent.inventory.cluster.domain) if answers(intent.inventory, intent.bundle.versions) else ()
+    names = (*own, *(name or ()))
 
     def say(text: str) -> None:
         typer.echo(on_one_line(text), err=True)
@@ -85,16 +106,22 @@ def verify(
     with endpoint_client(intent) as client:
         longest = PODS_COME_UP if timeout is None else timeout
         nodes = ready_nodes(client, longest)
-        fetches = verify_cluster(client, nodes, timeout=longest, say=say)
+        fetches = verify_cluster(client, nodes, names=names, timeout=longest, say=say)
     if output is Output.JSON:
-        rows = [{"from": fetch.source, "to": fetch.target, "fetched": fetch.fetched} for fetch in fetches]
+        rows = [
+            {
+                "from": fetch.source,
+                "to": fetch.target,
+                "fetched": fetch.fetched,
+                "milliseconds": fetch.milliseconds if fetch.fetched else None,
+            }
+            for fetch in fetches
+        ]
         sys.stdout.write(json.dumps(rows, indent=1) + "\n")
     else:
         for fetch in fetches:
-            target = "the API's service address" if fetch.target == "api" else f"the pod on {fetch.target}"
-            reached = "reaches" if fetch.fetched else "DOES NOT REACH"
-            typer.echo(on_one_line(f"the pod on {fetch.source} {reached} {target}"))
-    if len(fetches) != len(nodes) * (len(nodes) + 1) or not all(fetch.fetched for fetch in fetches):
+            typer.echo(on_one_line(fetch.in_words))
+    if len(fetches) != len(nodes) * (len(nodes) + 1 + len(names)) or not all(fetch.fetched for fetch in fetches):
         raise typer.Exit(1)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.facts.model import ClusterFacts
+from bootstrap.operations.verify import names_to_find
 from bootstrap.support.secrets import known_secrets
 from tests.e2e.labs import Labs
 from tests.e2e.operator import Operator
@@ -26,10 +27,11 @@ def cluster(labs: Labs) -> Operator:
     return labs.begins(THREE_SERVERS, __name__)
 
 
-def test_a_pod_on_each_node_reaches_a_pod_on_each_other_and_the_api(cluster: Operator) -> None:
+def test_a_pod_on_each_node_reaches_a_pod_on_each_other_and_the_api_and_finds_names(cluster: Operator) -> None:
     fetches = json.loads(cluster.clusterup("verify", "lab.yaml", "--timeout", "900", "-o", "json"))
     nodes = {*SERVERS}
-    assert {(row["from"], row["to"]) for row in fetches} == {(a, b) for a in nodes for b in {*nodes, "api"}}
+    targets = {*nodes, "api", *(f"name:{name}" for name in names_to_find("cluster.local"))}
+    assert {(row["from"], row["to"]) for row in fetches} == {(a, b) for a in nodes for b in targets}
     assert all(row["fetched"] for row in fetches)
 
 

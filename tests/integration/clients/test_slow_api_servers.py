@@ -23,7 +23,7 @@ from bootstrap.engine.events import unobserved
 from bootstrap.errors import ClusterupError
 from bootstrap.operations import status
 from bootstrap.operations.intent import Intent
-from bootstrap.operations.verify import NAMESPACE, verify_cluster
+from bootstrap.operations.verify import NAMESPACE, names_to_find, verify_cluster
 from bootstrap.phases import control_plane as controlplane
 from bootstrap.phases.control_plane import put_objects
 from bootstrap.pki.store import ClusterPki
@@ -35,6 +35,7 @@ from tests.helpers.moody_api import FINE, LATE, RESET, Mood, MoodyApi, moody_api
 from tests.helpers.worlds import inventory
 
 NODES = ("n1", "n2")
+NAMES = names_to_find("cluster.local")
 ROUND = 120.0
 POD = f"/api/v1/namespaces/{NAMESPACE}/pods/serve-n1"
 PASSING: tuple[Mood, ...] = (
@@ -62,7 +63,7 @@ def api(authority: KeyPair, tmp_path: Path) -> Iterator[MoodyApi]:
 
 def verified(client: KubeClient, timeout: float = ROUND) -> set[tuple[str, str]]:
     said: list[str] = []
-    fetches = verify_cluster(client, NODES, timeout=timeout, say=said.append)
+    fetches = verify_cluster(client, NODES, names=NAMES, timeout=timeout, say=said.append)
     return {(fetch.source, fetch.target) for fetch in fetches if fetch.fetched}
 
 
@@ -77,7 +78,7 @@ def test_verify_goes_on_when_the_first_answer_to_each_question_is_none(api: Mood
 
     api.mood = mood
     with api.client(timeout=0.5) as client:
-        assert verified(client) == {(a, b) for a in NODES for b in (*NODES, "api")}
+        assert verified(client) == {(a, b) for a in NODES for b in (*NODES, "api", *(f"name:{name}" for name in NAMES))}
     assert {*PASSING} == {*shown}
     assert api.times("PATCH", POD) == 2
 
