@@ -81,6 +81,33 @@ def _file(unit: Unit) -> NodeFile:
     return NodeFile(f"{UNIT_FOLDER}/{unit.name}", content)
 
 
+def without_rights(*families: str) -> tuple[str, ...]:
+    """Lines of [Service] for what serves others: it may talk through sockets of these address families, and has no
+    rights on the machine. Source: systemd.exec(5), "Sandboxing"."""
+    return (
+        "LockPersonality=yes",
+        "MemoryDenyWriteExecute=yes",
+        "NoNewPrivileges=yes",
+        "PrivateDevices=yes",
+        "PrivateTmp=yes",
+        "ProtectClock=yes",
+        "ProtectControlGroups=yes",
+        "ProtectHome=yes",
+        "ProtectHostname=yes",
+        "ProtectKernelLogs=yes",
+        "ProtectKernelModules=yes",
+        "ProtectKernelTunables=yes",
+        "ProtectProc=invisible",
+        "ProtectSystem=strict",
+        f"RestrictAddressFamilies={' '.join(families)}",
+        "RestrictNamespaces=yes",
+        "RestrictRealtime=yes",
+        "RestrictSUIDSGID=yes",
+        "SystemCallArchitectures=native",
+        "SystemCallFilter=@system-service",
+    )
+
+
 def flags(given: Mapping[str, str], more: Mapping[str, str]) -> tuple[str, ...]:
     """Command line flags `--name=value` in a stable order; `more` (the user's own) win over `given`."""
     return tuple(f"--{name}={value}" for name, value in sorted({**given, **more}.items()))

@@ -108,7 +108,7 @@ def put_objects(context: Context, objects: Sequence[Manifest], servers: ApiServe
         for kind, name in UNWANTED:
             if api.delete(kind, name):
                 context.say(f"{kind}/{name} is taken out")
-        if not wants_dns(objects) and is_ours(api.remembered("Service", DNS_SERVICE, DNS_NAMESPACE)):
+        if not wants_dns(objects) and is_ours(found):
             api.delete("Service", DNS_SERVICE, DNS_NAMESPACE)
             context.say(f"{DNS_KEY} is taken out")
 

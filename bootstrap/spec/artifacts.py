@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 from bootstrap.constants.paths import ARTIFACTS_JSON, KUBERNETES_CA, KUBERNETES_PKI
 from bootstrap.constants.ports import API_PORT, ARTIFACTS_PORT
-from bootstrap.machine.units import Unit
+from bootstrap.machine.units import Unit, without_rights
 from bootstrap.protocol.files import NodeFile
 from bootstrap.spec.topology import Shape
 
@@ -68,24 +68,5 @@ def _confined(folders: list[str]) -> tuple[str, ...]:
         "TemporaryFileSystem=/var:ro",
         *(f"BindReadOnlyPaths=-{folder}" for folder in folders),
         "CapabilityBoundingSet=",
-        "LockPersonality=yes",
-        "MemoryDenyWriteExecute=yes",
-        "NoNewPrivileges=yes",
-        "PrivateDevices=yes",
-        "PrivateTmp=yes",
-        "ProtectClock=yes",
-        "ProtectControlGroups=yes",
-        "ProtectHome=yes",
-        "ProtectHostname=yes",
-        "ProtectKernelLogs=yes",
-        "ProtectKernelModules=yes",
-        "ProtectKernelTunables=yes",
-        "ProtectProc=invisible",
-        "ProtectSystem=strict",
-        "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX",
-        "RestrictNamespaces=yes",
-        "RestrictRealtime=yes",
-        "RestrictSUIDSGID=yes",
-        "SystemCallArchitectures=native",
-        "SystemCallFilter=@system-service",
+        *without_rights("AF_INET", "AF_INET6", "AF_UNIX"),
     )

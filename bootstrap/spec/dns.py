@@ -17,7 +17,7 @@ from bootstrap.constants.paths import DNS_CONF, DNS_CONTROL_CONF, DNS_KNOWN, DNS
 from bootstrap.image.versions import Versions
 from bootstrap.inventory.model import Cluster, Inventory
 from bootstrap.machine.render import render
-from bootstrap.machine.units import Unit
+from bootstrap.machine.units import Unit, without_rights
 from bootstrap.protocol.files import NodeFile
 from bootstrap.spec.topology import Shape
 
@@ -100,26 +100,7 @@ CONFINED = (
     "AmbientCapabilities=CAP_NET_BIND_SERVICE",
     "CapabilityBoundingSet=CAP_NET_BIND_SERVICE",
     "InaccessiblePaths=/var",
-    "LockPersonality=yes",
-    "MemoryDenyWriteExecute=yes",
-    "NoNewPrivileges=yes",
-    "PrivateDevices=yes",
-    "PrivateTmp=yes",
-    "ProtectClock=yes",
-    "ProtectControlGroups=yes",
-    "ProtectHome=yes",
-    "ProtectHostname=yes",
-    "ProtectKernelLogs=yes",
-    "ProtectKernelModules=yes",
-    "ProtectKernelTunables=yes",
-    "ProtectProc=invisible",
-    "ProtectSystem=strict",
-    "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK",
-    "RestrictNamespaces=yes",
-    "RestrictRealtime=yes",
-    "RestrictSUIDSGID=yes",
-    "SystemCallArchitectures=native",
-    "SystemCallFilter=@system-service",
+    *without_rights("AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK"),
 )
 
 
