@@ -130,10 +130,15 @@ def pace(before: Mapping[str, int], now: Mapping[str, int]) -> float:
     return max(1.0, median(found)) if found else 1.0
 
 
-def within(took: Iterable[int], seconds: float) -> int:
-    """Within how many submissions each scenario has to pass, where they take so long and a run has so many seconds for
-    them and for the labs that they begin with. They don't fill a run without a gap: one more is allowed."""
-    runs = LABS * sum(took) / seconds if seconds > 0 else 0.0
+def within(every_time: Iterable[int], turns: Iterable[int], seconds: float) -> int:
+    """Within how many submissions each scenario has to pass, where those of every time and those that take turns take
+    so long, and a run has so many seconds for them and for the labs that they begin with. What runs every time leaves
+    the others the rest of a run; where it would leave nothing, all of them take turns. They don't fill a run without a
+    gap: one more is allowed."""
+    always, others = sum(every_time), LABS * sum(turns)
+    if always >= seconds:
+        always, others = 0, others + LABS * always
+    runs = others / (seconds - always) if seconds > 0 else 0.0
     return WITHIN if runs <= WITHIN else min(WITHIN_AT_MOST, math.ceil(runs) + 1)
 
 

@@ -116,8 +116,9 @@ class Scenarios:
         self.took = self._took_before(seconds_taken(committed.record))
         chosen = [self.scenarios[name] for name in modules]
         if self.until is not None:
-            each = (self._expected(name) for name in self.scenarios)
-            self.within = within((UNKNOWN if took is None else took for took in each), self.until - now())
+            every = [each for each in self.scenarios.values() if each.every_time]
+            turns = [each for each in self.scenarios.values() if not each.every_time]
+            self.within = within(self._seconds_of(every), self._seconds_of(turns), self.until - now())
         take_turns = ordered_by_age if self._is_too_slow_for(chosen) else ordered
         order = take_turns(chosen, self.record, self.submission)
         items[:] = [*others, *(item for each in order for item in modules[each.name])]
@@ -249,8 +250,12 @@ class Scenarios:
         """Whether those of every time alone would need more than there is."""
         if self.until is None:
             return False
-        every = [self._expected(scenario.name) for scenario in scenarios if scenario.every_time]
-        return sum(UNKNOWN if took is None else took for took in every) > self.until - now()
+        return sum(self._seconds_of(each for each in scenarios if each.every_time)) > self.until - now()
+
+    def _seconds_of(self, scenarios: Iterable[Scenario]) -> list[int]:
+        """How long each of them is expected to take."""
+        each = (self._expected(scenario.name) for scenario in scenarios)
+        return [UNKNOWN if took is None else took for took in each]
 
     def _end(self, name: str) -> None:
         """Remember what came of a scenario whose last test is over."""
