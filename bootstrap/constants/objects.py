@@ -27,3 +27,7 @@ APPROVER_USER = "clusterup:approver"
 # Source: https://kubernetes.io/docs/reference/access-authn-authz/rbac/#core-component-roles
 CONTROLLER_MANAGER_USER = "system:kube-controller-manager"
 SCHEDULER_USER = "system:kube-scheduler"
+# Who makes volumes, as classes of storage name it, and the class that every cluster has.
+PROVISIONER, STORAGE_CLASS = "clusterup.dev/local", "local"
+# The role that lets the agents of nodes do it.
+NODE_VOLUMES = "clusterup:node-volumes"

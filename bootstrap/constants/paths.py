@@ -6,6 +6,8 @@ KUBERNETES_CA = "/etc/kubernetes/pki/ca.crt"
 # What a kubelet tells of itself once, when it makes its Node: the Node itself is what counts after that.
 KUBELET_REGISTRATION = "/etc/kubernetes/kubelet-registration"
 KUBELET_YAML = "/etc/kubernetes/kubelet.yaml"
+# The same, and what is kept from pods on this machine: made at each start of the kubelet, by the script.
+KUBELET_SETTINGS, KUBELET_SETTINGS_SCRIPT = "/run/clusterup/kubelet.yaml", "/etc/clusterup/kubelet-settings"
 # Below /var, because it holds the paths of a certificate that outlives a reboot; /etc is made again at each boot.
 KUBELET_CONF = "/var/lib/kubelet/kubelet.conf"
 BOOTSTRAP_CONF = "/var/lib/kubelet/bootstrap-kubelet.conf"
@@ -48,3 +50,6 @@ DNS_SOCKET = "/run/clusterup-dns/control"
 DNS_KNOWN = "/var/lib/clusterup/dns/names.conf"
 """Where the agent keeps it. /var/lib/clusterup is root's alone: unbound reads a copy."""
 DNS_LOADED = "/run/clusterup-dns/names.conf"
+# A folder for each volume of the cluster that is on this node.
+VOLUMES = "/var/lib/clusterup/volumes"
+VOLUMES_MOUNT = "/etc/clusterup/volumes-mount"

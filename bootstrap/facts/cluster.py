@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from bootstrap.clients.etcd import healthy_voter
 from bootstrap.clients.tunnel import api_at, etcd_at
 from bootstrap.connect.console_login import RunsInstalled
-from bootstrap.constants.objects import DNS_NAMESPACE, DNS_SERVICE, KEPT_LABEL, UNWANTED
+from bootstrap.constants.objects import DNS_NAMESPACE, DNS_SERVICE, KEPT_LABEL, STORAGE_CLASS, UNWANTED
 from bootstrap.engine.connections import Connections
 from bootstrap.engine.gather import Gathered
 from bootstrap.engine.pool import asking
@@ -23,8 +24,10 @@ from bootstrap.facts.model import (
     PodFacts,
     Seen,
     Unreachable,
+    VolumeFacts,
 )
 from bootstrap.facts.pods import pods_to_move
+from bootstrap.facts.volumes import volumes_by_node
 from bootstrap.machine.objects import Manifest, object_key
 from bootstrap.protocol.nodes import is_ready
 from bootstrap.state.credentials import OperatorKeys
@@ -33,7 +36,11 @@ from bootstrap.transport.base import Transport
 
 T = TypeVar("T")
 # What may be there without our mark, and matters all the same.
-BY_NAME = (*((kind, name, None) for kind, name in UNWANTED), ("Service", DNS_SERVICE, DNS_NAMESPACE))
+BY_NAME = (
+    *((kind, name, None) for kind, name in UNWANTED),
+    ("Service", DNS_SERVICE, DNS_NAMESPACE),
+    ("StorageClass", STORAGE_CLASS, None),
+)
 PATIENCE_SECONDS = 10.0
 """How long an API server or a member of etcd that runs may take to answer before it counts as silent: it is away for a
 moment whenever etcd chooses another leader, and a plan made in that moment would be another one."""
@@ -121,18 +128,27 @@ def read_well(
         return frozenset(name for name, answer in zip(running, pool.map(well, running), strict=True) if answer)
 
 
-def read_pods(
-    nodes: Mapping[str, NodeFacts], servers: Sequence[str], ways: Connections, keys: OperatorKeys, of: Sequence[str]
-) -> Mapping[str, tuple[PodFacts, ...]]:
-    """The pods that have to go elsewhere when the nodes `of` leave; nothing where no API server answers."""
+@dataclass(frozen=True, slots=True)
+class OnNodes:
+    """What is on nodes, by their names: pods that have to go elsewhere before they leave, and volumes that can't."""
 
-    def ask(transport: Transport) -> Mapping[str, tuple[PodFacts, ...]] | None:
+    pods: Mapping[str, tuple[PodFacts, ...]] = field(default_factory=dict)
+    volumes: Mapping[str, tuple[VolumeFacts, ...]] = field(default_factory=dict)
+
+
+def read_pods_and_volumes(
+    nodes: Mapping[str, NodeFacts], servers: Sequence[str], ways: Connections, keys: OperatorKeys, of: Sequence[str]
+) -> OnNodes:
+    """Those of the nodes `of`; nothing where no API server answers."""
+
+    def ask(transport: Transport) -> OnNodes | None:
         with api_at(transport, keys) as api:
             if not api.ready():
                 return None
-            return {name: pods_to_move(api.list("Pod", fields={"spec.nodeName": name})) for name in of}
+            pods = {name: pods_to_move(api.list("Pod", fields={"spec.nodeName": name})) for name in of}
+            return OnNodes(pods, volumes_by_node(api.list("PersistentVolume"), of))
 
-    return _patiently(_running(nodes, servers, "kube-apiserver.service"), ways, ask) or {}
+    return _patiently(_running(nodes, servers, "kube-apiserver.service"), ways, ask) or OnNodes()
 
 
 def _running(nodes: Mapping[str, NodeFacts], servers: Sequence[str], unit: str) -> list[str]:

@@ -126,13 +126,25 @@ class PodFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeFacts:
+    """A volume on a node's own disk: whose claim it is (namespace/name), and its size as it is written."""
+
+    claim: str
+    size: str
+
+    def __str__(self) -> str:
+        return f"{self.claim} ({self.size})"
+
+
+@dataclass(frozen=True, slots=True)
 class ApiFacts:
     """What the API server says: which nodes are Ready, the objects of ours that are there, by kind/name, and the pods
-    of nodes that are leaving, by node."""
+    and volumes of nodes that are leaving, by node."""
 
     ready: Mapping[str, bool]
     objects: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     pods: Mapping[str, tuple[PodFacts, ...]] = field(default_factory=dict)
+    volumes: Mapping[str, tuple[VolumeFacts, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,16 +35,19 @@ _MODE = re.compile(r"[0-7]{1,5}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Files (absolute paths) and units whose state is asked for, and stretches of those disks that hold something."""
+    """Files (absolute paths) and units whose state is asked for, and stretches of those disks that hold something.
+    `disks` is why those of an installed node are asked for too, empty where they are not."""
 
     files: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     ranges: tuple[StretchOfDisk, ...] = ()
+    disks: str = ""
 
     @property
     def stdin(self) -> bytes:
         lines = [*(f"file {path}" for path in self.files), *(f"unit {name}" for name in self.units)]
         lines += [f"range {name} {offset} {size}" for name, offset, size in self.ranges]
+        lines += ["disks"] if self.disks else []
         return "".join(f"{line}\n" for line in lines).encode()
 
 

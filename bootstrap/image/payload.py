@@ -1,4 +1,5 @@
-"""The payload: a system extension with Kubernetes, etcd, the container runtime, the CNI plugins, HAProxy and unbound.
+"""The payload: a system extension with Kubernetes, etcd, the container runtime, the CNI plugins, HAProxy, unbound
+and the tools for disk quotas.
 
 They travel together because they depend on each other: a kubelet speaks one version of the container runtime's
 interface (docs/image.md). What the micro OS has already is left out: apt resolves the packages against a list of what
@@ -36,6 +37,7 @@ COMPONENTS = {
     "containerd": "containerd",
     "etcd": "etcd-server",
     "haproxy": "haproxy",
+    "quota": "quota",
     "runc": "runc",
     "unbound": "unbound",
 }

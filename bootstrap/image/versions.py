@@ -12,12 +12,13 @@ FIRST_CONTAINERD = (1, 7)
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """`minor` is that of Kubernetes, 20 for 1.20.2; `containerd` is major and minor, (1, 7) for 1.7.24; `unbound` is
-    whether there is one: payloads that an earlier clusterup made have none."""
+    """`minor` is that of Kubernetes, 20 for 1.20.2; `containerd` is major and minor, (1, 7) for 1.7.24; `unbound` and
+    `quota` are whether there is one: payloads that an earlier clusterup made have none."""
 
     minor: int
     containerd: tuple[int, int] = FIRST_CONTAINERD
     unbound: bool = True
+    quota: bool = True
 
 
 def versions_of(components: Mapping[str, str]) -> Versions:
@@ -25,7 +26,12 @@ def versions_of(components: Mapping[str, str]) -> Versions:
     where a version is none."""
     _, minor = numbers(components["kubernetes"])
     containerd = components.get("containerd")
-    return Versions(minor, FIRST_CONTAINERD if containerd is None else numbers(containerd), "unbound" in components)
+    return Versions(
+        minor,
+        FIRST_CONTAINERD if containerd is None else numbers(containerd),
+        unbound="unbound" in components,
+        quota="quota" in components,
+    )
 
 
 def is_of(found: str, wanted: str) -> bool:

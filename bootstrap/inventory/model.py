@@ -50,6 +50,7 @@ from bootstrap.inventory.fields import (
 )
 from bootstrap.inventory.serial_target import Flow, LineEnding, Parity
 from bootstrap.inventory.software import Kubernetes, OperatingSystem, Strict
+from bootstrap.inventory.volumes import AnyVolumes, NodeVolumes, Volumes
 
 
 class Role(StrEnum):
@@ -259,6 +260,7 @@ class NodeSettings(Strict):
         examples=["/dev/sda", "serial:S5H9NS0N"],
         description="The disk to install to: /dev/vda, /dev/disk/by-id/..., or serial:SERIAL. It is erased.",
     )
+    volumes: NodeVolumes = Field(default=NodeVolumes(), description="Where it keeps the volumes of its pods.")
     labels: dict[LabelKey, LabelValue] = Field(
         default_factory=dict,
         description="Labels of the Node.",
@@ -316,6 +318,7 @@ class Inventory(Strict):
     kubernetes: Kubernetes = Field(default=Kubernetes(), description="Where Kubernetes comes from.")
     os: OperatingSystem = Field(default=OperatingSystem(), description="The micro OS.")
     dns: AnyDns = Field(default=Dns(), description="Names of the cluster and of others, as pods look them up.")
+    volumes: AnyVolumes = Field(default=Volumes(), description="Volumes of pods, on the nodes' own disks.")
     defaults: NodeSettings = Field(
         default=NodeSettings(), description="For all nodes; a node's own value wins, labels are merged."
     )

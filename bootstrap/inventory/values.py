@@ -242,10 +242,19 @@ def taint(value: object) -> object:
 
 def dns(value: object) -> object:
     """`none` as the mapping that it stands for."""
+    return _none_or_mapping(value, "{forward: {corp.example: [10.1.2.3]}}")
+
+
+def volumes(value: object) -> object:
+    """`none` as the mapping that it stands for."""
+    return _none_or_mapping(value, "{default: false}")
+
+
+def _none_or_mapping(value: object, example: str) -> object:
     if not isinstance(value, str):
         return value
     if value != "none":
-        raise wrong("", "none, or a mapping, as in {forward: {corp.example: [10.1.2.3]}}")
+        raise wrong("", f"none, or a mapping, as in {example}")
     return {"by": value}
 
 

@@ -18,6 +18,7 @@ from bootstrap.spec.credentials import ClusterCredentials
 from bootstrap.spec.join_manifest_build import agent_objects
 from bootstrap.spec.node import Desired, desired_nodes
 from bootstrap.spec.topology import joined_at
+from bootstrap.spec.volumes import volume_objects
 from bootstrap.state.cluster import ClusterState
 from bootstrap.state.credentials import OperatorKeys, operator_keys
 from bootstrap.state.handover import handover_file, handover_of
@@ -87,6 +88,7 @@ def intent_of(
             for manifest in (
                 *cluster_objects(f"https://{host}:{port}", keys.pki.ca.cert_pem, inventory, bundle.kubernetes_version),
                 *dns_objects(inventory, bundle.versions),
+                *volume_objects(inventory, bundle.versions),
                 *described,
             )
         ),

@@ -14,7 +14,7 @@ from bootstrap.engine.gather import gather
 from bootstrap.engine.plan import Plan, make_plan
 from bootstrap.engine.pool import asking
 from bootstrap.errors import ClusterupError, Refused
-from bootstrap.facts.cluster import all_seen, reached, read_api, read_etcd, read_pods, read_well
+from bootstrap.facts.cluster import all_seen, reached, read_api, read_etcd, read_pods_and_volumes, read_well
 from bootstrap.facts.model import ClusterFacts
 from bootstrap.facts.node import read_node
 from bootstrap.facts.votes import forgotten_votes
@@ -44,6 +44,7 @@ from bootstrap.phases.prepared import Prepared
 from bootstrap.phases.reset.leftovers import left_over, other_authority
 from bootstrap.phases.rolling import one_after_the_other, serving
 from bootstrap.phases.scheduling import before_labels, for_now, taking_pods_again
+from bootstrap.phases.volumes import disk_actions, disk_problems, volume_problems
 from bootstrap.spec.os_config import node_etc
 from bootstrap.state.cluster import INSTALLED
 
@@ -73,7 +74,11 @@ def look(intent: Intent, connections: Connections, *, parallel: int, observe: Ob
         going = [each.name for each in intent.leaving]
         members = [*intent.servers, *(name for name in leaving if name in found.values)]
         well = pool.submit(read_well, found.values, members, connections, intent.keys) if going else None
-        pods = pool.submit(read_pods, nodes, intent.servers, connections, intent.keys, going) if going else None
+        there = (
+            pool.submit(read_pods_and_volumes, nodes, intent.servers, connections, intent.keys, going)
+            if going
+            else None
+        )
         # Those that run etcd, with what that says: asked beside the API servers.
         running = [name for name in intent.servers if name in nodes and nodes[name].etcd_data]
         forgotten = forgotten_votes(etcd.result(), running, connections, intent.keys)
@@ -83,7 +88,9 @@ def look(intent: Intent, connections: Connections, *, parallel: int, observe: Ob
     return ClusterFacts(
         {**all_seen(names, found), **{name: reached(name, found) for name in leaving}},
         quorum,
-        dataclasses.replace(objects, pods=pods.result()) if objects and pods else objects,
+        dataclasses.replace(objects, pods=there.result().pods, volumes=there.result().volumes)
+        if objects and there
+        else objects,
         frozenset(leaving),
     )
 
@@ -115,6 +122,7 @@ def prepare(
     problems += _pinned_otherwise(intent, world)
     problems += _second_cluster(intent, world)
     problems += not_what_was_installed(world, installation)
+    problems += disk_problems(intent.nodes, world)
     problems += leave_problems(intent.inventory, intent.leaving, world)
     installing = install_actions(intent.inventory, world, installation, done)
     plan = make_plan(all_actions(intent, world, installing, founded), world)
@@ -143,6 +151,7 @@ def all_actions(
     going = departure(intent.leaving, api, intent.state, world, [labelled(name) for name in sorted(opening)])
     actions = list(installing)
     for desired in networked:
+        actions += disk_actions(desired, world)
         actions += deploy_actions(desired, world)
     for name in servers:
         actions += etcd_actions(intent.nodes[name], quorum)
@@ -221,6 +230,7 @@ def _pinned_otherwise(intent: Intent, world: ClusterFacts) -> list[ClusterupErro
         *version_problems(inventory, bundle, intent.state),
         *pin_problems(intent.state, objects, inventory, bundle),
         *name_problems(intent.state, objects, inventory, bundle),
+        *volume_problems(intent.state, objects, inventory, bundle),
     ]
 
 

@@ -1,13 +1,14 @@
 """Proof that a cluster works: a pod on each node fetches a page from a pod on each node, reaches the API through the
-service `kubernetes`, and looks up names. Everything that this makes is in a namespace of its own, which is deleted at
-the end.
+service `kubernetes`, looks up names, and reads what another pod has written into a volume. Everything that this makes
+is in a namespace of its own, which is deleted at the end.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from bootstrap.clients.kubernetes import KubeClient
@@ -20,6 +21,9 @@ NAMESPACE = "clusterup-verify"
 IMAGE = "clusterup.local/busybox:1"
 PORT = 8080
 HEADLESS = "serve"
+DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+CLAIMED = "1Mi"
+CLAIMED_AT = "/data"
 EVERY_SECONDS = 1.0
 # What is done at the end is worth no longer wait.
 END_SECONDS = 30.0
@@ -45,17 +49,21 @@ timed() {
 }
 page() { [ "$(wget -q -O - -T 10 "http://$2:$PORT/")" = "page of $1" ]; }
 api() { wget -q -O - -T 10 --no-check-certificate "https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/version"; }
+kept() { [ "$(cat /data/file)" = "data of $NODE" ]; }
 named() { nslookup -type=a "$1." | grep -q '^Name:'; }
 for target in $TARGETS; do told "${target%=*}" page "${target%=*}" "${target#*=}"; done
 told api api
 for name in $NAMES; do told "name:$name" named "$name"; done
+if [ -n "$CLAIM" ]; then if kept; then echo "fetched claim $CLAIM"; else echo "missed claim 0"; fi; fi
 """
+_WRITE = f'echo "data of $NODE" >{CLAIMED_AT}/file && sync'
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """What a pod on node `source` tried to fetch: from a pod on node `target`, from "api", or the address of a name
-    ("name:" and the name); whether it could, and in how many milliseconds."""
+    """What a pod on node `source` tried to fetch: from a pod on node `target`, from "api", the address of a name
+    ("name:" and the name), or what an earlier pod has written into its volume ("claim"); whether it could, and in how
+    many milliseconds. For a volume, that is the time in which the pod that wrote came up with it, in whole seconds."""
 
     source: str
     target: str
@@ -67,6 +75,9 @@ class Fetch:
         """As a person reads it."""
         kind, colon, name = self.target.partition(":")
         took = f" ({self.milliseconds} ms)" if self.fetched else ""
+        if kind == "claim":
+            reads = "reads" if self.fetched else "DOES NOT READ"
+            return f"the pod on {self.source} {reads} what another one has written into a volume{took}"
         if colon:
             return f"the pod on {self.source} {'finds' if self.fetched else 'DOES NOT FIND'} the name {name}{took}"
         target = "the API's service address" if kind == "api" else f"the pod on {kind}"
@@ -84,12 +95,26 @@ def ready_nodes(client: KubeClient, timeout: float) -> list[str]:
     return [node["metadata"]["name"] for node in client.within(timeout).list("Node") if is_ready(node)]
 
 
+def gives_volumes(client: KubeClient, timeout: float) -> bool:
+    """Whether claims that name no class of storage get a volume; asked for `timeout` seconds. Raises ClusterupError as
+    below."""
+    found = client.within(timeout).list("StorageClass")
+    return any((each["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true" for each in found)
+
+
 def verify_cluster(
-    client: KubeClient, nodes: Sequence[str], *, names: Sequence[str] = (), timeout: float, say: Say
+    client: KubeClient,
+    nodes: Sequence[str],
+    *,
+    names: Sequence[str] = (),
+    claiming: Sequence[str] = (),
+    timeout: float,
+    say: Say,
 ) -> tuple[Fetch, ...]:
-    """Run the pods on `nodes` and say what they could fetch, and which of the `names` they find. `timeout` (seconds)
-    bounds each of the rounds: what an earlier run left, the pods that serve, the pods that fetch. Within it a slow
-    answer, or none, is not a failure: the same is asked again.
+    """Run the pods on `nodes` and say what they could fetch, which of the `names` they find, and of those nodes that
+    are `claiming`, whether a pod finds in its volume what another one has written. `timeout` (seconds) bounds each of
+    the rounds: what an earlier run left, the pods that serve and write, the pods that fetch. Within it a slow answer,
+    or none, is not a failure: the same is asked again.
 
     Raises ClusterupError when pods don't come up or the API does not answer in that time, and at once for what the API
     refuses.
@@ -97,13 +122,21 @@ def verify_cluster(
     _begin(client, timeout, say)
     try:
         say(f"starting a pod on each of {len(nodes)} nodes")
-        client.within(timeout).apply(_headless())
-        served = _round(client, [_pod(f"serve-{node}", node, _SERVE, {}) for node in nodes], "Running", timeout)
-        addresses = {name.removeprefix("serve-"): pod["status"]["podIP"] for name, pod in served.items()}
+        for manifest in (_headless(), *(_claim(node) for node in claiming)):
+            client.within(timeout).apply(manifest)
+        serving = {f"serve-{node}": _pod(f"serve-{node}", node, _SERVE, {}) for node in nodes}
+        writing = {f"write-{node}": _claiming(_pod(f"write-{node}", node, _WRITE, {}), node) for node in claiming}
+        ends = dict.fromkeys(serving, "Running") | dict.fromkeys(writing, "Succeeded")
+        there = _round(client, {**serving, **writing}, ends, timeout)
+        addresses = {node: there[f"serve-{node}"]["status"]["podIP"] for node in nodes}
         say("fetching from each of them on every node, and from the API's service address; looking up names")
         targets = " ".join(f"{node}={address}" for node, address in addresses.items())
         settings = {"TARGETS": targets, "PORT": str(PORT), "NAMES": " ".join(names)}
-        _round(client, [_pod(f"fetch-{node}", node, _FETCH, settings) for node in nodes], "Succeeded", timeout)
+        fetching = {f"fetch-{node}": _pod(f"fetch-{node}", node, _FETCH, settings) for node in nodes}
+        for node in claiming:
+            took = {"CLAIM": str(_came_up(there[f"write-{node}"]))}
+            fetching[f"fetch-{node}"] = _claiming(_pod(f"fetch-{node}", node, _FETCH, settings | took), node)
+        _round(client, fetching, dict.fromkeys(fetching, "Succeeded"), timeout)
         asked = client.within(timeout)
         return tuple(fetch for node in nodes for fetch in _fetches(node, asked.log(f"fetch-{node}", NAMESPACE)))
     finally:
@@ -134,6 +167,33 @@ def _end(client: KubeClient, say: Say) -> None:
         say(f"the namespace {NAMESPACE} is still there: {error.got or error.problem}")
 
 
+def _claiming(pod: dict[str, Any], node: str) -> dict[str, Any]:
+    """The same pod with the volume of that node's claim."""
+    container = {**pod["spec"]["containers"][0], "volumeMounts": [{"name": "data", "mountPath": CLAIMED_AT}]}
+    volume = {"name": "data", "persistentVolumeClaim": {"claimName": f"claim-{node}"}}
+    return {**pod, "spec": {**pod["spec"], "containers": [container], "volumes": [volume]}}
+
+
+def _claim(node: str) -> dict[str, Any]:
+    """A small volume of whatever class is the default one."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": f"claim-{node}", "namespace": NAMESPACE},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": CLAIMED}}},
+    }
+
+
+def _came_up(pod: dict[str, Any]) -> int:
+    """How many milliseconds after it was made a pod began that has ended, in whole seconds; 0 where it does not say."""
+    containers: list[dict[str, Any]] = pod.get("status", {}).get("containerStatuses") or [{}]
+    ended = containers[0].get("state", {}).get("terminated") or {}
+    made, began = pod["metadata"].get("creationTimestamp"), ended.get("startedAt")
+    if not made or not began:
+        return 0
+    return max(0, round((datetime.fromisoformat(began) - datetime.fromisoformat(made)).total_seconds() * 1000))
+
+
 def _pod(name: str, node: str, script: str, environment: dict[str, str]) -> dict[str, Any]:
     """A pod that the scheduler puts on `node`, whatever its taints."""
     own: list[dict[str, Any]] = [{"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}]
@@ -161,23 +221,26 @@ def _pod(name: str, node: str, script: str, environment: dict[str, str]) -> dict
     }
 
 
-def _round(client: KubeClient, pods: Sequence[dict[str, Any]], phase: str, timeout: float) -> dict[str, dict[str, Any]]:
-    """Start pods and wait until all of them have come to `phase`; the pods by name."""
+def _round(
+    client: KubeClient, pods: Mapping[str, dict[str, Any]], ends: Mapping[str, str], timeout: float
+) -> dict[str, dict[str, Any]]:
+    """Start pods, by name, and wait until each has come to the phase that `ends` says; the pods by name."""
     end, asked = time.monotonic() + timeout, client.within(timeout)
-    names = [str(pod["metadata"]["name"]) for pod in pods]
-    for pod in pods:
+    for pod in pods.values():
         asked.apply(pod)
     found: dict[str, dict[str, Any]] = {}
 
     def there() -> bool:
         found.update({pod["metadata"]["name"]: pod for pod in asked.list_remembered("Pod", NAMESPACE)})
-        return all(_in_phase(found.get(name, {}), phase) for name in names)
+        return all(_in_phase(found.get(name, {}), ends[name]) for name in pods)
 
     def told() -> str:
-        return "; ".join(_told(found[name]) for name in names if name in found and not _in_phase(found[name], phase))
+        return "; ".join(
+            _told(found[name]) for name in pods if name in found and not _in_phase(found[name], ends[name])
+        )
 
-    _until(there, f"pods to be {phase}", max(0.0, end - time.monotonic()), told)
-    return {name: found[name] for name in names}
+    _until(there, f"pods to be {' or '.join(sorted(set(ends.values())))}", max(0.0, end - time.monotonic()), told)
+    return {name: found[name] for name in pods}
 
 
 def _in_phase(pod: dict[str, Any], phase: str) -> bool:

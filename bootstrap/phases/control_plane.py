@@ -4,24 +4,22 @@ has."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.clients.tunnel import ApiServers, any_api, api_at, ask_api
-from bootstrap.constants.objects import DNS_NAMESPACE, DNS_SERVICE, KEPT_LABEL, UNWANTED
+from bootstrap.constants.objects import UNWANTED
 from bootstrap.engine.action import Action, Context
-from bootstrap.errors import Refused
 from bootstrap.facts.model import ClusterFacts
 from bootstrap.machine.objects import Manifest, object_key
 from bootstrap.phases.changes import unit_changes
 from bootstrap.phases.deploy.services import ensure_units
+from bootstrap.phases.others import OPTIONAL, is_ours, key_of, somebody_elses, wants
 from bootstrap.phases.reasons import judged, not_running
 from bootstrap.phases.rolling import spare_api_server
 from bootstrap.spec.node import Desired
 
 READY_SECONDS = 1800.0
 OBJECTS = "cluster/objects"
-DNS_KEY = f"Service/{DNS_NAMESPACE}/{DNS_SERVICE}"
 
 
 def control_plane_actions(desired: Desired, servers: ApiServers, founder: str | None) -> list[Action[ClusterFacts]]:
@@ -99,18 +97,20 @@ def put_objects(context: Context, objects: Sequence[Manifest], servers: ApiServe
 
     def put(api: KubeClient) -> None:
         # The plan may have been made while no API server answered.
-        found = api.remembered("Service", DNS_SERVICE, DNS_NAMESPACE)
-        if wants_dns(objects) and found is not None and not is_ours(found):
-            raise names_of_others()
+        found = {key_of(*each): api.remembered(*each) for each in OPTIONAL}
+        for key, item in found.items():
+            if wants(objects, key) and (refusal := somebody_elses(key, item)) is not None:
+                raise refusal
         for manifest in objects:
             context.say(object_key(manifest))
             api.apply(manifest)
         for kind, name in UNWANTED:
             if api.delete(kind, name):
                 context.say(f"{kind}/{name} is taken out")
-        if not wants_dns(objects) and is_ours(found):
-            api.delete("Service", DNS_SERVICE, DNS_NAMESPACE)
-            context.say(f"{DNS_KEY} is taken out")
+        for each in OPTIONAL:
+            if not wants(objects, key_of(*each)) and is_ours(found[key_of(*each)]):
+                api.delete(*each)
+                context.say(f"{key_of(*each)} is taken out")
 
     ask_api(context, servers, put, what="the API servers to take the cluster's objects", seconds=READY_SECONDS)
 
@@ -120,29 +120,6 @@ def put_objects(context: Context, objects: Sequence[Manifest], servers: ApiServe
             return api.remembered("ServiceAccount", "default", "kube-system") is not None
 
     context.wait_until(at_work, what="the controller manager to be at work", timeout=READY_SECONDS, every=2.0)
-
-
-def names_of_others() -> Refused:
-    """That somebody else answers for the cluster's names, which would be taken from them without a word."""
-    return Refused(
-        "somebody else answers for the cluster's names",
-        step="preflight",
-        tried="look who has the address of the cluster's DNS",
-        got=f"a Service {DNS_NAMESPACE}/{DNS_SERVICE} that clusterup did not make",
-        hint="if that is to stay so (CoreDNS of yours): write `dns: none` into the inventory; if the nodes are to "
-        f"answer: kubectl -n {DNS_NAMESPACE} delete service {DNS_SERVICE}, then run the command again",
-    )
-
-
-def wants_dns(objects: Sequence[Manifest]) -> bool:
-    """Whether clusterup answers for the cluster's names."""
-    return any(object_key(manifest) == DNS_KEY for manifest in objects)
-
-
-def is_ours(found: Mapping[str, Any] | None) -> bool:
-    """Whether clusterup keeps an object that is there."""
-    labels = (found or {}).get("metadata", {}).get("labels") or {}
-    return all(labels.get(key) == value for key, value in KEPT_LABEL.items())
 
 
 def says_the_same(wanted: object, found: object) -> bool:
@@ -168,10 +145,14 @@ def _objects_reason(objects: Sequence[Manifest], world: ClusterFacts) -> str | N
             return f"{key} is missing"
         if not says_the_same(_contents(manifest), found[key]):
             return f"{key} differs"
-    if not wants_dns(objects) and is_ours(found.get(DNS_KEY)):
-        return f"{DNS_KEY} is to be somebody else's"
+    for key in (key_of(*each) for each in OPTIONAL):
+        if not wants(objects, key) and is_ours(found.get(key)):
+            return f"{key} is to be somebody else's"
     return next((f"{kind}/{name} {why}" for (kind, name), why in UNWANTED.items() if f"{kind}/{name}" in found), None)
 
 
 def _contents(manifest: Manifest) -> Manifest:
-    return {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind", "metadata")}
+    """What is compared: all that it says, and of its metadata what means something to others."""
+    said = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind", "metadata")}
+    annotations = manifest["metadata"].get("annotations")
+    return {**said, "metadata": {"annotations": annotations}} if annotations else said

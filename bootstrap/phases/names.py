@@ -8,7 +8,7 @@ from typing import Any
 from bootstrap.errors import ClusterupError, Refused
 from bootstrap.image.bundle import Bundle
 from bootstrap.inventory.model import Inventory
-from bootstrap.phases.control_plane import DNS_KEY, is_ours, names_of_others
+from bootstrap.phases.others import DNS_KEY, somebody_elses
 from bootstrap.spec.dns import answers
 from bootstrap.state.cluster import ClusterState
 
@@ -34,6 +34,5 @@ def name_problems(
                 "into the inventory",
             )
         return
-    found = objects.get(DNS_KEY)
-    if found is not None and not is_ours(found):
-        yield names_of_others()
+    if (refusal := somebody_elses(DNS_KEY, objects.get(DNS_KEY))) is not None:
+        yield refusal

@@ -1,4 +1,4 @@
-"""The agent of a node: keeps the pod network and the cluster's names on it (bootstrap/node/agent)."""
+"""The agent of a node: keeps the pod network, the cluster's names and its volumes on it (bootstrap/node/agent)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from bootstrap.constants.paths import (
     KUBELET_CERTIFICATE,
     KUBERNETES_CA,
     NETWORK_JSON,
+    VOLUMES,
 )
 from bootstrap.constants.ports import LOCAL_API_PORT
 from bootstrap.machine.units import Unit
@@ -20,12 +21,14 @@ from bootstrap.protocol.files import NodeFile
 from bootstrap.spec.dns import answers
 from bootstrap.spec.node_services import UNTIL_JOINED
 from bootstrap.spec.topology import Shape
+from bootstrap.spec.volumes import NAME as VOLUMES_UNIT
+from bootstrap.spec.volumes import disk_for_volumes, provides
 
 NAME = "clusterup-network.service"
 
 
 def agent_unit(shape: Shape, ca: NodeFile) -> Unit | None:
-    """The agent, or None where the cluster's network and its DNS are both somebody else's."""
+    """The agent, or None where the cluster's network, its DNS and its volumes are all somebody else's."""
     settings: dict[str, Any] = {
         "node": shape.node.name,
         "server": f"https://127.0.0.1:{LOCAL_API_PORT}",
@@ -33,7 +36,8 @@ def agent_unit(shape: Shape, ca: NodeFile) -> Unit | None:
         "certificate": KUBELET_CERTIFICATE,
     }
     network, dns = shape.inventory.cluster.cni == "bridge", answers(shape.inventory, shape.versions)
-    if not network and not dns:
+    volumes = provides(shape.inventory, shape.versions)
+    if not (network or dns or volumes):
         return None
     if network:
         settings |= {"pods": str(shape.pod_cidr), "services": str(shape.service_cidr)}
@@ -46,13 +50,15 @@ def agent_unit(shape: Shape, ca: NodeFile) -> Unit | None:
             "known": DNS_KNOWN,
             "loaded": DNS_LOADED,
         }
+    if volumes:
+        settings["volumes"] = {"folder": VOLUMES, "mounted": disk_for_volumes(shape) is not None}
     config = NodeFile(NETWORK_JSON, (json.dumps(settings, indent=1, sort_keys=True) + "\n").encode())
     return Unit(
         name=NAME,
-        description="Pod network between the nodes, and names of the cluster",
+        description="Pod network between the nodes, names of the cluster, and volumes",
         argv=("/usr/bin/clusterup-node", "network", NETWORK_JSON),
         files=(config, ca),
         # Not after the kubelet, which waits for an API server: names are looked after as soon as there is one.
-        after=("systemd-sysext.service", "clusterup-balancer.service"),
+        after=("systemd-sysext.service", "clusterup-balancer.service", VOLUMES_UNIT),
         before_start=(UNTIL_JOINED,),
     )

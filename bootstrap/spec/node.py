@@ -41,16 +41,27 @@ from bootstrap.spec.node_services import (
     proxy_unit,
 )
 from bootstrap.spec.topology import Shape, servers_of
+from bootstrap.spec.volumes import NAME as VOLUMES
+from bootstrap.spec.volumes import disk_for_volumes, file_system, volumes_unit
 
 # Units that one inventory asks for, and another one not.
-OPTIONAL = (AGENT, DNS)
+OPTIONAL = (AGENT, DNS, VOLUMES)
+
+
+@dataclass(frozen=True, slots=True)
+class VolumesDisk:
+    """A node's further disk for volumes: how the inventory names it, and the UUID of the file system on it."""
+
+    disk: str
+    uuid: str
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
     """A node as it should be. `runtime`, `etcd`, `control_plane` and `kubelet` are its units, each group in the order
     in which they start; `files` everything below /etc, units included; `handover` what a server keeps for the next
-    operator; `stretches` where on its disk an installation can be seen."""
+    operator; `stretches` where on its disk an installation can be seen; `volumes` its further disk, if it has
+    one."""
 
     node: Node
     runtime: tuple[Runs, ...]
@@ -62,6 +73,7 @@ class Desired:
     images: tuple[Artifact, ...]
     handover: NodeFile | None = None
     stretches: tuple[StretchOfDisk, ...] = ()
+    volumes: VolumesDisk | None = None
 
     @property
     def unwanted(self) -> tuple[str, ...]:
@@ -89,6 +101,7 @@ class Desired:
             ),
             units=(*(unit.name for unit in self.units), *self.unwanted),
             ranges=self.stretches,
+            disks="a further disk is for volumes" if self.volumes else "",
         )
 
 
@@ -147,6 +160,9 @@ def desired_node(
         kubelet = (*kubelet, *of_payload(agent))
     if answers(inventory, shape.versions):
         runtime = (*runtime, *of_payload(dns_unit(shape)))
+    further = disk_for_volumes(shape)
+    if further is not None:
+        runtime = (*runtime, *of_payload(volumes_unit(shape, ca)))
     units = (*runtime, *etcd, *control_plane, *kubelet)
     return Desired(
         node,
@@ -159,6 +175,7 @@ def desired_node(
         bundle.images,
         handover if own is not None else None,
         stretches=stretches(bundle.artifact("os")),
+        volumes=VolumesDisk(further, str(file_system(ca, node.name))) if further else None,
     )
 
 

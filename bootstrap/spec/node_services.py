@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from ipaddress import IPv4Address
 
@@ -10,6 +11,8 @@ from bootstrap.constants.paths import (
     KUBELET_CERTIFICATE,
     KUBELET_CONF,
     KUBELET_REGISTRATION,
+    KUBELET_SETTINGS,
+    KUBELET_SETTINGS_SCRIPT,
     KUBELET_YAML,
     KUBERNETES_CA,
     PROXY_CONF,
@@ -40,6 +43,20 @@ RUNTIME_SOCKET = "unix:///run/containerd/containerd.sock"
 # What /etc/resolv.conf itself names is systemd-resolved on this machine, whom no pod reaches. A node that has name
 # servers for all its cards in the inventory has them there.
 LEARNED_RESOLVERS = "/run/systemd/resolve/resolv.conf"
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """What pods don't get: of the processor, of memory (a twentieth of it is added), and of process numbers."""
+
+    cpu: str
+    mebibytes: int
+    pids: int
+
+
+# Measured on a node without pods of anybody: 700 MB in use on a server, a third of that on an agent.
+SERVER_RESERVED = Reserved("200m", 700, 2000)
+AGENT_RESERVED = Reserved("100m", 250, 1000)
 OWN_DOMAINS = ("kubernetes.io", "k8s.io")
 
 
@@ -124,10 +141,11 @@ def kubelet_unit(shape: Shape, ca: NodeFile) -> Unit:
         RUNTIME_SOCKET if in_file else None,
         None if shape.node.dns else LEARNED_RESOLVERS,
     )
+    settings = _kept_from_pods(SERVER_RESERVED if shape.server else AGENT_RESERVED)
     given = {
         "bootstrap-kubeconfig": BOOTSTRAP_CONF,
         "cert-dir": "/var/lib/kubelet/pki",
-        "config": KUBELET_YAML,
+        "config": KUBELET_SETTINGS,
         "hostname-override": shape.node.name,
         "kubeconfig": KUBELET_CONF,
         "node-ip": str(shape.node.address),
@@ -142,7 +160,8 @@ def kubelet_unit(shape: Shape, ca: NodeFile) -> Unit:
         description="Kubernetes' agent on this node",
         kind="notify",
         argv=("/usr/bin/kubelet", *flags(given, shape.inventory.kubernetes.kubelet_args)),
-        files=(config, ca),
+        files=(config, settings, ca),
+        before_start=(f"/bin/sh {KUBELET_SETTINGS_SCRIPT}",),
         # What a pod asks first of all is the address of a name.
         after=("containerd.service", "clusterup-images.service", "clusterup-balancer.service", *names),
         wants=("containerd.service", "clusterup-images.service", "clusterup-balancer.service", *names),
@@ -161,6 +180,23 @@ def kubelet_config(dns: IPv4Address, domain: str, runtime: str | None, resolvers
         "kubernetes/kubelet.yaml.j2", ca=KUBERNETES_CA, dns=dns, domain=domain, runtime=runtime, resolvers=resolvers
     )
     return NodeFile(KUBELET_YAML, content)
+
+
+@cache
+def _kept_from_pods(reserved: Reserved) -> NodeFile:
+    """The script that adds to the kubelet's settings what depends on the machine.
+
+    Source: https://kubernetes.io/docs/tasks/administer-cluster/reserve-compute-resources/
+    """
+    content = render(
+        "kubernetes/kubelet-settings.sh.j2",
+        base=reserved.mebibytes,
+        cpu=reserved.cpu,
+        pids=reserved.pids,
+        settings=KUBELET_YAML,
+        to=KUBELET_SETTINGS,
+    )
+    return NodeFile(KUBELET_SETTINGS_SCRIPT, content)
 
 
 def registration(node: Node) -> NodeFile:

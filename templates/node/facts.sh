@@ -1,6 +1,6 @@
 # What this machine is, in lines of fields between tabs. Needs a POSIX shell, /proc and /sys; takes what else is there.
 # Standard input: lines of "file PATH", "unit NAME" and "range NAME OFFSET SIZE" (of each disk that holds something; bytes,
-# multiples of 64 KiB) that are asked for.
+# multiples of 64 KiB) that are asked for, and "disks" where the disks of an installed machine are asked for as well.
 export LC_ALL=C
 tab='	'
 newline='
@@ -99,18 +99,19 @@ for card in /sys/class/net/*; do
 done
 
 set --
-units= ranges=
+units= ranges= further=
 while read -r kind value; do
     case $kind in
     file) [ -f "$value" ] && set -- "$@" "$value" ;;
     unit) units="$units $value" ;;
     range) ranges="$ranges $value" ;;
+    disks) further=yes ;;
     esac
 done
 
-# Only a machine that may be installed has to be asked for its disks.
+# Only a machine that may be installed has to be asked for its disks, or one that has a further one for volumes.
 disks=/sys/block/*
-[ "$IMAGE_ID:$VARIANT_ID" != clusterup:os ] || disks=
+[ "$IMAGE_ID:$VARIANT_ID" != clusterup:os ] || [ -n "$further" ] || disks=
 for disk in $disks; do
     name=${disk##*/}
     case $name in loop* | ram* | zram* | sr* | fd* | dm-* | md* | nbd* | mtd*) continue ;; esac
@@ -135,6 +136,8 @@ for disk in $disks; do
     if [ -z "$contents" ] && has blkid; then
         kind=$(blkid -p -s TYPE -o value "$device" 2>/dev/null)
         [ -z "$kind" ] || contents="a file system: $kind"
+        label=$(blkid -p -s LABEL -o value "$device" 2>/dev/null)
+        [ "$label" != clusterup-volumes ] || contents="$contents $label $(blkid -p -s UUID -o value "$device" 2>/dev/null)"
     fi
     if [ -z "$contents" ]; then
         if filled "$device" 0 16 || filled "$device" $((size / 65536 - 1)) 2; then contents="data without a partition table"; fi

@@ -99,8 +99,8 @@ def test_three_servers_become_ready_by_the_two_files(carried: Carried) -> None:
 
 def test_pods_reach_each_other_and_nothing_is_left_to_do(carried: Carried) -> None:
     fetches = json.loads(carried.does("verify", "lab.yaml", "--timeout", "900", "-o", "json"))
-    # Three pods, the API and two names from each of three.
-    assert len(fetches) == 18
+    # Three pods, the API, two names and a volume from each of three.
+    assert len(fetches) == 21
     assert all(row["fetched"] for row in fetches)
     assert "nothing to do" in carried.does("plan", "lab.yaml")
     assert json.loads(carried.does("doctor", "lab.yaml", "-o", "json"))["faults"] == 0

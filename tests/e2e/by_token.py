@@ -53,17 +53,24 @@ def from_here(operator: Operator, way: Entry, token: dict[str, Any]) -> list[str
     ]
 
 
-def boots_a_stick(operator: Operator, way: Entry, token: dict[str, Any], maker: Operator) -> None:
-    """The machine of a lab, switched off, gets a new disk and starts from a stick that `maker` makes with the token."""
+def stick_of(operator: Operator, way: Entry, token: dict[str, Any]) -> list[str]:
+    """`clusterup stick` for a lab's machine; the token itself comes from the environment."""
+    place = operator.state / "clusterup" / "labs" / operator.name / way["name"] / "stick.raw"
+    own = ("--address", way["address"], "--disk", way["disk"], "--out", str(place), *cards_of(way))
+    return ["stick", way["name"], *at_endpoint(operator, token), *own]
+
+
+def boots_a_stick(operator: Operator, way: Entry, token: dict[str, Any], maker: Operator, *options: str) -> None:
+    """The machine of a lab, switched off, gets a new disk and starts from a stick that `maker` makes with the token,
+    and with further `options` of the command."""
     folder = operator.state / "clusterup" / "labs" / operator.name / way["name"]
     lab = load_lab(operator.name)
     assert lab is not None
     with (folder / "disk.raw").open("wb") as bare:
         bare.truncate(lab.disk << 30)
-    own = ("--address", way["address"], "--disk", way["disk"], "--out", str(folder / "stick.raw"), *cards_of(way))
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "CLUSTERUP_TOKEN", token["token"])
-        said = maker.clusterup("stick", way["name"], *at_endpoint(operator, token), *own)
+        said = maker.clusterup(*stick_of(operator, way, token), *options)
     assert f"installs {way['name']} to" in said
     operator.runs("lab", "up", "--name", operator.name, "--inventory", "machines.yaml")
 

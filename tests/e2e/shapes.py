@@ -80,7 +80,7 @@ def _gets_healthy(operator: Operator) -> None:
 
 
 _THREE = ("--servers", "3", "--agents", "0", "--by-console", BY_CONSOLE)
-_TWO = ("--servers", "1", "--agents", "1")
+_TWO = ("--servers", "1", "--agents", "1", "--second-disk", f"{AGENT}=1")
 THREE_BARE = Shape("three-bare", "e2e", _THREE)
 THREE_SERVERS = Shape("servers", "e2e", _THREE, THREE_BARE, form, is_settled)
 TWO_BARE = Shape("two-bare", "pair", _TWO)

@@ -75,13 +75,14 @@ def _log_of(pod: dict[str, Any]) -> str:
     told = {each["name"]: each.get("value") for each in pod["spec"]["containers"][0]["env"]}
     targets = [target.partition("=")[0] for target in str(told["TARGETS"]).split()]
     names = [f"name:{name}" for name in str(told.get("NAMES") or "").split()]
-    return "".join(f"fetched {name} 12\n" for name in [*targets, "api", *names])
+    claim = ["claim"] if told.get("CLAIM") else []
+    return "".join(f"fetched {name} 12\n" for name in [*targets, "api", *names, *claim])
 
 
 def _alive(path: str, manifest: dict[str, Any]) -> dict[str, Any]:
     if "/pods/" not in path:
         return manifest
-    phase = "Succeeded" if manifest["metadata"]["name"].startswith("fetch-") else "Running"
+    phase = "Succeeded" if manifest["metadata"]["name"].startswith(("fetch-", "write-")) else "Running"
     return {**manifest, "status": {"phase": phase, "podIP": "10.244.0.9"}}
 
 

@@ -20,7 +20,7 @@ from bootstrap.spec.node import Desired
 from bootstrap.state.cluster import ClusterState
 
 # What the payloads of tests say that they are.
-COMPONENTS = {"etcd": "3.5.30", "kubernetes": "1.20.2", "unbound": "1.26.2"}
+COMPONENTS = {"etcd": "3.5.30", "kubernetes": "1.20.2", "quota": "4.09", "unbound": "1.26.2"}
 
 
 def written(**cluster: object) -> bytes:

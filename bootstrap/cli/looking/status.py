@@ -87,13 +87,14 @@ def verify(
     output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.TEXT,
 ) -> None:
     """Prove that the cluster works: a pod on each Ready node fetches a page from a pod on each of them, and the API
-    through the service address, and finds names: of a Service, of a headless one, and those of --name.
+    through the service address, and finds names: of a Service, of a headless one, and those of --name. Where claims get
+    volumes without saying of which class, one on each node is written, and read by another pod.
 
     Goes the way that your kubectl goes: over the kubeconfig's endpoint, with TLS verified. Removes its pods at the end.
     """
     from bootstrap.operations.clients import endpoint_client
     from bootstrap.operations.reading import intent_of_made
-    from bootstrap.operations.verify import names_to_find, ready_nodes, verify_cluster
+    from bootstrap.operations.verify import gives_volumes, names_to_find, ready_nodes, verify_cluster
     from bootstrap.spec.dns import answers
 
     intent = intent_of_made(inventory)
@@ -106,7 +107,8 @@ def verify(
     with endpoint_client(intent) as client:
         longest = PODS_COME_UP if timeout is None else timeout
         nodes = ready_nodes(client, longest)
-        fetches = verify_cluster(client, nodes, names=names, timeout=longest, say=say)
+        claiming = nodes if gives_volumes(client, longest) else []
+        fetches = verify_cluster(client, nodes, names=names, claiming=claiming, timeout=longest, say=say)
     if output is Output.JSON:
         rows = [
             {
@@ -121,7 +123,9 @@ def verify(
     else:
         for fetch in fetches:
             typer.echo(on_one_line(fetch.in_words))
-    if len(fetches) != len(nodes) * (len(nodes) + 1 + len(names)) or not all(fetch.fetched for fetch in fetches):
+    if len(fetches) != len(nodes) * (len(nodes) + 1 + len(names)) + len(claiming) or not all(
+        fetch.fetched for fetch in fetches
+    ):
         raise typer.Exit(1)
 
 

@@ -11,9 +11,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import signal
-import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +21,7 @@ from urllib.parse import quote
 
 from bootstrap.constants.objects import KUBELET_SIGNER
 from bootstrap.constants.tokens import LIMITED_GROUP, SERVERS, SERVERS_KEY, TOKENS_NAMESPACE, USED_BY
-from bootstrap.node.approver.api import MERGE, Api, Refusal
+from bootstrap.node.api import MERGE, Api, Refusal
 from bootstrap.node.approver.verdict import (
     UNCOUNTED,
     Denied,
@@ -40,8 +37,8 @@ from bootstrap.node.approver.verdict import (
     token_of,
     wanted_node,
 )
-from bootstrap.node.watch.follow import ApiServer, Follower, Kind
-from bootstrap.node.watch.mirror import Mirror
+from bootstrap.node.watch.follow import ApiServer, Kind
+from bootstrap.node.watch.following import Service, say
 
 # How often is looked while something is open or nothing is watched, and otherwise.
 EVERY_SECONDS, QUIET_SECONDS = 2.0, 15.0
@@ -62,20 +59,13 @@ WRONG = (Refusal, LookupError, ValueError, TypeError, AttributeError)
 def main(path: str) -> int:
     """Approve and deny as the settings in the file at `path` say where, until SIGTERM."""
     settings = json.loads(Path(path).read_text())
-    approver = Approver(Api(settings), _say)
-    stop, woken = threading.Event(), threading.Event()
-
-    def end(*_: object) -> None:
-        stop.set()
-        woken.set()
-
-    signal.signal(signal.SIGTERM, end)
-    asked: Mirror[str] = Mirror(woken.set)
+    approver = Approver(Api(settings), say)
+    service = Service()
+    woken = service.waker()
     server = ApiServer(settings["server"], settings["ca"], settings["certificate"], settings["key"])
-    follower = Follower(FOLLOWED, server, asked, _say)
-    threading.Thread(target=follower.run, args=(stop,), name=FOLLOWED.name, daemon=True).start()
+    asked = service.follow(FOLLOWED, server, woken)
     said = ""
-    while not stop.is_set():
+    while not service.stop.is_set():
         woken.clear()
         try:
             # What waits for its turn, or for rights that come a moment later, changes nothing that a watch would tell.
@@ -85,11 +75,11 @@ def main(path: str) -> int:
             quiet, problem = False, f"{type(error).__name__}: {error}"
         # The same trouble in every round would fill the journal and say nothing new.
         if problem != said:
-            _say(problem or "requests that are made with bootstrap tokens are answered")
+            say(problem or "requests that are made with bootstrap tokens are answered")
             said = problem
         if woken.wait(QUIET_SECONDS if quiet else EVERY_SECONDS):
             # What comes together is looked at together.
-            stop.wait(GATHER_SECONDS)
+            service.stop.wait(GATHER_SECONDS)
         asked.take()
     return 0
 
@@ -274,8 +264,3 @@ def _path_of(csr: Object) -> str:
 def _named(csr: Object) -> str:
     """The request's name, which its maker chose, in one harmless word."""
     return ascii(csr["metadata"]["name"][:80])
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()

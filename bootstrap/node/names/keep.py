@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bootstrap.node.names.known import NOBODY, known, write_whole
+from bootstrap.node.names.known import NOBODY, known
 from bootstrap.node.names.names import NameChange, Names
 from bootstrap.node.names.records import Service, Slice
 from bootstrap.node.names.resolvers import own_resolvers
 from bootstrap.node.names.unbound import Control, NotRunning, Run, change, differences, there, tidy
 from bootstrap.node.watch.mirror import Mirror
+from bootstrap.node.whole import write_whole
 
 # What is known is only read where unbound starts while no API server answers, and each writing wears a disk.
 SAVE_SECONDS = 300.0
@@ -69,6 +70,11 @@ class NameKeeper:
             self.save()
         return problem
 
+    @property
+    def fed(self) -> bool:
+        """Whether unbound, as it runs now, was told all names."""
+        return self._fed is not None
+
     def save(self) -> None:
         """Write down what is known, where that is more than what was written. Raises OSError."""
         if self._unsaved_since is None or not self._is_whole:
@@ -96,10 +102,13 @@ class NameKeeper:
             self._fed_at = self._clock()
         if changes:
             change(self._run, changes, self._names.wanted)
-        self._fed = running
+        first, self._fed = self._fed is None, running
         self._forgotten += sum(STEP_BYTES * max(len(each.before), len(each.after)) ** 2 for each in changes)
         if self._forgotten > FORGOTTEN_BYTES:
             self._begin_again()
+        elif first:
+            # What it starts with the next time is worth most where nothing is written yet.
+            self.save()
         return ""
 
     def _running(self) -> tuple[int, int] | None:

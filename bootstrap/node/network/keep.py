@@ -5,7 +5,6 @@ of traffic that leaves the cluster.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -27,29 +26,40 @@ from bootstrap.node.network.routes import (
 )
 from bootstrap.node.network.tunnel import OVERHEAD, keep_tunnel
 from bootstrap.node.watch.mirror import Mirror
+from bootstrap.node.whole import write_whole
 
 CNI_FILE = Path("/etc/cni/net.d/10-clusterup.conflist")
 # How often is looked whether somebody has taken away what this node needs: it costs a small machine some processes.
 LOOK_SECONDS = 60.0
 # And where the last look found what could not be done.
 AGAIN_SECONDS = 5.0
+# A DNS that does not start keeps no pods away that need no names.
+PATIENCE_SECONDS = 30.0
 SERVICES_PROTOCOL = "78"
 Settings = Mapping[str, Any]
 
 
 class RouteKeeper:
-    """`settings` are those of the node's agent, `nodes` all nodes of the cluster."""
+    """`settings` are those of the node's agent, `nodes` all nodes of the cluster, `answers` whether the cluster's DNS
+    on this node has been told what it is to answer."""
 
-    def __init__(self, settings: Settings, nodes: Mirror[Peer], clock: Callable[[], float] = time.monotonic) -> None:
-        self._settings, self._nodes, self._clock = settings, nodes, clock
+    def __init__(
+        self,
+        settings: Settings,
+        nodes: Mirror[Peer],
+        answers: Callable[[], bool] = lambda: True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings, self._nodes, self._answers, self._clock = settings, nodes, answers, clock
         self._due = 0.0
         self._problem = ""
+        self._known_since: float | None = None
 
     def round(self) -> str:
         """Look after the network where nodes have changed, or where that is due. Returns what could not be done, or an
         empty text."""
         changed = self._nodes.take()
-        if not self._nodes.whole:
+        if not self._nodes.whole or not self._may_begin():
             return ""
         if changed or self._clock() >= self._due:
             try:
@@ -58,6 +68,13 @@ class RouteKeeper:
                 self._problem = f"{type(error).__name__}: {error}"
             self._due = self._clock() + (AGAIN_SECONDS if self._problem else LOOK_SECONDS)
         return self._problem
+
+    def _may_begin(self) -> bool:
+        """Whether pods may come to this node: none does before it has a CNI configuration. While the cluster's DNS has
+        not been told which names there are, it would tell them that there are none."""
+        if self._known_since is None:
+            self._known_since = self._clock()
+        return self._answers() or CNI_FILE.exists() or self._clock() - self._known_since > PATIENCE_SECONDS
 
 
 def keep(settings: Settings, peers: tuple[Peer, ...]) -> str:
@@ -92,10 +109,7 @@ def write_conflist(own: Peer, mtu: int) -> None:
     text = json.dumps(conflist(own.pods, mtu), indent=1) + "\n"
     if CNI_FILE.exists() and CNI_FILE.read_text() == text:
         return
-    CNI_FILE.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = CNI_FILE.with_name("." + CNI_FILE.name)
-    unfinished.write_text(text)
-    os.replace(unfinished, CNI_FILE)  # noqa: PTH105
+    write_whole(CNI_FILE, text)
 
 
 def lead_services(services: IPv4Network, card: Card, own: Peer) -> None:

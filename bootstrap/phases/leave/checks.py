@@ -15,6 +15,7 @@ from bootstrap.phases.leave.etcd import Leaver, below_quorum
 from bootstrap.spec.topology import endpoint_of
 from bootstrap.state.membership import Disk, Manner, Membership, Pods
 
+NAMED = 8
 PRUNED = "it is not in the inventory any more"
 ASKED = "its removal was asked for"
 
@@ -145,6 +146,19 @@ def _refused(each: Leaving, problem: str, *, got: str, hint: str) -> Refused:
     return Refused(problem, node=each.name, step="leave", tried="looked before changing anything", got=got, hint=hint)
 
 
+def _volumes_lost(each: Leaving, world: ClusterFacts) -> Iterator[str]:
+    """What is on its disk and nowhere else."""
+    found = world.api.volumes.get(each.name, ()) if world.api is not None else ()
+    if found:
+        named = [str(volume) for volume in found[:NAMED]]
+        more = [f"{len(found) - NAMED} more"] if len(found) > NAMED else []
+        claims = f"the claim{'' if len(found) == 1 else 's'} {', '.join((*named, *more))}"
+        yield (
+            f"the data of {claims} is on {each.name}'s disk and nowhere else: it goes with the node. Pods that use it "
+            "wait until you delete their claims; copy first what is to last"
+        )
+
+
 def notes(inventory: Inventory, leaving: Sequence[Leaving], world: ClusterFacts, kubeconfig: bytes) -> Iterator[str]:
     """What a person has to know of it that no action says. `kubeconfig` is the one that is there now."""
     if _nowhere(inventory, leaving, world):
@@ -153,6 +167,7 @@ def notes(inventory: Inventory, leaving: Sequence[Leaving], world: ClusterFacts,
             "until an agent joins, and a disruption budget may hold up the rest"
         )
     for each in leaving:
+        yield from _volumes_lost(each, world)
         if each.lost(world) and (each.has_node(world) or each.member(world)):
             away = world.away.get(each.name)
             why = f" ({away.problem})" if away else ""

@@ -1,15 +1,20 @@
-"""A bare machine joins a cluster from a stick with no one watching, and by a command on itself."""
+"""A bare machine joins a cluster from a stick with no one watching, and by a command on itself; both of a cluster that
+takes signed bundles alone."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from bootstrap.image.finding import bundles_dir
 from bootstrap.phases.install.commands import reboot
 from bootstrap.phases.reset.commands import clean
-from tests.e2e.by_token import Entry, boots_a_stick, entry, made
+from tests.e2e.by_token import Entry, boots_a_stick, entry, made, stick_of
 from tests.e2e.operator import Operator
 from tests.e2e.shapes import AGENT, ONE_SERVER, SERVER
 from tests.helpers.daemons import wait_for
@@ -24,12 +29,41 @@ def watcher(tmp_path_factory: pytest.TempPathFactory) -> Operator:
     return Operator(folder, folder / "state")
 
 
+@pytest.fixture(scope="module")
+def signed(small: tuple[Operator, Entry]) -> Path:
+    """A copy of the bundle that the cluster is made of, signed with the key that its inventory trusts from now on."""
+    operator, _ = small
+    folder, key = operator.folder / "signed", operator.folder / "signer"
+    shutil.copytree((bundles_dir() / "current").resolve(), folder)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    trusted = key.with_suffix(".pub").read_text().strip()
+    operator.edits(lambda content: content.setdefault("os", {}).update(bundle=str(folder), trusted_keys=[trusted]))
+    return folder
+
+
+def test_what_nobody_signed_is_refused_where_keys_are_trusted(
+    small: tuple[Operator, Entry], signed: Path, watcher: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator, way = small
+    said = operator.clusterup("apply", "lab.yaml", "--yes")
+    assert "the bundle is not signed" in said
+    token = made(operator, "--node", AGENT, "--ttl", "10m")
+    monkeypatch.setitem(os.environ, "CLUSTERUP_TOKEN", token["token"])
+    refused = watcher.runs(*stick_of(operator, way, token))
+    assert refused.returncode != 0
+    assert "the bundle is not signed" in refused.stderr
+    operator.clusterup("bundle", "sign", str(signed), "--key", str(operator.folder / "signer"))
+    operator.clusterup("apply", "lab.yaml", "--yes")
+    assert "nothing to do" in operator.clusterup("plan", "lab.yaml")
+
+
 def test_a_bare_machine_with_a_stick_installs_itself_and_joins_with_no_one_watching(
-    small: tuple[Operator, Entry], watcher: Operator
+    small: tuple[Operator, Entry], watcher: Operator, signed: Path
 ) -> None:
     operator, way = small
     operator.clusterup("lab", "stop", AGENT, "--name", operator.name)
-    boots_a_stick(operator, way, made(operator, "--node", AGENT, "--uses", "1"), watcher)
+    token = made(operator, "--node", AGENT, "--uses", "1")
+    boots_a_stick(operator, way, token, watcher, "--bundle", str(signed))
     wait_for(lambda: operator.readiness().get(AGENT) == "True", "its Node to be Ready", 1800)
     wait_for(lambda: AGENT not in operator.clusterup("token", "list", "lab.yaml", "-o", "json"), "the token's end", 120)
 
@@ -50,6 +84,7 @@ def test_the_same_machine_joins_again_by_a_command_on_itself(small: tuple[Operat
         watcher, way, f"clusterup-node join {server} --token - --ca-cert-hash {token['ca_cert_hash']} 2>&1",
         typed=f"{token['token']}\n",
     )  # fmt: skip
+    assert "is signed with SHA256:" in said
     assert f"{AGENT} is a Ready node of {operator.name}" in said
     assert operator.readiness()[AGENT] == "True"
     refused = on_the_node(

@@ -63,7 +63,7 @@ def api(authority: KeyPair, tmp_path: Path) -> Iterator[MoodyApi]:
 
 def verified(client: KubeClient, timeout: float = ROUND) -> set[tuple[str, str]]:
     said: list[str] = []
-    fetches = verify_cluster(client, NODES, names=NAMES, timeout=timeout, say=said.append)
+    fetches = verify_cluster(client, NODES, names=NAMES, claiming=NODES, timeout=timeout, say=said.append)
     return {(fetch.source, fetch.target) for fetch in fetches if fetch.fetched}
 
 
@@ -78,7 +78,9 @@ def test_verify_goes_on_when_the_first_answer_to_each_question_is_none(api: Mood
 
     api.mood = mood
     with api.client(timeout=0.5) as client:
-        assert verified(client) == {(a, b) for a in NODES for b in (*NODES, "api", *(f"name:{name}" for name in NAMES))}
+        assert verified(client) == {
+            (a, b) for a in NODES for b in (*NODES, "api", "claim", *(f"name:{name}" for name in NAMES))
+        }
     assert {*PASSING} == {*shown}
     assert api.times("PATCH", POD) == 2
 
@@ -126,7 +128,7 @@ def test_pods_that_do_not_come_up_are_told_when_the_time_is_over(api: MoodyApi) 
     api.mood = lambda method, path, times: LATE if (method, path) == ("GET", pods) else FINE
     with api.client(timeout=0.5) as client, pytest.raises(ClusterupError) as late:
         verified(client, timeout=2.0)
-    assert "in vain for pods to be Running" in str(late.value)
+    assert "in vain for pods to be Running or Succeeded" in str(late.value)
     assert "no answer within" in str(late.value)
 
 

@@ -8,12 +8,12 @@ from bootstrap.image.versions import Versions, is_of, numbers, sorting_key, vers
 
 
 def test_they_are_those_of_the_components() -> None:
-    found = versions_of({"kubernetes": "1.36.2", "containerd": "2.1.9", "unbound": "1.26.2"})
-    assert found == Versions(36, (2, 1), unbound=True)
+    found = versions_of({"kubernetes": "1.36.2", "containerd": "2.1.9", "quota": "4.09", "unbound": "1.26.2"})
+    assert found == Versions(36, (2, 1), unbound=True, quota=True)
 
 
 def test_a_payload_that_does_not_say_its_containerd_has_the_first_that_there_was() -> None:
-    assert versions_of({"kubernetes": "v1.20.2"}) == Versions(20, (1, 7), unbound=False)
+    assert versions_of({"kubernetes": "v1.20.2"}) == Versions(20, (1, 7), unbound=False, quota=False)
 
 
 @pytest.mark.parametrize("version", ["", "1", "new", "v.1.2", "1.x"])

@@ -39,6 +39,8 @@ TABLES: dict[str, type[BaseModel]] = {
     "ssh": model.Ssh,
     "ssh.jump[]": model.Jump,
     "console": model.Console,
+    "volumes": model.Volumes,
+    "nodes[].volumes": model.NodeVolumes,
     "nodes[].interfaces[]": model.Interface,
     "nodes[].interfaces[].routes[]": model.CardRoute,
     "taints[]": model.Taint,

@@ -12,7 +12,7 @@ from bootstrap.constants.objects import LEAVING_ANNOTATION
 from bootstrap.constants.paths import HANDOVER
 from bootstrap.engine.plan import Planned
 from bootstrap.errors import ClusterupError, Refused
-from bootstrap.facts.model import ClusterFacts, DiskFacts, PodFacts, Unreachable
+from bootstrap.facts.model import ClusterFacts, DiskFacts, PodFacts, Unreachable, VolumeFacts
 from bootstrap.facts.pods import pods_to_move
 from bootstrap.operations.intent import Intent, intent_of, leaves
 from bootstrap.operations.planning import prepare
@@ -228,6 +228,16 @@ def test_when_the_first_server_leaves_the_new_endpoint_is_said(tmp_path: Path) -
     (note,) = notes(of.inventory, of.leaving, world, of.kubeconfig.read_bytes())
     assert note.startswith("the cluster's endpoint was s1: it is https://10.77.0.12:6443 now")
     assert "cluster/kubeconfig" in planned(of, world)
+
+
+def test_the_claims_whose_data_goes_with_a_node_are_named(tmp_path: Path) -> None:
+    of, world = shrunk(tmp_path, "a1")
+    assert world.api is not None
+    found = tuple(VolumeFacts(f"default/data-{number}", "1Gi") for number in range(9))
+    api = dataclasses.replace(world.api, volumes={"a1": found})
+    (note,) = notes(of.inventory, of.leaving, dataclasses.replace(world, api=api), b"")
+    assert note.startswith("the data of the claims default/data-0 (1Gi), default/data-1 (1Gi), ")
+    assert "default/data-7 (1Gi), 1 more is on a1's disk and nowhere else" in note
 
 
 def test_a_cluster_that_does_not_answer_lets_no_one_go(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import yaml
 from bootstrap.constants.paths import KUBELET_YAML
 from bootstrap.image.versions import Versions
 from bootstrap.inventory.dns import Dns
+from bootstrap.inventory.volumes import Volumes
 from bootstrap.machine.units import Unit
 from bootstrap.spec.agent import agent_unit
 from bootstrap.spec.dns import dns_unit, reverse_zones
@@ -42,7 +43,7 @@ def test_the_agent_looks_after_what_the_inventory_asks_for() -> None:
 
     assert {"pods", "dns"} <= settings(agent(shape("a1"))).keys()
     assert "pods" not in settings(agent(shape("a1", cni="none")))
-    whole = inventory(cni="none").model_copy(update={"dns": Dns(by="none")})
+    whole = inventory(cni="none").model_copy(update={"dns": Dns(by="none"), "volumes": Volumes(by="none")})
     assert agent_unit(Shape(whole, whole.node("a1"), Versions(20, (1, 7)), servers_of(whole)), CA) is None
 
 

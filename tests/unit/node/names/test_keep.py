@@ -148,18 +148,30 @@ def test_other_name_servers_are_taken_over_and_what_the_old_ones_did_not_know_is
     assert node.round()[0] == f"forward_add . {NOBODY}"
 
 
-def test_what_is_known_is_written_down_now_and_then_and_at_the_end(node: Node) -> None:
+def test_what_is_known_is_written_down_at_once_then_now_and_then_and_at_the_end(node: Node) -> None:
     settled(node)
-    assert not (node.folder / "kept").exists()
-    node.now += SAVE_SECONDS + 1
-    node.round()
     assert f'local-data: "{WEB} 5 IN A 10.96.0.7"' in node.kept
     assert node.kept.endswith("forward-addr: 192.0.2.1\n")
     node.services.put("default/web", web("10.96.0.8"))
     node.round()
     assert "10.96.0.7" in node.kept
-    node.keeper.save()
+    node.now += SAVE_SECONDS + 1
+    node.round()
     assert "10.96.0.8" in node.kept
+    node.services.put("default/web", web("10.96.0.9"))
+    node.round()
+    node.keeper.save()
+    assert "10.96.0.9" in node.kept
+
+
+def test_names_are_settled_when_unbound_that_runs_now_was_told_all_of_them(node: Node) -> None:
+    node.services.replace({})
+    node.slices.replace({})
+    node.round()
+    assert not node.keeper.fed
+    node.starts()
+    node.round()
+    assert node.keeper.fed
 
 
 def test_what_an_earlier_run_knew_is_not_overwritten_before_everything_is_known(node: Node) -> None:

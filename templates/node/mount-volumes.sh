@@ -1,0 +1,21 @@
+# Mounts the further disk on which this node keeps the volumes of its pods.
+set -eu
+export LC_ALL=C
+folder={folder} device=/dev/disk/by-uuid/{uuid}
+if mountpoint -q "$folder"; then exit 0; fi
+mkdir -m 0700 -p "$folder"
+# Below the disk they would be hidden from the pods that have them.
+if [ -n "$(ls -A "$folder")" ]; then
+    echo "there are volumes on the disk of the micro OS already: $(ls -A "$folder" | head -n 3 | tr '\n' ' ')" >&2
+    exit 1
+fi
+if ! udevadm wait --timeout=60 "$device"; then
+    echo "the disk for volumes is not there ($device)" >&2
+    exit 1
+fi
+checked=0
+e2fsck -p "$device" || checked=$?
+# 1: errors were corrected.
+[ "$checked" -le 1 ]
+mount -t ext4 -o noatime,nodev,prjquota "$device" "$folder"
+chmod 0700 "$folder"
