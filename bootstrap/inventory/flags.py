@@ -145,7 +145,14 @@ DEFAULTS: Mapping[FlagsOf, frozenset[str]] = {
             "log-level",
         }
     ),
-    FlagsOf.KUBELET: frozenset({"runtime-request-timeout", "cluster-dns", "resolv-conf"}),
+    FlagsOf.KUBELET: frozenset(
+        {
+            *("runtime-request-timeout", "cluster-dns", "resolv-conf"),
+            # What keeps a small machine alive.
+            *("container-log-max-files", "container-log-max-size", "eviction-hard", "image-gc-high-threshold"),
+            *("image-gc-low-threshold", "pod-max-pids", "system-reserved"),
+        }
+    ),
 }
 """Flags that clusterup sets and that an inventory may set otherwise."""
 

@@ -151,8 +151,8 @@ def all_actions(
     going = departure(intent.leaving, api, intent.state, world, [labelled(name) for name in sorted(opening)])
     actions = list(installing)
     for desired in networked:
-        actions += disk_actions(desired, world)
         actions += deploy_actions(desired, world)
+        actions += disk_actions(desired, world)
     for name in servers:
         actions += etcd_actions(intent.nodes[name], quorum)
         actions.append(votes_action(name, intent.keys))

@@ -51,7 +51,8 @@ def agent_unit(shape: Shape, ca: NodeFile) -> Unit | None:
             "loaded": DNS_LOADED,
         }
     if volumes:
-        settings["volumes"] = {"folder": VOLUMES, "mounted": disk_for_volumes(shape) is not None}
+        mounted_by = "" if disk_for_volumes(shape) is None else VOLUMES_UNIT
+        settings["volumes"] = {"folder": VOLUMES, "mounted_by": mounted_by}
     config = NodeFile(NETWORK_JSON, (json.dumps(settings, indent=1, sort_keys=True) + "\n").encode())
     return Unit(
         name=NAME,

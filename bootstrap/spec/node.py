@@ -61,7 +61,7 @@ class Desired:
     """A node as it should be. `runtime`, `etcd`, `control_plane` and `kubelet` are its units, each group in the order
     in which they start; `files` everything below /etc, units included; `handover` what a server keeps for the next
     operator; `stretches` where on its disk an installation can be seen; `volumes` its further disk, if it has
-    one."""
+    one, and `mounts` what mounts that: nothing waits for it."""
 
     node: Node
     runtime: tuple[Runs, ...]
@@ -74,6 +74,7 @@ class Desired:
     handover: NodeFile | None = None
     stretches: tuple[StretchOfDisk, ...] = ()
     volumes: VolumesDisk | None = None
+    mounts: tuple[Unit, ...] = ()
 
     @property
     def unwanted(self) -> tuple[str, ...]:
@@ -83,7 +84,7 @@ class Desired:
 
     @property
     def units(self) -> tuple[Runs, ...]:
-        return (*self.runtime, *self.etcd, *self.control_plane, *self.kubelet)
+        return (*self.runtime, *self.etcd, *self.control_plane, *self.kubelet, *self.mounts)
 
     @property
     def wanted(self) -> Wanted:
@@ -161,9 +162,9 @@ def desired_node(
     if answers(inventory, shape.versions):
         runtime = (*runtime, *of_payload(dns_unit(shape)))
     further = disk_for_volumes(shape)
-    if further is not None:
-        runtime = (*runtime, *of_payload(volumes_unit(shape, ca)))
-    units = (*runtime, *etcd, *control_plane, *kubelet)
+    # Not of the payload: its programs are the micro OS's.
+    mounts = (volumes_unit(shape, ca),) if further is not None else ()
+    units = (*runtime, *etcd, *control_plane, *kubelet, *mounts)
     return Desired(
         node,
         runtime,
@@ -176,6 +177,7 @@ def desired_node(
         handover if own is not None else None,
         stretches=stretches(bundle.artifact("os")),
         volumes=VolumesDisk(further, str(file_system(ca, node.name))) if further else None,
+        mounts=mounts,
     )
 
 

@@ -24,8 +24,13 @@ from bootstrap.protocol.files import NodeFile
 from bootstrap.spec.topology import Shape
 
 POLICY = "clusterup-node-volumes"
+NAME = "clusterup-volumes.service"
+# An ext4 has labels of 16 bytes at most.
+LABEL = "clusterup-volume"
 NODES_GROUP = "system:nodes"
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+# Source: https://kubernetes.io/docs/reference/labels-annotations-taints/#pv-kubernetes-io-provisioned-by
+MADE_BY = "pv.kubernetes.io/provisioned-by"
 # Policies of admission are stable from then on.
 POLICIES = 30
 
@@ -35,13 +40,10 @@ def provides(inventory: Inventory, versions: Versions) -> bool:
     return inventory.volumes.by == "nodes" and versions.quota
 
 
-NAME = "clusterup-volumes.service"
-LABEL = "clusterup-volumes"
-
-
 def disk_for_volumes(shape: Shape) -> str | None:
-    """The further disk on which the node keeps volumes, as the inventory names it; None where there is none."""
-    return shape.node.volumes.disk if provides(shape.inventory, shape.versions) else None
+    """The further disk on which the node keeps volumes, as the inventory names it; None where there is none. It is
+    mounted whoever makes new volumes: there may be old ones on it."""
+    return shape.node.volumes.disk if shape.versions.quota else None
 
 
 def file_system(ca: NodeFile, node: str) -> uuid.UUID:
@@ -51,7 +53,7 @@ def file_system(ca: NodeFile, node: str) -> uuid.UUID:
 
 
 def volumes_unit(shape: Shape, ca: NodeFile) -> Unit:
-    """The mount of the further disk. A disk that is missing keeps the node from nothing else."""
+    """The mount of the further disk, which is tried again and again where the disk is missing."""
     template = (templates_dir() / "node" / "mount-volumes.sh").read_text()
     script = template.format(folder=VOLUMES, uuid=file_system(ca, shape.node.name))
     return Unit(
@@ -60,6 +62,8 @@ def volumes_unit(shape: Shape, ca: NodeFile) -> Unit:
         kind="oneshot",
         argv=("/bin/sh", VOLUMES_MOUNT),
         files=(NodeFile(VOLUMES_MOUNT, script.encode()),),
+        # Pods that use a volume have it mounted at places of their own.
+        settings=(f"ExecStop=-/bin/umount {VOLUMES}", "Restart=on-failure", "RestartSec=30"),
     )
 
 
@@ -67,7 +71,8 @@ def volume_objects(inventory: Inventory, versions: Versions) -> tuple[Manifest, 
     """What a cluster has whose nodes make volumes."""
     if not provides(inventory, versions):
         return ()
-    return (_storage_class(inventory), *_rights(), *(_policy() if versions.minor >= POLICIES else ()))
+    # What limits the rights comes before them.
+    return (*(_policy() if versions.minor >= POLICIES else ()), *_rights(), _storage_class(inventory))
 
 
 def _storage_class(inventory: Inventory) -> Manifest:
@@ -136,6 +141,7 @@ def _policy() -> Iterator[Manifest]:
                 {"expression": expression, "message": message}
                 for expression, message in (
                     *(_within(each) for each in ("variables.volume", "variables.before")),
+                    *(_of_claim(each) for each in ("variables.volume", "variables.before")),
                     *(_on_own_node(each) for each in ("variables.volume", "variables.before")),
                 )
             ],
@@ -154,6 +160,14 @@ def _within(volume: str) -> tuple[str, str]:
     return (
         f"has({volume}.spec.local) && {path} == '{VOLUMES}/' + {volume}.metadata.name",
         f"a node makes, changes and deletes volumes below {VOLUMES} alone",
+    )
+
+
+def _of_claim(volume: str) -> tuple[str, str]:
+    made_by = f"{volume}.metadata.annotations['{MADE_BY}']"
+    return (
+        f"{volume}.metadata.name == 'pvc-' + {volume}.spec.claimRef.uid && {made_by} == '{PROVISIONER}'",
+        "a node makes, changes and deletes volumes for claims of this provisioner alone",
     )
 
 

@@ -137,7 +137,7 @@ for disk in $disks; do
         kind=$(blkid -p -s TYPE -o value "$device" 2>/dev/null)
         [ -z "$kind" ] || contents="a file system: $kind"
         label=$(blkid -p -s LABEL -o value "$device" 2>/dev/null)
-        [ "$label" != clusterup-volumes ] || contents="$contents $label $(blkid -p -s UUID -o value "$device" 2>/dev/null)"
+        [ "$label" != clusterup-volume ] || contents="$contents $label $(blkid -p -s UUID -o value "$device" 2>/dev/null)"
     fi
     if [ -z "$contents" ]; then
         if filled "$device" 0 16 || filled "$device" $((size / 65536 - 1)) 2; then contents="data without a partition table"; fi

@@ -17,7 +17,7 @@ part times.txt 20000 sh -c 'timedatectl --no-pager; chronyc tracking 2>/dev/null
 part kernel.log 200000 sh -c 'dmesg || journalctl --dmesg --no-pager --lines=1000'
 part errors.log 200000 journalctl --no-pager --output=short-iso --priority=warning --boot --lines=1000
 for unit in containerd etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy clusterup-network \
-    clusterup-dns clusterup-balancer clusterup-images clusterup-approver clusterup-artifacts; do
+    clusterup-dns clusterup-volumes clusterup-balancer clusterup-images clusterup-approver clusterup-artifacts; do
     systemctl cat "$unit" >/dev/null 2>&1 || continue
     part "$unit.log" 300000 journalctl --no-pager --output=short-iso --unit="$unit" --lines=2000
     part "$unit.txt" 20000 sh -c 'systemctl status --no-pager --lines=0 "$1"; systemctl cat --no-pager "$1"' sh "$unit"
@@ -30,4 +30,8 @@ part certificates.txt 20000 sh -c 'for each in /etc/kubernetes/pki/*.crt /etc/ku
 done'
 part names.txt 100000 sh -c 'cat /run/systemd/resolve/resolv.conf /etc/clusterup/unbound.conf; for each in status list_forwards stats_noreset
 do unbound-control -c /etc/clusterup/unbound-control.conf "$each"; done'
-part files.txt 20000 sh -c 'ls -laR /etc/kubernetes /etc/clusterup /etc/cni /var/lib/clusterup'
+# What lies in a volume is nobody's business.
+part volumes.txt 50000 sh -c 'ls -la /var/lib/clusterup/volumes; findmnt -T /var/lib/clusterup/volumes
+repquota -P "$(findmnt -no TARGET -T /var/lib/clusterup/volumes)"'
+part files.txt 20000 sh -c 'ls -laR /etc/kubernetes /etc/clusterup /etc/cni
+find /var/lib/clusterup -path /var/lib/clusterup/volumes -prune -o -ls'

@@ -26,14 +26,25 @@ FEWEST_FILES = 1024
 EVERYBODY = 0o777
 KIB = 1 << 10
 SECONDS = 60
-# What stays free for the node itself where its volumes are on the same disk: images, logs, etcd.
-KEPT_FREE = 4 << 30
-KEPT_PART = 10
+# What is not for volumes. Where the node's own things are on the same disk, the kubelet begins to remove images when a
+# quarter of it is left: full volumes alone must not bring it there.
+SHARED_PART, SHARED_MORE = 4, 4 << 30
+FURTHER_PART, FURTHER_MOST = 10, 4 << 30
 Run = Callable[..., str]
 
 
 class NoRoom(Exception):
     """There is not enough left of the disk."""
+
+
+def kept_of_shared(whole: int) -> int:
+    """Bytes that are not for volumes on the disk of the micro OS, which has so many."""
+    return whole // SHARED_PART + min(SHARED_MORE, whole // SHARED_PART)
+
+
+def kept_of_further(whole: int) -> int:
+    """Bytes that are not for volumes on a disk of their own, which has so many."""
+    return min(FURTHER_MOST, whole // FURTHER_PART)
 
 
 def run(*argv: str, seconds: float | None = SECONDS) -> str:
@@ -43,18 +54,18 @@ def run(*argv: str, seconds: float | None = SECONDS) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Volumes:
-    """The volumes in `folder`; `mounted` is whether a further disk has to be there. All methods raise OSError and
-    subprocess.SubprocessError."""
+    """The volumes in `folder`; `mounted_by` is the unit that mounts a further disk there, empty where none has to. All
+    methods raise OSError and subprocess.SubprocessError."""
 
     folder: Path
     run: Run = run
-    mounted: bool = False
+    mounted_by: str = ""
 
     @property
     def problem(self) -> str:
         """Why nothing can be done with volumes now, in words; empty where it can."""
-        if self.mounted and not self.folder.is_mount():
-            return f"the disk for volumes is not mounted on {self.folder}: see clusterup-volumes.service"
+        if self.mounted_by and not self.folder.is_mount():
+            return f"the disk for volumes is not mounted on {self.folder}: see {self.mounted_by}"
         return ""
 
     @property
@@ -69,17 +80,19 @@ class Volumes:
             raise ValueError(f"{name!r} is no name of a volume")
         return self.folder / name
 
-    def require_room(self, wanted: int, given: int) -> None:
-        """Raise NoRoom where `wanted` bytes more than the `given` ones (of all volumes here) don't fit on the disk."""
+    def require_room(self, size: int, others: int, *, more: int) -> None:
+        """Raise NoRoom where a volume of `size` bytes does not fit beside the `others` (bytes of all), or the disk has
+        not `more` bytes left, whoever took them."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = os.statvfs(self.folder)
-        whole = found.f_blocks * found.f_frsize
-        kept = min(KEPT_FREE, whole // KEPT_PART) if self.folder.is_mount() else max(KEPT_FREE, whole // KEPT_PART)
-        left = whole - kept - given
-        if wanted > left:
+        whole, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
+        kept = kept_of_further(whole) if self.folder.is_mount() else kept_of_shared(whole)
+        left = min(whole - kept - others, free + size - more)
+        if size > left:
             raise NoRoom(
-                f"{in_words(wanted)} are wanted, and {in_words(left)} are left for volumes here: {in_words(whole)} is "
-                f"the disk, {in_words(kept)} are kept for the node, {in_words(given)} are given"
+                f"{in_words(size)} are wanted, and {in_words(left)} are left for volumes here: {in_words(whole)} is "
+                f"the disk, {in_words(free)} of it free; {in_words(kept)} are kept for the node, {in_words(others)} "
+                "are other volumes'"
             )
 
     def make(self, name: str, size: int) -> Path:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from bootstrap.node.api import MERGE, Refusal
 from bootstrap.node.volumes.disk import NoRoom, Volumes
-from bootstrap.node.volumes.model import Claim, Volume, manifest
+from bootstrap.node.volumes.model import Claim, Volume, manifest, volume_of
 from bootstrap.node.watch.mirror import Mirror
 
 CLASSES = "/apis/storage.k8s.io/v1/storageclasses"
@@ -27,6 +27,13 @@ CONFLICT, NOT_FOUND = 409, 404
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 300.0
 # What was done is not done again while the news of it are under way.
 NEWS_SECONDS = 30.0
+# The scheduler does not choose again for a claim that has a node: only whoever may change claims could make it.
+ANOTHER_NODE = (
+    ". It is tried again here; for another node, or another size: delete the pod and the claim, and make them again, "
+    "the pod with a nodeSelector"
+)
+# API servers forget events after an hour.
+TELL_AGAIN_SECONDS = 1800.0
 WRONG = (OSError, ValueError, LookupError, TypeError, http.client.HTTPException, subprocess.SubprocessError, Refusal)
 
 
@@ -96,7 +103,10 @@ class VolumeKeeper:
         self._api, self._say, self._clock = api, say, clock
         self._due: dict[str, float] = {}
         self._pauses: dict[str, float] = {}
-        self._told: dict[str, str] = {}
+        self._problems: dict[str, str] = {}
+        self._told: dict[str, tuple[str, float]] = {}
+        # Sizes of what was made or has grown, and is not among what the cluster is known to have yet.
+        self._promised: dict[str, int] = {}
         self._unenforced = False
 
     def round(self) -> str:
@@ -114,12 +124,13 @@ class VolumeKeeper:
                 self._try(task)
         # Until there is something to do again, the other end would have closed it.
         self._api.close()
-        return "; ".join(sorted(set(self._told.values())))
+        return "; ".join(sorted(set(self._problems.values())))
 
     def _forget_all_but(self, keys: set[str]) -> None:
         self._due = {key: at for key, at in self._due.items() if key in keys}
         self._pauses = {key: pause for key, pause in self._pauses.items() if key in keys}
-        self._told = {key: words for key, words in self._told.items() if key in keys}
+        self._problems = {key: words for key, words in self._problems.items() if key in keys}
+        self._told = {key: told for key, told in self._told.items() if key in keys}
 
     def _try(self, task: Task) -> None:
         try:
@@ -131,7 +142,7 @@ class VolumeKeeper:
             self._tell(task, words)
         else:
             self._due[task.key] = self._clock() + NEWS_SECONDS
-            self._told.pop(task.key, None)
+            self._problems.pop(task.key, None)
 
     def _do(self, task: Task) -> None:
         if task.what == "make" and task.claim is not None:
@@ -147,8 +158,7 @@ class VolumeKeeper:
         found = self._api.find(f"{CLASSES}/{quote(claim.storage_class, safe='')}")
         if found is None:
             raise LookupError(f"there is no storage class {claim.storage_class}")
-        if not self._disk.path(claim.volume_name).exists():
-            self._disk.require_room(claim.wanted, self._given)
+        self._promise(claim.volume_name, claim.wanted)
         path = self._disk.make(claim.volume_name, claim.wanted)
         self._say_where_sizes_are_wishes()
         try:
@@ -163,7 +173,7 @@ class VolumeKeeper:
         """First the disk, then the volume, then the claim: what is promised is there."""
         size = max(volume.size, claim.wanted)
         if size > volume.size:
-            self._disk.require_room(size - volume.size, self._given)
+            self._promise(volume.name, size)
         self._disk.resize(volume.name, size)
         written = {"storage": claim.size if size == claim.wanted else str(size)}
         if size > volume.size:
@@ -173,19 +183,33 @@ class VolumeKeeper:
         self._say(f"volume {volume.name}: {written['storage']} now, for {claim.namespace}/{claim.name}")
 
     def _remove(self, task: Task) -> None:
+        """Delete its data, then the volume. Somebody may have said meanwhile that it is to stay, so that the cluster is
+        asked once more."""
+        place = f"{VOLUMES}/{task.name}"
+        found = self._api.find(place) if task.volume is not None else None
+        there = volume_of(found) if found is not None else None
+        if there is not None and not there.goes:
+            return
         self._disk.remove(task.name)
-        if task.volume is not None:
+        # That may have taken longer than the other end keeps a connection.
+        self._api.close()
+        if found is not None:
+            condition = {"preconditions": {"uid": found["metadata"]["uid"]}}
             try:
-                self._api.call("DELETE", f"{VOLUMES}/{task.name}")
+                self._api.call("DELETE", place, {"apiVersion": "v1", "kind": "DeleteOptions", **condition})
             except Refusal as refusal:
                 if refusal.status != NOT_FOUND:
                     raise
         self._say(f"volume {task.name}: deleted, its claim is gone")
 
-    @property
-    def _given(self) -> int:
-        """Bytes of all volumes of this node."""
-        return sum(volume.size for volume in self._volumes.items.values() if volume.node == self._node)
+    def _promise(self, name: str, size: int) -> None:
+        """Raise NoRoom where a volume of that size does not fit beside all others of this node."""
+        known = {each.name: each.size for each in self._volumes.items.values() if each.node == self._node}
+        self._promised = {each: more for each, more in self._promised.items() if known.get(each, 0) < more}
+        others = {**known, **self._promised}
+        mine = others.pop(name, 0)
+        self._disk.require_room(size, sum(others.values()), more=size - mine)
+        self._promised[name] = size
 
     def _say_where_sizes_are_wishes(self) -> None:
         if not self._unenforced and not self._disk.enforced:
@@ -197,16 +221,15 @@ class VolumeKeeper:
 
     def _tell(self, task: Task, words: str) -> None:
         """Whoever waits for the claim reads why in its events."""
-        if self._told.get(task.key) == words:
-            return
-        self._told[task.key] = words
+        self._problems[task.key] = words
+        said, at = self._told.get(task.key, ("", 0.0))
         claim = task.claim
-        if claim is None:
+        if claim is None or (said == words and self._clock() - at < TELL_AGAIN_SECONDS):
             return
         try:
-            self._api.call(
-                "POST", f"/api/v1/namespaces/{claim.namespace}/events", event(self._node, task, claim, words)
-            )
+            place = f"/api/v1/namespaces/{claim.namespace}/events"
+            self._api.call("POST", place, event(self._node, task, claim, words))
+            self._told[task.key] = words, self._clock()
         except WRONG as error:
             self._say(f"{claim.namespace}/{claim.name}: no event was written: {type(error).__name__}: {error}")
 
@@ -231,7 +254,7 @@ def event(node: str, task: Task, claim: Claim, words: str) -> dict[str, Any]:
         },
         "type": "Warning",
         "reason": "ProvisioningFailed" if task.what == "make" else "VolumeResizeFailed",
-        "message": f"{node}: {words}",
+        "message": f"{node}: {words}{ANOTHER_NODE if task.what == 'make' else ''}",
         "source": {"component": "clusterup", "host": node},
         "firstTimestamp": now,
         "lastTimestamp": now,

@@ -53,14 +53,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A volume of this provisioner. `size` in bytes, `path` is the directory on its `node`, `claim` the UID of who has
-    it, or had it. `goes` is whether its data is to be deleted now."""
+    """A volume of this provisioner, on a disk of `node`. `size` in bytes; `goes` is whether its data is to be deleted
+    now."""
 
     name: str
     node: str
-    path: str
     size: int
-    claim: str
     goes: bool
 
 
@@ -108,9 +106,7 @@ def volume_of(item: Object) -> Volume | None:
     return Volume(
         name=str(metadata["name"]),
         node=_node_of(spec),
-        path=str(spec["local"]["path"]),
         size=bytes_of(str(spec["capacity"]["storage"])),
-        claim=str((spec.get("claimRef") or {}).get("uid") or ""),
         goes=phase == "Released" and spec.get("persistentVolumeReclaimPolicy") == "Delete",
     )
 

@@ -14,7 +14,6 @@ from bootstrap.phases.changes import file_changes, stops, unit_changes
 from bootstrap.phases.deploy import commands
 from bootstrap.phases.deploy.services import ensure_units, put_files
 from bootstrap.phases.reasons import differing, judged, not_running, readable_by_others, running
-from bootstrap.phases.volumes import disk_id
 from bootstrap.protocol.files import NodeFile
 from bootstrap.spec.node import Desired, image_files
 
@@ -65,7 +64,7 @@ def deploy_actions(desired: Desired, world: ClusterFacts) -> list[Action[Cluster
             apply=lambda context: ensure_units(context, name, desired.runtime),
             restarts=tuple(unit.name for unit in desired.runtime),
             changes=unit_changes(desired.runtime, name),
-            needs=(f"{name}/payload", f"{name}/images", f"{name}/files", *([disk_id(name)] if desired.volumes else ())),
+            needs=(f"{name}/payload", f"{name}/images", f"{name}/files"),
         ),
         *_stop_actions(desired, facts),
     ]

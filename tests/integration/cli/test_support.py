@@ -64,4 +64,12 @@ def test_a_place_that_can_t_be_written_is_said_in_words(operator: Operator) -> N
 def test_a_machine_says_how_it_is_whatever_of_the_programs_it_has(tmp_path: Path) -> None:
     parts = node_parts(LocalTransport("here"))
     assert "Linux" in parts["system.txt"]
-    assert {"disks.txt", "network.txt", "units.txt", "kernel.log", "containers.txt", "files.txt"} <= parts.keys()
+    assert {
+        "disks.txt",
+        "network.txt",
+        "units.txt",
+        "kernel.log",
+        "containers.txt",
+        "volumes.txt",
+        "files.txt",
+    } <= parts.keys()

@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
-from bootstrap.inventory import model, software
+from bootstrap.inventory import model, software, volumes
 
 PAGE = (Path(__file__).parents[3] / "docs" / "inventory.md").read_text()
 SECTIONS = [
@@ -39,8 +39,8 @@ TABLES: dict[str, type[BaseModel]] = {
     "ssh": model.Ssh,
     "ssh.jump[]": model.Jump,
     "console": model.Console,
-    "volumes": model.Volumes,
-    "nodes[].volumes": model.NodeVolumes,
+    "volumes": volumes.Volumes,
+    "nodes[].volumes": volumes.NodeVolumes,
     "nodes[].interfaces[]": model.Interface,
     "nodes[].interfaces[].routes[]": model.CardRoute,
     "taints[]": model.Taint,

@@ -41,6 +41,9 @@ KUBELET_FLAGS = {
     "authentication.x509": "client-ca-file",
     "authorization.mode": "authorization-mode",
     "clusterDNS": "cluster-dns",
+    "imageGCHighThresholdPercent": "image-gc-high-threshold",
+    "imageGCLowThresholdPercent": "image-gc-low-threshold",
+    "podPidsLimit": "pod-max-pids",
 }
 
 

@@ -337,8 +337,7 @@ def full_of(text: str) -> dict[str, Any]:
             "certificate_names": [text],
         },
         "kubernetes": {"source": text, "version": text, **{name: {"v": text} for name in flags}},
-        "dns": {"by": text, "forward": {"corp.example": [text]}},
-        "volumes": {"by": text},
+        **{"dns": {"by": text, "forward": {"corp.example": [text]}}, "volumes": {"by": text}},
         "os": {"bundle": text, "trusted_keys": [f"{KEY} {text}"]},
         "nodes": [
             {

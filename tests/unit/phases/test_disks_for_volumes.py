@@ -13,6 +13,7 @@ from bootstrap.inventory.volumes import NodeVolumes
 from bootstrap.operations.intent import Intent, intent_of
 from bootstrap.operations.planning import prepare
 from bootstrap.phases.prepared import Prepared
+from bootstrap.spec.volumes import LABEL
 from tests.helpers.worlds import finished_world, intent, written
 
 SYSTEM = DiskFacts("/dev/vda", 8 << 30, serial="lab-a1", contents="partitions: vda1 vfat", in_use=True)
@@ -48,7 +49,7 @@ def made(lab: Intent) -> DiskFacts:
     """The further disk as an apply has left it."""
     volumes = lab.nodes["a1"].volumes
     assert volumes is not None
-    return dataclasses.replace(EMPTY, contents=f"a file system: ext4 clusterup-volumes {volumes.uuid}", in_use=True)
+    return dataclasses.replace(EMPTY, contents=f"a file system: ext4 clusterup-volume {volumes.uuid}", in_use=True)
 
 
 @pytest.mark.parametrize("disk", ["/dev/vdb", "serial:lab-a1-b"])
@@ -63,16 +64,15 @@ def test_what_was_formatted_is_left_alone_and_mounted(lab: Intent) -> None:
     found = prepared(lab, SYSTEM, made(lab))
     assert FORMAT not in {item.action.id for item in found.plan.items}
     assert found.problems == ()
-    assert "clusterup-volumes.service" in {unit.name for unit in lab.nodes["a1"].runtime}
+    assert "clusterup-volumes.service" in {unit.name for unit in lab.nodes["a1"].units}
     assert "clusterup-volumes.service" in lab.nodes["s1"].unwanted
 
 
 @pytest.mark.parametrize(
     ("disks", "said"),
     [
-        ([SYSTEM], "it has no disk /dev/vdb for volumes"),
         ([SYSTEM, dataclasses.replace(EMPTY, contents="a file system: xfs")], "holds data"),
-        ([SYSTEM, dataclasses.replace(EMPTY, contents="a file system: ext4 clusterup-volumes 1-2-3")], "holds data"),
+        ([SYSTEM, dataclasses.replace(EMPTY, contents="a file system: ext4 clusterup-volume 1-2-3")], "holds data"),
         ([SYSTEM, dataclasses.replace(EMPTY, in_use=True)], "holds data"),
         ([SYSTEM, dataclasses.replace(EMPTY, readonly=True)], "read-only"),
     ],
@@ -82,6 +82,28 @@ def test_another_disk_is_refused_before_anything_is_changed(lab: Intent, disks: 
     assert problem.exit_code == 4
     assert said in str(problem)
     assert problem.node == "a1"
+
+
+def test_a_disk_that_died_does_not_keep_the_cluster_from_being_looked_after(lab: Intent) -> None:
+    found = prepared(lab, SYSTEM)
+    assert found.problems == ()
+    assert FORMAT not in {item.action.id for item in found.plan.items}
+
+
+def test_a_new_machine_without_the_disk_is_refused(lab: Intent) -> None:
+    world = with_disks(lab, dataclasses.replace(SYSTEM, contents="", in_use=False))
+    bare = dataclasses.replace(world.nodes["a1"], kind="live")
+    problems = prepare(lab, dataclasses.replace(world, seen={**world.seen, "a1": bare}), wipe=frozenset()).problems
+    assert "it has no disk /dev/vdb for volumes" in "".join(map(str, problems))
+
+
+def test_a_disk_is_known_under_another_name_and_no_second_one_is_formatted(lab: Intent) -> None:
+    moved = dataclasses.replace(made(lab), path="/dev/vdc")
+    renamed = prepared(lab, SYSTEM, moved)
+    assert renamed.problems == ()
+    assert FORMAT not in {item.action.id for item in renamed.plan.items}
+    (problem,) = prepared(lab, SYSTEM, EMPTY, moved).problems
+    assert "its volumes are on /dev/vdc, and /dev/vdb is another disk" in str(problem)
 
 
 def test_the_disk_of_the_micro_os_is_no_further_one(lab: Intent) -> None:
@@ -98,6 +120,10 @@ def test_another_node_s_or_cluster_s_file_system_is_another_one(lab: Intent, tmp
 def test_the_disks_of_installed_nodes_are_asked_for_where_that_counts(lab: Intent) -> None:
     assert b"\ndisks\n" in lab.nodes["a1"].wanted.stdin
     assert b"disks" not in lab.nodes["s1"].wanted.stdin
+
+
+def test_the_label_is_one_that_an_ext4_can_have() -> None:
+    assert len(LABEL) <= 16
 
 
 @pytest.mark.parametrize("name", ["format-volumes.sh", "mount-volumes.sh"])

@@ -32,7 +32,8 @@ SETTINGS = (
     *("apiVersion", "kind", "authentication", "anonymous", "enabled", "webhook", "x509", "clientCAFile"),
     *("authorization", "mode", "cgroupDriver", "clusterDNS", "clusterDomain", "containerRuntimeEndpoint"),
     *("resolvConf", "rotateCertificates", "runtimeRequestTimeout", "clientConnection", "kubeconfig", "clusterCIDR"),
-    "hostnameOverride",
+    *("hostnameOverride", "containerLogMaxFiles", "containerLogMaxSize", "evictionHard", "podPidsLimit"),
+    *("imageGCHighThresholdPercent", "imageGCLowThresholdPercent"),
 )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from bootstrap.node.volumes.disk import FIRST_PROJECT, NoRoom, Volumes
+from bootstrap.node.volumes.disk import FIRST_PROJECT, NoRoom, Volumes, kept_of_further, kept_of_shared
 
 FIRST, SECOND = (f"pvc-00000000-0000-0000-0000-00000000000{number}" for number in (1, 2))
 
@@ -89,14 +90,30 @@ def test_where_the_file_system_has_no_projects_a_volume_is_a_directory(tmp_path:
     assert system.limits == {}
 
 
-def test_what_is_not_given_and_not_kept_for_the_node_is_room(tmp_path: Path) -> None:
-    volumes = Volumes(tmp_path, Ext4())
-    volumes.require_room(0, -(1 << 60))
+def test_what_does_not_fit_beside_the_others_or_on_the_disk_as_it_is_has_no_room(tmp_path: Path) -> None:
+    volumes = Volumes(tmp_path / "made", Ext4())
+    volumes.require_room(0, 0, more=0)
     with pytest.raises(NoRoom, match="1024 PiB are wanted"):
-        volumes.require_room(1 << 60, 0)
+        volumes.require_room(1 << 60, 0, more=1 << 60)
+    with pytest.raises(NoRoom, match="1024 PiB are other volumes'"):
+        volumes.require_room(1, 1 << 60, more=1)
+
+
+@pytest.mark.parametrize("gibibytes", [4, 8, 16, 40, 500, 4000])
+def test_full_volumes_alone_do_not_bring_the_kubelet_to_remove_images(gibibytes: int) -> None:
+    template = Path(__file__).parents[4] / "templates" / "kubernetes" / "kubelet.yaml.j2"
+    (high,) = re.findall(r"imageGCHighThresholdPercent: (\d+)", template.read_text())
+    whole = gibibytes << 30
+    assert whole - kept_of_shared(whole) < whole * int(high) // 100
+    assert kept_of_further(whole) <= whole // 10
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "pvc-1", f"{FIRST}/..", f"../{FIRST}", f".gone-{FIRST}", "etcd"])
 def test_a_name_that_is_no_volume_s_is_no_path(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="no name of a volume"):
         Volumes(tmp_path, Ext4()).remove(name)
+
+
+def test_nothing_is_made_below_a_further_disk_that_is_not_mounted(tmp_path: Path) -> None:
+    assert Volumes(tmp_path, Ext4()).problem == ""
+    assert "clusterup-volumes.service" in Volumes(tmp_path, Ext4(), mounted_by="clusterup-volumes.service").problem

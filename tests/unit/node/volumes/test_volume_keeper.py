@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ class Api:
         self.bodies: list[Any] = []
         self.refuses: dict[tuple[str, str], int] = {}
         self.storage_class: dict[str, Any] | None = {"reclaimPolicy": "Delete"}
+        self.volume: dict[str, Any] | None = None
 
     def call(self, method: str, path: str, body: object = None, kind: str = "") -> Any:
         del kind
@@ -37,6 +39,8 @@ class Api:
         return {}
 
     def find(self, path: str) -> Any:
+        if path == f"{VOLUMES}/{NAME}":
+            return self.volume
         assert path == f"{CLASSES}/local"
         return self.storage_class
 
@@ -125,10 +129,33 @@ def test_what_does_not_fit_is_said_at_the_claim_once_and_tried_again_later(node:
     assert node.api.bodies[0]["reason"] == "ProvisioningFailed"
     assert node.api.bodies[0]["message"].startswith("n1: 4096 PiB are wanted")
     assert list(node.folder.iterdir()) == []
-    for _ in range(10):
+    for _ in range(5):
         node.seconds += 300
         assert node.keeper.round() == problem
     assert len(node.api.asked) == 1
+    # API servers forget it.
+    node.seconds += 600
+    node.keeper.round()
+    assert len(node.api.asked) == 2
+
+
+def test_what_could_not_be_told_is_told_the_next_time(node: Node) -> None:
+    node.api.refuses["POST", EVENTS] = 503
+    node.knows([claim(size="4Ei")], [])
+    node.api.refuses = {}
+    node.seconds += 5
+    node.keeper.round()
+    assert node.api.asked == [("POST", EVENTS)] * 2
+
+
+def test_what_was_promised_a_moment_ago_counts(node: Node) -> None:
+    whole = os.statvfs(node.folder.parent)
+    most = f"{whole.f_blocks * whole.f_frsize // 2 * 9 // 10}"
+    other = claim(size=most, uid="00000000-1111-2222-3333-444455556666")
+    other["metadata"]["name"] = "other"
+    problem = node.knows([claim(size=most), other], [])
+    assert "are other volumes'" in problem or "of it free" in problem
+    assert len(list(node.folder.iterdir())) < 2
 
 
 def test_a_claim_that_no_directory_can_fill_is_told_so(node: Node) -> None:
@@ -165,9 +192,20 @@ def test_a_claim_whose_volume_has_grown_already_is_told_its_size(node: Node) -> 
 def test_what_was_in_a_volume_is_deleted_before_the_cluster_forgets_it(node: Node) -> None:
     (node.folder / NAME).mkdir(parents=True)
     (node.folder / NAME / "file").write_text("data")
+    node.api.volume = volume(phase="Released")
+    node.api.volume["metadata"]["uid"] = "a-volume"
     assert node.knows([], [volume(phase="Released")]) == ""
     assert list(node.folder.iterdir()) == []
     assert node.api.asked == [("DELETE", f"{VOLUMES}/{NAME}")]
+    assert node.api.bodies[0]["preconditions"] == {"uid": "a-volume"}
+
+
+def test_data_stays_that_somebody_has_kept_at_the_last_moment(node: Node) -> None:
+    (node.folder / NAME).mkdir(parents=True)
+    node.api.volume = volume(phase="Released", reclaim="Retain")
+    assert node.knows([], [volume(phase="Released")]) == ""
+    assert (node.folder / NAME).is_dir()
+    assert node.api.asked == []
 
 
 def test_a_removal_that_was_cut_short_is_ended_at_the_next_start(node: Node) -> None:
