@@ -13,6 +13,7 @@ from typing import Any
 
 from bootstrap.clients.kubernetes import KubeClient
 from bootstrap.clients.kubernetes_errors import KubeError
+from bootstrap.constants.objects import STORAGE_CLASS
 from bootstrap.engine.patience import until
 from bootstrap.errors import ClusterupError
 from bootstrap.protocol.nodes import is_ready
@@ -21,8 +22,7 @@ NAMESPACE = "clusterup-verify"
 IMAGE = "clusterup.local/busybox:1"
 PORT = 8080
 HEADLESS = "serve"
-DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
-CLAIMED = "1Mi"
+CLAIMED, CLAIMED_OF = "1Mi", f"claim:{STORAGE_CLASS}"
 CLAIMED_AT = "/data"
 EVERY_SECONDS = 1.0
 # What is done at the end is worth no longer wait.
@@ -54,7 +54,7 @@ named() { nslookup -type=a "$1." | grep -q '^Name:'; }
 for target in $TARGETS; do told "${target%=*}" page "${target%=*}" "${target#*=}"; done
 told api api
 for name in $NAMES; do told "name:$name" named "$name"; done
-if [ -n "$CLAIM" ]; then if kept; then echo "fetched claim $CLAIM"; else echo "missed claim 0"; fi; fi
+if [ -n "$CLAIM" ]; then if kept; then echo "fetched $CLASS $CLAIM"; else echo "missed $CLASS 0"; fi; fi
 """
 _WRITE = f'echo "data of $NODE" >{CLAIMED_AT}/file && sync'
 
@@ -62,8 +62,9 @@ _WRITE = f'echo "data of $NODE" >{CLAIMED_AT}/file && sync'
 @dataclass(frozen=True, slots=True)
 class Fetch:
     """What a pod on node `source` tried to fetch: from a pod on node `target`, from "api", the address of a name
-    ("name:" and the name), or what an earlier pod has written into its volume ("claim"); whether it could, and in how
-    many milliseconds. For a volume, that is the time in which the pod that wrote came up with it, in whole seconds."""
+    ("name:" and the name), or what an earlier pod has written into its volume ("claim:" and its class); whether it
+    could, and in how many milliseconds. For a volume, that is the time in which the pod that wrote came up with it, in
+    whole seconds."""
 
     source: str
     target: str
@@ -75,7 +76,7 @@ class Fetch:
         """As a person reads it."""
         kind, colon, name = self.target.partition(":")
         took = f" ({self.milliseconds} ms)" if self.fetched else ""
-        if kind == "claim":
+        if colon and kind == "claim":
             reads = "reads" if self.fetched else "DOES NOT READ"
             return f"the pod on {self.source} {reads} what another one has written into a volume{took}"
         if colon:
@@ -93,13 +94,6 @@ def names_to_find(domain: str) -> tuple[str, ...]:
 def ready_nodes(client: KubeClient, timeout: float) -> list[str]:
     """The names of the nodes that are Ready, asked for `timeout` seconds. Raises ClusterupError as below."""
     return [node["metadata"]["name"] for node in client.within(timeout).list("Node") if is_ready(node)]
-
-
-def gives_volumes(client: KubeClient, timeout: float) -> bool:
-    """Whether claims that name no class of storage get a volume; asked for `timeout` seconds. Raises ClusterupError as
-    below."""
-    found = client.within(timeout).list("StorageClass")
-    return any((each["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true" for each in found)
 
 
 def verify_cluster(
@@ -134,7 +128,7 @@ def verify_cluster(
         settings = {"TARGETS": targets, "PORT": str(PORT), "NAMES": " ".join(names)}
         fetching = {f"fetch-{node}": _pod(f"fetch-{node}", node, _FETCH, settings) for node in nodes}
         for node in claiming:
-            took = {"CLAIM": str(_came_up(there[f"write-{node}"]))}
+            took = {"CLASS": CLAIMED_OF, "CLAIM": str(_came_up(there[f"write-{node}"]))}
             fetching[f"fetch-{node}"] = _claiming(_pod(f"fetch-{node}", node, _FETCH, settings | took), node)
         _round(client, fetching, dict.fromkeys(fetching, "Succeeded"), timeout)
         asked = client.within(timeout)
@@ -175,12 +169,16 @@ def _claiming(pod: dict[str, Any], node: str) -> dict[str, Any]:
 
 
 def _claim(node: str) -> dict[str, Any]:
-    """A small volume of whatever class is the default one."""
+    """A small volume of the class that the nodes make."""
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": {"name": f"claim-{node}", "namespace": NAMESPACE},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": CLAIMED}}},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": CLAIMED}},
+            "storageClassName": STORAGE_CLASS,
+        },
     }
 
 

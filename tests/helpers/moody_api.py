@@ -75,7 +75,7 @@ def _log_of(pod: dict[str, Any]) -> str:
     told = {each["name"]: each.get("value") for each in pod["spec"]["containers"][0]["env"]}
     targets = [target.partition("=")[0] for target in str(told["TARGETS"]).split()]
     names = [f"name:{name}" for name in str(told.get("NAMES") or "").split()]
-    claim = ["claim"] if told.get("CLAIM") else []
+    claim = [str(told["CLASS"])] if told.get("CLAIM") else []
     return "".join(f"fetched {name} 12\n" for name in [*targets, "api", *names, *claim])
 
 

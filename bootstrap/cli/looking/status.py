@@ -87,15 +87,16 @@ def verify(
     output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.TEXT,
 ) -> None:
     """Prove that the cluster works: a pod on each Ready node fetches a page from a pod on each of them, and the API
-    through the service address, and finds names: of a Service, of a headless one, and those of --name. Where claims get
-    volumes without saying of which class, one on each node is written, and read by another pod.
+    through the service address, and finds names: of a Service, of a headless one, and those of --name. Where the
+    nodes make volumes, one on each is written, and read by another pod.
 
     Goes the way that your kubectl goes: over the kubeconfig's endpoint, with TLS verified. Removes its pods at the end.
     """
     from bootstrap.operations.clients import endpoint_client
     from bootstrap.operations.reading import intent_of_made
-    from bootstrap.operations.verify import gives_volumes, names_to_find, ready_nodes, verify_cluster
+    from bootstrap.operations.verify import names_to_find, ready_nodes, verify_cluster
     from bootstrap.spec.dns import answers
+    from bootstrap.spec.volumes import provides
 
     intent = intent_of_made(inventory)
     own = names_to_find(intent.inventory.cluster.domain) if answers(intent.inventory, intent.bundle.versions) else ()
@@ -107,7 +108,7 @@ def verify(
     with endpoint_client(intent) as client:
         longest = PODS_COME_UP if timeout is None else timeout
         nodes = ready_nodes(client, longest)
-        claiming = nodes if gives_volumes(client, longest) else []
+        claiming = nodes if provides(intent.inventory, intent.bundle.versions) else []
         fetches = verify_cluster(client, nodes, names=names, claiming=claiming, timeout=longest, say=say)
     if output is Output.JSON:
         rows = [

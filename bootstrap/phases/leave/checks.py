@@ -155,7 +155,8 @@ def _volumes_lost(each: Leaving, world: ClusterFacts) -> Iterator[str]:
         claims = f"the claim{'' if len(found) == 1 else 's'} {', '.join((*named, *more))}"
         yield (
             f"the data of {claims} is on {each.name}'s disk and nowhere else: it goes with the node. Pods that use it "
-            "wait until you delete their claims; copy first what is to last"
+            "wait until you delete their claims; copy first what is to last (a further disk for volumes is not "
+            "erased)"
         )
 
 

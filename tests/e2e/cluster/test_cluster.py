@@ -30,7 +30,7 @@ def cluster(labs: Labs) -> Operator:
 def test_a_pod_on_each_node_reaches_a_pod_on_each_other_and_the_api_and_finds_names(cluster: Operator) -> None:
     fetches = json.loads(cluster.clusterup("verify", "lab.yaml", "--timeout", "900", "-o", "json"))
     nodes = {*SERVERS}
-    targets = {*nodes, "api", "claim", *(f"name:{name}" for name in names_to_find("cluster.local"))}
+    targets = {*nodes, "api", "claim:local", *(f"name:{name}" for name in names_to_find("cluster.local"))}
     assert {(row["from"], row["to"]) for row in fetches} == {(a, b) for a in nodes for b in targets}
     assert all(row["fetched"] for row in fetches)
 

@@ -124,6 +124,8 @@ def test_names_are_answered_while_no_api_server_is_and_after_unbound_has_started
 
 
 def test_the_node_itself_and_pods_of_its_network_are_answered_too(cluster: Operator) -> None:
+    # The API servers were started a moment ago.
+    wait_for(lambda: bool(cluster.status()["healthy"]), "the cluster to be healthy", 600)
     begin(
         cluster,
         "host",

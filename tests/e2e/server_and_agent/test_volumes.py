@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.labs import Labs
 from tests.e2e.operator import Operator
 from tests.e2e.pods import IMAGE, phase_of
-from tests.e2e.shapes import AGENT, SERVER_AND_AGENT
+from tests.e2e.shapes import AGENT, SERVER, SERVER_AND_AGENT
 from tests.helpers.daemons import wait_for
 
 pytestmark = pytest.mark.e2e
@@ -117,6 +117,26 @@ def test_a_claim_that_no_directory_can_fill_says_why(cluster: Operator) -> None:
         lambda: "ReadWriteMany" in cluster.kubectl("get", "events", "-o", "jsonpath={.items[*].message}"), "why", 300
     )
     cluster.kubectl("delete", "pvc", "wide")
+
+
+def test_a_node_makes_volumes_of_its_own_alone_where_kubernetes_can_keep_it_to_that(cluster: Operator) -> None:
+    name = volume_of(cluster)
+    found = json.loads(cluster.kubectl("get", "pv", name, "-o", "json"))
+    other = {**found, "metadata": {key: found["metadata"][key] for key in ("name", "annotations")}}
+    other["spec"]["claimRef"] = {**other["spec"]["claimRef"], "uid": "00000000-0000-0000-0000-000000000000"}
+    other["metadata"]["name"] = "pvc-00000000-0000-0000-0000-000000000000"
+    file = cluster.folder / "volume.json"
+    minor = int(json.loads(cluster.kubectl("version", "-o", "json"))["serverVersion"]["minor"].rstrip("+"))
+    as_agent = ("create", "--dry-run=server", "-f", str(file), f"--as=system:node:{AGENT}", "--as-group=system:nodes")
+    for place, is_its_own in ((f"{FOLDER}/{other['metadata']['name']}", True), ("/etc/kubernetes", False)):
+        other["spec"]["local"]["path"] = place
+        file.write_text(json.dumps(other))
+        done = cluster.asks(*as_agent)
+        assert (done.returncode == 0) is (is_its_own or minor < 30), done.stderr
+    other["spec"]["local"]["path"] = f"{FOLDER}/{other['metadata']['name']}"
+    file.write_text(json.dumps(other))
+    done = cluster.asks(*as_agent[:-2], f"--as=system:node:{SERVER}", "--as-group=system:nodes")
+    assert (done.returncode == 0) is (minor < 30), done.stderr
 
 
 def test_a_volume_goes_with_its_claim(cluster: Operator) -> None:

@@ -79,7 +79,7 @@ def test_verify_goes_on_when_the_first_answer_to_each_question_is_none(api: Mood
     api.mood = mood
     with api.client(timeout=0.5) as client:
         assert verified(client) == {
-            (a, b) for a in NODES for b in (*NODES, "api", "claim", *(f"name:{name}" for name in NAMES))
+            (a, b) for a in NODES for b in (*NODES, "api", "claim:local", *(f"name:{name}" for name in NAMES))
         }
     assert {*PASSING} == {*shown}
     assert api.times("PATCH", POD) == 2
