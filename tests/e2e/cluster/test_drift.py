@@ -71,7 +71,7 @@ def test_a_dry_run_leaves_every_file_of_a_node_as_it_is(
     assert all(len(files) > 1 for files in before.values())
     said = cluster.runs("apply", "lab.yaml", "--yes", "--dry-run")
     assert "give its Node the labels and taints of the inventory" in said.stdout
-    assert {name: files_of(name) ^ before[name] for name in SERVERS} == dict.fromkeys(SERVERS, set())
+    assert {name: files_of(name) ^ before[name] for name in SERVERS} == {name: set() for name in SERVERS}
     assert "disk" not in json.loads(cluster.kubectl("get", "node", ONE, "-o", "json"))["metadata"]["labels"]
 
 
