@@ -62,7 +62,7 @@ def ensure_tree(
                 "--quiet",
                 "--variant=apt",
                 "--skip=cleanup/apt/lists",
-                f"--include={','.join(packages)}",
+                *([f"--include={','.join(packages)}"] if packages else []),
                 suite,
                 str(folder),
                 *lines,
