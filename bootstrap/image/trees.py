@@ -42,11 +42,18 @@ def debian_mirror() -> str | None:
 
 
 def ensure_tree(
-    name: str, suite: str, packages: Sequence[str], *, log: Log, components: Sequence[str] = ("deb",)
+    name: str,
+    suite: str,
+    packages: Sequence[str],
+    *,
+    log: Log,
+    components: Sequence[str] = ("deb",),
+    options: Sequence[str] = (),
 ) -> Path:
     """A folder with a Debian `suite` and `packages`, made once and kept in the cache.
 
-    `components` are the kinds of apt lines ("deb", "deb-src"). Raises ClusterupError with mmdebstrap's last
+    `components` are the kinds of apt lines ("deb", "deb-src"), `options` more of mmdebstrap's (they change nothing of
+    what is made). Raises ClusterupError with mmdebstrap's last
     lines when it fails.
     """
 
@@ -62,6 +69,7 @@ def ensure_tree(
                 "--quiet",
                 "--variant=apt",
                 "--skip=cleanup/apt/lists",
+                *options,
                 *([f"--include={','.join(packages)}"] if packages else []),
                 suite,
                 str(folder),
