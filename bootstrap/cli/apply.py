@@ -108,12 +108,13 @@ def _plan(
     from bootstrap.engine.saved import write_plan
     from bootstrap.operations.apply import looking
     from bootstrap.operations.differences import differences
+    from bootstrap.operations.intent import with_manifests
     from bootstrap.operations.reading import intent_of_file, left_behind, saved_plan_of, with_pruned
     from bootstrap.ui.review import plan_lines
 
     places = (inventory, kubeconfig) if out is None else _from_anywhere(inventory, kubeconfig)
     bundle = _named(bundle)
-    intent = intent_of_file(*places, bundle=bundle)
+    intent = with_manifests(intent_of_file(*places, bundle=bundle), places[0])
     if prune:
         intent = with_pruned(intent, frozenset(wipe or ()))
     with looking(intent, program_of(how)) as applying:
@@ -201,6 +202,7 @@ def apply(
     from bootstrap.cli.front import program_of, when_agreed
     from bootstrap.engine.saved import read_plan
     from bootstrap.operations.apply import applying, looking
+    from bootstrap.operations.intent import with_manifests
     from bootstrap.operations.reading import NAMED_BUNDLE, intent_of_file, with_pruned
     from bootstrap.operations.stale_plan import LEAVING
     from bootstrap.state.cluster import cluster_state, state_to_look_at
@@ -213,7 +215,8 @@ def apply(
     may_wipe = frozenset(wipe or ())
 
     def read() -> Intent:
-        found = intent_of_file(*places, state_to_look_at if dry_run else cluster_state, bundle=bundle)
+        state_of = state_to_look_at if dry_run else cluster_state
+        found = with_manifests(intent_of_file(*places, state_of, bundle=bundle), places[0])
         return with_pruned(found, may_wipe) if prune else found
 
     how = How(output, verbose, parallel, diff)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bootstrap.inventory.load import ReadInventory
+    from bootstrap.inventory.written_file.positions import Problem
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -106,11 +107,22 @@ def _read(file: Path, *, elsewhere: bool) -> ReadInventory:
     except InventoryErrors as error:
         if elsewhere or error.readable is None:
             raise
-        every = [*error.problems, *missing_files(error.readable)]
+        every = [*error.problems, *missing_files(error.readable), *_of_manifests(file, error.readable)]
         raise InventoryErrors(sorted(every, key=lambda problem: (problem.line, problem.column))) from None
-    if not elsewhere and (missing := missing_files(written)):
+    if not elsewhere and (missing := [*missing_files(written), *_of_manifests(file, written)]):
         raise InventoryErrors(missing)
     return written
+
+
+def _of_manifests(file: Path, written: ReadInventory) -> Iterator[Problem]:
+    """What is wrong with the manifests that the inventory names; those on servers are not fetched for that."""
+    from bootstrap.inventory.text import printable
+    from bootstrap.inventory.written_file.positions import Problem
+    from bootstrap.manifests.sources import troubles_of
+
+    for number, error in troubles_of(written.inventory.manifests, file):
+        place = written.document.at(("manifests", number))
+        yield Problem(written.document.file, *place, printable(f"{error.problem}: {error.got} ({error.hint})"))
 
 
 def schema() -> None:

@@ -6,12 +6,10 @@ import copy
 import json
 import re
 import ssl
-import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +18,15 @@ from bootstrap.clients.kubernetes_errors import (
     KubeBusy,
     KubeConflict,
     KubeError,
+    KubeFailed,
     KubeForbidden,
+    KubeMissing,
     KubeRefused,
     KubeSlow,
     KubeUnauthorized,
 )
-from bootstrap.clients.kubernetes_kinds import path_of
+from bootstrap.clients.kubernetes_kinds import path_of, selector_of
+from bootstrap.clients.shown import show
 from bootstrap.pki.x509 import KeyPair
 from bootstrap.protocol.exchange import bounded, read_whole, within
 from bootstrap.protocol.token import Token
@@ -49,6 +50,8 @@ LEAST_SECONDS = 1.0
 # Source: https://kubernetes.io/docs/reference/using-api/api-concepts/, "Error responses"
 PASSING = frozenset({408, 429, 500, 502, 503, 504})
 CONFLICT = 409
+# What is said of an object whose fields are not those of its kind: older API servers call that a failure of their own.
+NOT_OF_ITS_KIND = "failed to create typed"
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 _VERSION = re.compile(r"v[0-9]{1,3}\.([0-9]{1,4})\b", re.ASCII)
 REMEMBERED = {"resourceVersion": "0"}
@@ -114,7 +117,7 @@ class KubeClient:
 
         context = bounded(ssl.create_default_context(cadata=ca_pem.decode()))
         if client is not None:
-            _show(context, client)
+            show(context, client)
         self._whole = whole
         self._where = f"https://{host}:{port}"
         self._timeout = timeout
@@ -147,14 +150,14 @@ class KubeClient:
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> dict[str, Any] | None:
         """An object, or None where there is none of that name. Raises KubeError."""
-        return self._json("GET", path_of(kind, name, namespace))
+        return self.ask("GET", path_of(kind, name, namespace))
 
     def remembered(self, kind: str, name: str, namespace: str | None = None) -> dict[str, Any] | None:
         """As `get`, out of the API server's memory: it need not ask the quorum, and may be a moment behind.
 
         Raises KubeError. Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
         """
-        return self._json("GET", path_of(kind, name, namespace), Request(REMEMBERED))
+        return self.ask("GET", path_of(kind, name, namespace), Request(REMEMBERED))
 
     def list_remembered(
         self,
@@ -167,8 +170,8 @@ class KubeClient:
 
         Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#api
         """
-        parameters = {**REMEMBERED, **_selector(fields), **_selector(labels, "labelSelector")}
-        return self._items(self._json("GET", path_of(kind, None, namespace), Request(parameters)))
+        parameters = {**REMEMBERED, **selector_of(fields), **selector_of(labels, "labelSelector")}
+        return self._items(self.ask("GET", path_of(kind, None, namespace), Request(parameters)))
 
     def version_of_all(self, kind: str) -> int:
         """The version that the objects of a kind are at: any that was changed since has a later one. Raises KubeError.
@@ -177,7 +180,7 @@ class KubeClient:
         Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
         """
         path = path_of(kind)
-        found = self._json("GET", path, Request(_selector({"metadata.name": "none"}))) or {}
+        found = self.ask("GET", path, Request(selector_of({"metadata.name": "none"}))) or {}
         version = found.get("metadata", {}).get("resourceVersion", "")
         if not _NUMBER.fullmatch(version):
             raise self._not_understood(f"GET {path}", f"{version[:80]!r} is not a version")
@@ -188,7 +191,7 @@ class KubeClient:
 
         Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/field-selectors/
         """
-        return self._items(self._json("GET", path_of(kind, None, namespace), Request(_selector(fields))))
+        return self._items(self.ask("GET", path_of(kind, None, namespace), Request(selector_of(fields))))
 
     @staticmethod
     def _items(found: dict[str, Any] | None) -> Items:
@@ -205,7 +208,7 @@ class KubeClient:
         content = json.dumps(manifest).encode()
         asked = Request({**OURS, "force": "true"}, content, "application/apply-patch+yaml")
         # Somebody else wrote to it in the same moment: nothing of that is in the way of this.
-        return self._json("PATCH", path, asked, PASSING | {CONFLICT}) or {}
+        return self.ask("PATCH", path, asked, PASSING | {CONFLICT}) or {}
 
     def merge(self, kind: str, name: str, patch: dict[str, Any], namespace: str | None = None) -> None:
         """Merge a patch into an object (RFC 7396). A `resourceVersion` in it is the one that is changed, no later one.
@@ -213,11 +216,11 @@ class KubeClient:
         Raises KubeConflict when it has changed since, KubeError for all else.
         """
         asked = Request(OURS, json.dumps(patch).encode(), "application/merge-patch+json")
-        self._json("PATCH", path_of(kind, name, namespace), asked)
+        self.ask("PATCH", path_of(kind, name, namespace), asked)
 
     def delete(self, kind: str, name: str, namespace: str | None = None) -> bool:
         """Delete an object. False when there is none of that name. Raises KubeError."""
-        return self._json("DELETE", path_of(kind, name, namespace)) is not None
+        return self.ask("DELETE", path_of(kind, name, namespace)) is not None
 
     def delete_at_once(self, kind: str, name: str, namespace: str | None = None) -> bool:
         """As `delete`, of something that no one is there to end in order. Raises KubeError.
@@ -225,7 +228,7 @@ class KubeClient:
         Source: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination-forced
         """
         options = json.dumps({"gracePeriodSeconds": 0}).encode()
-        return self._json("DELETE", path_of(kind, name, namespace), Request(content=options)) is not None
+        return self.ask("DELETE", path_of(kind, name, namespace), Request(content=options)) is not None
 
     def evict(self, pod: str, namespace: str) -> bool:
         """Ask for a pod's end, as far as disruption budgets allow it. False when there is no such pod.
@@ -284,19 +287,26 @@ class KubeClient:
 
     def version(self) -> str:
         """The server's version, as in "v1.20.2". Raises KubeError."""
-        found = self._json("GET", "/version") or {}
+        found = self.ask("GET", "/version") or {}
         if not isinstance(version := found.get("gitVersion"), str):
             raise self._not_understood("GET /version", "it has no gitVersion")
         return version
 
-    def _json(
-        self, method: str, path: str, asked: Request = NOTHING, passing: frozenset[int] = PASSING
+    def ask(
+        self,
+        method: str,
+        path: str,
+        asked: Request = NOTHING,
+        passing: frozenset[int] = PASSING,
+        read: Callable[[bytes], dict[str, Any]] = object_in,
     ) -> dict[str, Any] | None:
+        """The object that comes back, as `read` reads it, or None where there is none. What is in `passing` is asked
+        again. Raises KubeError."""
         answer = self._answer(method, path, asked, passing)
         if answer.status == 404:
             return None
         try:
-            return object_in(answer.body)
+            return read(answer.body)
         except ValueError as error:
             raise self._not_understood(f"{method} {path}", str(error)) from None
 
@@ -332,8 +342,9 @@ class KubeClient:
         may_be_gone = method in ("GET", "DELETE") or path.endswith("/eviction")
         if answer.done or (answer.status == 404 and may_be_gone):
             return answer
-        refusals = {401: KubeUnauthorized, 403: KubeForbidden, CONFLICT: KubeConflict, 429: KubeBusy}
-        other = KubeError if answer.status in PASSING else KubeRefused
+        refusals = {401: KubeUnauthorized, 403: KubeForbidden, 404: KubeMissing, CONFLICT: KubeConflict, 429: KubeBusy}
+        passes = answer.status in PASSING and NOT_OF_ITS_KIND not in answer.text
+        other = KubeFailed if passes else KubeRefused
         kind = refusals.get(answer.status, other)
         raise self._error(tried, f"{answer.status}: {message_in(answer.text)}", kind)
 
@@ -383,17 +394,3 @@ class KubeClient:
             got=got,
             hint="look at `journalctl -u kube-apiserver` on a server; run the command again: it goes on from here",
         )
-
-
-def _selector(wanted: Mapping[str, str] | None, parameter: str = "fieldSelector") -> dict[str, str]:
-    selector = ",".join(f"{name}={value}" for name, value in (wanted or {}).items())
-    return {parameter: selector} if selector else {}
-
-
-def _show(context: ssl.SSLContext, client: KeyPair) -> None:
-    """Make the context show a certificate. ssl reads it from files only: one that no one else reads, for a moment."""
-    with tempfile.TemporaryDirectory() as folder:
-        pair = Path(folder) / "pair.pem"
-        pair.touch(mode=0o600)
-        pair.write_bytes(client.cert_pem + b"\n" + client.key_pem)
-        context.load_cert_chain(pair)

@@ -19,6 +19,7 @@ Object = dict[str, Any]
 SHOWN = 80
 MESSAGE_SHOWN = 2000
 _Check = Callable[[Any], bool]
+Shapes = Mapping[tuple[str, ...], tuple[_Check, str]]
 
 
 def _is_text(value: Any) -> bool:
@@ -38,7 +39,7 @@ def _is_maps(value: Any) -> bool:
 
 
 # What stands where in an object, as far as it is there.
-_SHAPES: Mapping[tuple[str, ...], tuple[_Check, str]] = {
+_SHAPES: Shapes = {
     **dict.fromkeys(
         (
             ("kind",),
@@ -76,10 +77,21 @@ _SHAPES: Mapping[tuple[str, ...], tuple[_Check, str]] = {
     ),
 }
 
+_OF_ALL = {path: shape for path, shape in _SHAPES.items() if path[0] == "metadata"}
+
 
 def object_in(body: bytes) -> Object:
     """The object, or the list of objects, in an answer, without its nulls. Raises ValueError that says what is not as
     it should be."""
+    return _read(body, _SHAPES)
+
+
+def any_object_in(body: bytes) -> Object:
+    """As `object_in`, of kinds that others defined: they have what they like beside their metadata."""
+    return _read(body, _OF_ALL)
+
+
+def _read(body: bytes, shapes: Shapes) -> Object:
     try:
         found = _without_nulls(parsed_json(body))
     except RecursionError:
@@ -88,21 +100,21 @@ def object_in(body: bytes) -> Object:
         raise ValueError(f"it is not an object: {_shown(found)}")
     items = found.get("items")
     if items is None:
-        return _checked(found, "it")
+        return _checked(found, "it", shapes)
     if not _is_maps(items):
         raise ValueError(f"its items are not a list of objects: {_shown(items)}")
     for number, item in enumerate(items):
-        _checked(item, f"item {number}")
+        _checked(item, f"item {number}", shapes)
         if "name" not in item.get("metadata", {}):
             raise ValueError(f"item {number} has no name: {_shown(item)}")
     return found
 
 
-def _checked(found: Object, which: str) -> Object:
+def _checked(found: Object, which: str, shapes: Shapes) -> Object:
     # What a request came to is an object of its own kind, whose status is a word.
     if found.get("kind") == "Status":
         return found
-    for path, (fits, what) in _SHAPES.items():
+    for path, (fits, what) in shapes.items():
         for value in _at(found, path):
             if not fits(value):
                 raise ValueError(f"{'.'.join(path)} of {which} is not {what}: {_shown(value)}")

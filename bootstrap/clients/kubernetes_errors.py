@@ -23,6 +23,14 @@ class KubeForbidden(KubeRefused):
     """Who asks may not do that."""
 
 
+class KubeMissing(KubeRefused):
+    """What it would go into is not there: a namespace, or the kind itself."""
+
+
+class KubeFailed(KubeError):
+    """The API server, or what it asks about such objects, failed at it: that may pass."""
+
+
 class KubeConflict(KubeError):
     """The object is not the one any more that the change was made for."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 # kind -> (path of its API, plural, whether it lives in a namespace)
 KINDS: dict[str, tuple[str, str, bool]] = {
     "CertificateSigningRequest": ("apis/certificates.k8s.io/v1", "certificatesigningrequests", False),
@@ -37,3 +39,9 @@ def path_of(kind: str, name: str | None = None, namespace: str | None = None) ->
     api, plural, namespaced = KINDS[kind]
     middle = f"/namespaces/{namespace}" if namespaced and namespace else ""
     return f"/{api}{middle}/{plural}" + (f"/{name}" if name else "")
+
+
+def selector_of(wanted: Mapping[str, str] | None, parameter: str = "fieldSelector") -> dict[str, str]:
+    """The parameter that has an API server list those alone whose fields, or labels, have these values."""
+    selector = ",".join(f"{name}={value}" for name, value in (wanted or {}).items())
+    return {parameter: selector} if selector else {}

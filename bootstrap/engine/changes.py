@@ -1,4 +1,5 @@
-"""What an action would change on its node, for whoever reads a plan: files, and units that start again."""
+"""What an action would change, for whoever reads a plan: a node's files, units that start again, objects of the
+cluster."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 NEW, OTHER_CONTENT, OTHER_MODE = "new", "other content", "other mode"
+DELETED, STAYS, REFUSED = "deleted", "stays", "refused"
 STARTS, RESTARTS, STOPS = "starts", "restarts", "stops"
 
 
@@ -29,11 +31,23 @@ class UnitChange:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectChange:
+    """An object that would be made or changed, and how (a line a value), or deleted: `what` is NEW, OTHER_CONTENT,
+    DELETED, STAYS (it would be, and is not, because of `why`) or REFUSED (it can't be, because of `why`)."""
+
+    key: str
+    what: str
+    lines: tuple[str, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """What an action would change, in order."""
 
     files: tuple[FileChange, ...] = ()
     units: tuple[UnitChange, ...] = ()
+    objects: tuple[ObjectChange, ...] = ()
 
 
 NO_CHANGES = Changes()
@@ -43,4 +57,8 @@ def changes_as_data(changes: Changes) -> dict[str, Any]:
     """The changes as plain data; what there is none of is left out."""
     files = [{"path": each.path, "change": each.what, "secret": each.secret} for each in changes.files]
     units = [{"unit": each.unit, "does": each.does, "interrupts": each.interrupts} for each in changes.units]
-    return {**({"files": files} if files else {}), **({"units": units} if units else {})}
+    objects = [
+        {"object": each.key, "change": each.what, "diff": list(each.lines), "why": each.why} for each in changes.objects
+    ]
+    named = {"files": files, "units": units, "objects": objects}
+    return {name: each for name, each in named.items() if each}

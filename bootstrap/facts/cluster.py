@@ -15,6 +15,7 @@ from bootstrap.engine.connections import Connections
 from bootstrap.engine.gather import Gathered
 from bootstrap.engine.pool import asking
 from bootstrap.errors import ClusterupError
+from bootstrap.facts.manifests import manifests_at
 from bootstrap.facts.model import (
     ApiFacts,
     EtcdFacts,
@@ -29,6 +30,8 @@ from bootstrap.facts.model import (
 from bootstrap.facts.pods import pods_to_move
 from bootstrap.facts.volumes import volumes_by_node
 from bootstrap.machine.objects import Manifest, object_key
+from bootstrap.manifests.model import ManifestFacts
+from bootstrap.manifests.sources import Entry
 from bootstrap.protocol.nodes import is_ready
 from bootstrap.state.credentials import OperatorKeys
 from bootstrap.system_errors import as_error
@@ -126,6 +129,35 @@ def read_well(
     running = _running(nodes, servers, "etcd.service")
     with asking(8, "etcd") as pool:
         return frozenset(name for name, answer in zip(running, pool.map(well, running), strict=True) if answer)
+
+
+def read_manifests(
+    nodes: Mapping[str, NodeFacts],
+    servers: Sequence[str],
+    ways: Connections,
+    keys: OperatorKeys,
+    entries: Sequence[Entry],
+) -> ManifestFacts | None:
+    """What the cluster has of the entries of an inventory's manifests, and of what left them; None where no API server
+    answers. Raises ClusterupError for what is the same whoever is asked."""
+    refused: list[ClusterupError] = []
+
+    def ask(transport: Transport) -> ManifestFacts | None:
+        with api_at(transport, keys) as api:
+            if not api.ready():
+                return None
+            try:
+                return manifests_at(api, entries)
+            except ClusterupError as error:
+                if not error.final:
+                    raise
+                refused.append(error)
+                return ManifestFacts()
+
+    found = _patiently(_running(nodes, servers, "kube-apiserver.service"), ways, ask)
+    if refused:
+        raise refused[0]
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from bootstrap.errors import ClusterupError
+from bootstrap.manifests.model import ManifestFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +169,14 @@ Seen = NodeFacts | OnConsole | Unreachable
 
 @dataclass(frozen=True)
 class ClusterFacts:
-    """All that is known. `seen` has every node that was looked at, `going` those of them that are to leave. `etcd`
-    and `api` are None where nothing answers (yet)."""
+    """All that is known. `seen` has every node that was looked at, `going` those of them that are to leave. `etcd`,
+    `api` and `manifests` (what came of an inventory's own objects) are None where nothing answers (yet)."""
 
     seen: Mapping[str, Seen]
     etcd: EtcdFacts | None = None
     api: ApiFacts | None = None
     going: frozenset[str] = frozenset()
+    manifests: ManifestFacts | None = None
 
     @cached_property
     def nodes(self) -> Mapping[str, NodeFacts]:

@@ -44,6 +44,11 @@ class InventoryErrors(BadUse):
         return "\n".join([*lines, f"  next: {self.hint}"])
 
 
+def place_of_manifests(entry: str) -> str:
+    """Under what the place of an entry of manifests is kept: no node is called so."""
+    return f"manifests {entry}"
+
+
 @dataclass(frozen=True, slots=True)
 class ReadInventory:
     """An inventory, and the file that it stands in; `content` is all of that, comments included."""
@@ -57,6 +62,10 @@ class ReadInventory:
         """Where a person finds what is wanted, as in "lab.yaml:12": of each node by its name, of the cluster as a whole
         under the empty name."""
         where = {"": self._line("cluster")}
+        where |= {
+            place_of_manifests(source.name): self._line("manifests", number)
+            for number, source in enumerate(self.inventory.manifests)
+        }
         return where | {node.name: self._line("nodes", number) for number, node in enumerate(self.inventory.nodes)}
 
     def _line(self, *place: str | int) -> str:

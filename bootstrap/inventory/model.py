@@ -48,6 +48,7 @@ from bootstrap.inventory.fields import (
     User,
     YesOrNo,
 )
+from bootstrap.inventory.manifests import AnyManifests
 from bootstrap.inventory.serial_target import Flow, LineEnding, Parity
 from bootstrap.inventory.software import Kubernetes, OperatingSystem, Strict
 from bootstrap.inventory.volumes import AnyVolumes, NodeVolumes, Volumes
@@ -319,6 +320,12 @@ class Inventory(Strict):
     os: OperatingSystem = Field(default=OperatingSystem(), description="The micro OS.")
     dns: AnyDns = Field(default=Dns(), description="Names of the cluster and of others, as pods look them up.")
     volumes: AnyVolumes = Field(default=Volumes(), description="Volumes of pods, on the nodes' own disks.")
+    manifests: tuple[AnyManifests, ...] = Field(
+        default=(),
+        description="Objects to bring into the cluster, and to keep there: files, folders, addresses; one after the "
+        "other.",
+        examples=[["apps/"]],
+    )
     defaults: NodeSettings = Field(
         default=NodeSettings(), description="For all nodes; a node's own value wins, labels are merged."
     )

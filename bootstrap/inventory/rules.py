@@ -198,6 +198,29 @@ def _names_on_nodes(inventory: Inventory, document: Document) -> Iterator[Proble
             return
 
 
+def _manifests(inventory: Inventory, document: Document) -> Iterator[Problem]:
+    """An entry that names no place, or two, and a file of a server that nothing tells from another."""
+    names: dict[str, int] = {}
+    for number, source in enumerate(inventory.manifests):
+        at = document.at(("manifests", number))
+        if (first := names.setdefault(source.name, number)) != number:
+            yield Problem(document.file, *at, f"{source.name} is entry {first + 1} of manifests already", "each once")
+        if (source.path is None) == (source.url is None):
+            found = "neither path nor url" if source.path is None else "both path and url"
+            yield Problem(document.file, *at, found, "one of them")
+        elif source.url is not None and source.sha256 is None:
+            yield Problem(
+                document.file,
+                *at,
+                f"no sha256 of {source.url}, so that whoever answers there could bring anything into the cluster",
+                "{ url: ..., sha256: ... }, as in: curl --location URL | sha256sum",
+            )
+        elif source.url is None and source.sha256 is not None:
+            yield Problem(document.file, *at, "sha256 without a url", "sha256 of what is fetched")
+
+
 # Where it is not known of each node whether it is a server.
-NOT_COUNTED = Rules((_consoles, _schedulable, _taints, _release, _names), (_unique, network_problems, _names_on_nodes))
+NOT_COUNTED = Rules(
+    (_consoles, _schedulable, _taints, _release, _names, _manifests), (_unique, network_problems, _names_on_nodes)
+)
 ALL_RULES = Rules((_servers, *NOT_COUNTED.written), NOT_COUNTED.meant)

@@ -11,6 +11,9 @@ from bootstrap.image.bundle import Bundle
 from bootstrap.inventory.model import Inventory
 from bootstrap.locks import steady
 from bootstrap.machine.objects import Manifest
+from bootstrap.manifests.fetched import fetched
+from bootstrap.manifests.kept import Kept, config_map
+from bootstrap.manifests.sources import Entry, read_entries, require_others
 from bootstrap.phases.credentials import cluster_credentials, servers_credentials
 from bootstrap.phases.leave.checks import Leaving, with_entries
 from bootstrap.spec.cluster_objects import cluster_objects, dns_objects, kept
@@ -28,7 +31,8 @@ from bootstrap.state.handover import handover_file, handover_of
 class Intent:
     """What an inventory comes to: every node as it should be, the cluster's own objects, and where the kubeconfig
     goes. `written` is the inventory's file as it was read, `places` says where in it each node stands, and the cluster
-    under the empty name. `leaving` are nodes that it does not have, and that are to leave the cluster."""
+    under the empty name. `leaving` are nodes that it does not have, and that are to leave the cluster. `manifests` is
+    what it brings into the cluster of objects, None where that is left alone."""
 
     inventory: Inventory
     state: ClusterState
@@ -40,6 +44,7 @@ class Intent:
     written: bytes = field(repr=False)
     places: Mapping[str, str] = field(default_factory=dict)
     leaving: tuple[Leaving, ...] = ()
+    manifests: tuple[Entry, ...] | None = None
 
     @property
     def everybody(self) -> Inventory:
@@ -101,3 +106,11 @@ def intent_of(
 def leaves(intent: Intent, *leaving: Leaving) -> Intent:
     """The same, and that nodes leave which it does not have."""
     return dataclasses.replace(intent, leaving=leaving)
+
+
+def with_manifests(intent: Intent, inventory: Path) -> Intent:
+    """The same, and what the manifests are that the inventory's file names: read, or fetched. Raises ClusterupError for
+    those that can't be had or applied."""
+    entries = read_entries(intent.inventory.manifests, inventory, fetched)
+    require_others(entries, (*intent.objects, config_map(Kept())))
+    return dataclasses.replace(intent, manifests=entries)

@@ -14,7 +14,15 @@ from bootstrap.engine.gather import gather
 from bootstrap.engine.plan import Plan, make_plan
 from bootstrap.engine.pool import asking
 from bootstrap.errors import ClusterupError, Refused
-from bootstrap.facts.cluster import all_seen, reached, read_api, read_etcd, read_pods_and_volumes, read_well
+from bootstrap.facts.cluster import (
+    all_seen,
+    reached,
+    read_api,
+    read_etcd,
+    read_manifests,
+    read_pods_and_volumes,
+    read_well,
+)
 from bootstrap.facts.model import ClusterFacts
 from bootstrap.facts.node import read_node
 from bootstrap.facts.votes import forgotten_votes
@@ -36,6 +44,7 @@ from bootstrap.phases.kubeconfig import kubeconfig_actions
 from bootstrap.phases.kubelet import join_actions
 from bootstrap.phases.leave.checks import leave_problems
 from bootstrap.phases.leave.leave import LEAVING_WANTED, around_those_who_leave, departure, gone
+from bootstrap.phases.manifests import manifest_actions
 from bootstrap.phases.names import name_problems
 from bootstrap.phases.node_metadata import labelled, node_actions
 from bootstrap.phases.pinned import pin_problems, version_problems
@@ -79,6 +88,11 @@ def look(intent: Intent, connections: Connections, *, parallel: int, observe: Ob
             if going
             else None
         )
+        brought = (
+            pool.submit(read_manifests, nodes, intent.servers, connections, intent.keys, intent.manifests)
+            if intent.manifests is not None
+            else None
+        )
         # Those that run etcd, with what that says: asked beside the API servers.
         running = [name for name in intent.servers if name in nodes and nodes[name].etcd_data]
         forgotten = forgotten_votes(etcd.result(), running, connections, intent.keys)
@@ -92,6 +106,7 @@ def look(intent: Intent, connections: Connections, *, parallel: int, observe: Ob
         if objects and there
         else objects,
         frozenset(leaving),
+        brought.result() if brought else None,
     )
 
 
@@ -167,6 +182,7 @@ def all_actions(
             actions += join_actions(desired, api)
             waits = before_labels(inventory, desired, world, opening)
             actions += node_actions(for_now(inventory, desired, world), api, waits)
+        actions += manifest_actions(intent.manifests, api, intent.places)
         actions += kubeconfig_actions(inventory, intent.kubeconfig, intent.keys, reachable)
     everything = around_those_who_leave(going, one_after_the_other(actions, serve), intent.leaving, world)
     # What is done rests on keys that may have been made a moment ago: they are kept before anything else begins.

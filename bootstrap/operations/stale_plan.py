@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from bootstrap.facts.disks import described
 from bootstrap.facts.model import ClusterFacts, NodeFacts
+from bootstrap.manifests.model import ManifestFacts
 from bootstrap.operations.intent import Intent
 from bootstrap.state.cluster import CLUSTER_ID
 
@@ -34,7 +35,18 @@ def facts_as_data(world: ClusterFacts) -> dict[str, dict[str, str]]:
         }
     if world.api is not None:
         found["api"] = {name: _object(thing) for name, thing in world.api.objects.items()}
+    if world.manifests is not None:
+        found["manifests"] = dict(_brought(world.manifests))
     return found
+
+
+def _brought(manifests: ManifestFacts) -> Iterator[tuple[str, str]]:
+    for name, entry in manifests.entries.items():
+        for each in entry.objects:
+            if not each.as_wanted:
+                yield f"{each.key} of {name}", "; ".join(each.differences) or each.trouble or "not there"
+    for leftover in manifests.leftovers:
+        yield f"{leftover.kept.key} of none", leftover.stays or ("there" if leftover.there else "not there")
 
 
 def about(intent: Intent, inventory: Path) -> dict[str, str]:
@@ -49,6 +61,7 @@ def about(intent: Intent, inventory: Path) -> dict[str, str]:
             for name in intent.bundle.architectures[1:]
         },
         "cluster": "a new one" if CLUSTER_ID in intent.state.vault.made else intent.state.cluster_id,
+        **{f"manifests {each.name}": each.digest[:SHORT] for each in intent.manifests or ()},
         **({LEAVING: ", ".join(each.name for each in intent.leaving)} if intent.leaving else {}),
     }
 

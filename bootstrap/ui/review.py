@@ -7,15 +7,17 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from bootstrap.engine.changes import NEW, OTHER_MODE, RESTARTS, STOPS, FileChange
+from bootstrap.engine.changes import DELETED, NEW, OTHER_MODE, REFUSED, RESTARTS, STAYS, STOPS, FileChange, ObjectChange
 from bootstrap.engine.plan import Plan, Planned
 from bootstrap.outside import on_one_line
 
 Diffs = Mapping[tuple[str, str], Sequence[str]]
 """Lines of a diff, by the node and the path of the file."""
-# Files of a node that are named one by one; a plan that writes more of them names the first.
+# Files of a node, and objects of an entry, that are named one by one; a plan that writes more of them names the first.
 MOST_FILES = 40
-_MARKS = {NEW: "+", OTHER_MODE: "="}
+# Values of an object that are shown.
+MOST_VALUES = 20
+_MARKS = {NEW: "+", OTHER_MODE: "=", DELETED: "-", STAYS: "=", REFUSED: "!"}
 
 
 def plan_lines(plan: Plan[Any], unreachable: Collection[str] = (), diffs: Diffs | None = None) -> Iterator[str]:
@@ -69,6 +71,7 @@ def _node_by_node(plan: Plan[Any], diffs: Diffs) -> Iterator[str]:
             yield from (f"  {item.action.step}: {item.action.title}" for item in same)
             yield f"      because {why}" + (f" ({place})" if place else "")
             yield from _files([change for item in same for change in item.changes.files], node, diffs)
+            yield from _objects([change for item in same for change in item.changes.objects])
 
 
 def _files(changes: Sequence[FileChange], node: str, diffs: Diffs) -> Iterator[str]:
@@ -76,6 +79,17 @@ def _files(changes: Sequence[FileChange], node: str, diffs: Diffs) -> Iterator[s
         about = " (secret: its content is not shown)" if change.secret else ""
         yield f"        {_MARKS.get(change.what, '~')} {change.path} ({change.what}){about}"
         yield from (f"          {line}" for line in diffs.get((node, change.path), ()))
+    if len(changes) > MOST_FILES:
+        yield f"        and {len(changes) - MOST_FILES} more"
+
+
+def _objects(changes: Sequence[ObjectChange]) -> Iterator[str]:
+    for change in changes[:MOST_FILES]:
+        about = f"{change.what}: {change.why}" if change.why else change.what
+        yield f"        {_MARKS.get(change.what, '~')} {change.key} ({about})"
+        yield from (f"          {line}" for line in change.lines[:MOST_VALUES])
+        if len(change.lines) > MOST_VALUES:
+            yield f"          and {len(change.lines) - MOST_VALUES} more"
     if len(changes) > MOST_FILES:
         yield f"        and {len(changes) - MOST_FILES} more"
 

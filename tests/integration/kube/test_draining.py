@@ -89,7 +89,7 @@ def budget(api: KubeClient, app: str, allowed: int) -> None:
     }
     asked = Request({"fieldManager": "test"}, _json(manifest), "application/apply-patch+yaml")
     api._answer("PATCH", f"{BUDGETS}/{app}-budget", asked)
-    found = api._json("GET", f"{BUDGETS}/{app}-budget")
+    found = api.ask("GET", f"{BUDGETS}/{app}-budget")
     assert found is not None
     status = {
         "disruptionsAllowed": allowed,

@@ -146,3 +146,24 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     )
     shown = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "heavy: []" in shown.stdout
+
+
+def test_validate_reads_the_manifests_that_an_inventory_names_and_says_all_that_is_wrong_with_them(
+    tmp_path: Path,
+) -> None:
+    assert clusterup("init", folder=tmp_path).returncode == 0
+    inventory = tmp_path / "inventory.yaml"
+    lines = len(inventory.read_text().splitlines())
+    inventory.write_text(inventory.read_text() + "manifests:\n- apps\n- web.yaml\n- fine.yaml\n")
+    (tmp_path / "web.yaml").write_text("apiVersion: v1\nkind: Pod\n")
+    (tmp_path / "fine.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a }\n")
+    refused = clusterup("validate", folder=tmp_path)
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines()[:2] == [
+        f"inventory.yaml:{lines + 2}:3: the manifests at apps can't be used: No such file or directory (paths are "
+        "relative to the folder of the inventory; where another operator wrote it, the file is on their machine, and "
+        "has to be copied)",
+        f"inventory.yaml:{lines + 3}:3: web.yaml:1 can't be applied: the Pod has no metadata.name (give it one: what "
+        "has a name of its own each time (generateName) can't be applied again)",
+    ]
+    assert clusterup("validate", "--elsewhere", folder=tmp_path).returncode == 0

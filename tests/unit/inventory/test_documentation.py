@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
-from bootstrap.inventory import model, software, volumes
+from bootstrap.inventory import manifests, model, software, volumes
 
 PAGE = (Path(__file__).parents[3] / "docs" / "inventory.md").read_text()
 SECTIONS = [
@@ -40,6 +40,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "ssh.jump[]": model.Jump,
     "console": model.Console,
     "volumes": volumes.Volumes,
+    "manifests": manifests.ManifestSource,
     "nodes[].volumes": volumes.NodeVolumes,
     "nodes[].interfaces[]": model.Interface,
     "nodes[].interfaces[].routes[]": model.CardRoute,

@@ -338,6 +338,7 @@ def full_of(text: str) -> dict[str, Any]:
         },
         "kubernetes": {"source": text, "version": text, **{name: {"v": text} for name in flags}},
         **{"dns": {"by": text, "forward": {"corp.example": [text]}}, "volumes": {"by": text}},
+        "manifests": [{"path": text, "url": text, "sha256": text}],
         "os": {"bundle": text, "trusted_keys": [f"{KEY} {text}"]},
         "nodes": [
             {
@@ -352,8 +353,7 @@ def full_of(text: str) -> dict[str, Any]:
                     **dict.fromkeys(("password_from", "root_password_from"), f"file:{text}"),
                 },
                 **dict.fromkeys(("name", "role", "address"), text),
-                "disk": f"/dev/{text}",
-                "labels": {"a": text},
+                **{"disk": f"/dev/{text}", "labels": {"a": text}},
                 "taints": [{"key": text, "value": text, "effect": text}],
                 "ssh_authorized_keys": [f"{KEY} {text}"],
                 **{name: [text] for name in ("ntp", "dns", "modules")},

@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from bootstrap.engine.action import Action
-from bootstrap.engine.changes import NEW, OTHER_CONTENT, OTHER_MODE, RESTARTS, STARTS, Changes, FileChange, UnitChange
+from bootstrap.engine.changes import (
+    DELETED,
+    NEW,
+    OTHER_CONTENT,
+    OTHER_MODE,
+    REFUSED,
+    RESTARTS,
+    STARTS,
+    STAYS,
+    Changes,
+    FileChange,
+    ObjectChange,
+    UnitChange,
+)
 from bootstrap.engine.plan import Plan, make_plan, plan_as_data
 from bootstrap.ui.review import MOST_FILES, counted, plan_lines
 
@@ -111,3 +124,31 @@ def test_machines_read_the_same_as_data() -> None:
         "does": "restarts",
         "interrupts": "the other members keep the quorum",
     }
+
+
+def test_objects_are_named_with_what_is_other_in_them_and_why_they_stay() -> None:
+    changes = Changes(
+        objects=(
+            ObjectChange("Namespace/shop", NEW),
+            ObjectChange("Deployment/shop/web", OTHER_CONTENT, ("spec.replicas: 2 -> 3",)),
+            ObjectChange("ConfigMap/shop/old", DELETED),
+            ObjectChange("Namespace/old", STAYS, why="others would go with it: Pod/old/a"),
+            ObjectChange("Pod/shop/b\x1b[2J", REFUSED, why="409: helm has it"),
+        )
+    )
+    assert lines(action("manifests.1", None, changes=changes))[3:-1] == [
+        "        + Namespace/shop (new)",
+        "        ~ Deployment/shop/web (other content)",
+        "          spec.replicas: 2 -> 3",
+        "        - ConfigMap/shop/old (deleted)",
+        "        = Namespace/old (stays: others would go with it: Pod/old/a)",
+        "        ! Pod/shop/b\\x1b[2J (refused: 409: helm has it)",
+    ]
+
+
+def test_many_objects_and_many_values_are_counted() -> None:
+    many = ObjectChange("ConfigMap/a", OTHER_CONTENT, tuple(f"data.{n}: 1 -> 2" for n in range(25)))
+    objects = (many, *(ObjectChange(f"ConfigMap/b{n}", NEW) for n in range(45)))
+    found = lines(action("manifests.1", None, changes=Changes(objects=objects)))
+    assert "          and 5 more" in found
+    assert "        and 6 more" in found

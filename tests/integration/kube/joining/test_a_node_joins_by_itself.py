@@ -139,7 +139,7 @@ def node_object(lab: Lab, ready: str) -> None:
         status = {"conditions": [{"type": "Ready", "status": ready, "reason": "a", "message": "b"}]}
         content = json.dumps({"status": status}).encode()
         asked = Request(None, content, "application/strategic-merge-patch+json")
-        client._json("PATCH", f"/api/v1/nodes/{NODE}/status", asked)
+        client.ask("PATCH", f"/api/v1/nodes/{NODE}/status", asked)
 
 
 def test_it_has_everything_and_runs_it_and_its_token_is_gone(lab: Lab) -> None:
