@@ -19,7 +19,7 @@ from bootstrap.machine.objects import Manifest
 from bootstrap.outside import on_one_line
 
 STEP = "manifests"
-LIST = "List"
+LIST, TCP = "List", "TCP"
 # Those of a large project (definitions of its kinds, most of it) have some megabytes.
 LONGEST = 32 << 20
 # What aliases stand for counts each time: a few lines can stand for billions.
@@ -167,7 +167,19 @@ def _objects(found: Any, place: str) -> Iterator[Written]:
         )
     if not isinstance(metadata.get("namespace", ""), str):
         raise _wrong(place, f"the namespace of {found['kind']}/{name} is no text", "write it in quotes")
-    yield Written(found, place)
+    yield Written(_completed(found), place)
+
+
+def _completed(found: dict[str, Any]) -> dict[str, Any]:
+    """The object, with what older API servers want to read where newer ones know it: up to 1.20, a port of a Service
+    that is applied has to name its protocol. Source: https://github.com/kubernetes-sigs/structured-merge-diff/issues/130
+    """
+    spec = found.get("spec")
+    ports = spec.get("ports") if isinstance(spec, dict) else None
+    if found["kind"] != "Service" or found["apiVersion"] != "v1" or not isinstance(ports, list):
+        return found
+    named = [{**each, "protocol": each.get("protocol", TCP)} if isinstance(each, dict) else each for each in ports]
+    return {**found, "spec": {**found["spec"], "ports": named}}
 
 
 def _named(found: Any) -> str:

@@ -120,3 +120,12 @@ def test_what_is_no_text_and_what_is_too_long_is_said() -> None:
 
 def test_what_a_file_says_reaches_a_terminal_as_it_is_shown_safe() -> None:
     assert "\x1b" not in str(refused('apiVersion: v1\nkind: "Pod\\e[31m"\nmetadata: {}\n'))
+
+
+def test_a_port_of_a_service_names_its_protocol_which_older_api_servers_want_to_read() -> None:
+    text = (
+        "apiVersion: v1\nkind: Service\nmetadata: { name: web }\n"
+        "spec: { ports: [{ port: 80 }, { port: 53, protocol: UDP }] }\n"
+    )
+    assert only(text)["spec"]["ports"] == [{"port": 80, "protocol": "TCP"}, {"port": 53, "protocol": "UDP"}]
+    assert only(f"{WEB}spec: {{ ports: [{{ port: 80 }}] }}\n")["spec"] == {"ports": [{"port": 80}]}

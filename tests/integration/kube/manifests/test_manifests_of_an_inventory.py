@@ -71,6 +71,13 @@ def test_a_value_that_left_the_manifest_leaves_the_object(brings: Brings) -> Non
     assert brings.data("less") == {"a": "1"}
 
 
+def test_a_service_s_port_needs_no_protocol(brings: Brings) -> None:
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "ported", "namespace": "default"}}
+    brings.write("apps.yaml", {**service, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}})
+    brings.apply()
+    assert brings.said() == {}
+
+
 def test_a_number_of_replicas_that_the_manifest_does_not_say_is_whoever_scales_its_own(brings: Brings) -> None:
     brings.write("apps.yaml", namespace("scaled"), deployment("web", "scaled"), wait=0)
     brings.apply()
